@@ -1,0 +1,2 @@
+//! The binary `convene`.
+fn main() {}

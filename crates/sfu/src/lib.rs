@@ -1,0 +1,17 @@
+//! Moves datagrams: one pinned thread per core owns a UDP socket, the peers behind it and their rooms.
+//!
+//! The control plane talks to it through [`Handle`] and [`Room`]; everything it decides is decided in `convene-peer`
+//! (one transport) and `convene-sfu-core` (who gets which packet).
+//!
+//! Invariant: on the path of an RTP packet there is no await, no lock, no channel and no log above TRACE.
+
+mod command;
+pub mod handle;
+mod room_handle;
+mod waker;
+
+pub use handle::{
+    Answer, Bind, Channel, Error, Event, GoneReason, Incoming, LayerTarget, Missing, Offer, PeerOptions, Publication,
+    Speaker, Subscription,
+};
+pub use room_handle::{Handle, MAX_ROOM_EVENTS, Room};
