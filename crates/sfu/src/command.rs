@@ -4,7 +4,7 @@ use bytes::Bytes;
 use convene_types::{PeerId, RoomId, TrackId};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::handle::{Answer, Channel, Error, Event, LayerTarget, Offer, PeerOptions, Publication, Subscription};
+use crate::handle::{Answer, Channel, Error, Event, LayerTarget, Missing, Offer, PeerOptions, Publication, Subscription};
 
 /// Where the answer to a command goes.
 pub(crate) type Reply<T> = oneshot::Sender<Result<T, Error>>;
@@ -28,7 +28,7 @@ pub(crate) enum Action {
     Publish { peer: PeerId, publication: Publication, reply: Reply<()> },
     Unpublish { track: TrackId },
     SetMuted { track: TrackId, muted: bool },
-    Subscribe { peer: PeerId, subscription: Subscription, reply: Reply<()> },
+    Subscribe { peer: PeerId, subscription: Subscription, reply: Reply<Missing> },
     Unsubscribe { peer: PeerId, track: TrackId },
     SetTarget { peer: PeerId, track: TrackId, target: LayerTarget },
     SendData { to: Vec<PeerId>, channel: Channel, payload: Bytes },

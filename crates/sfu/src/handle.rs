@@ -109,6 +109,9 @@ pub struct Missing {
     pub audio: u32,
     /// Video sections.
     pub video: u32,
+    /// A subscription waits for an offer: the client's in single-connection mode (LiveKit: send
+    /// `media_sections_requirement` with the two counts, 0/0 included), ours in the two-connection mode.
+    pub negotiate: bool,
 }
 
 /// An offer of ours (two-connection mode, subscriber transport).

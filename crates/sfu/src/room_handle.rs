@@ -8,7 +8,7 @@ use convene_types::{PeerId, RoomId, TrackId};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::command::{Action, Command, Reply};
-use crate::handle::{Answer, Channel, Error, Event, LayerTarget, Offer, PeerOptions, Publication, Subscription};
+use crate::handle::{Answer, Channel, Error, Event, LayerTarget, Missing, Offer, PeerOptions, Publication, Subscription};
 use crate::waker::WorkerSender;
 
 /// Events a room may have under way to its owner. Raising it hides a slow owner for longer; lowering it drops lossy data
@@ -129,9 +129,10 @@ impl Room {
         self.tell(Action::SetMuted { track, muted }).await
     }
 
-    /// Subscribes a peer to a track. It flows once a section is negotiated for it: ask by `Answer::missing`, or
-    /// `create_offer`.
-    pub async fn subscribe(&self, peer: PeerId, subscription: Subscription) -> Result<(), Error> {
+    /// Subscribes a peer to a track. It flows once a section is negotiated for it: by the client's next offer
+    /// (single-connection mode) or our next `create_offer`. Returns how many sections the peer lacks for all its waiting
+    /// subscriptions; zeros with `negotiate` set mean that free sections exist and an offer alone is enough.
+    pub async fn subscribe(&self, peer: PeerId, subscription: Subscription) -> Result<Missing, Error> {
         self.ask(|reply| Action::Subscribe { peer, subscription, reply }).await
     }
 
