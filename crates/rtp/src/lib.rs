@@ -1,1 +1,57 @@
-//! convene-rtp
+//! RTP and RTCP as bytes: views, in-place rewrites, header extensions, RTX, and the little of each video codec that a
+//! forwarder must read (where a frame starts, whether it is a keyframe, which layer it is).
+//!
+//! ```text
+//! bytes from SRTP -> packet::View -> ext::Map      -> who it is from
+//!                        |
+//!                        +-> vp8 / vp9 / h264 / h265 / av1 / dd -> which frame and layer
+//! write_header + payload (+ vp8::patch) or write_header + write_osn + payload (RTX) -> bytes for SRTP
+//! ```
+//!
+//! Invariants: nothing here panics on any bytes, allocates outside the RTCP writers, keeps state beyond `seq`'s two
+//! unwrappers, or reads a clock. What is forwarded untouched (the coded picture itself) is never looked into.
+#![cfg_attr(
+    not(test),
+    warn(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::cast_possible_truncation)
+)]
+
+pub mod ext;
+pub mod packet;
+pub mod rtcp;
+pub mod rtx;
+pub mod seq;
+pub mod vp8;
+
+mod read;
+
+use convene_types::Codec;
+
+/// Why some bytes are not what they were taken for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ParseError {
+    /// The bytes end before the structure does.
+    #[error("bytes end too early")]
+    Truncated,
+    /// The version field is not 2.
+    #[error("version is not 2")]
+    Version,
+    /// The padding count is zero or larger than what it pads.
+    #[error("padding count does not fit")]
+    Padding,
+    /// A field has a value that its specification forbids.
+    #[error("field value is not allowed")]
+    Malformed,
+}
+
+/// Whether the RTP payload starts (or, for H.264 and H.265, contains what starts) a frame that needs no other frame.
+///
+/// Audio has no such frames: always `false`. A layer switch waits for `true`.
+#[must_use]
+pub fn is_keyframe(codec: Codec, payload: &[u8]) -> bool {
+    match codec {
+        Codec::Opus | Codec::Red | Codec::Pcmu | Codec::Pcma => false,
+        Codec::Vp8 => vp8::Descriptor::parse(payload).is_ok_and(|descriptor| descriptor.keyframe),
+        Codec::Vp9 | Codec::H264 | Codec::H265 | Codec::Av1 => false,
+    }
+}
