@@ -1,0 +1,44 @@
+//! Messages from adapters to a room task.
+
+use tokio::sync::oneshot;
+
+use super::error::Error;
+use super::model::{LeaveReason, ParticipantId, ParticipantInfo, RoomInfo, SessionId, TrackInfo};
+use super::request::{
+    Answered, JoinRequest, Joined, ParticipantChange, ServerData, SubscriptionChange, SubscriptionPolicy, TrackRequest,
+    TrackSettings,
+};
+
+pub(super) type Reply<T> = oneshot::Sender<Result<T, Error>>;
+
+/// Names a participant: adapters with a connection know the id, the API knows the identity.
+#[derive(Clone, Debug)]
+pub(super) enum Who {
+    Id(ParticipantId),
+    Identity(String),
+}
+
+pub(super) enum Command {
+    Join { request: Box<JoinRequest>, reply: Reply<Joined> },
+    Resume { identity: String, sid: String, reply: Reply<Joined> },
+    Detached { participant: ParticipantId, session: SessionId },
+    Leave { who: Who, reason: LeaveReason, reply: Reply<()> },
+    Offer { participant: ParticipantId, sdp: String, reply: Reply<Answered> },
+    Answer { participant: ParticipantId, id: u32, sdp: String, reply: Reply<()> },
+    RestartIce { participant: ParticipantId, fragment: String, reply: Reply<String> },
+    RestartSubscriber { participant: ParticipantId },
+    AddTrack { participant: ParticipantId, request: Box<TrackRequest>, reply: Reply<TrackInfo> },
+    Mute { who: Who, sid: String, muted: bool, by_server: bool, reply: Reply<TrackInfo> },
+    Change { who: Who, change: Box<ParticipantChange>, by_self: bool, reply: Reply<ParticipantInfo> },
+    Subscribe { who: Who, change: SubscriptionChange, reply: Reply<()> },
+    Settings { participant: ParticipantId, settings: TrackSettings },
+    Policy { participant: ParticipantId, policy: SubscriptionPolicy },
+    Describe { participant: ParticipantId, sid: String, features: Option<Vec<i32>>, size: Option<(u32, u32)> },
+    ServerData { data: ServerData, reply: Reply<()> },
+    Info { reply: Reply<RoomInfo> },
+    SetMetadata { metadata: String, reply: Reply<RoomInfo> },
+    Participants { reply: Reply<Vec<ParticipantInfo>> },
+    Participant { identity: String, reply: Reply<ParticipantInfo> },
+    Close { reason: LeaveReason, reply: Reply<()> },
+    InjectPanic,
+}

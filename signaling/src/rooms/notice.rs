@@ -1,0 +1,85 @@
+//! What a room tells one participant's signaling connection, in neutral words.
+
+use std::sync::Arc;
+
+use super::model::{LeaveAction, LeaveReason, ParticipantInfo, RoomInfo, SpeakerInfo};
+
+/// Notices a participant may have under way to its signaling connection. A full queue means the client does not read:
+/// its connection is cut and it may resume. Raising it costs memory for each slow client.
+pub const MAX_NOTICES: usize = 1024;
+
+/// One message from a room to one participant.
+#[derive(Clone, Debug)]
+pub enum Notice {
+    /// Participants that changed, came or left (their own included).
+    Participants(Arc<Vec<ParticipantInfo>>),
+    /// The room changed.
+    Room(Arc<RoomInfo>),
+    /// Speakers that changed since the last notice.
+    Speakers(Arc<Vec<SpeakerInfo>>),
+    /// Our offer for the subscriber transport (two-connection mode); answer it with the same id.
+    Offer {
+        /// To be named by the answer.
+        id: u32,
+        /// SDP text.
+        sdp: String,
+        /// MID to track sid.
+        mids: Vec<(String, String)>,
+    },
+    /// The client has to offer this many more receiving sections (single-connection mode); zeros: offer anyway.
+    SectionsNeeded {
+        /// Audio sections.
+        audio: u32,
+        /// Video sections.
+        video: u32,
+    },
+    /// A track of this participant has its first subscriber.
+    TrackSubscribed {
+        /// `TR_…`.
+        sid: String,
+    },
+    /// The server ended a track of this participant.
+    TrackUnpublished {
+        /// `TR_…`.
+        sid: String,
+    },
+    /// The server muted or unmuted a track of this participant.
+    Mute {
+        /// `TR_…`.
+        sid: String,
+        /// The state to take.
+        muted: bool,
+    },
+    /// A publisher allowed or forbade this participant one of its tracks.
+    SubscriptionPermission {
+        /// The publisher, `PA_…`.
+        participant: String,
+        /// `TR_…`.
+        track: String,
+        /// Which of the two.
+        allowed: bool,
+    },
+    /// A requested subscription is not possible.
+    SubscriptionFailed {
+        /// `TR_…`.
+        sid: String,
+        /// Why.
+        error: SubscriptionError,
+    },
+    /// It is out of the room; last notice.
+    Leave {
+        /// Why.
+        reason: LeaveReason,
+        /// What it should do.
+        action: LeaveAction,
+    },
+}
+
+/// Why a subscription is not possible.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SubscriptionError {
+    /// No such track.
+    TrackNotFound,
+    /// No codec both sides know, or the media plane refused.
+    Unsupported,
+}

@@ -1,0 +1,176 @@
+//! [`Registry`]: the open rooms of this node, by name.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use dashmap::DashMap;
+use dashmap::mapref::entry::Entry;
+
+use super::actor;
+use super::data::DataFormat;
+use super::error::Error;
+use super::handle::RoomHandle;
+use super::model::{LeaveReason, RoomInfo};
+use super::request::{JoinRequest, Joined, RoomRequest};
+
+/// Bytes of a room name. Longer ones are abuse: names are ids or slugs.
+pub const MAX_ROOM_NAME_BYTES: usize = 256;
+
+/// How rooms behave unless their maker says otherwise.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Whether joining a room that is not open makes it.
+    pub auto_create: bool,
+    /// How long a room waits for its first participant.
+    pub empty_timeout: Duration,
+    /// How long a room stays after the last one has left.
+    pub departure_timeout: Duration,
+    /// Participants of a room; 0: [`Options::participants_cap`].
+    pub max_participants: u32,
+    /// Participants of a room, whatever its maker asks for.
+    pub participants_cap: u32,
+    /// Open rooms of this node.
+    pub max_rooms: usize,
+    /// Tracks of a participant, announced and published together.
+    pub max_tracks: usize,
+    /// How long a seat is kept for a client whose signaling connection was cut.
+    pub resume_window: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            auto_create: true,
+            empty_timeout: Duration::from_secs(300),
+            departure_timeout: Duration::from_secs(20),
+            max_participants: 0,
+            participants_cap: 5_000,
+            max_rooms: 20_000,
+            max_tracks: 64,
+            resume_window: Duration::from_secs(20),
+        }
+    }
+}
+
+/// The open rooms of this node. Share it by `Arc`.
+pub struct Registry {
+    rooms: Arc<DashMap<String, RoomHandle>>,
+    media: convene_sfu::Handle,
+    options: Options,
+    format: Arc<dyn DataFormat>,
+    draining: AtomicBool,
+}
+
+impl Registry {
+    /// An empty registry over a media plane. `format` knows how data packets are written.
+    #[must_use]
+    pub fn new(media: convene_sfu::Handle, options: Options, format: Arc<dyn DataFormat>) -> Self {
+        Self { rooms: Arc::default(), media, options, format, draining: AtomicBool::new(false) }
+    }
+
+    /// The open room of this name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<RoomHandle> {
+        self.rooms.get(name).map(|room| room.value().clone()).filter(|room| !room.is_closed())
+    }
+
+    /// The room of this name, made if it is not open. An open room is returned as it is.
+    pub fn create(&self, request: RoomRequest) -> Result<RoomHandle, Error> {
+        if self.draining.load(Ordering::Relaxed) {
+            return Err(Error::Draining);
+        }
+        if request.name.is_empty() || request.name.len() > MAX_ROOM_NAME_BYTES {
+            return Err(Error::Invalid("room name"));
+        }
+        if self.rooms.len() >= self.options.max_rooms && !self.rooms.contains_key(&request.name) {
+            return Err(Error::Limit("rooms_per_node"));
+        }
+        match self.rooms.entry(request.name.clone()) {
+            Entry::Occupied(mut entry) => {
+                if entry.get().is_closed() {
+                    entry.insert(self.spawn(request));
+                }
+                Ok(entry.get().clone())
+            }
+            Entry::Vacant(entry) => Ok(entry.insert(self.spawn(request)).value().clone()),
+        }
+    }
+
+    /// Joins the room of this name, made if that is allowed (by the options, or by `may_create` from the token).
+    pub async fn join(&self, room: RoomRequest, may_create: bool, request: JoinRequest) -> Result<(RoomHandle, Joined), Error> {
+        // A room may end between the look-up and the join: the second try makes another one.
+        let mut last = Error::Closed;
+        for _ in 0..2 {
+            let handle = match self.get(&room.name) {
+                Some(handle) => handle,
+                None if self.options.auto_create || may_create => self.create(room.clone())?,
+                None => return Err(Error::RoomNotFound),
+            };
+            match handle.join(request.clone()).await {
+                Ok(joined) => return Ok((handle, joined)),
+                Err(Error::Closed) => last = Error::Closed,
+                Err(error) => return Err(error),
+            }
+        }
+        Err(last)
+    }
+
+    /// Every open room, or those of the given names.
+    pub async fn list(&self, names: &[String]) -> Vec<RoomInfo> {
+        let handles: Vec<_> = self.handles().into_iter().filter(|h| names.is_empty() || names.iter().any(|n| n == h.name())).collect();
+        let mut rooms = Vec::with_capacity(handles.len());
+        for handle in handles {
+            if let Ok(info) = handle.info().await {
+                rooms.push(info); // a room that ended meanwhile is none
+            }
+        }
+        rooms
+    }
+
+    /// Ends a room: everyone is sent away.
+    pub async fn delete(&self, name: &str) -> Result<(), Error> {
+        self.get(name).ok_or(Error::RoomNotFound)?.close(LeaveReason::RoomDeleted).await
+    }
+
+    /// How many rooms are open.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.rooms.len()
+    }
+
+    /// Whether no room is open.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rooms.is_empty()
+    }
+
+    /// The server stops: nobody gets in any more, everyone is told to join elsewhere, every room ends.
+    pub async fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+        for handle in self.handles() {
+            let _ = handle.close(LeaveReason::ServerShutdown).await; // an error says it has ended already
+        }
+    }
+
+    /// How rooms behave.
+    #[must_use]
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    fn handles(&self) -> Vec<RoomHandle> {
+        self.rooms.iter().map(|entry| entry.value().clone()).collect()
+    }
+
+    fn spawn(&self, request: RoomRequest) -> RoomHandle {
+        let task = actor::Setup {
+            request,
+            media: self.media.clone(),
+            options: self.options.clone(),
+            format: Arc::clone(&self.format),
+            rooms: Arc::clone(&self.rooms),
+        };
+        task.spawn()
+    }
+}
