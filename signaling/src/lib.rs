@@ -1,1 +1,4 @@
 //! convene-signaling
+
+mod http;
+pub mod token;

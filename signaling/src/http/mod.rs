@@ -1,0 +1,52 @@
+//! HTTP around the adapters: who asks (bearer tokens), refusals as problem documents, CORS, size limits, the token check
+//! that browsers ask for (`/rtc/validate`), the embedded browser client, and tokens for development.
+//!
+//! Not here: what WebSockets, Twirp, WHIP and WHEP say (`rtc`, `twirp`, `whip`).
+
+mod bearer;
+mod client;
+mod cors;
+mod dev;
+mod limits;
+mod problem;
+mod validate;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware;
+use axum::routing::{get, post};
+
+pub(crate) use bearer::{authenticate, bearer};
+pub(crate) use limits::MAX_BODY_BYTES;
+pub(crate) use problem::Problem;
+
+use crate::token::{Minter, Verifier};
+
+/// Routes that need no room: token check, regions, development tokens. `dev` is set by `--dev` only.
+pub(crate) fn routes(verifier: Arc<Verifier>, dev: Option<Minter>) -> Router {
+    let router = Router::new()
+        .route("/rtc/validate", get(validate::validate))
+        .route("/rtc/v1/validate", get(validate::validate))
+        .with_state(verifier)
+        .route("/settings/regions", get(validate::regions));
+    match dev {
+        Some(minter) => router.merge(Router::new().route("/dev/token", post(dev::token)).with_state(Arc::new(minter))),
+        None => router,
+    }
+}
+
+/// Adds what holds for every route: the browser client where nothing else matches, problem documents for wrong methods,
+/// size limits, CORS. Called once, last.
+pub(crate) fn finish(router: Router) -> Router {
+    router
+        .fallback(client::serve)
+        .method_not_allowed_fallback(problem::method_not_allowed)
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(middleware::from_fn(limits::request_target))
+        .layer(middleware::from_fn(cors::cors))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,161 @@
+//! Status, code and headers of every answer, through the real router and the real token check.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderMap, Request, StatusCode};
+use serde_json::Value;
+use tower::ServiceExt as _;
+
+use super::*;
+use crate::token::{Claims, Grants, Minter, Verifier};
+
+fn minter() -> Minter {
+    Minter::new("devkey", "secret")
+}
+
+fn app(dev: bool) -> Router {
+    let verifier = Verifier::new(HashMap::from([("devkey".to_owned(), "secret".to_owned())]));
+    finish(routes(Arc::new(verifier), dev.then(minter)))
+}
+
+fn token(grants: Grants, ttl_s: u64) -> String {
+    let claims = Claims { identity: "alice".to_owned(), grants, ..Claims::default() };
+    minter().mint(&claims, Duration::from_secs(ttl_s)).unwrap()
+}
+
+fn join() -> Grants {
+    Grants { room_join: true, room: "r".to_owned(), ..Grants::default() }
+}
+
+async fn call(app: Router, method: &str, uri: &str, headers: &[(&str, &str)], body: &str) -> (StatusCode, HeaderMap, String) {
+    let mut request = Request::builder().method(method).uri(uri);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let response = app.oneshot(request.body(Body::from(body.to_owned())).unwrap()).await.unwrap();
+    let (parts, body) = response.into_parts();
+    let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+    (parts.status, parts.headers, String::from_utf8_lossy(&bytes).into_owned())
+}
+
+#[tokio::test]
+async fn validate_says_what_a_join_would_meet() {
+    let (good, expired) = (token(join(), 60), token(join(), 0));
+    let (no_join, any_room) = (token(Grants::default(), 60), token(Grants { room: String::new(), ..join() }, 60));
+    let rows = [
+        (format!("?access_token={good}"), None, 200, "success"),
+        (String::new(), Some(format!("Bearer {good}")), 200, "success"),
+        (String::new(), Some(format!("bearer {good}")), 200, "success"),
+        ("?room=x".to_owned(), Some(format!("Bearer {any_room}")), 200, "success"),
+        (String::new(), Some(format!("Bearer {any_room}")), 400, "room_name"),
+        (String::new(), None, 401, "token_missing"),
+        (String::new(), Some(format!("Basic {good}")), 401, "token_missing"),
+        ("?access_token=nonsense".to_owned(), None, 401, "token_malformed"),
+        (format!("?access_token={expired}"), None, 401, "token_expired"),
+        (format!("?access_token={no_join}"), None, 403, "roomJoin"),
+    ];
+    for path in ["/rtc/validate", "/rtc/v1/validate"] {
+        for (query, header, status, says) in &rows {
+            let headers: Vec<_> = header.iter().map(|value| ("authorization", value.as_str())).collect();
+            let (got, headers, body) = call(app(false), "GET", &format!("{path}{query}"), &headers, "").await;
+            assert_eq!(got.as_u16(), *status, "{path}{query} {body}");
+            assert!(body.contains(says), "{path}{query} {body}");
+            assert_eq!(headers["access-control-allow-origin"], "*");
+            assert_eq!(headers.contains_key("www-authenticate"), *status == 401, "{path}{query}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn refusals_are_problem_documents_with_codes() {
+    let long = format!("/rtc/validate?access_token={}", "a".repeat(limits::MAX_REQUEST_TARGET_BYTES));
+    let large = "a".repeat(MAX_BODY_BYTES + 1);
+    let rows = [
+        ("GET", "/rtc/unknown", "", 404, "not_found"),
+        ("GET", "/v1/unknown", "", 404, "not_found"),
+        ("GET", "/no-such-file.js", "", 404, "not_found"),
+        ("POST", "/rtc/validate", "", 405, "method_not_allowed"),
+        ("POST", "/", "", 405, "method_not_allowed"),
+        ("GET", long.as_str(), "", 414, "request_target_too_long"),
+        ("POST", "/dev/token", large.as_str(), 413, "body_refused"),
+        ("POST", "/dev/token", "{", 400, "bad_request"),
+        ("POST", "/dev/token", r#"{"room":"r"}"#, 400, "bad_request"),
+        ("POST", "/dev/token", r#"{"room":"","name":"n"}"#, 400, "bad_request"),
+        ("POST", "/dev/token", r#"{"room":"r","name":" "}"#, 400, "bad_request"),
+    ];
+    for (method, uri, body, status, code) in rows {
+        let (got, headers, text) = call(app(true), method, uri, &[], body).await;
+        let uri = uri.get(..40).unwrap_or(uri);
+        assert_eq!(got.as_u16(), status, "{method} {uri} {text}");
+        assert_eq!(headers["content-type"], "application/problem+json", "{method} {uri}");
+        assert_eq!(headers["access-control-allow-origin"], "*", "{method} {uri}");
+        assert_eq!(headers.contains_key("allow"), status == 405, "{method} {uri}");
+        let problem: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!((problem["code"].as_str(), problem["status"].as_u64()), (Some(code), Some(status.into())));
+    }
+}
+
+#[tokio::test]
+async fn preflights_pass_everywhere() {
+    for uri in ["/rtc/validate", "/settings/regions", "/", "/twirp/livekit.RoomService/ListRooms"] {
+        let asked = [
+            ("origin", "https://example.org"),
+            ("access-control-request-method", "POST"),
+            ("access-control-request-headers", "authorization,content-type"),
+        ];
+        let (status, headers, _) = call(app(false), "OPTIONS", uri, &asked, "").await;
+        assert!(status.is_success(), "{uri} {status}");
+        assert_eq!(headers["access-control-allow-origin"], "*");
+        assert_eq!(headers["access-control-allow-headers"], "authorization,content-type");
+        assert!(headers["access-control-allow-methods"].to_str().unwrap().contains("PATCH"));
+    }
+}
+
+#[tokio::test]
+async fn development_tokens_need_a_development_server() {
+    let body = r#"{"room":"daily","name":"Ada"}"#;
+    let headers = [("host", "localhost:7880"), ("content-type", "application/json")];
+    let (status, ..) = call(app(false), "POST", "/dev/token", &headers, body).await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+
+    let mut identities = Vec::new();
+    for _ in 0..2 {
+        let (status, _, text) = call(app(true), "POST", "/dev/token", &headers, body).await;
+        assert_eq!(status, StatusCode::OK, "{text}");
+        let seat: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(seat["url"], "ws://localhost:7880");
+        let verifier = Verifier::new(HashMap::from([("devkey".to_owned(), "secret".to_owned())]));
+        let claims = verifier.verify(seat["token"].as_str().unwrap()).unwrap();
+        assert_eq!((claims.require_join(""), claims.name.as_str()), (Ok("daily"), "Ada"));
+        identities.push(claims.identity);
+    }
+    assert_ne!(identities[0], identities[1]);
+}
+
+#[tokio::test]
+async fn the_client_or_a_page_that_says_it_is_missing() {
+    for uri in ["/", "/room/daily"] {
+        let (status, headers, body) = call(app(false), "GET", uri, &[], "").await;
+        assert_eq!((status, headers["content-type"].to_str().unwrap()), (StatusCode::OK, "text/html; charset=utf-8"));
+        assert!(body.contains("<html"), "{uri} {body}");
+        if convene_web::index().is_none() {
+            assert!(body.contains("without the browser client"), "{body}");
+            assert_eq!(headers["cache-control"], "no-store");
+            continue;
+        }
+        assert_eq!(headers["cache-control"], "no-cache");
+        let etag = headers["etag"].to_str().unwrap().to_owned();
+        let (status, _, body) = call(app(false), "GET", uri, &[("if-none-match", &etag)], "").await;
+        assert_eq!((status, body.as_str()), (StatusCode::NOT_MODIFIED, ""));
+    }
+}
+
+#[tokio::test]
+async fn regions_are_answered() {
+    let (status, _, body) = call(app(false), "GET", "/settings/regions", &[], "").await;
+    assert_eq!((status, body.as_str()), (StatusCode::OK, r#"{"regions":[]}"#));
+}

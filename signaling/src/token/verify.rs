@@ -1,0 +1,230 @@
+//! Checks tokens against the server's API keys.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::time::Duration;
+
+use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::{Algorithm, DecodingKey, Validation, dangerous};
+
+use super::claims::{Claims, Wire};
+use super::mint::{MintError, Minter};
+use super::{AuthError, MAX_TOKEN_BYTES, NOT_BEFORE_LEEWAY_S, unix_now};
+
+/// The API keys of this server and their secrets.
+#[derive(Clone, Default)]
+pub struct Verifier {
+    keys: HashMap<String, String>,
+}
+
+impl fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Verifier").field("keys", &self.keys.len()).finish() // secrets stay out of logs
+    }
+}
+
+impl Verifier {
+    /// Takes API keys and their secrets.
+    #[must_use]
+    pub fn new(keys: HashMap<String, String>) -> Self {
+        Self { keys }
+    }
+
+    /// Checks a token at this moment.
+    pub fn verify(&self, token: &str) -> Result<Claims, AuthError> {
+        self.verify_at(token, unix_now())
+    }
+
+    /// Checks a token at `now` (seconds since 1970): the signature first, and only then anything it says.
+    pub fn verify_at(&self, token: &str, now: u64) -> Result<Claims, AuthError> {
+        if token.is_empty() {
+            return Err(AuthError::new(AuthError::MISSING, "the request carries no token"));
+        }
+        if token.len() > MAX_TOKEN_BYTES {
+            let reason = format!("the token is longer than {MAX_TOKEN_BYTES} bytes");
+            return Err(AuthError::new(AuthError::TOO_LARGE, reason));
+        }
+        let secret = self.secret_for(token)?;
+        let key = DecodingKey::from_secret(secret.as_bytes());
+        let wire = jsonwebtoken::decode::<Wire>(token, &key, &signature_only()).map_err(refuse)?.claims;
+        claims_at(wire, now)
+    }
+
+    /// A minter for one of the keys.
+    #[must_use]
+    pub fn minter(&self, api_key: &str) -> Option<Minter> {
+        self.keys.get(api_key).map(|secret| Minter::new(api_key, secret))
+    }
+
+    /// A token that says what these claims say and lives for `ttl` from now: what a connected client gets as refresh.
+    pub fn refresh(&self, claims: &Claims, ttl: Duration) -> Result<String, MintError> {
+        self.minter(&claims.api_key).ok_or(MintError::UnknownKey)?.mint(claims, ttl)
+    }
+
+    /// The secret the token claims to be signed with. Reads `iss` before the signature is checked: it selects the key and
+    /// nothing else.
+    fn secret_for(&self, token: &str) -> Result<&str, AuthError> {
+        let header = jsonwebtoken::decode_header(token).map_err(refuse_header)?;
+        if header.alg != Algorithm::HS256 {
+            return Err(AuthError::new(AuthError::ALGORITHM, format!("signed with {:?}, expected HS256", header.alg)));
+        }
+        let issuer = dangerous::insecure_decode_claims::<Wire>(token).map_err(refuse)?.iss;
+        let secret = self.keys.get(&issuer);
+        secret.map(String::as_str).ok_or_else(|| {
+            AuthError::new(AuthError::UNKNOWN_KEY, "the issuer (claim iss) is no API key of this server")
+        })
+    }
+}
+
+/// Times are checked by [`claims_at`], against the caller's clock. `aud` is no claim of room tokens: RFC 7519 §4 says
+/// that claims that are not understood are ignored.
+fn signature_only() -> Validation {
+    let mut validation = Validation::new(Algorithm::HS256);
+    validation.required_spec_claims = HashSet::new();
+    validation.validate_exp = false;
+    validation.validate_nbf = false;
+    validation.validate_aud = false;
+    validation
+}
+
+fn claims_at(wire: Wire, now: u64) -> Result<Claims, AuthError> {
+    let Some(expires_at) = wire.exp.as_ref().and_then(seconds) else {
+        return Err(AuthError::new(AuthError::NO_EXPIRY, "the token has no expiry (claim exp)"));
+    };
+    if expires_at <= now {
+        let reason = format!("the token expired {} s ago", now.saturating_sub(expires_at));
+        return Err(AuthError::new(AuthError::EXPIRED, reason));
+    }
+    let not_before = wire.nbf.as_ref().and_then(seconds).unwrap_or(0);
+    if not_before > now.saturating_add(NOT_BEFORE_LEEWAY_S) {
+        let reason = format!("the token is not valid for another {} s", not_before.saturating_sub(now));
+        return Err(AuthError::new(AuthError::NOT_YET_VALID, reason));
+    }
+    let Wire { iss, sub, name, metadata, attributes, kind, video, .. } = wire;
+    Ok(Claims { api_key: iss, identity: sub, name, metadata, attributes, kind, grants: video, expires_at, not_before })
+}
+
+/// RFC 7519 §2: a NumericDate may have a fraction. Times before 1970 are as good as 0.
+fn seconds(number: &serde_json::Number) -> Option<u64> {
+    number.as_u64().or_else(|| number.as_f64().map(|value| value.max(0.0) as u64)) // `as` saturates for floats
+}
+
+fn refuse_header(error: jsonwebtoken::errors::Error) -> AuthError {
+    // An algorithm that the library does not know, `none` among them, is a JSON error of the header.
+    let unknown_algorithm = matches!(error.kind(), ErrorKind::Json(json) if json.to_string().contains("variant"));
+    if unknown_algorithm {
+        return AuthError::new(AuthError::ALGORITHM, "not signed with HS256");
+    }
+    refuse(error)
+}
+
+fn refuse(error: jsonwebtoken::errors::Error) -> AuthError {
+    if matches!(error.kind(), ErrorKind::InvalidSignature) {
+        return AuthError::new(AuthError::BAD_SIGNATURE, "the signature does not match the API key's secret");
+    }
+    AuthError::new(AuthError::MALFORMED, "the token is not a JWT with the claims of a room token")
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use jsonwebtoken::{EncodingKey, Header};
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const NOW: u64 = 1_700_000_000;
+
+    fn verifier() -> Verifier {
+        Verifier::new(HashMap::from([("devkey".to_owned(), "secret".to_owned())]))
+    }
+
+    fn sign(algorithm: Algorithm, secret: &str, claims: &Value) -> String {
+        jsonwebtoken::encode(&Header::new(algorithm), claims, &EncodingKey::from_secret(secret.as_bytes())).unwrap()
+    }
+
+    fn good() -> Value {
+        json!({ "iss": "devkey", "sub": "alice", "exp": NOW + 60, "video": { "roomJoin": true, "room": "r" } })
+    }
+
+    fn with(name: &str, value: Value) -> Value {
+        let mut claims = good();
+        claims.as_object_mut().unwrap().insert(name.to_owned(), value);
+        claims
+    }
+
+    fn without(name: &str) -> Value {
+        let mut claims = good();
+        claims.as_object_mut().unwrap().remove(name);
+        claims
+    }
+
+    #[test]
+    fn each_fault_has_its_code() {
+        let hs256 = |claims: &Value| sign(Algorithm::HS256, "secret", claims);
+        let none = |claims: &Value| {
+            let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+            format!("{}.{}.", part(&json!({ "alg": "none", "typ": "JWT" })), part(claims))
+        };
+        let rows = [
+            ("good", hs256(&good()), None),
+            ("unknown claims", hs256(&with("aud", json!("x"))), None),
+            ("unknown grants", hs256(&with("video", json!({ "roomJoin": true, "canFly": [1] }))), None),
+            ("null claims", hs256(&with("attributes", Value::Null)), None),
+            ("fractional expiry", hs256(&with("exp", json!(NOW as f64 + 1.5))), None),
+            ("nbf in leeway", hs256(&with("nbf", json!(NOW + NOT_BEFORE_LEEWAY_S))), None),
+            ("nbf future", hs256(&with("nbf", json!(NOW + NOT_BEFORE_LEEWAY_S + 1))), Some(AuthError::NOT_YET_VALID)),
+            ("expired", hs256(&with("exp", json!(NOW))), Some(AuthError::EXPIRED)),
+            ("expired before 1970", hs256(&with("exp", json!(-1))), Some(AuthError::EXPIRED)),
+            ("no exp", hs256(&without("exp")), Some(AuthError::NO_EXPIRY)),
+            ("exp no number", hs256(&with("exp", json!("later"))), Some(AuthError::MALFORMED)),
+            ("alg none", none(&good()), Some(AuthError::ALGORITHM)),
+            ("alg hs512", sign(Algorithm::HS512, "secret", &good()), Some(AuthError::ALGORITHM)),
+            ("other secret", sign(Algorithm::HS256, "public", &good()), Some(AuthError::BAD_SIGNATURE)),
+            ("other key", hs256(&with("iss", json!("other"))), Some(AuthError::UNKNOWN_KEY)),
+            ("no issuer", hs256(&without("iss")), Some(AuthError::UNKNOWN_KEY)),
+            ("wrong type", hs256(&with("sub", json!(7))), Some(AuthError::MALFORMED)),
+            ("empty", String::new(), Some(AuthError::MISSING)),
+            ("text", "hello".to_owned(), Some(AuthError::MALFORMED)),
+            ("three parts", "a.b.c".to_owned(), Some(AuthError::MALFORMED)),
+            ("too large", "a".repeat(MAX_TOKEN_BYTES + 1), Some(AuthError::TOO_LARGE)),
+        ];
+        for (name, token, want) in rows {
+            let got = verifier().verify_at(&token, NOW);
+            assert_eq!(got.as_ref().err().map(|e| e.code), want, "{name}: {got:?}");
+            let Err(error) = got else { continue };
+            assert_eq!(error.status(), 401, "{name}");
+            assert!(token.is_empty() || !error.reason.contains(&token), "{name} repeats the token");
+        }
+    }
+
+    #[test]
+    fn a_changed_claim_breaks_the_signature() {
+        let token = sign(Algorithm::HS256, "secret", &good());
+        let parts: Vec<&str> = token.split('.').collect();
+        let forged = URL_SAFE_NO_PAD.encode(with("sub", json!("mallory")).to_string());
+        let token = format!("{}.{forged}.{}", parts[0], parts[2]);
+        assert_eq!(verifier().verify_at(&token, NOW).unwrap_err().code, AuthError::BAD_SIGNATURE);
+    }
+
+    #[test]
+    fn reads_what_a_server_sdk_mints() {
+        let token = sign(
+            Algorithm::HS256,
+            "secret",
+            &json!({
+                "iss": "devkey", "sub": "alice", "name": "Alice", "metadata": "m", "attributes": { "a": "b" },
+                "kind": "agent", "nbf": NOW, "exp": NOW + 60, "sip": { "admin": true },
+                "video": { "roomJoin": true, "room": "r1", "canPublish": true, "canSubscribe": false, "canPublishData": true,
+                           "canPublishSources": ["camera"], "hidden": true },
+            }),
+        );
+        let claims = verifier().verify_at(&token, NOW).unwrap();
+        assert_eq!((claims.identity.as_str(), claims.name.as_str(), claims.metadata.as_str()), ("alice", "Alice", "m"));
+        assert_eq!((claims.kind.as_str(), claims.expires_at, claims.not_before), ("agent", NOW + 60, NOW));
+        assert_eq!(claims.attributes.get("a").map(String::as_str), Some("b"));
+        assert_eq!(claims.grants.can_subscribe, Some(false));
+        assert!(claims.grants.hidden && claims.grants.may_publish_source("camera"));
+    }
+}
