@@ -79,7 +79,12 @@ impl RoomHandle {
     /// The client offers: on its only transport, or on the publisher transport of the two-connection mode.
     /// WHIP: each sending section becomes a track.
     pub async fn offer(&self, participant: ParticipantId, sdp: String) -> Result<Answered, Error> {
-        self.ask(|reply| Command::Offer { participant, sdp, reply }).await
+        self.ask(|reply| Command::Offer { participant, sdp, id: None, reply }).await
+    }
+
+    /// As [`RoomHandle::offer`]; the answer comes as [`super::Notice::Answer`], in order with what it changes.
+    pub async fn offer_by_notice(&self, participant: ParticipantId, id: u32, sdp: String) -> Result<(), Error> {
+        self.ask(|reply| Command::Offer { participant, sdp, id: Some(id), reply }).await.map(|_| ())
     }
 
     /// The client answers [`super::Notice::Offer`]. An answer to an older offer is ignored.
@@ -90,11 +95,6 @@ impl RoomHandle {
     /// WHIP/WHEP ICE restart (RFC 9725 §4.3.3), both ways `application/trickle-ice-sdpfrag`.
     pub async fn restart_ice(&self, participant: ParticipantId, fragment: String) -> Result<String, Error> {
         self.ask(|reply| Command::RestartIce { participant, fragment, reply }).await
-    }
-
-    /// After a resume in two-connection mode: offer the subscriber transport anew with fresh ICE credentials.
-    pub async fn restart_subscriber(&self, participant: ParticipantId) {
-        self.tell(Command::RestartSubscriber { participant }).await;
     }
 
     /// Announces a track; others learn of it when an offer carries it.

@@ -14,6 +14,7 @@ mod command;
 mod data;
 mod error;
 mod handle;
+mod ids;
 mod model;
 mod notice;
 mod registry;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::request::Answered;
 use super::model::{LeaveAction, LeaveReason, ParticipantInfo, RoomInfo, SpeakerInfo};
 
 /// Notices a participant may have under way to its signaling connection. A full queue means the client does not read:
@@ -17,6 +18,13 @@ pub enum Notice {
     Room(Arc<RoomInfo>),
     /// Speakers that changed since the last notice.
     Speakers(Arc<Vec<SpeakerInfo>>),
+    /// The answer to an offer given with [`super::RoomHandle::offer_by_notice`].
+    Answer {
+        /// The offer's id.
+        id: u32,
+        /// SDP and which section carries which track.
+        answer: Answered,
+    },
     /// Our offer for the subscriber transport (two-connection mode); answer it with the same id.
     Offer {
         /// To be named by the answer.

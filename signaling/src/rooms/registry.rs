@@ -34,7 +34,8 @@ pub struct Options {
     pub max_rooms: usize,
     /// Tracks of a participant, announced and published together.
     pub max_tracks: usize,
-    /// How long a seat is kept for a client whose signaling connection was cut.
+    /// How long a seat is kept for a client whose signaling connection was cut. Rooms look once a second, so that a
+    /// vanished client is out of the room within this time and one second.
     pub resume_window: Duration,
 }
 
@@ -48,7 +49,7 @@ impl Default for Options {
             participants_cap: 5_000,
             max_rooms: 20_000,
             max_tracks: 64,
-            resume_window: Duration::from_secs(20),
+            resume_window: Duration::from_secs(19),
         }
     }
 }

@@ -1,0 +1,327 @@
+//! The room task: carries commands and media events to the [`State`], and its actions to the media plane.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use convene_sfu::{Answer, Bind, Event, PeerOptions, Publication};
+use convene_types::{MediaKind, Mid, PeerId, Rid};
+use dashmap::DashMap;
+use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
+use tracing::Instrument;
+
+use super::command::{Command, Reply, Who};
+use super::data::DataFormat;
+use super::error::Error;
+use super::handle::RoomHandle;
+use super::ids::new_sid;
+use super::model::{LeaveReason, ParticipantId, TrackInfo};
+use super::registry::Options;
+use super::request::{Answered, JoinRequest, Joined, Mode, RoomRequest, TrackRequest};
+use super::state::{Action, Now, Peers, State, unannounced};
+
+/// How often a room looks at its deadlines. Seats and empty rooms live seconds longer at most; lowering it wakes every
+/// idle room more often.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Bytes of an SDP. An offer of 50 sections is about 120 kB.
+pub(crate) const MAX_SDP_BYTES: usize = 256 * 1024;
+
+/// Names that LiveKit clients give their simulcast layers, lowest first.
+const LAYER_RIDS: [&str; 3] = ["q", "h", "f"];
+
+/// What a room task is started with.
+pub(super) struct Setup {
+    pub(super) request: RoomRequest,
+    pub(super) media: convene_sfu::Handle,
+    pub(super) options: Options,
+    pub(super) format: Arc<dyn DataFormat>,
+    pub(super) rooms: Arc<DashMap<String, RoomHandle>>,
+}
+
+impl Setup {
+    /// Starts the task. It opens its media room first; commands wait meanwhile.
+    pub(super) fn spawn(self) -> RoomHandle {
+        let sid = new_sid("RM_");
+        let (handle, commands) = RoomHandle::new(self.request.name.clone(), sid.clone());
+        let span = tracing::info_span!("room", room = %self.request.name, %sid);
+        tokio::spawn(self.run(sid, commands).instrument(span));
+        handle
+    }
+
+    async fn run(self, sid: String, mut commands: mpsc::Receiver<Command>) {
+        let name = self.request.name.clone();
+        let rooms = Arc::clone(&self.rooms);
+        match self.media.open_room(&name).await {
+            Ok((room, events)) => {
+                tracing::info!("room opened");
+                let state = State::new(now(), sid.clone(), self.request, self.options);
+                let mut actor = Actor { state, media: self.media, room, format: self.format };
+                actor.run(&mut commands, events).await;
+                actor.room.close().await;
+                tracing::info!(reason = ?actor.state.closed(), "room closed");
+            }
+            Err(error) => tracing::error!(%error, "cannot open the room on the media plane"),
+        }
+        // Closed before it is taken out of the map: whoever still holds it gets `Closed` and may make another one.
+        commands.close();
+        rooms.remove_if(&name, |_, handle| handle.sid() == sid);
+    }
+}
+
+struct Actor {
+    state: State,
+    media: convene_sfu::Handle,
+    room: convene_sfu::Room,
+    format: Arc<dyn DataFormat>,
+}
+
+impl Actor {
+    async fn run(&mut self, commands: &mut mpsc::Receiver<Command>, mut events: mpsc::Receiver<Event>) {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while self.state.closed().is_none() {
+            tokio::select! {
+                command = commands.recv() => match command {
+                    Some(command) => self.handle_command(command).await,
+                    None => self.state.close(now(), LeaveReason::RoomClosed), // not even the registry knows it
+                },
+                event = events.recv() => self.handle_event(event),
+                _ = tick.tick() => self.state.handle_timeout(now()),
+            }
+            self.flush().await;
+        }
+    }
+
+    fn handle_event(&mut self, event: Option<Event>) {
+        let now = now();
+        match event {
+            Some(Event::Connected { peer }) => self.state.handle_connected(now, peer),
+            Some(Event::Gone { peer, reason }) => self.state.handle_gone(now, peer, reason),
+            Some(Event::Data { peer, channel, payload }) => {
+                if let Err(reason) = self.state.handle_data(peer, channel, &payload, &*self.format) {
+                    tracing::debug!(%peer, reason, "data packet dropped");
+                }
+            }
+            Some(Event::TrackStarted { track, codec }) => self.state.handle_track_started(now, track, codec),
+            Some(Event::TrackEnded { track }) => self.state.handle_track_ended(now, track),
+            Some(Event::Speakers(speakers)) => self.state.handle_speakers(now, &speakers),
+            Some(Event::ChannelOpen { .. } | Event::TrackFlowing { .. }) => {}
+            Some(Event::Failed) | None => {
+                tracing::error!("media plane lost the room");
+                self.state.close(now, LeaveReason::MediaFailure);
+            }
+        }
+    }
+
+    async fn handle_command(&mut self, command: Command) {
+        let now = now();
+        match command {
+            Command::Join { request, reply } => {
+                let joined = self.join(*request).await;
+                self.answer_join(reply, joined).await;
+            }
+            Command::Resume { identity, sid, reply } => send(reply, self.state.handle_resume(&identity, &sid)),
+            Command::Detached { participant, session } => self.state.handle_detached(now, participant, session),
+            Command::Leave { who, reason, reply } => {
+                let id = self.find(&who);
+                send(reply, id.map(|id| self.state.remove(now, id, reason)));
+            }
+            Command::Offer { participant, sdp, id, reply } => send(reply, self.offer(participant, sdp, id).await),
+            Command::Answer { participant, id, sdp, reply } => send(reply, self.answer(participant, id, sdp).await),
+            Command::RestartIce { participant, fragment, reply } => {
+                send(reply, self.restart_ice(participant, fragment).await);
+            }
+            Command::AddTrack { participant, request, reply } => send(reply, self.add_track(participant, *request).await),
+            Command::Mute { who, sid, muted, by_server, reply } => {
+                let result = self.find(&who).and_then(|id| self.state.mute(now, id, &sid, muted, by_server));
+                send(reply, result);
+            }
+            Command::Change { who, change, by_self, reply } => {
+                send(reply, self.find(&who).and_then(|id| self.state.change(now, id, *change, by_self)));
+            }
+            Command::Subscribe { who, change, reply } => {
+                send(reply, self.find(&who).and_then(|id| self.state.subscribe(now, id, change)));
+            }
+            Command::Settings { participant, settings } => self.state.set_targets(participant, &settings),
+            Command::Policy { participant, policy } => self.state.set_policy(now, participant, policy),
+            Command::Describe { participant, sid, features, size } => {
+                self.state.describe_track(now, participant, &sid, features, size);
+            }
+            Command::ServerData { data, reply } => {
+                self.state.send_server_data(data, &*self.format);
+                send(reply, Ok(()));
+            }
+            Command::Info { reply } => send(reply, Ok(self.state.room_info())),
+            Command::SetMetadata { metadata, reply } => send(reply, Ok(self.state.set_metadata(now, metadata))),
+            Command::Participants { reply } => send(reply, Ok(self.state.participant_infos())),
+            Command::Participant { identity, reply } => {
+                let id = self.state.id_of_identity(&identity);
+                send(reply, id.and_then(|id| self.state.participant_info(id)));
+            }
+            Command::Close { reason, reply } => {
+                self.state.close(now, reason);
+                send(reply, Ok(()));
+            }
+            Command::InjectPanic => drop(self.room.inject_panic().await),
+        }
+    }
+
+    fn find(&self, who: &Who) -> Result<ParticipantId, Error> {
+        match who {
+            Who::Id(id) => self.state.participant_info(*id).map(|_| *id),
+            Who::Identity(identity) => self.state.id_of_identity(identity),
+        }
+    }
+
+    async fn join(&mut self, request: JoinRequest) -> Result<Joined, Error> {
+        self.state.check_join(&request)?;
+        let publisher = self.add_peer(&request).await?;
+        let subscriber = if request.mode == Mode::Dual { self.add_peer(&request).await? } else { publisher };
+        tracing::info!(participant = %request.identity, mode = ?request.mode, %publisher, %subscriber, "participant joined");
+        Ok(self.state.handle_join(now(), request, Peers { publisher, subscriber }))
+    }
+
+    async fn add_peer(&self, request: &JoinRequest) -> Result<PeerId, Error> {
+        let peer = self.media.new_peer_id();
+        let reserve_sections = request.mode == Mode::Whep;
+        self.room.add_peer(PeerOptions { peer, label: request.identity.clone(), reserve_sections }).await?;
+        Ok(peer)
+    }
+
+    /// An adapter that is gone by now would leave a seat that nobody holds.
+    async fn answer_join(&mut self, reply: Reply<Joined>, joined: Result<Joined, Error>) {
+        if let Err(Ok(unclaimed)) = reply.send(joined) {
+            self.state.remove(now(), unclaimed.participant, LeaveReason::SignalClosed);
+        }
+        self.flush().await;
+    }
+
+    async fn offer(&mut self, id: ParticipantId, sdp: String, notice_id: Option<u32>) -> Result<Answered, Error> {
+        let (mode, peers) = self.state.transports(id)?;
+        if sdp.len() > MAX_SDP_BYTES {
+            return Err(Error::Limit("sdp_bytes"));
+        }
+        let mut answer = self.room.offer(peers.publisher, sdp).await?;
+        if mode == Mode::Whip {
+            self.publish_sections(id, peers.publisher, &mut answer).await?;
+        }
+        let mids = self.state.mids(&answer.outgoing);
+        let answered = Answered { sdp: answer.sdp.clone(), mids, ufrag: answer.ufrag.clone() };
+        if let Some(notice_id) = notice_id {
+            self.state.notify_answer(now(), id, notice_id, &answered);
+        }
+        self.state.handle_offer_answered(now(), id, &answer);
+        Ok(answered)
+    }
+
+    /// RFC 9725: the client announces nothing, each section it sends on is a track.
+    async fn publish_sections(&mut self, id: ParticipantId, peer: PeerId, answer: &mut Answer) -> Result<(), Error> {
+        for incoming in answer.incoming.iter_mut().filter(|incoming| incoming.track.is_none()) {
+            let request = unannounced(incoming);
+            self.state.check_track(id, &request)?;
+            let track = self.media.new_track_id();
+            let (bind, kind) = (Bind::Mid(incoming.mid), incoming.kind);
+            self.room.publish(peer, Publication { track, bind, kind, rids: Vec::new() }).await?;
+            self.state.handle_track_added(id, track, request);
+            incoming.track = Some(track);
+        }
+        Ok(())
+    }
+
+    async fn answer(&mut self, id: ParticipantId, offer_id: u32, sdp: String) -> Result<(), Error> {
+        let (mode, peers) = self.state.transports(id)?;
+        if mode != Mode::Dual {
+            return Err(Error::WrongMode);
+        }
+        if sdp.len() > MAX_SDP_BYTES {
+            return Err(Error::Limit("sdp_bytes"));
+        }
+        if !self.state.takes_answer(id, offer_id) {
+            tracing::debug!(offer_id, "answer to an older offer ignored");
+            return Ok(());
+        }
+        let result = self.room.answer(peers.subscriber, sdp).await;
+        self.state.handle_answered(id);
+        Ok(result?)
+    }
+
+    async fn restart_ice(&mut self, id: ParticipantId, fragment: String) -> Result<String, Error> {
+        let (mode, peers) = self.state.transports(id)?;
+        match mode {
+            Mode::Whip | Mode::Whep => Ok(self.room.restart_ice(peers.publisher, fragment).await?),
+            Mode::Single | Mode::Dual => Err(Error::WrongMode),
+        }
+    }
+
+    async fn add_track(&mut self, id: ParticipantId, request: TrackRequest) -> Result<TrackInfo, Error> {
+        if let Some(known) = self.state.check_track(id, &request)? {
+            return Ok(known);
+        }
+        let (_, peers) = self.state.transports(id)?;
+        let track = self.media.new_track_id();
+        let publication =
+            Publication { track, bind: Bind::Msid(request.cid.clone()), kind: request.kind, rids: rids(&request) };
+        self.room.publish(peers.publisher, publication).await?;
+        Ok(self.state.handle_track_added(id, track, request))
+    }
+
+    /// Carries out what the state wants of the media plane until it wants nothing more.
+    async fn flush(&mut self) {
+        loop {
+            while let Some(action) = self.state.poll_action() {
+                self.act(action).await;
+            }
+            if !self.state.settle(now()) {
+                return;
+            }
+        }
+    }
+
+    async fn act(&mut self, action: Action) {
+        let room = &self.room;
+        let told = match action {
+            Action::RemovePeer(peer) => room.remove_peer(peer).await,
+            Action::Unpublish(track) => room.unpublish(track).await,
+            Action::SetMuted { track, muted } => room.set_muted(track, muted).await,
+            Action::Unsubscribe { peer, track } => room.unsubscribe(peer, track).await,
+            Action::SetTarget { peer, track, target } => room.set_target(peer, track, target).await,
+            Action::SendData { to, channel, payload } => room.send_data(to, channel, payload).await,
+            Action::Subscribe { participant, peer, subscription } => {
+                let track = subscription.track;
+                let result = room.subscribe(peer, subscription).await;
+                self.state.handle_subscribed(now(), participant, track, result);
+                Ok(())
+            }
+            Action::CreateOffer { participant, peer, ice_restart } => {
+                let offer = room.create_offer(peer, ice_restart).await;
+                self.state.handle_offer_made(now(), participant, offer);
+                Ok(())
+            }
+        };
+        if let Err(error) = told {
+            tracing::debug!(%error, "media plane refused a command"); // the room has ended there; its last event follows
+        }
+    }
+}
+
+/// RIDs of a simulcast track, lowest first; empty where the offer's order is good enough.
+fn rids(request: &TrackRequest) -> Vec<Rid> {
+    let layers = match request.kind {
+        MediaKind::Audio => 0,
+        MediaKind::Video => request.layers.len(),
+    };
+    if layers < 2 {
+        return Vec::new();
+    }
+    LAYER_RIDS.iter().take(layers).filter_map(|rid| rid.parse::<Mid>().ok()).collect()
+}
+
+fn send<T>(reply: Reply<T>, result: Result<T, Error>) {
+    let _ = reply.send(result); // whoever asked is gone: nothing depends on the answer
+}
+
+fn now() -> Now {
+    let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Now { at: Instant::now(), unix_ms: i64::try_from(unix.as_millis()).unwrap_or(i64::MAX) }
+}

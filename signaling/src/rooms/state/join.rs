@@ -1,0 +1,218 @@
+//! Coming, coming back, and going.
+
+use convene_sfu::GoneReason;
+use convene_types::PeerId;
+use std::collections::HashMap;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+use super::{Action, Negotiation, Now, Participant, Peers, State};
+use crate::rooms::error::Error;
+use crate::rooms::ids::new_sid;
+use crate::rooms::model::{
+    LeaveAction, LeaveReason, ParticipantId, ParticipantInfo, ParticipantState, SessionId,
+};
+use crate::rooms::notice::{MAX_NOTICES, Notice};
+use crate::rooms::request::{JoinRequest, Joined, Mode};
+
+impl State {
+    /// Whether there is room for one more. Asked before transports are made.
+    pub(in crate::rooms) fn check_join(&self, request: &JoinRequest) -> Result<(), Error> {
+        if self.closed.is_some() {
+            return Err(Error::Closed);
+        }
+        if request.identity.is_empty() {
+            return Err(Error::Invalid("identity"));
+        }
+        let cap = self.options.participants_cap;
+        let limit = if self.info.max_participants == 0 { cap } else { self.info.max_participants.min(cap) };
+        let others = self.participants.values().filter(|p| p.info.identity != request.identity).count();
+        if others >= usize::try_from(limit).unwrap_or(usize::MAX) { Err(Error::RoomFull) } else { Ok(()) }
+    }
+
+    /// Seats a participant on transports that exist. An older one of the same identity is sent away.
+    pub(in crate::rooms) fn handle_join(&mut self, now: Now, request: JoinRequest, peers: Peers) -> Joined {
+        if let Some(older) = self.identities.get(&request.identity).copied() {
+            self.remove(now, older, LeaveReason::DuplicateIdentity);
+        }
+        let id = ParticipantId(self.fresh_id());
+        let session = SessionId(self.fresh_id());
+        let (notices, receiver) = mpsc::channel(MAX_NOTICES);
+        let mode = request.mode;
+        let participant = Participant {
+            id,
+            mode,
+            peers,
+            session,
+            notices: Some(notices),
+            detached_at: None,
+            auto_subscribe: request.auto_subscribe && mode != Mode::Whip,
+            wants: HashMap::new(),
+            targets: HashMap::new(),
+            policy: None,
+            negotiation: Negotiation::default(),
+            last_data_seq: 0,
+            info: new_info(now, request),
+        };
+        self.identities.insert(participant.info.identity.clone(), id);
+        self.peers.insert(peers.publisher, id);
+        self.peers.insert(peers.subscriber, id);
+        let info = participant.info.clone();
+        self.participants.insert(id, participant);
+        self.empty_since = None;
+        self.was_used = true;
+        self.tell_others(now, id, &info);
+        match mode {
+            Mode::Dual => self.want_offer(id, false),
+            Mode::Whep => self.reconcile_subscriber(id),
+            Mode::Single | Mode::Whip => {}
+        }
+        Joined { participant: id, session, info, room: self.room_info(), others: self.others(id), mode, last_data_seq: 0, notices: receiver }
+    }
+
+    /// Gives the seat of a cut signaling connection to a fresh one.
+    pub(in crate::rooms) fn handle_resume(&mut self, identity: &str, sid: &str) -> Result<Joined, Error> {
+        let id = self.id_of_identity(identity)?;
+        let session = SessionId(self.fresh_id());
+        let participant = self.get_mut(id)?;
+        if participant.info.sid != sid {
+            return Err(Error::ParticipantNotFound);
+        }
+        let (notices, receiver) = mpsc::channel(MAX_NOTICES);
+        participant.notices = Some(notices);
+        participant.session = session;
+        participant.detached_at = None;
+        // What was under way over the old connection is lost: in single-connection mode the client's next offer tells
+        // what is missing, in two-connection mode we offer anew.
+        participant.negotiation = Negotiation::continued(&participant.negotiation);
+        let (mode, last_data_seq) = (participant.mode, participant.last_data_seq);
+        if mode == Mode::Dual {
+            self.want_offer(id, true);
+        }
+        let info = self.participant_info(id)?;
+        Ok(Joined { participant: id, session, info, room: self.room_info(), others: self.others(id), mode, last_data_seq, notices: receiver })
+    }
+
+    /// A signaling connection ended without a word.
+    pub(in crate::rooms) fn handle_detached(&mut self, now: Now, id: ParticipantId, session: SessionId) {
+        let Some(participant) = self.participants.get_mut(&id).filter(|p| p.session == session) else { return };
+        participant.notices = None;
+        participant.detached_at.get_or_insert(now.at);
+    }
+
+    /// ICE and DTLS of a transport are up.
+    pub(in crate::rooms) fn handle_connected(&mut self, now: Now, peer: PeerId) {
+        let Some(id) = self.id_of_peer(peer) else { return };
+        let Some(participant) = self.participants.get_mut(&id) else { return };
+        // In two-connection mode the subscriber transport is the primary one: it exists for everyone.
+        if peer != participant.peers.subscriber || participant.info.state != ParticipantState::Joined {
+            return;
+        }
+        participant.info.state = ParticipantState::Active;
+        self.announce(now, id);
+        self.reconcile_subscriber(id);
+    }
+
+    /// The media plane lost a transport for good.
+    pub(in crate::rooms) fn handle_gone(&mut self, now: Now, peer: PeerId, reason: GoneReason) {
+        let Some(id) = self.id_of_peer(peer) else { return };
+        let attached = self.participants.get(&id).is_some_and(|p| p.notices.is_some());
+        let reason = match reason {
+            GoneReason::NeverConnected | GoneReason::TimedOut => LeaveReason::ConnectionTimeout,
+            GoneReason::Closed if !attached => LeaveReason::ClientInitiated,
+            GoneReason::Closed | GoneReason::DtlsFailed => LeaveReason::MediaFailure,
+        };
+        self.remove(now, id, reason);
+    }
+
+    /// Takes a participant out of the room and tells the others.
+    pub(in crate::rooms) fn remove(&mut self, now: Now, id: ParticipantId, reason: LeaveReason) {
+        let Some(info) = self.forget(now, id, reason) else { return };
+        if !info.permission.hidden {
+            self.broadcast(now, &Notice::Participants(Arc::new(vec![info])));
+        }
+    }
+
+    /// Takes a participant out of the room. Returns the last thing to say of it.
+    pub(super) fn forget(&mut self, now: Now, id: ParticipantId, reason: LeaveReason) -> Option<ParticipantInfo> {
+        if reason != LeaveReason::ClientInitiated {
+            self.notify(now, id, Notice::Leave { reason, action: action_for(reason) });
+        }
+        let participant = self.participants.remove(&id)?;
+        if self.identities.get(&participant.info.identity) == Some(&id) {
+            self.identities.remove(&participant.info.identity);
+        }
+        let Peers { publisher, subscriber } = participant.peers;
+        self.drop_tracks_of(id);
+        for track in self.tracks.values_mut() {
+            track.subscribers.remove(&id);
+        }
+        self.peers.remove(&publisher);
+        self.actions.push_back(Action::RemovePeer(publisher));
+        if subscriber != publisher {
+            self.peers.remove(&subscriber);
+            self.actions.push_back(Action::RemovePeer(subscriber));
+        }
+        self.speaking.remove(&participant.info.sid);
+        if self.participants.is_empty() {
+            self.empty_since = Some(now.at);
+        }
+        tracing::info!(room = %self.info.name, participant = %participant.info.identity, ?reason, "participant left");
+        let version = participant.info.version.wrapping_add(1);
+        Some(ParticipantInfo { state: ParticipantState::Disconnected, left: Some(reason), version, ..participant.info })
+    }
+
+    /// Everyone a participant may know of.
+    fn others(&self, id: ParticipantId) -> Vec<ParticipantInfo> {
+        let visible = self.participants.values().filter(|p| p.id != id && !p.info.permission.hidden);
+        visible.map(|p| self.describe(p)).collect()
+    }
+
+    /// The newcomer itself learns who it is from its join.
+    fn tell_others(&mut self, now: Now, id: ParticipantId, info: &ParticipantInfo) {
+        if info.permission.hidden {
+            return;
+        }
+        let notice = Notice::Participants(Arc::new(vec![info.clone()]));
+        let others: Vec<ParticipantId> = self.participants.keys().copied().filter(|other| *other != id).collect();
+        for other in others {
+            self.notify(now, other, notice.clone());
+        }
+    }
+}
+
+fn new_info(now: Now, request: JoinRequest) -> ParticipantInfo {
+    ParticipantInfo {
+        sid: new_sid("PA_"),
+        identity: request.identity,
+        name: request.name,
+        metadata: request.metadata,
+        attributes: request.attributes,
+        state: ParticipantState::Joined,
+        kind: request.kind,
+        permission: request.permission,
+        joined_at_ms: now.unix_ms,
+        version: 1,
+        tracks: Vec::new(),
+        left: None,
+        client_protocol: request.client_protocol,
+        capabilities: request.capabilities,
+    }
+}
+
+/// What a client that is out for this reason should do.
+pub(in crate::rooms) fn action_for(reason: LeaveReason) -> LeaveAction {
+    match reason {
+        LeaveReason::ServerShutdown
+        | LeaveReason::StateMismatch
+        | LeaveReason::SignalClosed
+        | LeaveReason::ConnectionTimeout
+        | LeaveReason::MediaFailure => LeaveAction::Reconnect,
+        LeaveReason::ClientInitiated
+        | LeaveReason::DuplicateIdentity
+        | LeaveReason::Removed
+        | LeaveReason::RoomDeleted
+        | LeaveReason::JoinFailure
+        | LeaveReason::RoomClosed => LeaveAction::Disconnect,
+    }
+}

@@ -1,0 +1,301 @@
+//! A room as a machine without I/O: it is told what happened and when, answers the participants over their notice
+//! queues, and leaves [`Action`]s for the media plane. Only `actor` calls it.
+//!
+//! Invariant: it never reads a clock and never waits.
+
+mod join;
+mod negotiate;
+mod people;
+mod subscribe;
+mod tracks;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use convene_sfu::{Channel, LayerTarget, Subscription};
+use convene_types::{PeerId, TrackId};
+use tokio::sync::mpsc;
+
+use self::negotiate::Negotiation;
+use super::error::Error;
+use super::ids::new_sid;
+use super::model::{
+    LeaveReason, ParticipantId, ParticipantInfo, ParticipantState, RoomInfo, SessionId, TrackInfo,
+};
+use super::notice::Notice;
+use super::registry::Options;
+use super::request::{Answered, Mode, RoomRequest, SubscriptionPolicy};
+
+pub(super) use self::tracks::unannounced;
+
+/// The moment something happened: a clock for intervals, one for people.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Now {
+    pub(super) at: Instant,
+    pub(super) unix_ms: i64,
+}
+
+/// What the media plane has to do. Carried out in order.
+#[derive(Clone, Debug)]
+pub(super) enum Action {
+    RemovePeer(PeerId),
+    Unpublish(TrackId),
+    SetMuted { track: TrackId, muted: bool },
+    /// Its result goes to [`State::handle_subscribed`].
+    Subscribe { participant: ParticipantId, peer: PeerId, subscription: Subscription },
+    Unsubscribe { peer: PeerId, track: TrackId },
+    SetTarget { peer: PeerId, track: TrackId, target: LayerTarget },
+    SendData { to: Vec<PeerId>, channel: Channel, payload: Bytes },
+    /// Its result goes to [`State::handle_offer_made`].
+    CreateOffer { participant: ParticipantId, peer: PeerId, ice_restart: bool },
+}
+
+/// The transports made for a participant; the same one twice except in the two-connection mode.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Peers {
+    pub(super) publisher: PeerId,
+    pub(super) subscriber: PeerId,
+}
+
+pub(super) struct State {
+    info: RoomInfo,
+    options: Options,
+    participants: BTreeMap<ParticipantId, Participant>,
+    identities: HashMap<String, ParticipantId>,
+    peers: HashMap<PeerId, ParticipantId>,
+    tracks: BTreeMap<TrackId, Track>,
+    sids: HashMap<String, TrackId>,
+    speaking: BTreeMap<String, f32>,
+    actions: VecDeque<Action>,
+    next_id: u64,
+    /// Since when nobody is here, and whether anybody ever was.
+    empty_since: Option<Instant>,
+    was_used: bool,
+    closed: Option<LeaveReason>,
+}
+
+struct Participant {
+    id: ParticipantId,
+    /// `tracks` in it is empty: tracks live in [`State::tracks`].
+    info: ParticipantInfo,
+    mode: Mode,
+    peers: Peers,
+    session: SessionId,
+    notices: Option<mpsc::Sender<Notice>>,
+    detached_at: Option<Instant>,
+    auto_subscribe: bool,
+    /// What it asked for by name; the rest follows `auto_subscribe`.
+    wants: HashMap<TrackId, bool>,
+    targets: HashMap<TrackId, LayerTarget>,
+    policy: Option<SubscriptionPolicy>,
+    negotiation: Negotiation,
+    last_data_seq: u32,
+}
+
+struct Track {
+    id: TrackId,
+    owner: ParticipantId,
+    cid: String,
+    info: TrackInfo,
+    /// A section carries it: others know of it.
+    published: bool,
+    subscribers: BTreeSet<ParticipantId>,
+    /// The publisher has been told of its first subscriber.
+    announced: bool,
+}
+
+impl State {
+    pub(super) fn new(now: Now, sid: String, request: RoomRequest, options: Options) -> Self {
+        let seconds = |d: std::time::Duration| u32::try_from(d.as_secs()).unwrap_or(u32::MAX);
+        let info = RoomInfo {
+            sid,
+            name: request.name,
+            metadata: request.metadata,
+            empty_timeout_s: request.empty_timeout_s.unwrap_or(seconds(options.empty_timeout)),
+            departure_timeout_s: request.departure_timeout_s.unwrap_or(seconds(options.departure_timeout)),
+            max_participants: request.max_participants.unwrap_or(options.max_participants),
+            created_at_ms: now.unix_ms,
+            num_participants: 0,
+            num_publishers: 0,
+        };
+        Self {
+            info,
+            options,
+            participants: BTreeMap::new(),
+            identities: HashMap::new(),
+            peers: HashMap::new(),
+            tracks: BTreeMap::new(),
+            sids: HashMap::new(),
+            speaking: BTreeMap::new(),
+            actions: VecDeque::new(),
+            next_id: 1,
+            empty_since: Some(now.at),
+            was_used: false,
+            closed: None,
+        }
+    }
+
+    /// The next thing the media plane has to do.
+    pub(super) fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// Why the room has ended, once it has.
+    pub(super) fn closed(&self) -> Option<LeaveReason> {
+        self.closed
+    }
+
+    /// What the room is at this moment.
+    pub(super) fn room_info(&self) -> RoomInfo {
+        let visible = self.participants.values().filter(|p| !p.info.permission.hidden);
+        let publishes = |p: &&Participant| self.tracks.values().any(|t| t.published && t.owner == p.id);
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        RoomInfo {
+            num_participants: count(visible.clone().count()),
+            num_publishers: count(visible.filter(publishes).count()),
+            ..self.info.clone()
+        }
+    }
+
+    pub(super) fn set_metadata(&mut self, now: Now, metadata: String) -> RoomInfo {
+        self.info.metadata = metadata;
+        let info = self.room_info();
+        let notice = Notice::Room(Arc::new(info.clone()));
+        self.broadcast(now, &notice);
+        info
+    }
+
+    /// Seats that were not taken again, rooms that nobody uses, requests that nobody answered.
+    pub(super) fn handle_timeout(&mut self, now: Now) {
+        let window = self.options.resume_window;
+        let expired = |p: &&Participant| p.detached_at.is_some_and(|at| now.at.saturating_duration_since(at) >= window);
+        let gone: Vec<ParticipantId> = self.participants.values().filter(expired).map(|p| p.id).collect();
+        for id in gone {
+            self.remove(now, id, LeaveReason::SignalClosed);
+        }
+        self.retry_negotiations(now);
+        let patience = if self.was_used { self.info.departure_timeout_s } else { self.info.empty_timeout_s };
+        let waited = self.empty_since.map(|since| now.at.saturating_duration_since(since).as_secs());
+        if waited.is_some_and(|seconds| seconds >= u64::from(patience)) {
+            self.close(now, LeaveReason::RoomClosed);
+        }
+    }
+
+    /// Ends the room.
+    pub(super) fn close(&mut self, now: Now, reason: LeaveReason) {
+        self.closed.get_or_insert(reason);
+        let everyone: Vec<ParticipantId> = self.participants.keys().copied().collect();
+        // Nobody is told that the others leave: all of them do.
+        for id in everyone {
+            self.forget(now, id, reason);
+        }
+    }
+
+    pub(super) fn participant_infos(&self) -> Vec<ParticipantInfo> {
+        self.participants.values().map(|p| self.describe(p)).collect()
+    }
+
+    pub(super) fn participant_info(&self, id: ParticipantId) -> Result<ParticipantInfo, Error> {
+        self.get(id).map(|p| self.describe(p))
+    }
+
+    pub(super) fn id_of_identity(&self, identity: &str) -> Result<ParticipantId, Error> {
+        self.identities.get(identity).copied().ok_or(Error::ParticipantNotFound)
+    }
+
+    pub(super) fn id_of_peer(&self, peer: PeerId) -> Option<ParticipantId> {
+        self.peers.get(&peer).copied()
+    }
+
+    pub(super) fn transports(&self, id: ParticipantId) -> Result<(Mode, Peers), Error> {
+        self.get(id).map(|p| (p.mode, p.peers))
+    }
+
+    fn get(&self, id: ParticipantId) -> Result<&Participant, Error> {
+        self.participants.get(&id).ok_or(Error::ParticipantNotFound)
+    }
+
+    fn get_mut(&mut self, id: ParticipantId) -> Result<&mut Participant, Error> {
+        self.participants.get_mut(&id).ok_or(Error::ParticipantNotFound)
+    }
+
+    /// The track of this sid, if it belongs to `owner`.
+    fn own_track(&self, owner: ParticipantId, sid: &str) -> Result<TrackId, Error> {
+        let track = self.sids.get(sid).and_then(|id| self.tracks.get(id)).ok_or(Error::TrackNotFound)?;
+        if track.owner == owner { Ok(track.id) } else { Err(Error::TrackNotFound) }
+    }
+
+    fn describe(&self, participant: &Participant) -> ParticipantInfo {
+        let own = self.tracks.values().filter(|t| t.published && t.owner == participant.id);
+        ParticipantInfo { tracks: own.map(|t| t.info.clone()).collect(), ..participant.info.clone() }
+    }
+
+    fn fresh_id(&mut self) -> u64 {
+        let id = self.next_id;
+        self.next_id = self.next_id.wrapping_add(1);
+        id
+    }
+
+    /// Tells one participant. Whoever does not read loses its signaling connection and may resume.
+    fn notify(&mut self, now: Now, id: ParticipantId, notice: Notice) {
+        let Some(participant) = self.participants.get_mut(&id) else { return };
+        let Some(notices) = &participant.notices else { return };
+        if notices.try_send(notice).is_err() {
+            tracing::warn!(room = %self.info.name, participant = %participant.info.identity, "signaling connection does not read, cut");
+            participant.notices = None;
+            participant.detached_at.get_or_insert(now.at);
+        }
+    }
+
+    fn broadcast(&mut self, now: Now, notice: &Notice) {
+        let everyone: Vec<ParticipantId> = self.participants.keys().copied().collect();
+        for id in everyone {
+            self.notify(now, id, notice.clone());
+        }
+    }
+
+    /// The answer to the client's offer, ahead of what follows from it.
+    pub(super) fn notify_answer(&mut self, now: Now, id: ParticipantId, offer_id: u32, answer: &Answered) {
+        self.notify(now, id, Notice::Answer { id: offer_id, answer: answer.clone() });
+    }
+
+    /// A participant changed: everyone who may know is told, itself included.
+    fn announce(&mut self, now: Now, id: ParticipantId) {
+        let Some(participant) = self.participants.get_mut(&id) else { return };
+        participant.info.version = participant.info.version.wrapping_add(1);
+        let hidden = participant.info.permission.hidden;
+        let Ok(info) = self.participant_info(id) else { return };
+        let notice = Notice::Participants(Arc::new(vec![info]));
+        if hidden {
+            self.notify(now, id, notice);
+        } else {
+            self.broadcast(now, &notice);
+        }
+    }
+}
+
+impl Participant {
+    /// Whether it can be given tracks now.
+    fn receives(&self) -> bool {
+        match self.mode {
+            Mode::Single | Mode::Dual => self.info.state == ParticipantState::Active,
+            Mode::Whip => false,
+            // Its sections are reserved, so tracks may be placed before media flows.
+            Mode::Whep => true,
+        }
+    }
+
+    /// Whether it has data channels.
+    fn takes_data(&self) -> bool {
+        matches!(self.mode, Mode::Single | Mode::Dual)
+    }
+}
+
+fn track_sid() -> String {
+    new_sid("TR_")
+}

@@ -1,0 +1,132 @@
+//! Names, grants, who speaks, and data packets.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use convene_sfu::{Channel, Speaker};
+use convene_types::PeerId;
+
+use super::{Action, Now, Participant, State};
+use crate::rooms::data::{DataFormat, DataSender, Stamped};
+use crate::rooms::error::Error;
+use crate::rooms::model::{ParticipantId, ParticipantInfo, ParticipantState, SpeakerInfo};
+use crate::rooms::notice::Notice;
+use crate::rooms::request::{ParticipantChange, ServerData};
+
+/// Bytes of a participant's metadata. It is copied into every update of the participant to everyone.
+pub(in crate::rooms) const MAX_METADATA_BYTES: usize = 64 * 1024;
+/// Bytes of all keys and values of a participant's attributes, for the same reason.
+const MAX_ATTRIBUTES_BYTES: usize = 64 * 1024;
+/// Bytes of a display name.
+const MAX_NAME_BYTES: usize = 256;
+
+impl State {
+    /// Changes a participant; what its grants no longer cover is ended.
+    pub(in crate::rooms) fn change(
+        &mut self,
+        now: Now,
+        id: ParticipantId,
+        change: ParticipantChange,
+        by_self: bool,
+    ) -> Result<ParticipantInfo, Error> {
+        let participant = self.get_mut(id)?;
+        if by_self && (!participant.info.permission.can_update_metadata || change.permission.is_some()) {
+            return Err(Error::NotAllowed("the token does not let its holder change its own metadata"));
+        }
+        check_sizes(&participant.info, &change)?;
+        let info = &mut participant.info;
+        if let Some(name) = change.name {
+            info.name = name;
+        }
+        if let Some(metadata) = change.metadata {
+            info.metadata = metadata;
+        }
+        for (key, value) in change.attributes {
+            if value.is_empty() { info.attributes.remove(&key) } else { info.attributes.insert(key, value) };
+        }
+        if let Some(permission) = change.permission {
+            info.permission = permission;
+            self.end_forbidden_tracks(now, id);
+            self.reconcile_subscriber(id);
+        }
+        self.announce(now, id);
+        self.participant_info(id)
+    }
+
+    /// Who speaks: those who started, changed or stopped are told to everyone.
+    pub(in crate::rooms) fn handle_speakers(&mut self, now: Now, speakers: &[Speaker]) {
+        let mut levels: BTreeMap<String, f32> = BTreeMap::new();
+        for speaker in speakers {
+            let Some(track) = self.tracks.get(&speaker.track).filter(|track| !track.info.muted) else { continue };
+            let Some(owner) = self.participants.get(&track.owner) else { continue };
+            let level = levels.entry(owner.info.sid.clone()).or_default();
+            *level = level.max(speaker.level);
+        }
+        let before = std::mem::replace(&mut self.speaking, levels);
+        let started = self.speaking.iter().filter(|(sid, level)| before.get(*sid) != Some(*level));
+        let mut changed: Vec<SpeakerInfo> =
+            started.map(|(sid, level)| SpeakerInfo { sid: sid.clone(), level: *level, active: true }).collect();
+        let stopped = before.into_keys().filter(|sid| !self.speaking.contains_key(sid));
+        changed.extend(stopped.map(|sid| SpeakerInfo { sid, level: 0.0, active: false }));
+        if !changed.is_empty() {
+            self.broadcast(now, &Notice::Speakers(Arc::new(changed)));
+        }
+    }
+
+    /// A data packet from a participant. `Err` says why it was dropped.
+    pub(in crate::rooms) fn handle_data(
+        &mut self,
+        peer: PeerId,
+        channel: Channel,
+        packet: &[u8],
+        format: &dyn DataFormat,
+    ) -> Result<(), &'static str> {
+        let id = self.id_of_peer(peer).ok_or("unknown_peer")?;
+        let participant = self.participants.get_mut(&id).ok_or("unknown_peer")?;
+        let info = &participant.info;
+        if !info.permission.can_publish_data {
+            return Err("not_allowed");
+        }
+        let from = DataSender { sid: &info.sid, identity: &info.identity, agent: info.permission.agent };
+        let stamped = format.stamp(from, channel, packet)?;
+        if channel == Channel::Reliable {
+            participant.last_data_seq = participant.last_data_seq.max(stamped.sequence);
+        }
+        self.send(Some(id), channel, stamped);
+        Ok(())
+    }
+
+    /// A data packet of the server itself.
+    pub(in crate::rooms) fn send_server_data(&mut self, data: ServerData, format: &dyn DataFormat) {
+        let payload = format.server_packet(&data);
+        let stamped = Stamped { payload, to_identities: data.to_identities, to_sids: data.to_sids, sequence: 0 };
+        self.send(None, data.channel, stamped);
+    }
+
+    fn send(&mut self, from: Option<ParticipantId>, channel: Channel, stamped: Stamped) {
+        let Stamped { payload, to_identities, to_sids, .. } = stamped;
+        let everyone = to_identities.is_empty() && to_sids.is_empty();
+        let named = |p: &Participant| to_identities.contains(&p.info.identity) || to_sids.contains(&p.info.sid);
+        let receives = |p: &&Participant| {
+            Some(p.id) != from && p.takes_data() && p.info.state == ParticipantState::Active && (everyone || named(p))
+        };
+        let to: Vec<PeerId> = self.participants.values().filter(receives).map(|p| p.peers.subscriber).collect();
+        if !to.is_empty() {
+            let payload: Bytes = payload;
+            self.actions.push_back(Action::SendData { to, channel, payload });
+        }
+    }
+}
+
+fn check_sizes(info: &ParticipantInfo, change: &ParticipantChange) -> Result<(), Error> {
+    if change.name.as_ref().is_some_and(|name| name.len() > MAX_NAME_BYTES) {
+        return Err(Error::Limit("name_bytes"));
+    }
+    if change.metadata.as_ref().is_some_and(|metadata| metadata.len() > MAX_METADATA_BYTES) {
+        return Err(Error::Limit("metadata_bytes"));
+    }
+    let kept = info.attributes.iter().filter(|(key, _)| !change.attributes.contains_key(*key));
+    let bytes: usize = kept.chain(change.attributes.iter()).map(|(key, value)| key.len().saturating_add(value.len())).sum();
+    if bytes > MAX_ATTRIBUTES_BYTES { Err(Error::Limit("attributes_bytes")) } else { Ok(()) }
+}

@@ -1,0 +1,244 @@
+//! Publications: announced, carried by a section, muted, ended.
+
+use std::collections::BTreeSet;
+
+use convene_sfu::{Answer, Incoming};
+use convene_types::{Codec, MediaKind, Mid, TrackId};
+
+use super::{Action, Now, State, Track, track_sid};
+use crate::rooms::error::Error;
+use crate::rooms::model::{ParticipantId, Source, TrackExtras, TrackInfo};
+use crate::rooms::notice::Notice;
+use crate::rooms::request::TrackRequest;
+
+impl State {
+    /// Whether a track may be announced. `Ok(Some)`: it is already, under this cid.
+    pub(in crate::rooms) fn check_track(&self, id: ParticipantId, request: &TrackRequest) -> Result<Option<TrackInfo>, Error> {
+        let participant = self.get(id)?;
+        if !participant.info.permission.allows_source(request.source) {
+            return Err(Error::NotAllowed("the token does not let this source be published"));
+        }
+        if request.cid.is_empty() {
+            return Err(Error::Invalid("cid"));
+        }
+        let own = || self.tracks.values().filter(|track| track.owner == id);
+        if let Some(known) = own().find(|track| track.cid == request.cid && !track.published) {
+            return Ok(Some(known.info.clone()));
+        }
+        if own().count() >= self.options.max_tracks { Err(Error::Limit("tracks_per_participant")) } else { Ok(None) }
+    }
+
+    /// The media plane waits for the section of a track: its publisher may offer it.
+    pub(in crate::rooms) fn handle_track_added(&mut self, id: ParticipantId, track: TrackId, request: TrackRequest) -> TrackInfo {
+        let sid = track_sid();
+        let stream = if request.stream.is_empty() { default_stream(request.source, &sid) } else { request.stream };
+        let mime_type = request.codecs.first().map(|codec| codec.mime_type.clone()).unwrap_or_default();
+        let info = TrackInfo {
+            sid: sid.clone(),
+            kind: request.kind,
+            source: request.source,
+            name: request.name,
+            muted: request.muted,
+            width: request.width,
+            height: request.height,
+            mime_type,
+            mid: String::new(),
+            stream,
+            layers: request.layers,
+            codecs: request.codecs,
+            extras: request.extras,
+        };
+        if request.muted {
+            self.actions.push_back(Action::SetMuted { track, muted: true });
+        }
+        self.sids.insert(sid, track);
+        let cid = request.cid;
+        let state = Track {
+            id: track,
+            owner: id,
+            cid,
+            info: info.clone(),
+            published: false,
+            subscribers: BTreeSet::new(),
+            announced: false,
+        };
+        self.tracks.insert(track, state);
+        info
+    }
+
+    /// The client's offer was answered: tracks that have a section now are published.
+    pub(in crate::rooms) fn handle_offer_answered(&mut self, now: Now, id: ParticipantId, answer: &Answer) {
+        let mut bound = Vec::new();
+        for incoming in &answer.incoming {
+            let Some(track) = incoming.track.and_then(|track| self.tracks.get_mut(&track)) else { continue };
+            if track.owner == id && !track.published {
+                publish(track, incoming);
+                bound.push(track.id);
+            }
+        }
+        if !bound.is_empty() {
+            self.announce(now, id);
+        }
+        for track in bound {
+            self.reconcile_track(track);
+        }
+        self.handle_missing_after_offer(id, answer.missing);
+        self.announce_first_subscribers(now, &answer.outgoing);
+    }
+
+    /// First packet of a track: its codec is certain.
+    pub(in crate::rooms) fn handle_track_started(&mut self, now: Now, track: TrackId, codec: Codec) {
+        let Some(track) = self.tracks.get_mut(&track) else { return };
+        let mime_type = mime_type(codec);
+        if track.info.mime_type.eq_ignore_ascii_case(&mime_type) {
+            return;
+        }
+        track.info.mime_type = mime_type;
+        let owner = track.owner;
+        if track.published {
+            self.announce(now, owner);
+        }
+    }
+
+    /// The client stopped sending the section of a track.
+    pub(in crate::rooms) fn handle_track_ended(&mut self, now: Now, track: TrackId) {
+        if let Some(owner) = self.drop_track(track) {
+            self.announce(now, owner);
+        }
+    }
+
+    /// Mutes or unmutes; `by_server` tells the publisher to do so.
+    pub(in crate::rooms) fn mute(
+        &mut self,
+        now: Now,
+        id: ParticipantId,
+        sid: &str,
+        muted: bool,
+        by_server: bool,
+    ) -> Result<TrackInfo, Error> {
+        let track = self.own_track(id, sid)?;
+        let state = self.tracks.get_mut(&track).ok_or(Error::TrackNotFound)?;
+        let changed = state.info.muted != muted;
+        state.info.muted = muted;
+        let (info, published) = (state.info.clone(), state.published);
+        if changed {
+            self.actions.push_back(Action::SetMuted { track, muted });
+            if by_server {
+                self.notify(now, id, Notice::Mute { sid: sid.to_owned(), muted });
+            }
+            if published {
+                self.announce(now, id);
+            }
+        }
+        Ok(info)
+    }
+
+    /// The publisher describes its track anew.
+    pub(in crate::rooms) fn describe_track(
+        &mut self,
+        now: Now,
+        id: ParticipantId,
+        sid: &str,
+        features: Option<Vec<i32>>,
+        size: Option<(u32, u32)>,
+    ) {
+        let Some(track) = self.own_track(id, sid).ok().and_then(|track| self.tracks.get_mut(&track)) else { return };
+        if let Some(features) = features {
+            track.info.extras.audio_features = features;
+        }
+        if let Some(size) = size {
+            (track.info.width, track.info.height) = size;
+        }
+        if track.published {
+            self.announce(now, id);
+        }
+    }
+
+    /// Ends tracks the participant may no longer publish, and tells it.
+    pub(super) fn end_forbidden_tracks(&mut self, now: Now, id: ParticipantId) {
+        let Some(participant) = self.participants.get(&id) else { return };
+        let permission = &participant.info.permission;
+        let forbidden = self.tracks.values().filter(|t| t.owner == id && !permission.allows_source(t.info.source));
+        let forbidden: Vec<(TrackId, String)> = forbidden.map(|track| (track.id, track.info.sid.clone())).collect();
+        for (track, sid) in forbidden {
+            self.drop_track(track);
+            self.actions.push_back(Action::Unpublish(track));
+            self.notify(now, id, Notice::TrackUnpublished { sid });
+        }
+    }
+
+    /// The media plane forgets them together with their transport.
+    pub(super) fn drop_tracks_of(&mut self, id: ParticipantId) {
+        let own: Vec<TrackId> = self.tracks.values().filter(|t| t.owner == id).map(|t| t.id).collect();
+        for track in own {
+            self.drop_track(track);
+        }
+    }
+
+    /// Forgets a track. Returns its owner where others knew of it.
+    fn drop_track(&mut self, track: TrackId) -> Option<ParticipantId> {
+        let track = self.tracks.remove(&track)?;
+        self.sids.remove(&track.info.sid);
+        for participant in self.participants.values_mut() {
+            participant.wants.remove(&track.id);
+            participant.targets.remove(&track.id);
+        }
+        for subscriber in &track.subscribers {
+            self.want_offer(*subscriber, false); // its section becomes inactive
+        }
+        track.published.then_some(track.owner)
+    }
+
+    /// Publishers learn of the first subscriber that has a section for their track.
+    pub(super) fn announce_first_subscribers(&mut self, now: Now, outgoing: &[(Mid, TrackId)]) {
+        for (_, track) in outgoing {
+            let Some(track) = self.tracks.get_mut(track).filter(|track| !track.announced) else { continue };
+            track.announced = true;
+            let (owner, sid) = (track.owner, track.info.sid.clone());
+            self.notify(now, owner, Notice::TrackSubscribed { sid });
+        }
+    }
+}
+
+/// What a section of a WHIP client becomes: such clients announce nothing.
+pub(in crate::rooms) fn unannounced(incoming: &Incoming) -> TrackRequest {
+    let (source, name) = match incoming.kind {
+        MediaKind::Audio => (Source::Microphone, "audio"),
+        MediaKind::Video => (Source::Camera, "video"),
+    };
+    TrackRequest {
+        cid: incoming.mid.to_string(),
+        kind: incoming.kind,
+        source,
+        name: name.to_owned(),
+        muted: false,
+        width: 0,
+        height: 0,
+        stream: String::new(),
+        layers: Vec::new(),
+        codecs: Vec::new(),
+        extras: TrackExtras::default(),
+    }
+}
+
+fn publish(track: &mut Track, incoming: &Incoming) {
+    track.published = true;
+    track.info.mid = incoming.mid.to_string();
+    if let Some(codec) = incoming.codec {
+        track.info.mime_type = mime_type(codec);
+    }
+}
+
+/// As the LiveKit protocol spells it: `audio/opus`, `video/VP8`.
+fn mime_type(codec: Codec) -> String {
+    format!("{}/{}", codec.kind(), codec.name())
+}
+
+/// Tracks of one stream name are kept in sync by the receivers.
+fn default_stream(source: Source, sid: &str) -> String {
+    match source {
+        Source::Camera | Source::Microphone => "camera".to_owned(),
+        Source::ScreenShare | Source::ScreenShareAudio => "screen".to_owned(),
+        Source::Unknown => sid.to_owned(),
+    }
+}
