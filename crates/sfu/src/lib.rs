@@ -6,12 +6,26 @@
 //! Invariant: on the path of an RTP packet there is no await, no lock, no channel and no log above TRACE.
 
 mod command;
+mod control;
+mod counters;
+mod demux;
+mod forward;
 pub mod handle;
+mod negotiate;
+mod receive;
+mod room;
 mod room_handle;
+mod service;
+mod session;
+mod socket;
+mod start;
+mod timers;
 mod waker;
+mod worker;
 
 pub use handle::{
     Answer, Bind, Channel, Error, Event, GoneReason, Incoming, LayerTarget, Missing, Offer, PeerOptions, Publication,
     Speaker, Subscription,
 };
 pub use room_handle::{Handle, MAX_ROOM_EVENTS, Room};
+pub use start::{Options, StartError, Workers, start};

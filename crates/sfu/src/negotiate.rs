@@ -1,0 +1,252 @@
+//! Offers, answers, publications and subscriptions of a peer: what was agreed becomes tracks and egress of the room.
+
+use std::time::Instant;
+
+use convene_peer::sdp::{CodecParams, Section, SdpError, match_codec};
+use convene_sfu_core::{Egress, PtMap, TrackSpec};
+use convene_types::{MediaKind, Mid, PeerId, Rid, RoomId, Ssrc, TrackId};
+
+use crate::control::CONNECT_TIMEOUT;
+use crate::handle::{Answer, Error, Event, Incoming, Missing, Offer, Publication, Subscription};
+use crate::room::TrackEntry;
+use crate::session::{MAX_SUBSCRIPTIONS_PER_PEER, MAX_TRACKS_PER_PEER, Published, Session, Subscribed};
+use crate::worker::Worker;
+
+impl Worker {
+    pub(crate) fn handle_offer(&mut self, now: Instant, id: PeerId, sdp: &str) -> Result<Answer, Error> {
+        let session = self.sessions.get_mut(&id).ok_or(Error::NoSuchPeer)?;
+        let change = session.peer.handle_offer(now, sdp).map_err(bad_sdp)?;
+        self.demux.add_ufrag(id, session.peer.ufrag(), &mut session.entries);
+        start_connect_deadline(session, now);
+        self.bind_publications(now, id);
+        let session = self.sessions.get_mut(&id).ok_or(Error::NoSuchPeer)?;
+        let sdp = session.peer.create_answer();
+        self.activate(now, id);
+        self.service(now, id);
+        let session = self.sessions.get(&id).ok_or(Error::NoSuchPeer)?;
+        Ok(Answer {
+            sdp,
+            outgoing: outgoing(session),
+            incoming: session.peer.sections().iter().filter_map(|section| incoming(session, section)).collect(),
+            missing: missing(session),
+            ufrag: session.peer.ufrag().to_owned(),
+            ice_restarted: change.ice_restarted,
+        })
+    }
+
+    pub(crate) fn create_offer(&mut self, now: Instant, id: PeerId, ice_restart: bool) -> Result<Offer, Error> {
+        let session = self.sessions.get_mut(&id).ok_or(Error::NoSuchPeer)?;
+        let sdp = session.peer.create_offer(now, ice_restart);
+        self.demux.add_ufrag(id, session.peer.ufrag(), &mut session.entries);
+        Ok(Offer { sdp, outgoing: outgoing(session) })
+    }
+
+    pub(crate) fn handle_answer(&mut self, now: Instant, id: PeerId, sdp: &str) -> Result<(), Error> {
+        let session = self.sessions.get_mut(&id).ok_or(Error::NoSuchPeer)?;
+        session.peer.handle_answer(now, sdp).map_err(bad_sdp)?;
+        start_connect_deadline(session, now);
+        self.activate(now, id);
+        self.service(now, id);
+        Ok(())
+    }
+
+    pub(crate) fn restart_ice(&mut self, now: Instant, id: PeerId, fragment: &str) -> Result<String, Error> {
+        let session = self.sessions.get_mut(&id).ok_or(Error::NoSuchPeer)?;
+        let answer = session.peer.restart_ice(now, fragment).map_err(bad_sdp)?;
+        self.demux.add_ufrag(id, session.peer.ufrag(), &mut session.entries);
+        Ok(answer)
+    }
+
+    pub(crate) fn publish(&mut self, now: Instant, id: PeerId, publication: Publication) -> Result<(), Error> {
+        let session = self.sessions.get_mut(&id).ok_or(Error::NoSuchPeer)?;
+        if session.published.len() >= MAX_TRACKS_PER_PEER {
+            return Err(Error::Limit { limit: "tracks_per_peer" });
+        }
+        session.published.push(Published { publication, mid: None, apt: Vec::new() });
+        self.bind_publications(now, id);
+        Ok(())
+    }
+
+    /// Ends a track; every subscription to it ends with it.
+    pub(crate) fn unpublish(&mut self, _now: Instant, room_id: RoomId, track: TrackId) {
+        let Some(room) = self.rooms.get_mut(&room_id) else { return };
+        room.core.remove_track(track);
+        if let Some(entry) = room.tracks.remove(&track)
+            && let Some(publisher) = self.sessions.get_mut(&entry.publisher)
+        {
+            publisher.forget_published(track);
+        }
+        for member in &room.members {
+            if let Some(session) = self.sessions.get_mut(member) {
+                forget_subscription(session, track);
+            }
+        }
+    }
+
+    pub(crate) fn subscribe(&mut self, now: Instant, id: PeerId, wanted: Subscription) -> Result<Missing, Error> {
+        let session = self.sessions.get_mut(&id).ok_or(Error::NoSuchPeer)?;
+        let room = self.rooms.get(&session.room).ok_or(Error::Closed)?;
+        let entry = room.tracks.get(&wanted.track).ok_or(Error::NoSuchTrack)?;
+        if session.subscribed.len() >= MAX_SUBSCRIPTIONS_PER_PEER {
+            return Err(Error::Limit { limit: "subscriptions_per_peer" });
+        }
+        if session.subscribed.iter().all(|known| known.subscription.track != wanted.track) {
+            let (ssrc, rtx_ssrc) = (self.ssrcs.next(), self.ssrcs.next());
+            let kind = entry.codecs.first().map_or(MediaKind::Audio, |codec| codec.codec.kind());
+            let msid = (wanted.stream.clone(), wanted.track_label.clone());
+            session.peer.attach(wanted.track, kind, msid, ssrc, rtx_ssrc, &entry.codecs);
+            session.subscribed.push(Subscribed { subscription: wanted, ssrc, rtx_ssrc, active: false, target: None });
+        }
+        self.activate(now, id);
+        let session = self.sessions.get(&id).ok_or(Error::NoSuchPeer)?;
+        Ok(missing(session))
+    }
+
+    pub(crate) fn unsubscribe(&mut self, room: RoomId, id: PeerId, track: TrackId) {
+        if let Some(room) = self.rooms.get_mut(&room) {
+            room.core.unsubscribe(id, track);
+        }
+        if let Some(session) = self.sessions.get_mut(&id) {
+            forget_subscription(session, track);
+        }
+    }
+
+    pub(crate) fn subscribed_mut(&mut self, id: PeerId, track: TrackId) -> Option<&mut Subscribed> {
+        let session = self.sessions.get_mut(&id)?;
+        session.subscribed.iter_mut().find(|subscribed| subscribed.subscription.track == track)
+    }
+
+    /// Gives the room what has section, keys and codec by now.
+    pub(crate) fn activate(&mut self, now: Instant, id: PeerId) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        if !session.connected {
+            return;
+        }
+        let Some(room) = self.rooms.get_mut(&session.room) else { return };
+        for subscribed in session.subscribed.iter_mut().filter(|subscribed| !subscribed.active) {
+            let track = subscribed.subscription.track;
+            let Some(section) = session.peer.sending_section(track) else { continue };
+            let Some(entry) = room.tracks.get(&track) else { continue };
+            room.core.subscribe(now, id, track, egress(section, entry, subscribed));
+            subscribed.active = true;
+            if let Some(target) = subscribed.target {
+                room.core.set_target(now, id, track, target.paused, target.max_layer);
+            }
+        }
+    }
+
+    /// Finds sections for announced tracks, and ends tracks whose section the client stopped sending.
+    fn bind_publications(&mut self, now: Instant, id: PeerId) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let Some(room) = self.rooms.get_mut(&session.room) else { return };
+        let sections = session.peer.sections();
+        let sends = |mid: Mid| sections.iter().any(|section| section.mid == mid && section.receiving);
+        let ended = session.published.iter().filter(|p| p.mid.is_some_and(|mid| !sends(mid)));
+        let ended: Vec<TrackId> = ended.map(|published| published.publication.track).collect();
+        for index in 0..session.published.len() {
+            let Some(published) = session.published.get(index).filter(|published| published.mid.is_none()) else { continue };
+            let Some(mid) = session.section_of(&published.publication.bind) else { continue };
+            let Some(section) = session.peer.sections().iter().find(|section| section.mid == mid) else { continue };
+            let rids = layers(&published.publication.rids, &section.rids);
+            let track = published.publication.track;
+            room.core.add_track(now, track_spec(track, id, section, rids.len()));
+            room.tracks.insert(track, TrackEntry { publisher: id, codecs: section.codecs.clone() });
+            let apt = section.codecs.iter().filter_map(|codec| Some((codec.rtx?, codec.pt))).collect();
+            if let Some(published) = session.published.get_mut(index) {
+                (published.mid, published.apt, published.publication.rids) = (Some(mid), apt, rids);
+            }
+        }
+        let room_id = session.room;
+        for track in ended {
+            self.unpublish(now, room_id, track);
+            if let Some(room) = self.rooms.get_mut(&room_id) {
+                room.emit(Event::TrackEnded { track });
+            }
+        }
+    }
+}
+
+fn start_connect_deadline(session: &mut Session, now: Instant) {
+    if !session.connected {
+        session.connect_deadline.get_or_insert(now + CONNECT_TIMEOUT);
+    }
+}
+
+fn forget_subscription(session: &mut Session, track: TrackId) {
+    session.peer.detach(track);
+    session.subscribed.retain(|subscribed| subscribed.subscription.track != track);
+}
+
+fn track_spec(track: TrackId, publisher: PeerId, section: &Section, rids: usize) -> TrackSpec {
+    TrackSpec {
+        track,
+        publisher,
+        kind: section.codecs.first().map_or(MediaKind::Audio, |codec| codec.codec.kind()),
+        pts: section.codecs.iter().map(|codec| (codec.pt, codec.codec)).collect(),
+        layers: u8::try_from(rids.max(1)).unwrap_or(1),
+        exts: section.exts,
+        rtx: section.codecs.iter().any(|codec| codec.rtx.is_some()),
+        nack: section.nack,
+    }
+}
+
+fn egress(section: &Section, entry: &TrackEntry, subscribed: &Subscribed) -> Egress {
+    let map = |from: &CodecParams| {
+        let to = match_codec(from, &section.codecs)?;
+        Some(PtMap { from: from.pt, to: to.pt, rtx: to.rtx })
+    };
+    let pts: Vec<PtMap> = entry.codecs.iter().filter_map(map).collect();
+    let rtx_ssrc = pts.iter().any(|pt| pt.rtx.is_some()).then_some(subscribed.rtx_ssrc);
+    Egress { ssrc: subscribed.ssrc, rtx_ssrc, mid: section.mid, exts: section.exts, pts }
+}
+
+/// RIDs of a section from the lowest layer to the highest. Names that LiveKit clients use say it (`q h f`); otherwise
+/// the order the publication gave, otherwise that of `a=simulcast`, which lists the preferred first by RFC 8853 §5.1 but
+/// is written lowest first by browsers when the page's encodings are.
+fn layers(announced: &[Rid], offered: &[Rid]) -> Vec<Rid> {
+    let mut rids = offered.to_vec();
+    let rank = |rid: &Rid| match rid.as_str() {
+        "q" => 0,
+        "h" => 1,
+        "f" => 2,
+        _ => 3 + announced.iter().position(|known| known == rid).unwrap_or(0),
+    };
+    rids.sort_by_key(rank);
+    rids
+}
+
+fn outgoing(session: &Session) -> Vec<(Mid, TrackId)> {
+    let sections = session.peer.sections().iter();
+    sections.filter_map(|section| Some((section.mid, section.outgoing.as_ref()?.key))).collect()
+}
+
+fn incoming(session: &Session, section: &Section) -> Option<Incoming> {
+    let codec = section.codecs.first()?.codec;
+    let published = session.published.iter().find(|published| published.mid == Some(section.mid));
+    section.receiving.then(|| Incoming {
+        mid: section.mid,
+        kind: codec.kind(),
+        msid_track: section.msid.as_ref().map(|(_, track)| track.clone()),
+        track: published.map(|published| published.publication.track),
+        codec: Some(codec),
+    })
+}
+
+fn missing(session: &Session) -> Missing {
+    let (audio, video) = session.peer.missing_sections();
+    let unplaced = |subscribed: &&Subscribed| session.peer.sending_section(subscribed.subscription.track).is_none();
+    Missing { audio, video, negotiate: session.subscribed.iter().any(|subscribed| unplaced(&subscribed)) }
+}
+
+fn bad_sdp(error: SdpError) -> Error {
+    Error::BadSdp { code: error.code, reason: error.reason }
+}
+
+/// SSRCs we send with: random, because a peer of another room may move its packets to any of our addresses.
+pub(crate) struct Ssrcs;
+
+impl Ssrcs {
+    pub(crate) fn next(&mut self) -> Ssrc {
+        Ssrc(rand::random_range(1..=u32::MAX))
+    }
+}

@@ -1,0 +1,170 @@
+//! What a datagram does: find its peer, open it, hand it on.
+
+use std::time::Instant;
+
+use convene_peer::DropReason;
+use convene_peer::transport::ice;
+use convene_rtp::packet::{self, View};
+use convene_sfu_core::RtpIn;
+use convene_types::PeerId;
+
+use crate::demux::Class;
+use crate::socket::Path;
+use crate::worker::Worker;
+
+impl Worker {
+    pub(crate) fn handle_datagram(&mut self, now: Instant, path: Path, datagram: &mut [u8]) {
+        self.counters.received(datagram.len());
+        match Class::of(datagram) {
+            Class::Rtp => self.handle_srtp(now, path, datagram),
+            Class::Stun => self.handle_stun(now, path, datagram),
+            Class::Dtls => self.handle_dtls(now, path, datagram),
+            Class::Unknown => self.counters.dropped("unknown_protocol"),
+        }
+        self.in_room = None;
+    }
+
+    fn handle_stun(&mut self, now: Instant, path: Path, datagram: &[u8]) {
+        let Some(id) = ice::local_ufrag(datagram).and_then(|ufrag| self.demux.by_ufrag(ufrag)) else {
+            return self.counters.dropped("stun_unknown_ufrag");
+        };
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        self.in_room = Some(session.room);
+        match session.peer.handle_stun(now, path.remote, datagram) {
+            Ok(()) => {
+                self.demux.add_address(id, path.remote, &mut session.entries);
+                if session.peer.remote() == Some(path.remote) {
+                    session.local_ip = path.local_ip;
+                }
+                // The answer goes back by the way the check came, whatever the chosen path is.
+                while let Some(transmit) = session.peer.poll_transmit() {
+                    let back = Path { remote: transmit.to, local_ip: path.local_ip };
+                    self.counters.sent(self.socket.send(back, &transmit.payload, transmit.payload.len()), 1, transmit.payload.len());
+                }
+                self.service(now, id);
+            }
+            Err(reason) => self.counters.dropped(reason.as_str()),
+        }
+    }
+
+    fn handle_dtls(&mut self, now: Instant, path: Path, datagram: &[u8]) {
+        let Some(id) = self.demux.by_address(path.remote) else {
+            return self.counters.dropped("dtls_unknown_address");
+        };
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        self.in_room = Some(session.room);
+        if let Err(reason) = session.peer.handle_dtls(now, path.remote, datagram) {
+            self.counters.dropped(reason.as_str());
+        }
+        self.service(now, id);
+    }
+
+    fn handle_srtp(&mut self, now: Instant, path: Path, datagram: &mut [u8]) {
+        match self.demux.by_address(path.remote) {
+            Some(id) => self.handle_srtp_of(now, id, datagram),
+            None => self.handle_srtp_from_stranger(now, path, datagram),
+        }
+    }
+
+    /// NAT rebinding or Wi-Fi to LTE: the client's next ICE check may be seconds away, its media is here. A packet that
+    /// one of the SSRC's owners can open proves who it is (the tag is the proof), so its address becomes the path.
+    fn handle_srtp_from_stranger(&mut self, now: Instant, path: Path, datagram: &mut [u8]) {
+        let Some(ssrc) = first_ssrc(datagram) else { return self.counters.dropped("rtp_malformed") };
+        let owners: Vec<PeerId> = self.demux.owners(ssrc).to_vec();
+        for id in owners {
+            let Some(session) = self.sessions.get_mut(&id) else { continue };
+            // A failed attempt leaves the bytes as they were: GCM verifies before it writes.
+            let mut copy = datagram.to_vec();
+            if unprotect(session, &mut copy).is_err() {
+                continue;
+            }
+            session.peer.move_path(now, path.remote);
+            session.local_ip = path.local_ip;
+            self.demux.add_address(id, path.remote, &mut session.entries);
+            tracing::debug!(parent: &session.span, "path moved by media");
+            // `copy` is plaintext already and its index is in the replay window: hand it on from here.
+            let length = copy.len();
+            self.in_room = Some(session.room);
+            self.handle_plain(now, id, &mut copy, length);
+            return;
+        }
+        self.counters.dropped("rtp_unknown_address");
+    }
+
+    fn handle_srtp_of(&mut self, now: Instant, id: PeerId, datagram: &mut [u8]) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        self.in_room = Some(session.room);
+        match unprotect(session, datagram) {
+            Ok(length) => self.handle_plain(now, id, datagram, length),
+            Err(reason) => self.counters.dropped(reason.as_str()),
+        }
+    }
+
+    fn handle_plain(&mut self, now: Instant, id: PeerId, buffer: &mut [u8], length: usize) {
+        let Some(plain) = buffer.get_mut(..length) else { return };
+        let outcome = match packet::is_rtcp(plain) {
+            true => self.handle_rtcp(now, id, plain),
+            false => self.handle_rtp(now, id, plain),
+        };
+        if let Err(reason) = outcome {
+            self.counters.dropped(reason);
+        }
+    }
+
+    fn handle_rtcp(&mut self, now: Instant, id: PeerId, plain: &[u8]) -> Result<(), &'static str> {
+        let session = self.sessions.get(&id).ok_or("no_session")?;
+        let (room_id, room) = (session.room, self.rooms.get_mut(&session.room).ok_or("no_room")?);
+        room.core.handle_rtcp(now, id, plain).map_err(|drop| drop.as_str())?;
+        self.mark_due(now, room_id);
+        Ok(())
+    }
+
+    fn handle_rtp(&mut self, now: Instant, id: PeerId, plain: &mut [u8]) -> Result<(), &'static str> {
+        let session = self.sessions.get_mut(&id).ok_or("no_session")?;
+        let view = View::parse(plain).map_err(|_| "rtp_malformed")?;
+        let (ssrc, pt) = (view.ssrc(), view.pt());
+        let binding = session.binding(&view).ok_or("rtp_unbound_ssrc")?;
+        let rtx_media_pt = match binding.repair {
+            true => Some(session.apt(binding.track, pt).ok_or("rtx_unknown_pt")?),
+            false => None,
+        };
+        self.demux.add_ssrc(id, ssrc, &mut session.entries);
+        let room_id = session.room;
+        let room = self.rooms.get_mut(&room_id).ok_or("no_room")?;
+        let input = RtpIn {
+            track: binding.track,
+            layer: binding.layer,
+            repair: binding.repair,
+            packet: plain,
+            rtx_media_pt,
+        };
+        room.core.handle_rtp(now, input).map_err(|drop| drop.as_str())?;
+        self.mark_due(now, room_id);
+        Ok(())
+    }
+
+    /// Enters the room for the next flush.
+    pub(crate) fn mark_due(&mut self, now: Instant, id: convene_types::RoomId) {
+        let Some(room) = self.rooms.get_mut(&id) else { return };
+        self.urgent |= room.core.has_urgent();
+        if !room.due {
+            room.due = true;
+            self.due.push(id);
+            self.gather_since.get_or_insert(now);
+        }
+    }
+}
+
+fn unprotect(session: &mut crate::session::Session, datagram: &mut [u8]) -> Result<usize, DropReason> {
+    match packet::is_rtcp(datagram) {
+        true => session.peer.unprotect_rtcp(datagram),
+        false => session.peer.unprotect_rtp(datagram),
+    }
+}
+
+/// The SSRC field of an RTP packet (RFC 3550 §5.1), or the sender SSRC of an RTCP one (§6.4.1).
+fn first_ssrc(datagram: &[u8]) -> Option<convene_types::Ssrc> {
+    let at = if packet::is_rtcp(datagram) { 4 } else { 8 };
+    let bytes = datagram.get(at..at + 4)?.try_into().ok()?;
+    Some(convene_types::Ssrc(u32::from_be_bytes(bytes)))
+}

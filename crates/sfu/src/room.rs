@@ -1,0 +1,91 @@
+//! One room as its worker keeps it: the forwarding core, its members, and the way to its owner.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use convene_peer::sdp::CodecParams;
+use convene_sfu_core as core;
+use convene_types::{PeerId, TrackId};
+use rustc_hash::FxHashMap;
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
+
+use crate::handle::{Channel, Event};
+
+/// Transports in one room: 1,000 subscribers are benched on one worker, publishers and the second transport of the
+/// two-connection mode come on top.
+pub(crate) const MAX_PEERS_PER_ROOM: usize = 4_000;
+
+/// Events kept while the owner's channel is full. An owner this far behind for this long is stuck: the oldest are
+/// dropped and counted, and the owner is told nothing it could act on late.
+const MAX_EVENT_BACKLOG: usize = 4_096;
+
+/// What the worker keeps of a published track beside what the core knows.
+pub(crate) struct TrackEntry {
+    pub(crate) publisher: PeerId,
+    pub(crate) codecs: Vec<CodecParams>,
+}
+
+/// See the module.
+pub(crate) struct RoomState {
+    pub(crate) core: core::Room,
+    pub(crate) members: Vec<PeerId>,
+    pub(crate) tracks: FxHashMap<TrackId, TrackEntry>,
+    pub(crate) due: bool,
+    pub(crate) entered_timer: Option<Instant>,
+    pub(crate) name: String,
+    events: mpsc::Sender<Event>,
+    backlog: VecDeque<Event>,
+}
+
+impl RoomState {
+    pub(crate) fn new(name: String, events: mpsc::Sender<Event>, now: Instant) -> Self {
+        Self {
+            core: core::Room::new(core::Config::default(), now),
+            members: Vec::new(),
+            tracks: FxHashMap::default(),
+            due: false,
+            entered_timer: None,
+            name,
+            events,
+            backlog: VecDeque::new(),
+        }
+    }
+
+    /// Tells the owner. `false`: an event was lost, because the owner is far behind or gone.
+    pub(crate) fn emit(&mut self, event: Event) -> bool {
+        self.retry_backlog();
+        if self.backlog.is_empty() {
+            return match self.events.try_send(event) {
+                Ok(()) => true,
+                Err(TrySendError::Closed(_)) => false,
+                Err(TrySendError::Full(event)) => self.keep(event),
+            };
+        }
+        self.keep(event)
+    }
+
+    /// Sends what waited, in order.
+    pub(crate) fn retry_backlog(&mut self) {
+        while let Some(event) = self.backlog.pop_front() {
+            if let Err(TrySendError::Full(event)) = self.events.try_send(event) {
+                self.backlog.push_front(event);
+                return;
+            }
+        }
+    }
+
+    /// Its last words.
+    pub(crate) fn failed(&mut self) {
+        self.emit(Event::Failed);
+    }
+
+    fn keep(&mut self, event: Event) -> bool {
+        let lossy = matches!(event, Event::Speakers(_) | Event::Data { channel: Channel::Lossy, .. });
+        if lossy || self.backlog.len() >= MAX_EVENT_BACKLOG {
+            return false;
+        }
+        self.backlog.push_back(event);
+        true
+    }
+}

@@ -1,0 +1,188 @@
+//! One peer as its worker keeps it: the transport, what it publishes and what it is subscribed to.
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::time::Instant;
+
+use bytes::Bytes;
+use convene_peer::Peer;
+use convene_types::{Mid, PeerId, Pt, RoomId, Ssrc, TrackId};
+use rustc_hash::FxHashMap;
+
+use crate::demux::Entries;
+use crate::handle::{Bind, Channel, LayerTarget, PeerOptions, Publication, Subscription};
+use crate::socket::Path;
+
+/// Tracks one peer may publish. 10 cameras and 10 microphones are tested; 64 leaves room and bounds the section list.
+pub(crate) const MAX_TRACKS_PER_PEER: usize = 64;
+
+/// Tracks one peer may be subscribed to: one media section each, of the negotiator's limit.
+pub(crate) const MAX_SUBSCRIPTIONS_PER_PEER: usize = 256;
+
+/// SSRCs bound for one peer: 64 tracks x 3 layers x 2 (RTX) rounded up.
+const MAX_BINDINGS_PER_PEER: usize = 512;
+
+/// Messages kept for a data channel that is not open yet; the oldest goes first. A join takes under a second.
+const MAX_EARLY_MESSAGES: usize = 64;
+
+/// Labels that LiveKit clients give their channels; the server opens the same in the two-connection mode.
+pub(crate) const RELIABLE_LABEL: &str = "_reliable";
+/// See [`RELIABLE_LABEL`].
+pub(crate) const LOSSY_LABEL: &str = "_lossy";
+
+/// What the SSRC of an incoming packet means.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Binding {
+    pub(crate) track: TrackId,
+    pub(crate) layer: u8,
+    pub(crate) repair: bool,
+}
+
+/// A publication and the section it was found on.
+pub(crate) struct Published {
+    pub(crate) publication: Publication,
+    pub(crate) mid: Option<Mid>,
+    /// RTX payload types and the media payload types they repeat (`apt`).
+    pub(crate) apt: Vec<(Pt, Pt)>,
+}
+
+/// A subscription and whether packets flow.
+pub(crate) struct Subscribed {
+    pub(crate) subscription: Subscription,
+    pub(crate) ssrc: Ssrc,
+    pub(crate) rtx_ssrc: Ssrc,
+    /// Given to the room: its section is negotiated and the transport secured.
+    pub(crate) active: bool,
+    /// Asked for, perhaps before the room knew the subscription.
+    pub(crate) target: Option<LayerTarget>,
+}
+
+/// One peer of one worker.
+pub(crate) struct Session {
+    pub(crate) id: PeerId,
+    pub(crate) room: RoomId,
+    pub(crate) peer: Peer,
+    pub(crate) span: tracing::Span,
+    pub(crate) entries: Entries,
+    pub(crate) entered_timer: Option<Instant>,
+    pub(crate) local_ip: Option<IpAddr>,
+    pub(crate) connected: bool,
+    /// Negotiated but not connected: gone when this passes.
+    pub(crate) connect_deadline: Option<Instant>,
+    pub(crate) published: Vec<Published>,
+    pub(crate) subscribed: Vec<Subscribed>,
+    bindings: FxHashMap<Ssrc, Binding>,
+    early: VecDeque<(Channel, Bytes)>,
+}
+
+impl Session {
+    pub(crate) fn new(room: RoomId, options: &PeerOptions, peer: Peer, span: tracing::Span) -> Self {
+        Self {
+            id: options.peer,
+            room,
+            peer,
+            span,
+            entries: Entries::default(),
+            entered_timer: None,
+            local_ip: None,
+            connected: false,
+            connect_deadline: None,
+            published: Vec::new(),
+            subscribed: Vec::new(),
+            bindings: FxHashMap::default(),
+            early: VecDeque::new(),
+        }
+    }
+
+    /// Where its packets go; `None` before ICE has an address.
+    pub(crate) fn path(&self) -> Option<Path> {
+        Some(Path { remote: self.peer.remote()?, local_ip: self.local_ip })
+    }
+
+    /// The earliest time it wants to be called.
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        [self.peer.poll_timeout(), self.connect_deadline].into_iter().flatten().min()
+    }
+
+    /// What an SSRC means; binds it on its first authenticated packet.
+    pub(crate) fn binding(&mut self, view: &convene_rtp::packet::View<'_>) -> Option<Binding> {
+        if let Some(binding) = self.bindings.get(&view.ssrc()) {
+            return Some(*binding);
+        }
+        let source = self.peer.resolve(view)?;
+        let published = self.published.iter().find(|published| published.mid == Some(source.mid))?;
+        let rids = &published.publication.rids;
+        let layer = match source.rid {
+            Some(rid) if !rids.is_empty() => rids.iter().position(|known| *known == rid)?,
+            Some(_) | None => 0,
+        };
+        let binding =
+            Binding { track: published.publication.track, layer: u8::try_from(layer).ok()?, repair: source.repair };
+        if self.bindings.len() < MAX_BINDINGS_PER_PEER {
+            self.bindings.insert(view.ssrc(), binding);
+        }
+        Some(binding)
+    }
+
+    /// The media payload type that an RTX payload type of this track repeats (RFC 4588 §8.1 `apt`).
+    pub(crate) fn apt(&self, track: TrackId, rtx: Pt) -> Option<Pt> {
+        let published = self.published.iter().find(|published| published.publication.track == track)?;
+        published.apt.iter().find(|(pt, _)| *pt == rtx).map(|(_, media)| *media)
+    }
+
+    /// Forgets a track it published.
+    pub(crate) fn forget_published(&mut self, track: TrackId) {
+        self.published.retain(|published| published.publication.track != track);
+        self.bindings.retain(|_, binding| binding.track != track);
+    }
+
+    /// The section a publication asks for.
+    pub(crate) fn section_of(&self, bind: &Bind) -> Option<Mid> {
+        let taken = |mid: &Mid| self.published.iter().any(|published| published.mid == Some(*mid));
+        self.peer
+            .sections()
+            .iter()
+            .find(|section| {
+                section.receiving
+                    && !taken(&section.mid)
+                    && match bind {
+                        Bind::Mid(mid) => section.mid == *mid,
+                        Bind::Msid(wanted) => section.msid.as_ref().is_some_and(|(_, track)| track == wanted),
+                    }
+            })
+            .map(|section| section.mid)
+    }
+
+    /// Sends over a data channel, or keeps the message until the channel opens. `false`: it was dropped.
+    pub(crate) fn send_data(&mut self, now: Instant, channel: Channel, payload: &Bytes) -> bool {
+        let label = match channel {
+            Channel::Reliable => RELIABLE_LABEL,
+            Channel::Lossy => LOSSY_LABEL,
+        };
+        if self.peer.channel_is_open(label) {
+            return self.peer.send(now, label, payload).is_ok();
+        }
+        if channel == Channel::Lossy {
+            return false;
+        }
+        let dropped = self.early.len() >= MAX_EARLY_MESSAGES && self.early.pop_front().is_some();
+        self.early.push_back((channel, payload.clone()));
+        !dropped
+    }
+
+    /// A channel opened: what waited for it goes out.
+    pub(crate) fn flush_early(&mut self, now: Instant) {
+        for (channel, payload) in std::mem::take(&mut self.early) {
+            self.send_data(now, channel, &payload);
+        }
+    }
+}
+
+/// Which of the two paths a channel label is.
+pub(crate) fn channel_of(label: &str) -> Option<Channel> {
+    match label {
+        RELIABLE_LABEL => Some(Channel::Reliable),
+        LOSSY_LABEL => Some(Channel::Lossy),
+        _ => None,
+    }
+}

@@ -1,0 +1,115 @@
+"""Chromium with fake devices, driven by Playwright, with livekit-client on a page of ours."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from playwright.async_api import Page, async_playwright
+
+HERE = Path(__file__).parent
+SDK = HERE.parents[1] / "crates/web/ui/node_modules/livekit-client/dist/livekit-client.umd.js"
+CHROMIUM = "/usr/bin/chromium"
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--use-fake-ui-for-media-stream",
+    "--use-fake-device-for-media-stream=fps=15",
+    "--autoplay-policy=no-user-gesture-required",
+    "--disable-backgrounding-occluded-windows",
+    "--disable-renderer-backgrounding",
+    "--disable-background-timer-throttling",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+
+
+ORIGIN = "http://localhost:1/"
+
+
+@asynccontextmanager
+async def chromium(*extra: str, executable: str = CHROMIUM):
+    """A browser whose test page needs no web server: Playwright answers its two requests, so it runs in any namespace."""
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=executable, args=[*FLAGS, *extra])
+        try:
+            yield browser
+        finally:
+            await browser.close()
+
+
+async def _answer(route):
+    name = SDK if route.request.url.endswith(SDK.name) else HERE / "page.html"
+    await route.fulfill(body=name.read_text(), content_type="text/javascript" if name == SDK else "text/html")
+
+
+async def open_page(browser) -> Page:
+    """A page in a context of its own: another person."""
+    context = await browser.new_context(permissions=["camera", "microphone"])
+    await context.route(f"{ORIGIN}**", _answer)
+    page = await context.new_page()
+    page.console = []
+    page.on("console", lambda message: page.console.append(message.text))
+    page.on("pageerror", lambda error: page.console.append(f"ERROR {error}"))
+    await page.goto(ORIGIN)
+    return page
+
+
+class Sample:
+    """One `stats()` reading of a page."""
+
+    def __init__(self, reading: dict):
+        self.rows = reading["rows"]
+        self.owners = reading["owners"]
+
+    def inbound(self, kind: str) -> dict[str, dict]:
+        """Per remote identity."""
+        rows = (row for row in self.rows if row["type"] == "inbound-rtp" and row.get("kind") == kind)
+        return {self.owners.get(row.get("trackIdentifier")): row for row in rows if row.get("trackIdentifier") in self.owners}
+
+    def frames_sent(self) -> int:
+        """Frames of the most active layer this page sends."""
+        rows = [row for row in self.rows if row["type"] == "outbound-rtp" and row.get("kind") == "video"]
+        return max((row.get("framesSent", 0) for row in rows), default=0)
+
+    def widest_sent(self) -> int:
+        rows = [row for row in self.rows if row["type"] == "outbound-rtp" and row.get("kind") == "video" and row.get("active", True)]
+        return max((row.get("frameWidth", 0) for row in rows), default=0)
+
+    def ciphers(self) -> set[str]:
+        return {row["srtpCipher"] for row in self.rows if row["type"] == "transport" and row.get("srtpCipher")}
+
+
+async def sample(page: Page) -> Sample:
+    return Sample(await page.evaluate("stats()"))
+
+
+async def join(page: Page, server, identity: str, room: str, **options) -> None:
+    """Connects and publishes as `options` of page.html's `join` say."""
+    await page.evaluate(
+        "([url, token, options]) => join(url, token, options)",
+        [server.ws, server.token(identity, room), {"single": True} | options],
+    )
+
+
+async def until(condition, what: str, within_s: float = 20.0):
+    """Waits for an awaitable condition; `what` is said when it never holds."""
+    deadline = time.monotonic() + within_s
+    while True:
+        if value := await condition():
+            return value
+        assert time.monotonic() < deadline, f"not within {within_s} s: {what}"
+        await asyncio.sleep(0.2)
+
+
+async def all_decode(pages: dict[str, Page], each: int) -> bool:
+    """Whether every page decodes pictures of `each` others."""
+    for page in pages.values():
+        videos = (await sample(page)).inbound("video").values()
+        if sum(video.get("framesDecoded", 0) > 0 for video in videos) < each:
+            return False
+    return True

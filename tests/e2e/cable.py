@@ -1,0 +1,130 @@
+"""A cable between two network namespaces that loses, delays and cuts what it carries, and can re-map ports like a NAT.
+
+It stands in for `tc netem`, which needs a kernel module that many machines lack (ours do): two TAP devices, and this
+process carries Ethernet frames between them. Seeded, so that a run can be repeated. Commands are JSON lines on stdin:
+
+    {"loss": 0.05, "delay_ms": 50, "only": "handshake" | "udp" | null}   both ways
+    {"cut": true}       nothing passes
+    {"shift": 1000}     UDP source ports of the A side appear shifted by this much at the B side: a NAT that forgot
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import heapq
+import itertools
+import json
+import os
+import random
+import select
+import struct
+import sys
+import time
+
+TUNSETIFF, IFF_TAP, IFF_NO_PI = 0x400454CA, 0x0002, 0x1000
+CLONE_NEWNET = 0x40000000
+
+
+def open_tap(namespace: str, name: str) -> int:
+    """A TAP device inside a namespace; the descriptor keeps working after we leave it."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    home = os.open("/proc/self/ns/net", os.O_RDONLY)
+    target = os.open(f"/run/netns/{namespace}", os.O_RDONLY)
+    try:
+        assert libc.setns(target, CLONE_NEWNET) == 0, os.strerror(ctypes.get_errno())
+        tap = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
+        fcntl.ioctl(tap, TUNSETIFF, struct.pack("16sH", name.encode(), IFF_TAP | IFF_NO_PI))
+        assert libc.setns(home, CLONE_NEWNET) == 0, os.strerror(ctypes.get_errno())
+        return tap
+    finally:
+        os.close(target)
+        os.close(home)
+
+
+def udp_at(frame: bytes) -> int | None:
+    """Where the UDP header of an IPv4 frame starts."""
+    if len(frame) < 42 or frame[12:14] != b"\x08\x00" or frame[23] != 17:
+        return None
+    return 14 + (frame[14] & 0x0F) * 4
+
+
+class Cable:
+    def __init__(self, seed: int):
+        self.random = random.Random(seed)
+        self.loss, self.delay, self.only, self.cut, self.shift = 0.0, 0.0, None, False, 0
+        self.queue: list[tuple[float, int, int, bytes]] = []
+        self.order = itertools.count()
+
+    def command(self, line: str) -> None:
+        order = json.loads(line)
+        self.loss, self.delay = order.get("loss", self.loss), order.get("delay_ms", self.delay * 1e3) / 1e3
+        self.only, self.cut, self.shift = order.get("only", self.only), order.get("cut", self.cut), order.get("shift", self.shift)
+
+    def loses(self, frame: bytes) -> bool:
+        if self.cut:
+            return True
+        at = udp_at(frame)
+        if self.only == "udp" and at is None:
+            return False
+        if self.only == "handshake":
+            first = frame[at + 8] if at is not None and len(frame) > at + 8 else 255
+            if not (first <= 3 or 20 <= first <= 63):  # RFC 7983: STUN, DTLS
+                return False
+        return self.random.random() < self.loss
+
+    def translate(self, frame: bytes, from_a: bool) -> bytes:
+        at = udp_at(frame)
+        if not self.shift or at is None:
+            return frame
+        field = at if from_a else at + 2  # source port on the way out, destination port on the way in
+        port = int.from_bytes(frame[field:field + 2], "big")
+        port = 1024 + (port - 1024 + (self.shift if from_a else -self.shift)) % 64_000
+        # UDP over IPv4 allows a zero checksum (RFC 768).
+        changed = bytearray(frame)
+        changed[field:field + 2] = port.to_bytes(2, "big")
+        changed[at + 6:at + 8] = b"\0\0"
+        return bytes(changed)
+
+    def carry(self, frame: bytes, from_a: bool, to: int) -> None:
+        if not self.loses(frame):
+            entry = (time.monotonic() + self.delay, next(self.order), to, self.translate(frame, from_a))
+            heapq.heappush(self.queue, entry)
+
+    def deliver(self) -> float | None:
+        """Writes what is due; returns the seconds to the next."""
+        while self.queue:
+            wait = self.queue[0][0] - time.monotonic()
+            if wait > 0:
+                return wait
+            _, _, to, frame = heapq.heappop(self.queue)
+            try:
+                os.write(to, frame)
+            except OSError:
+                pass  # the far side is down or its queue is full: lost, as on a real cable
+        return None
+
+
+def main(namespace_a: str, name_a: str, namespace_b: str, name_b: str, seed: str) -> None:
+    a, b = open_tap(namespace_a, name_a), open_tap(namespace_b, name_b)
+    cable = Cable(int(seed))
+    print("ready", flush=True)
+    while True:
+        readable, _, _ = select.select([a, b, sys.stdin], [], [], cable.deliver())
+        if sys.stdin in readable:
+            line = sys.stdin.readline()
+            if not line:
+                return
+            cable.command(line)
+            print("done", flush=True)
+        for tap, other in ((a, b), (b, a)):
+            if tap in readable:
+                for _ in range(64):
+                    try:
+                        cable.carry(os.read(tap, 65_536), tap == a, other)
+                    except BlockingIOError:
+                        break
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

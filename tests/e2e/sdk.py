@@ -1,0 +1,137 @@
+"""Participants made with LiveKit's Python SDK (Rust and libwebrtc inside)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import asynccontextmanager
+
+import numpy as np
+from livekit import rtc
+
+WIDTH, HEIGHT, FPS = 320, 180, 15
+SAMPLE_RATE = 48_000
+
+
+async def until(condition, what: str, within_s: float = 15.0):
+    """Waits for `condition()` to be true; `what` is said when it never is."""
+    deadline = time.monotonic() + within_s
+    while True:
+        if value := condition():
+            return value
+        assert time.monotonic() < deadline, f"not within {within_s} s: {what}"
+        await asyncio.sleep(0.05)
+
+
+class Person:
+    """One connected participant that notes what happens to it."""
+
+    def __init__(self, identity: str):
+        self.identity = identity
+        self.room = rtc.Room()
+        self.tracks: dict[str, rtc.Track] = {}
+        self.data: list[rtc.DataPacket] = []
+        self.log: list[str] = []
+        self.tasks: list[asyncio.Task] = []
+        for name in ("reconnecting", "reconnected", "disconnected", "participant_connected", "participant_disconnected",
+                     "track_muted", "track_unmuted", "track_published", "track_unpublished", "track_unsubscribed",
+                     "active_speakers_changed", "local_track_subscribed", "room_metadata_changed",
+                     "participant_metadata_changed", "participant_name_changed"):
+            self.room.on(name, lambda *args, name=name: self.log.append(name))
+        self.room.on("data_received", self.data.append)
+        self.room.on("track_subscribed", self._on_track)
+
+    def _on_track(self, track, publication, participant):
+        self.log.append("track_subscribed")
+        self.tracks[f"{participant.identity}:{'video' if track.kind == rtc.TrackKind.KIND_VIDEO else 'audio'}"] = track
+
+    async def connect(self, server, room: str, single: bool, **grants) -> "Person":
+        token = server.token(self.identity, room, **grants)
+        options = rtc.RoomOptions(auto_subscribe=True, single_peer_connection=single)
+        await self.room.connect(server.ws, token, options)
+        return self
+
+    async def publish_camera(self, simulcast: bool = True) -> rtc.LocalTrackPublication:
+        source = rtc.VideoSource(WIDTH, HEIGHT)
+        track = rtc.LocalVideoTrack.create_video_track("camera", source)
+        options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_CAMERA, simulcast=simulcast,
+                                          video_codec=rtc.VideoCodec.VP8)
+        publication = await self.room.local_participant.publish_track(track, options)
+        self.tasks.append(asyncio.create_task(_film(source)))
+        return publication
+
+    async def publish_microphone(self) -> rtc.LocalTrackPublication:
+        source = rtc.AudioSource(SAMPLE_RATE, 1)
+        track = rtc.LocalAudioTrack.create_audio_track("microphone", source)
+        options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
+        publication = await self.room.local_participant.publish_track(track, options)
+        self.tasks.append(asyncio.create_task(_hum(source)))
+        return publication
+
+    async def leave(self):
+        for task in self.tasks:
+            task.cancel()
+        await self.room.disconnect()
+
+
+async def _film(source: rtc.VideoSource):
+    """A moving gradient, so that frames differ and encoders have work."""
+    number = 0
+    ramp = np.arange(WIDTH, dtype=np.uint16)[None, :] + np.arange(HEIGHT, dtype=np.uint16)[:, None]
+    while True:
+        pixels = np.full((HEIGHT, WIDTH, 4), 255, np.uint8)
+        pixels[..., :3] = ((ramp + number * 3) % 256).astype(np.uint8)[..., None]
+        source.capture_frame(rtc.VideoFrame(WIDTH, HEIGHT, rtc.VideoBufferType.RGBA, pixels.tobytes()))
+        number += 1
+        await asyncio.sleep(1 / FPS)
+
+
+async def _hum(source: rtc.AudioSource):
+    """A 440 Hz tone at half scale."""
+    size = SAMPLE_RATE // 100
+    position = 0
+    while True:
+        at = (np.arange(size) + position) / SAMPLE_RATE
+        samples = (np.sin(2 * np.pi * 440 * at) * 16_000).astype(np.int16)
+        await source.capture_frame(rtc.AudioFrame(samples.tobytes(), SAMPLE_RATE, 1, size))
+        position += size
+
+
+async def frames_within(track: rtc.Track, seconds: float) -> int:
+    """Video frames that `track` decodes in a span of time."""
+    stream = rtc.VideoStream(track)
+    count = 0
+    try:
+        async with asyncio.timeout(seconds):
+            async for _ in stream:
+                count += 1
+    except TimeoutError:
+        pass
+    await stream.aclose()
+    return count
+
+
+async def loudness_within(track: rtc.Track, seconds: float) -> float:
+    """Root mean square of what `track` plays in a span of time."""
+    stream = rtc.AudioStream(track)
+    squares, samples = 0.0, 0
+    try:
+        async with asyncio.timeout(seconds):
+            async for event in stream:
+                values = np.frombuffer(event.frame.data, np.int16).astype(np.float64)
+                squares, samples = squares + float((values**2).sum()), samples + values.size
+    except TimeoutError:
+        pass
+    await stream.aclose()
+    return (squares / samples) ** 0.5 if samples else 0.0
+
+
+@asynccontextmanager
+async def people(server, room: str, single: bool, *identities: str):
+    """Several participants in one room; they leave at the end."""
+    everyone = [await Person(identity).connect(server, room, single) for identity in identities]
+    try:
+        yield everyone
+    finally:
+        for person in everyone:
+            await person.leave()

@@ -1,0 +1,53 @@
+"""Chromium in one room with Chromium, judged by getStats."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+from browser import all_decode, chromium, join, open_page, sample, until
+
+PEOPLE = ["ada", "grace", "barbara"]
+VIDEO = {"width": 320, "height": 180, "fps": 15, "bitrate": 300_000}
+CALL_S = 30
+TOP_LAYER_WITHIN_S = 10
+
+
+@pytest.mark.parametrize("single", [True, False], ids=["one-connection", "two-connections"])
+async def test_three_people_hear_and_see_each_other(server, room_name, single):
+    async with chromium() as browser:
+        pages = {name: await open_page(browser) for name in PEOPLE}
+        for name, page in pages.items():
+            await join(page, server, name, room_name, single=single, **VIDEO)
+        joined = time.monotonic()
+        await until(lambda: all_decode(pages, 2), "everyone decodes everyone")
+
+        async def all_at_top():
+            readings = {name: await sample(page) for name, page in pages.items()}
+            return all(
+                v.get("frameWidth") == VIDEO["width"] for r in readings.values() for v in r.inbound("video").values()
+            )
+
+        await until(all_at_top, "highest simulcast layer chosen", TOP_LAYER_WITHIN_S)
+        print(f"top layer everywhere after {time.monotonic() - joined:.1f} s")
+
+        before = {name: await sample(page) for name, page in pages.items()}
+        await asyncio.sleep(CALL_S)
+        after = {name: await sample(page) for name, page in pages.items()}
+
+        for name in PEOPLE:
+            assert after[name].ciphers() == {"AEAD_AES_128_GCM"} or after[name].ciphers() == {"SRTP_AEAD_AES_128_GCM"}
+            for other in (p for p in PEOPLE if p != name):
+                sent = after[other].frames_sent() - before[other].frames_sent()
+                video, was = after[name].inbound("video")[other], before[name].inbound("video")[other]
+                decoded = video["framesDecoded"] - was["framesDecoded"]
+                audio = after[name].inbound("audio")[other]
+                energy = audio["totalAudioEnergy"] - before[name].inbound("audio")[other]["totalAudioEnergy"]
+                print(f"{name} <- {other}: {decoded}/{sent} frames, {video['freezeCount']} freezes, energy {energy:.3f}")
+                assert sent > CALL_S * VIDEO["fps"] * 0.5, f"{other}'s encoder starved: {sent} frames"
+                assert decoded >= 0.95 * sent, f"{name} decoded {decoded} of {sent} frames of {other}"
+                assert video["freezeCount"] == 0, f"{name} saw {other} freeze"
+                assert energy > 0, f"{name} hears nothing of {other}"
+        for page in pages.values():
+            await page.evaluate("leave()")

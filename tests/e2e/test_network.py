@@ -1,0 +1,132 @@
+"""Bad networks, made of namespaces and cables of our own, judged by Chromium's getStats."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import time
+from contextlib import asynccontextmanager
+
+import netns
+import pytest
+from browser import CHROMIUM, all_decode, chromium, join, open_page, sample, until
+from conftest import start_server
+
+VIDEO = {"width": 320, "height": 180, "fps": 15, "bitrate": 300_000}
+SPAN_S = 30
+
+pytestmark = pytest.mark.skipif(
+    not shutil.which("ip") or not netns.available(), reason="needs the right to make network namespaces and TAP devices"
+)
+
+
+@asynccontextmanager
+async def scene(tmp_path, *people: str):
+    """A server and one browser a person, each in a host of its own. Yields (hosts, server, pages)."""
+    with netns.network(*people) as hosts:
+        server = start_server(tmp_path, "--node-ip", "10.77.0.1", prefix=hosts["server"].prefix, host="10.77.0.1")
+        await asyncio.sleep(2)
+        browsers = [chromium(executable=hosts[name].wrapper(tmp_path, CHROMIUM)) for name in people]
+        try:
+            opened = [await browser.__aenter__() for browser in browsers]
+            pages = {name: await open_page(browser) for name, browser in zip(people, opened, strict=True)}
+            yield hosts, server, pages
+        finally:
+            for browser in browsers:
+                await browser.__aexit__(None, None, None)
+            server.process.terminate()
+            assert server.process.wait(timeout=15) == 0
+
+
+async def decoded(page, of: str) -> int:
+    return (await sample(page)).inbound("video").get(of, {}).get("framesDecoded", 0)
+
+
+async def time_to_picture(page, of: str, within_s: float) -> float:
+    """Seconds until frames of somebody are decoded again."""
+    start, since = time.monotonic(), await decoded(page, of)
+
+    async def moved():
+        return await decoded(page, of) > since + 2
+
+    await until(moved, f"frames of {of}", within_s)
+    return time.monotonic() - start
+
+
+async def test_loss_and_delay_hurt_only_the_one_who_has_them(tmp_path, room_name):
+    async with scene(tmp_path, "speaker", "lucky", "unlucky") as (hosts, server, pages):
+        await join(pages["speaker"], server, "speaker", room_name, **VIDEO)
+        for name in ("lucky", "unlucky"):
+            await join(pages[name], server, name, room_name, publish=False)
+        listeners = {name: pages[name] for name in ("lucky", "unlucky")}
+        await until(lambda: all_decode(listeners, 1), "both see the speaker")
+        hosts["unlucky"].impair(loss=0.05, delay_ms=50)
+        await asyncio.sleep(3)
+        before = {name: (await sample(page)).inbound("video")["speaker"] for name, page in listeners.items()}
+        await asyncio.sleep(SPAN_S)
+        after = {name: (await sample(page)).inbound("video")["speaker"] for name, page in listeners.items()}
+        frozen = {name: after[name]["totalFreezesDuration"] - before[name]["totalFreezesDuration"] for name in listeners}
+        repaired = after["unlucky"].get("retransmittedPacketsReceived", 0) - before["unlucky"].get("retransmittedPacketsReceived", 0)
+        print(f"frozen {frozen}, retransmitted {repaired}, lost {after['unlucky']['packetsLost']}")
+        assert repaired > 0
+        assert frozen["unlucky"] <= 0.01 * SPAN_S
+        assert frozen["lucky"] == 0 and after["lucky"]["freezeCount"] == before["lucky"]["freezeCount"]
+
+
+@pytest.mark.parametrize("sends", [False, True], ids=["receives-only", "sends-too"])
+async def test_a_changed_address_is_followed(tmp_path, room_name, sends):
+    async with scene(tmp_path, "speaker", "mover") as (hosts, server, pages):
+        await join(pages["speaker"], server, "speaker", room_name, **VIDEO)
+        await join(pages["mover"], server, "mover", room_name, publish=sends, **VIDEO)
+        await until(lambda: all_decode({"mover": pages["mover"]}, 1), "the mover sees the speaker")
+        for move in range(3):
+            await asyncio.sleep(2)
+            hosts["mover"].impair(shift=1_000 * (move + 1))
+            took = await time_to_picture(pages["mover"], "speaker", 10)
+            print(f"move {move}: picture after {took:.1f} s")
+            assert took <= (1.0 if sends else 3.0) + 0.5, "half a second is the clock of this test"
+
+
+async def test_picture_returns_after_ten_seconds_of_silence(tmp_path, room_name):
+    async with scene(tmp_path, "speaker", "listener") as (hosts, server, pages):
+        await join(pages["speaker"], server, "speaker", room_name, **VIDEO)
+        await join(pages["listener"], server, "listener", room_name, publish=False)
+        await until(lambda: all_decode({"listener": pages["listener"]}, 1), "the listener sees the speaker")
+        hosts["listener"].impair(loss=1.0, only="udp")
+        await asyncio.sleep(10)
+        hosts["listener"].impair(loss=0.0, only=None)
+        took = await time_to_picture(pages["listener"], "speaker", 10)
+        print(f"picture after {took:.1f} s")
+        assert took <= 3.0
+
+
+async def test_forty_joins_with_lost_handshake_datagrams(tmp_path, room_name):
+    async with scene(tmp_path, "crowd") as (hosts, server, pages):
+        page = pages["crowd"]
+        hosts["crowd"].impair(loss=0.10, only="handshake")
+        tokens = [server.token(f"p{n}", room_name, can_publish=True) for n in range(40)]
+        states = await page.evaluate(
+            """async ([url, tokens]) => {
+              const one = async (token) => {
+                const connection = new RTCPeerConnection();
+                connection.addTransceiver('audio', { direction: 'recvonly' });
+                await connection.setLocalDescription(await connection.createOffer());
+                const reply = await fetch(url, { method: 'POST', body: connection.localDescription.sdp, headers: {
+                  'Content-Type': 'application/sdp', Authorization: `Bearer ${token}` } });
+                await connection.setRemoteDescription({ type: 'answer', sdp: await reply.text() });
+                const start = performance.now();
+                while (connection.connectionState !== 'connected' && performance.now() - start < 15000) {
+                  await new Promise((resolve) => setTimeout(resolve, 20));
+                }
+                return [connection.connectionState, performance.now() - start];
+              };
+              const results = [];
+              for (let at = 0; at < tokens.length; at += 10) {
+                results.push(...await Promise.all(tokens.slice(at, at + 10).map(one)));
+              }
+              return results;
+            }""",
+            [f"{server.http}/whep/{room_name}", tokens],
+        )
+        print(f"slowest {max(ms for _, ms in states):.0f} ms")
+        assert [state for state, _ in states] == ["connected"] * 40
