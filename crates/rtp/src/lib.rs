@@ -15,13 +15,19 @@
     warn(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::cast_possible_truncation)
 )]
 
+pub mod av1;
+pub mod dd;
 pub mod ext;
+pub mod h264;
+pub mod h265;
 pub mod packet;
 pub mod rtcp;
 pub mod rtx;
 pub mod seq;
 pub mod vp8;
+pub mod vp9;
 
+mod picture;
 mod read;
 
 use convene_types::Codec;
@@ -52,6 +58,9 @@ pub fn is_keyframe(codec: Codec, payload: &[u8]) -> bool {
     match codec {
         Codec::Opus | Codec::Red | Codec::Pcmu | Codec::Pcma => false,
         Codec::Vp8 => vp8::Descriptor::parse(payload).is_ok_and(|descriptor| descriptor.keyframe),
-        Codec::Vp9 | Codec::H264 | Codec::H265 | Codec::Av1 => false,
+        Codec::Vp9 => vp9::Descriptor::parse(payload).is_ok_and(|descriptor| descriptor.keyframe),
+        Codec::H264 => h264::is_keyframe(payload),
+        Codec::H265 => h265::is_keyframe(payload),
+        Codec::Av1 => av1::AggregationHeader::parse(payload).is_ok_and(|header| header.keyframe()),
     }
 }

@@ -130,10 +130,11 @@ impl<'a> Frame<'a> {
     }
 }
 
-/// RFC 3550 §6.4.1: the last byte counts the padding, itself included, a multiple of four.
+/// RFC 3550 §6.4.1: the last byte counts the padding, itself included. The count should be a multiple of four, but
+/// libwebrtc fills its transport-wide feedback with one to three bytes, and so do we.
 fn strip_padding(body: &[u8]) -> Result<&[u8], ParseError> {
     let count = usize::from(*body.last().ok_or(ParseError::Padding)?);
-    if count == 0 || count & 3 != 0 {
+    if count == 0 {
         return Err(ParseError::Padding);
     }
     let len = body.len().checked_sub(count).ok_or(ParseError::Padding)?;

@@ -31,3 +31,62 @@ pub fn write_osn(out: &mut [u8], osn: SeqNo) -> Option<usize> {
     *out.first_chunk_mut::<OSN_LEN>()? = osn.0.to_be_bytes();
     Some(OSN_LEN)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::packet::Fields;
+
+    /// An RTX packet with this payload and trailing bytes.
+    fn rtx(extensions: &[(u8, &[u8])], tail: &[u8], padded: bool) -> Vec<u8> {
+        let fields = Fields { marker: true, pt: Pt(97), seq: SeqNo(5), ts: u32::MAX, ssrc: Ssrc(2) };
+        let mut bytes = vec![0; 64];
+        let len = packet::write_header(&mut bytes, &fields, extensions).unwrap();
+        bytes.truncate(len);
+        bytes.extend_from_slice(tail);
+        bytes[0] |= if padded { 0x20 } else { 0 };
+        bytes
+    }
+
+    #[test]
+    fn unwraps() {
+        // (name, behind the header, padding bit, original number and payload)
+        type Row = (&'static str, &'static [u8], bool, Option<(u16, &'static [u8])>);
+        let rows: [Row; 8] = [
+            ("plain", &[0x12, 0x34, 1, 2, 3], false, Some((0x1234, &[1, 2, 3]))),
+            ("highest number", &[0xff, 0xff, 1], false, Some((65535, &[1]))),
+            ("lowest number", &[0, 0, 1], false, Some((0, &[1]))),
+            ("number alone", &[0, 7], false, Some((7, &[]))),
+            ("padding stays", &[0, 7, 1, 0, 2], true, Some((7, &[1]))),
+            ("probe of padding alone", &[0, 0, 0, 4], true, None),
+            ("one byte", &[7], false, None),
+            ("one byte and padding", &[7, 0, 0, 3], true, None),
+        ];
+        for (name, tail, padded, want) in rows {
+            for extensions in [&[][..], &[(1_u8, &b"m"[..]), (11, b"hi")]] {
+                let mut bytes = rtx(extensions, tail, padded);
+                let before = bytes.clone();
+                let len = unwrap_in_place(&mut bytes, Pt(96), Ssrc(1));
+                assert_eq!(len, want.map(|_| before.len() - OSN_LEN), "{name}");
+                let (Some(len), Some((seq, payload))) = (len, want) else {
+                    assert_eq!(bytes, before, "{name}");
+                    continue;
+                };
+                let view = View::parse(&bytes[..len]).unwrap();
+                assert_eq!((view.seq(), view.pt(), view.ssrc()), (SeqNo(seq), Pt(96), Ssrc(1)), "{name}");
+                assert_eq!((view.marker(), view.ts(), view.payload()), (true, u32::MAX, payload), "{name}");
+                assert_eq!(view.extensions().collect::<Vec<_>>(), extensions, "{name}");
+            }
+        }
+        assert_eq!(unwrap_in_place(&mut [0x80; 11], Pt(96), Ssrc(1)), None);
+    }
+
+    #[test]
+    fn what_is_written_unwraps() {
+        let mut bytes = rtx(&[], &[0, 0, 9, 9], false);
+        assert_eq!(write_osn(&mut bytes[12..], SeqNo(65535)), Some(OSN_LEN));
+        assert_eq!(unwrap_in_place(&mut bytes, Pt(96), Ssrc(1)), Some(14));
+        assert_eq!(View::parse(&bytes[..14]).unwrap().seq(), SeqNo(65535));
+        assert_eq!(write_osn(&mut [0], SeqNo(1)), None);
+    }
+}
