@@ -1,0 +1,225 @@
+//! What a configuration means: ports worked out, keys checked, refused with a sentence that says what to do.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZero;
+use std::thread;
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use super::{Config, Log, Rooms};
+
+/// The key and secret of development mode: what LiveKit's SDKs and tools use there.
+pub(crate) const DEV_KEY: (&str, &str) = ("devkey", "secret");
+/// Most media workers: one a core, and no machine we run on has more. Each costs a thread and a UDP port.
+const MAX_WORKERS: u16 = 256;
+/// Shorter secrets than this (bytes) can be guessed offline from one token: HS256 wants a key as long as its hash
+/// (RFC 7518 §3.2).
+const GOOD_SECRET_BYTES: usize = 32;
+
+/// A checked configuration, in the form the shells take it.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) dev: bool,
+    pub(crate) http: SocketAddr,
+    pub(crate) ops: SocketAddr,
+    pub(crate) media_bind: IpAddr,
+    /// One a worker.
+    pub(crate) media_ports: Vec<u16>,
+    /// As configured; empty means "find out".
+    pub(crate) node_ip: Vec<IpAddr>,
+    pub(crate) keys: Secrets,
+    pub(crate) rooms: Rooms,
+    pub(crate) log: Log,
+    /// What works and should not stay so.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// API keys and their secrets, out of sight of logs.
+#[derive(Clone)]
+pub(crate) struct Secrets(pub(crate) HashMap<String, String>);
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+impl Settings {
+    /// Checks a configuration.
+    pub(crate) fn of(config: &Config) -> Result<Self> {
+        let http_port = config.http.port.unwrap_or(config.port_base);
+        let ops_port = match config.ops.port {
+            Some(port) => port,
+            None => above(config.port_base, 3).context("choosing the ops port")?,
+        };
+        ensure!(
+            http_port != ops_port || http_port == 0,
+            "http.port and ops.port are both {http_port}: give one of them another port"
+        );
+        let (keys, warnings) = keys(config)?;
+        Ok(Self {
+            dev: config.dev,
+            http: SocketAddr::new(config.http.bind, http_port),
+            ops: SocketAddr::new(config.ops.bind, ops_port),
+            media_bind: config.media.bind,
+            media_ports: media_ports(config)?,
+            node_ip: node_ip(config)?,
+            keys: Secrets(keys),
+            rooms: rooms(&config.rooms)?,
+            log: config.log.clone(),
+            warnings,
+        })
+    }
+
+    /// What would be served where, for a person.
+    pub(crate) fn summary(&self) -> String {
+        let media = match (self.media_ports.first(), self.media_ports.last()) {
+            (Some(first), Some(last)) if first != last => format!("{first} to {last}"),
+            (Some(only), _) => only.to_string(),
+            (None, _) => "none".to_owned(),
+        };
+        let keys = self.keys.0.len();
+        let mut text = format!(
+            "configuration is good\n  http   {} (tcp)\n  ops    {} (tcp)\n  media  {} port {media} (udp)\n  keys   {keys}",
+            self.http, self.ops, self.media_bind
+        );
+        for warning in &self.warnings {
+            text.push_str("\n  warning: ");
+            text.push_str(warning);
+        }
+        text
+    }
+}
+
+fn above(port_base: u16, offset: u16) -> Result<u16> {
+    let port = port_base.checked_add(offset);
+    port.with_context(|| format!("port_base {port_base} is too high: {port_base} + {offset} is above 65535"))
+}
+
+fn media_ports(config: &Config) -> Result<Vec<u16>> {
+    let workers = match config.media.workers {
+        0 => cores().min(MAX_WORKERS),
+        workers => workers,
+    };
+    ensure!(workers <= MAX_WORKERS, "media.workers is {workers}: the most is {MAX_WORKERS}");
+    let first = match config.media.first_port {
+        Some(port) => port,
+        None => above(config.port_base, 10).context("choosing the media ports")?,
+    };
+    (0..workers).map(|worker| above(first, worker).context("choosing the media ports")).collect()
+}
+
+fn cores() -> u16 {
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    u16::try_from(cores).unwrap_or(MAX_WORKERS)
+}
+
+fn node_ip(config: &Config) -> Result<Vec<IpAddr>> {
+    let bad = config.media.node_ip.iter().find(|ip| ip.is_unspecified() || ip.is_multicast());
+    if let Some(ip) = bad {
+        bail!("media.node_ip names {ip}: clients cannot send media there, name an address of this machine");
+    }
+    Ok(config.media.node_ip.clone())
+}
+
+fn rooms(rooms: &Rooms) -> Result<Rooms> {
+    let limits = [
+        ("max_rooms", rooms.max_rooms),
+        ("max_participants", rooms.max_participants),
+        ("max_tracks", rooms.max_tracks),
+    ];
+    let zero = limits.iter().find(|(_, limit)| *limit == 0);
+    if let Some((name, _)) = zero {
+        bail!("rooms.{name} is 0: nobody could call, give it at least 1");
+    }
+    Ok(rooms.clone())
+}
+
+fn keys(config: &Config) -> Result<(HashMap<String, String>, Vec<String>)> {
+    let mut keys: HashMap<_, _> = config.keys.0.clone().into_iter().collect();
+    let empty = keys.iter().find(|(key, secret)| key.is_empty() || secret.is_empty());
+    if let Some((key, _)) = empty {
+        bail!("api key {key:?} has an empty name or secret");
+    }
+    let mut warnings = Vec::new();
+    for (key, secret) in &keys {
+        let public = key == DEV_KEY.0 || secret == DEV_KEY.1;
+        ensure!(
+            config.dev || !public,
+            "api key {key:?} is the one of development mode, which everybody knows: use another, or --dev"
+        );
+        if secret.len() < GOOD_SECRET_BYTES && !config.dev {
+            warnings.push(format!("the secret of api key {key:?} is shorter than {GOOD_SECRET_BYTES} bytes"));
+        }
+    }
+    if config.dev {
+        keys.insert(DEV_KEY.0.to_owned(), DEV_KEY.1.to_owned());
+    }
+    ensure!(
+        !keys.is_empty(),
+        "no api key: add one under [keys] in the configuration or as CONVENE_KEYS=name:secret, or try --dev"
+    );
+    Ok((keys, warnings))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Http, Keys, Media};
+
+    fn with_keys(dev: bool, keys: &[(&str, &str)]) -> Config {
+        let keys = keys.iter().map(|(key, secret)| ((*key).to_owned(), (*secret).to_owned())).collect();
+        Config { dev, keys: Keys(keys), ..Config::default() }
+    }
+
+    #[test]
+    fn ports_follow_the_base() {
+        let media = Media { workers: 3, ..Media::default() };
+        let settings = Settings::of(&Config { port_base: 9000, media, ..with_keys(true, &[]) }).unwrap();
+        assert_eq!((settings.http.port(), settings.ops.port()), (9000, 9003));
+        assert_eq!(settings.media_ports, [9010, 9011, 9012]);
+        assert!(settings.ops.ip().is_loopback());
+    }
+
+    #[test]
+    fn the_development_key_stays_in_development() {
+        let long = "0123456789abcdef0123456789abcdef";
+        let rows: [(Config, Result<usize, &str>); 6] = [
+            (with_keys(true, &[]), Ok(0)),
+            (with_keys(false, &[]), Err("no api key")),
+            (with_keys(false, &[("devkey", long)]), Err("development mode")),
+            (with_keys(false, &[("k", "secret")]), Err("development mode")),
+            (with_keys(false, &[("k", "short")]), Ok(1)),
+            (with_keys(false, &[("k", long)]), Ok(0)),
+        ];
+        for (config, want) in rows {
+            match (Settings::of(&config), want) {
+                (Ok(settings), Ok(warnings)) => assert_eq!(settings.warnings.len(), warnings, "{config:?}"),
+                (Err(error), Err(words)) => assert!(error.to_string().contains(words), "{config:?}: {error}"),
+                (got, want) => panic!("{config:?}: {got:?}, wanted {want:?}"),
+            }
+        }
+        let settings = Settings::of(&with_keys(true, &[("k", long)])).unwrap();
+        assert_eq!(settings.keys.0.len(), 2);
+        assert!(!format!("{settings:?}").contains(long));
+    }
+
+    #[test]
+    fn refuses_what_cannot_work() {
+        let media = |media: Media| Config { media, ..with_keys(true, &[]) };
+        let rows = [
+            (Config { port_base: 65530, ..with_keys(true, &[]) }, "65530"),
+            (media(Media { workers: 257, ..Media::default() }), "256"),
+            (media(Media { workers: 2, first_port: Some(65535), ..Media::default() }), "65535"),
+            (media(Media { node_ip: vec![IpAddr::from([0, 0, 0, 0])], ..Media::default() }), "0.0.0.0"),
+            (Config { http: Http { port: Some(7883), ..Http::default() }, ..with_keys(true, &[]) }, "7883"),
+            (Config { rooms: Rooms { max_tracks: 0, ..Rooms::default() }, ..with_keys(true, &[]) }, "max_tracks"),
+        ];
+        for (config, word) in rows {
+            let message = format!("{:#}", Settings::of(&config).unwrap_err());
+            assert!(message.contains(word), "{message:?} lacks {word:?}");
+        }
+    }
+}

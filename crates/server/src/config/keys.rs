@@ -1,0 +1,274 @@
+//! The table of configuration keys: documentation, variable names, and the nearest known name for a misspelt one.
+
+use toml::{Table, Value};
+
+/// One thing that can be set.
+pub(super) struct Key {
+    /// As in the file, sections separated by a dot.
+    pub(super) path: &'static str,
+    /// How the text of a variable is read.
+    pub(super) kind: Kind,
+    /// What it does. Ends up in `configs/reference.toml`.
+    pub(super) doc: &'static str,
+    /// Shown commented out where the default is not a value but a rule.
+    pub(super) example: Option<&'static str>,
+}
+
+/// How the text of a variable becomes a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Bool,
+    Integer,
+    Text,
+    /// Separated by commas.
+    List,
+    /// `name:value`, separated by commas.
+    Map,
+}
+
+/// Every key, in the order of the reference file: those without a section first, sections together.
+pub(super) const KEYS: &[Key] = &[
+    Key {
+        path: "dev",
+        kind: Kind::Bool,
+        doc: "Development mode: adds the API key `devkey` with secret `secret`, serves /dev/token (a token for anybody\n\
+              who asks) and offers loopback addresses for media. Never on a machine that others reach.",
+        example: None,
+    },
+    Key {
+        path: "port_base",
+        kind: Kind::Integer,
+        doc: "Moves every port: HTTP at N, ops at N+3, media worker i at N+10+i. N+1 (ICE over TCP) and N+2 (chat over\n\
+              QUIC) are kept free for what will listen there.",
+        example: None,
+    },
+    Key {
+        path: "data_dir",
+        kind: Kind::Text,
+        doc: "Where durable state lives. Calls keep none: nothing is written there yet.",
+        example: None,
+    },
+    Key {
+        path: "keys",
+        kind: Kind::Map,
+        doc: "API keys and their secrets: who may mint room tokens. Give secrets of 32 or more random characters.\n\
+              As a variable: CONVENE_KEYS=\"name:secret,other:secret\".",
+        example: Some("my-backend = \"a long random secret\""),
+    },
+    Key {
+        path: "http.bind",
+        kind: Kind::Text,
+        doc: "Address of the HTTP port: web client, signaling, Twirp, WHIP and WHEP. Browsers give camera and microphone\n\
+              to https or localhost only: put a TLS proxy in front for everybody else.",
+        example: None,
+    },
+    Key { path: "http.port", kind: Kind::Integer, doc: "Default: port_base.", example: Some("port = 7880") },
+    Key {
+        path: "media.bind",
+        kind: Kind::Text,
+        doc: "Address of the media workers' UDP sockets. `::` takes IPv4 and IPv6.",
+        example: None,
+    },
+    Key {
+        path: "media.first_port",
+        kind: Kind::Integer,
+        doc: "UDP port of the first worker; the others follow. Default: port_base + 10.",
+        example: Some("first_port = 7890"),
+    },
+    Key {
+        path: "media.workers",
+        kind: Kind::Integer,
+        doc: "Media worker threads, each pinned to a core with a UDP port of its own. 0: one a core.",
+        example: None,
+    },
+    Key {
+        path: "media.node_ip",
+        kind: Kind::List,
+        doc: "Addresses that clients are told to send media to. Empty: media.bind, or where that takes every address,\n\
+              those of all network interfaces but loopback. Behind NAT, set the public address.",
+        example: None,
+    },
+    Key {
+        path: "rooms.auto_create",
+        kind: Kind::Bool,
+        doc: "Whether joining a room that is not open makes it. false: only RoomService.CreateRoom does, and tokens with\n\
+              roomCreate.",
+        example: None,
+    },
+    Key {
+        path: "rooms.empty_timeout_s",
+        kind: Kind::Integer,
+        doc: "Seconds a room waits for its first participant.",
+        example: None,
+    },
+    Key {
+        path: "rooms.departure_timeout_s",
+        kind: Kind::Integer,
+        doc: "Seconds a room stays after the last participant has left.",
+        example: None,
+    },
+    Key { path: "rooms.max_rooms", kind: Kind::Integer, doc: "Most open rooms of this server.", example: None },
+    Key {
+        path: "rooms.max_participants",
+        kind: Kind::Integer,
+        doc: "Most participants of a room, whatever its maker asks for.",
+        example: None,
+    },
+    Key {
+        path: "rooms.max_tracks",
+        kind: Kind::Integer,
+        doc: "Most tracks of a participant, announced and published together.",
+        example: None,
+    },
+    Key {
+        path: "ops.bind",
+        kind: Kind::Text,
+        doc: "Address of the operators' port: /metrics, /healthz, /readyz. It asks for no password.",
+        example: None,
+    },
+    Key { path: "ops.port", kind: Kind::Integer, doc: "Default: port_base + 3.", example: Some("port = 7883") },
+    Key {
+        path: "log.filter",
+        kind: Kind::Text,
+        doc: "Which events are logged: off, error, warn, info, debug, trace, also by module: \"info,convene_sfu=debug\".",
+        example: None,
+    },
+    Key { path: "log.format", kind: Kind::Text, doc: "\"text\" for people, \"json\" for machines.", example: None },
+];
+
+/// Variables that begin like this belong to test and load tools that start the server; it does not look at them.
+const RESERVED: [&str; 3] = ["CONVENE_TEST_", "CONVENE_BENCH_", "CONVENE_BIN"];
+/// Says which file to read, like `--config`.
+pub(super) const CONFIG_VARIABLE: &str = "CONVENE_CONFIG";
+
+impl Key {
+    /// The variable that sets it.
+    pub(super) fn variable(&self) -> String {
+        format!("CONVENE_{}", self.path.replace('.', "_").to_uppercase())
+    }
+
+    /// Reads a variable's text.
+    pub(super) fn read(&self, text: &str) -> Result<Value, String> {
+        match self.kind {
+            Kind::Text => Ok(Value::String(text.to_owned())),
+            Kind::Integer => {
+                text.trim().parse().map(Value::Integer).map_err(|_| format!("expected a whole number, got {text:?}"))
+            }
+            Kind::Bool => match text.trim() {
+                "1" | "true" => Ok(Value::Boolean(true)),
+                "0" | "false" | "" => Ok(Value::Boolean(false)),
+                other => Err(format!("expected true or false, got {other:?}")),
+            },
+            Kind::List => Ok(Value::Array(items(text).map(|item| Value::String(item.to_owned())).collect())),
+            Kind::Map => items(text).map(pair).collect::<Result<Table, _>>().map(Value::Table),
+        }
+    }
+}
+
+fn items(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|item| !item.is_empty())
+}
+
+fn pair(item: &str) -> Result<(String, Value), String> {
+    // The text may hold a secret, so the message does not repeat it.
+    let (name, value) = item.split_once(':').ok_or("expected name:value pairs, separated by commas")?;
+    Ok((name.trim().to_owned(), Value::String(value.trim().to_owned())))
+}
+
+/// The first key of a file that nobody knows.
+pub(super) fn unknown_in(table: &Table) -> Option<String> {
+    table.iter().find_map(|(name, value)| {
+        if KEYS.iter().any(|key| key.path == name) {
+            return None;
+        }
+        let section = format!("{name}.");
+        let (true, Value::Table(inner)) = (KEYS.iter().any(|key| key.path.starts_with(&section)), value) else {
+            return Some(name.clone());
+        };
+        let unknown = inner.keys().find(|leaf| !KEYS.iter().any(|key| key.path == format!("{section}{leaf}")));
+        unknown.map(|leaf| format!("{section}{leaf}"))
+    })
+}
+
+/// The known key most like this one.
+pub(super) fn nearest_key(unknown: &str) -> &'static str {
+    let leaf = |path: &'static str| path.rsplit('.').next().unwrap_or(path);
+    let sections = KEYS.iter().filter_map(|key| key.path.split_once('.')).map(|(section, _)| section);
+    let whole = KEYS.iter().map(|key| key.path).chain(sections).map(|path| (strsim::levenshtein(unknown, path), path));
+    // A right name in the wrong section is one step away from its place.
+    let tail = unknown.rsplit('.').next().unwrap_or(unknown);
+    let moved = KEYS.iter().map(|key| (strsim::levenshtein(tail, leaf(key.path)) + 1, key.path));
+    whole.chain(moved).min_by_key(|(distance, _)| *distance).map_or("", |(_, path)| path)
+}
+
+/// The first `CONVENE_*` variable that nobody knows.
+pub(super) fn unknown_variable(variables: &[(String, String)]) -> Option<&str> {
+    let known = |name: &str| name == CONFIG_VARIABLE || KEYS.iter().any(|key| key.variable() == name);
+    let mine = variables.iter().map(|(name, _)| name.as_str()).filter(|name| name.starts_with("CONVENE_"));
+    mine.filter(|name| !RESERVED.iter().any(|prefix| name.starts_with(prefix))).find(|name| !known(name))
+}
+
+/// The known variable most like this one.
+pub(super) fn nearest_variable(unknown: &str) -> String {
+    let whole = KEYS.iter().map(|key| (strsim::levenshtein(unknown, &key.variable()), key.variable()));
+    // A right name without its section is one step away from its place.
+    let leaf = |key: &Key| format!("CONVENE_{}", key.path.rsplit('.').next().unwrap_or(key.path).to_uppercase());
+    let moved = KEYS.iter().map(|key| (strsim::levenshtein(unknown, &leaf(key)) + 1, key.variable()));
+    let file = (strsim::levenshtein(unknown, CONFIG_VARIABLE), CONFIG_VARIABLE.to_owned());
+    whole.chain(moved).chain([file]).min_by_key(|(distance, _)| *distance).map(|(_, name)| name).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn the_table_lists_what_the_struct_has() {
+        let Value::Table(defaults) = Value::try_from(Config::default()).unwrap() else { panic!("a table") };
+        assert_eq!(unknown_in(&defaults), None, "a field without an entry in KEYS");
+        for key in KEYS {
+            let (section, leaf) = key.path.split_once('.').unwrap_or(("", key.path));
+            let table = if section.is_empty() { &defaults } else { defaults[section].as_table().unwrap() };
+            assert!(table.contains_key(leaf) || key.example.is_some(), "{} is no field", key.path);
+        }
+    }
+
+    #[test]
+    fn names_the_nearest_known_key() {
+        let rows = [
+            ("prot_base", "port_base"),
+            ("htttp", "http"),
+            ("http.prot", "http.port"),
+            ("media.worker", "media.workers"),
+            ("log.fromat", "log.format"),
+            ("node_ip", "media.node_ip"),
+            ("http.node_ip", "media.node_ip"),
+            ("api_keys", "keys"),
+        ];
+        for (unknown, want) in rows {
+            assert_eq!(nearest_key(unknown), want, "{unknown}");
+        }
+        assert_eq!(nearest_variable("CONVENE_PORTBASE"), "CONVENE_PORT_BASE");
+        assert_eq!(nearest_variable("CONVENE_NODE_IP"), "CONVENE_MEDIA_NODE_IP");
+    }
+
+    #[test]
+    fn finds_the_unknown_one() {
+        let rows = [
+            ("port_base = 1\n[http]\nport = 2", None),
+            ("[keys]\nanything = \"goes\"", None),
+            ("prot = 1", Some("prot")),
+            ("[http]\nprot = 2", Some("http.prot")),
+            ("http = 7", Some("http")),
+            ("[htp]\nport = 2", Some("htp")),
+        ];
+        for (text, want) in rows {
+            assert_eq!(unknown_in(&text.parse().unwrap()).as_deref(), want, "{text}");
+        }
+        let variables = |name: &str| vec![("PATH".to_owned(), String::new()), (name.to_owned(), String::new())];
+        assert_eq!(unknown_variable(&variables("CONVENE_LOG_FILTER")), None);
+        assert_eq!(unknown_variable(&variables("CONVENE_TEST_BINARY")), None);
+        assert_eq!(unknown_variable(&variables("CONVENE_LOG")), Some("CONVENE_LOG"));
+    }
+}

@@ -1,0 +1,159 @@
+//! What an operator can set, with its defaults: one struct a shell.
+//!
+//! Layers, later ones win: defaults, `--config FILE`, `CONVENE_*` variables, flags ([`load`]). What the values mean
+//! together is checked in [`check`]; their documentation is the table in [`keys`], from which `configs/reference.toml`
+//! is generated.
+
+mod check;
+mod keys;
+mod load;
+mod reference;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+pub(crate) use check::{DEV_KEY, Settings};
+pub(crate) use load::{Sources, load};
+pub(crate) use reference::reference;
+
+/// Everything that can be configured.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    pub(crate) dev: bool,
+    pub(crate) port_base: u16,
+    pub(crate) data_dir: PathBuf,
+    pub(crate) keys: Keys,
+    pub(crate) http: Http,
+    pub(crate) media: Media,
+    pub(crate) rooms: Rooms,
+    pub(crate) ops: Ops,
+    pub(crate) log: Log,
+}
+
+/// API keys and their secrets.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Keys(pub(crate) BTreeMap<String, String>);
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish() // secrets stay out of logs and errors
+    }
+}
+
+/// The port for browsers, SDKs and WHIP/WHEP.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Http {
+    pub(crate) bind: IpAddr,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) port: Option<u16>,
+}
+
+/// The media workers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Media {
+    pub(crate) bind: IpAddr,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) first_port: Option<u16>,
+    pub(crate) workers: u16,
+    pub(crate) node_ip: Vec<IpAddr>,
+}
+
+/// How rooms behave, and how much a node takes on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Rooms {
+    pub(crate) auto_create: bool,
+    pub(crate) empty_timeout_s: u32,
+    pub(crate) departure_timeout_s: u32,
+    pub(crate) max_rooms: u32,
+    pub(crate) max_participants: u32,
+    pub(crate) max_tracks: u32,
+}
+
+/// The port for operators.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Ops {
+    pub(crate) bind: IpAddr,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) port: Option<u16>,
+}
+
+/// What is logged, and how.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Log {
+    pub(crate) filter: String,
+    pub(crate) format: LogFormat,
+}
+
+/// How a log line looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            dev: false,
+            port_base: 7880,
+            data_dir: PathBuf::from("./data"),
+            keys: Keys::default(),
+            http: Http::default(),
+            media: Media::default(),
+            rooms: Rooms::default(),
+            ops: Ops::default(),
+            log: Log::default(),
+        }
+    }
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self { bind: Ipv4Addr::UNSPECIFIED.into(), port: None }
+    }
+}
+
+impl Default for Media {
+    fn default() -> Self {
+        Self { bind: Ipv4Addr::UNSPECIFIED.into(), first_port: None, workers: 0, node_ip: Vec::new() }
+    }
+}
+
+impl Default for Rooms {
+    fn default() -> Self {
+        Self {
+            auto_create: true,
+            empty_timeout_s: 300,
+            departure_timeout_s: 20,
+            max_rooms: 20_000,
+            max_participants: 5_000,
+            max_tracks: 64,
+        }
+    }
+}
+
+impl Default for Ops {
+    fn default() -> Self {
+        Self { bind: Ipv4Addr::LOCALHOST.into(), port: None } // metrics and health are not for the world
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { filter: "info".to_owned(), format: LogFormat::Text }
+    }
+}
