@@ -1,4 +1,8 @@
 //! convene-signaling
 
 mod http;
+mod livekit;
+pub mod rooms;
 pub mod token;
+mod twirp;
+mod whip;

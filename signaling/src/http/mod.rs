@@ -9,6 +9,7 @@ mod cors;
 mod dev;
 mod limits;
 mod problem;
+mod segment;
 mod validate;
 
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use axum::routing::{get, post};
 pub(crate) use bearer::{authenticate, bearer};
 pub(crate) use limits::MAX_BODY_BYTES;
 pub(crate) use problem::Problem;
+pub(crate) use segment::segment;
 
 use crate::token::{Minter, Verifier};
 

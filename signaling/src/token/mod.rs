@@ -6,6 +6,7 @@
 mod claims;
 mod error;
 mod mint;
+mod permission;
 mod verify;
 
 pub use claims::{Claims, Grants};
