@@ -1,0 +1,110 @@
+# Convene: `make run` starts it for development, `make test` checks everything. Both install what is missing first.
+# SHORT=1 makes lint, fuzz, bench and soak finish in CI time; `make test` sets it.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+CARGO := cargo
+# One profile for everything, so that a cold machine compiles each dependency once.
+PROFILE := --release --locked
+BINARY := target/release/convene
+UI := crates/web/ui
+UI_SOURCES := $(shell find $(UI)/src $(UI)/public -type f 2>/dev/null) $(addprefix $(UI)/,index.html package.json vite.config.ts tsconfig.json)
+VENV := tests/.venv
+PYTHON := $(VENV)/bin/python
+DENY := target/tools/bin/cargo-deny
+DENY_VERSION := 0.20.2
+
+FUZZ_SECONDS ?= $(if $(SHORT),2,60)
+SOAK_JOINS ?= $(if $(SHORT),200,5000)
+BENCH_ARGS ?= --subscribers 200 $(if $(SHORT),--seconds 5)
+# Arguments of the server: make run ARGS="--port-base 9000"
+ARGS ?=
+# Arguments of pytest: make e2e PYTEST_ARGS="-k whip"
+PYTEST_ARGS ?=
+
+.PHONY: help
+help: ## Say what there is
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+.PHONY: run
+run: build ## Start the server for development: http://localhost:7880
+	@exec $(BINARY) serve --dev $(ARGS)
+
+.PHONY: build
+build: ui need-build ## Build the release binary with the web client in it
+	$(CARGO) build $(PROFILE) -p convene-server --bin convene
+
+.PHONY: ui
+ui: $(UI)/dist/index.html ## Build the web client
+
+.PHONY: test
+test: ## Everything that CI checks: lint, unit tests, real clients, fuzz, soak and bench in their short forms
+	@$(MAKE) --no-print-directory build
+	@$(MAKE) --no-print-directory lint SHORT=1
+	@$(MAKE) --no-print-directory fuzz SHORT=1
+	@$(MAKE) --no-print-directory bench SHORT=1
+	@$(MAKE) --no-print-directory unit
+	@$(MAKE) --no-print-directory e2e SHORT=1
+
+.PHONY: unit
+unit: ui need-build ## Unit tests and the tidy test
+	$(CARGO) test $(PROFILE) --workspace
+
+.PHONY: e2e
+e2e: build need-e2e $(VENV)/.installed ## Calls with Chromium, the LiveKit SDKs, WHIP and WHEP; network faults; churn
+	cd tests/e2e && CONVENE_TEST_CHURN=$(if $(SHORT),500,$(SOAK_JOINS)) ../.venv/bin/python -m pytest $(PYTEST_ARGS)
+
+.PHONY: lint
+lint: ui need-build $(DENY) ## Formatting, clippy with warnings denied, licences and advisories of dependencies
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy $(PROFILE) --workspace --all-targets -- -D warnings
+	tools/deny $(DENY)
+
+.PHONY: bench
+bench: build ## Packets a second a core, beside the limit of the machine
+	$(CARGO) run $(PROFILE) -p convene-bench --bin sfu -- $(BENCH_ARGS)
+
+.PHONY: fuzz
+fuzz: need-build ## Every parser with random bytes, FUZZ_SECONDS each
+	tests/fuzz/run.sh $(FUZZ_SECONDS)
+
+.PHONY: soak
+soak: build need-e2e $(VENV)/.installed ## SOAK_JOINS joins and abrupt leaves: nothing may leak
+	cd tests/e2e && CONVENE_TEST_CHURN=$(SOAK_JOINS) ../.venv/bin/python -m pytest test_churn.py $(PYTEST_ARGS)
+
+.PHONY: clean
+clean: ## Remove everything that was built or installed here
+	rm -rf target tests/fuzz/target $(UI)/dist $(UI)/node_modules $(VENV)
+
+# What has to be there. Each is quick when nothing is missing.
+
+.PHONY: need-build need-e2e
+need-build:
+	@tools/need cargo cc
+need-e2e:
+	@tools/need chromium ip tc python3 venv
+
+$(UI)/node_modules/.package-lock.json: $(UI)/package-lock.json
+	@tools/need node
+	cd $(UI) && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+$(UI)/dist/index.html: $(UI)/node_modules/.package-lock.json $(UI_SOURCES)
+	cd $(UI) && npm run --silent build
+	@touch $@
+
+$(VENV)/.installed: tests/requirements.txt
+	@tools/need python3 venv
+	python3 -m venv $(VENV)
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+	@touch $@
+
+# Not optimised: it runs for a second, and a cold machine has to build it. A directory of its own, because its profile is.
+$(DENY):
+	@tools/need cargo cc
+	CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_DEBUG=false CARGO_PROFILE_RELEASE_LTO=off \
+	  CARGO_TARGET_DIR=target/tools/build $(CARGO) install cargo-deny --version $(DENY_VERSION) --locked --root target/tools
+	rm -rf target/tools/build
