@@ -1,0 +1,39 @@
+// Two pages: the lobby, and the call.
+
+import { useCallback, useEffect, useState } from 'react';
+
+import { Call } from './Call';
+import { Lobby } from './Lobby';
+import type { Problem } from './problems';
+import { readLink, showRoom } from './link';
+import type { Seat } from './seat';
+
+export function App() {
+  const [seat, setSeat] = useState<Seat>();
+  const [problem, setProblem] = useState<Problem>();
+  const [link, setLink] = useState(readLink);
+
+  useEffect(() => {
+    const follow = () => setLink(readLink());
+    window.addEventListener('hashchange', follow);
+    return () => window.removeEventListener('hashchange', follow);
+  }, []);
+
+  const enter = useCallback((next: Seat) => {
+    setProblem(undefined);
+    if (next.room) showRoom(next.room);
+    setSeat(next);
+  }, []);
+  const leave = useCallback((why?: Problem) => {
+    setProblem(why);
+    setSeat(undefined);
+  }, []);
+
+  useEffect(() => {
+    document.title = seat?.room ? `${seat.room} · Convene` : 'Convene';
+  }, [seat]);
+
+  if (seat) return <Call key={seat.token} seat={seat} onLeave={leave} />;
+  // A followed link is another lobby: its fields start from the link.
+  return <Lobby key={link.room + link.token} link={link} problem={problem} onEnter={enter} />;
+}

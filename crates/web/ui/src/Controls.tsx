@@ -1,0 +1,110 @@
+// Microphone, camera, screen, invitation, leave.
+
+import { useLocalParticipant } from '@livekit/components-react';
+import { useEffect, useState } from 'react';
+
+import { Icon } from './icons';
+import { inviteLink } from './link';
+import type { Device } from './problems';
+
+interface Props {
+  room: string;
+  toggle: (device: Device, on: boolean) => Promise<void>;
+  onLeave: () => void;
+}
+
+export function Controls({ room, toggle, onLeave }: Props) {
+  const { isMicrophoneEnabled, isCameraEnabled, isScreenShareEnabled } = useLocalParticipant();
+  const canShare = typeof navigator.mediaDevices?.getDisplayMedia === 'function'; // phones cannot
+  return (
+    <nav className="controls" aria-label="Call controls">
+      <DeviceButton
+        on={isMicrophoneEnabled}
+        label={isMicrophoneEnabled ? 'Mute microphone' : 'Unmute microphone'}
+        icon={isMicrophoneEnabled ? 'mic' : 'micOff'}
+        toggle={(on) => toggle('microphone', on)}
+      />
+      <DeviceButton
+        on={isCameraEnabled}
+        label={isCameraEnabled ? 'Turn camera off' : 'Turn camera on'}
+        icon={isCameraEnabled ? 'camera' : 'cameraOff'}
+        toggle={(on) => toggle('camera', on)}
+      />
+      {canShare && (
+        <DeviceButton
+          on={isScreenShareEnabled}
+          label={isScreenShareEnabled ? 'Stop sharing' : 'Share screen'}
+          icon={isScreenShareEnabled ? 'screenOff' : 'screen'}
+          toggle={(on) => toggle('screen', on)}
+          quiet
+        />
+      )}
+      <CopyLink room={room} />
+      <button type="button" className="round leave" aria-label="Leave" title="Leave" onClick={onLeave}>
+        <Icon name="leave" />
+      </button>
+    </nav>
+  );
+}
+
+interface DeviceProps {
+  on: boolean;
+  label: string;
+  icon: 'mic' | 'micOff' | 'camera' | 'cameraOff' | 'screen' | 'screenOff';
+  toggle: (on: boolean) => Promise<void>;
+  /** Being off is nothing to point at. */
+  quiet?: boolean;
+}
+
+function DeviceButton({ on, label, icon, toggle, quiet }: DeviceProps) {
+  const [busy, setBusy] = useState(false);
+  const click = () => {
+    setBusy(true);
+    void toggle(!on).finally(() => setBusy(false));
+  };
+  return (
+    <button
+      type="button"
+      className={quiet ? 'round quiet' : 'round'}
+      aria-label={label}
+      title={label}
+      aria-pressed={on}
+      disabled={busy}
+      onClick={click}
+    >
+      <Icon name={icon} />
+    </button>
+  );
+}
+
+const COPIED_MS = 2000;
+
+function CopyLink({ room }: { room: string }) {
+  const [copied, setCopied] = useState(false);
+  useEffect(() => {
+    if (!copied) return;
+    const timer = setTimeout(() => setCopied(false), COPIED_MS);
+    return () => clearTimeout(timer);
+  }, [copied]);
+
+  const copy = async () => {
+    const link = inviteLink(room);
+    try {
+      await navigator.clipboard.writeText(link);
+      setCopied(true);
+    } catch {
+      window.prompt('Copy this link', link); // no clipboard without a secure context
+    }
+  };
+  const label = copied ? 'Link copied' : 'Copy invitation link';
+  return (
+    <>
+      <button type="button" className="round quiet" aria-label={label} title={label} onClick={() => void copy()}>
+        <Icon name={copied ? 'check' : 'link'} />
+      </button>
+      <span className="hidden" role="status">
+        {copied ? 'Link copied' : ''}
+      </span>
+    </>
+  );
+}

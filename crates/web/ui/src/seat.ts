@@ -1,0 +1,48 @@
+// How one gets into a room: a token, and where to bring it.
+
+import { forStatus, problems, type Problem } from './problems';
+
+export interface Seat {
+  token: string;
+  url: string;
+  room: string;
+  camera: boolean;
+  microphone: boolean;
+}
+
+export class SeatRefused extends Error {
+  constructor(readonly problem: Problem) {
+    super(problem.title);
+  }
+}
+
+/** Asks the server for a seat. Servers in development mode give one to anybody. */
+export async function askForSeat(room: string, name: string): Promise<{ token: string; url: string }> {
+  const body = JSON.stringify({ room, name });
+  const headers = { 'content-type': 'application/json' };
+  const response = await fetch('/dev/token', { method: 'POST', headers, body }).catch(() => {
+    throw new SeatRefused(navigator.onLine ? problems.serverUnreachable : problems.offline);
+  });
+  if (!response.ok) {
+    const detail = await response.json().then((problem: { detail?: string }) => problem.detail, () => undefined);
+    throw new SeatRefused(forStatus(response.status, detail));
+  }
+  return (await response.json()) as { token: string; url: string };
+}
+
+/** Where to bring a token that came with the link: to the server this page is from. */
+export function ownUrl(): string {
+  return location.origin.replace(/^http/, 'ws');
+}
+
+/** The room a token is for, to show it. The server is the one that checks. */
+export function roomOf(token: string): string {
+  try {
+    const payload = (token.split('.')[1] ?? '').replace(/-/g, '+').replace(/_/g, '/');
+    const bytes = Uint8Array.from(atob(payload), (char) => char.charCodeAt(0));
+    const claims = JSON.parse(new TextDecoder().decode(bytes)) as { video?: { room?: string } };
+    return claims.video?.room ?? '';
+  } catch {
+    return '';
+  }
+}

@@ -1,0 +1,88 @@
+// One connection to one room: made with the page, gone with it.
+
+import { ConnectionState, DisconnectReason, Room, RoomEvent } from 'livekit-client';
+import { useCallback, useEffect, useRef, useState } from 'react';
+
+import { type Device, forConnection, forDevice, forDisconnect, type Problem } from './problems';
+import type { Seat } from './seat';
+
+export interface Call {
+  room: Room;
+  state: ConnectionState;
+  /** Faults that do not end the call. */
+  problem?: Problem;
+  dismiss: () => void;
+  /** Turns a device on or off; what goes wrong becomes `problem`. */
+  toggle: (device: Device, on: boolean) => Promise<void>;
+}
+
+export function useCall(seat: Seat, onLeave: (why?: Problem) => void): Call {
+  // Only the quality that a tile can show is sent to it, and only what somebody watches is sent to the server.
+  const [room] = useState(() => new Room({ adaptiveStream: true, dynacast: true }));
+  const [state, setState] = useState<ConnectionState>(ConnectionState.Connecting);
+  const [problem, setProblem] = useState<Problem>();
+  const leave = useRef(onLeave);
+  leave.current = onLeave;
+
+  const toggle = useCallback(
+    async (device: Device, on: boolean) => {
+      try {
+        await enable(room, device, on);
+        setProblem(undefined);
+      } catch (error) {
+        setProblem(forDevice(device, error));
+      }
+    },
+    [room],
+  );
+
+  useEffect(() => {
+    let gone = false;
+    let entered = false;
+    const changed = (next: ConnectionState) => {
+      if (next === ConnectionState.Connected) entered = true;
+      setState(next);
+    };
+    const ended = (reason?: DisconnectReason) => {
+      // A failed join ends here too; `connect` below knows the cause.
+      if (!gone && entered) leave.current(forDisconnect(reason));
+    };
+    room.on(RoomEvent.ConnectionStateChanged, changed).on(RoomEvent.Disconnected, ended);
+    void enter();
+    const unload = () => void room.disconnect();
+    window.addEventListener('pagehide', unload);
+    return () => {
+      gone = true;
+      window.removeEventListener('pagehide', unload);
+      room.off(RoomEvent.ConnectionStateChanged, changed).off(RoomEvent.Disconnected, ended);
+      void room.disconnect();
+    };
+
+    async function enter() {
+      try {
+        await room.connect(seat.url, seat.token);
+      } catch (error) {
+        if (!gone) leave.current(forConnection(error));
+        return;
+      }
+      // One after the other: a missing camera must not keep the microphone off.
+      let fault: Problem | undefined;
+      for (const device of ['microphone', 'camera'] as const) {
+        if (gone || !seat[device]) continue;
+        await enable(room, device, true).catch((error: unknown) => {
+          fault = fault ?? forDevice(device, error);
+        });
+      }
+      if (!gone) setProblem(fault);
+    }
+  }, [room, seat]);
+
+  return { room, state, problem, dismiss: () => setProblem(undefined), toggle };
+}
+
+async function enable(room: Room, device: Device, on: boolean) {
+  const me = room.localParticipant;
+  if (device === 'camera') await me.setCameraEnabled(on);
+  else if (device === 'microphone') await me.setMicrophoneEnabled(on);
+  else await me.setScreenShareEnabled(on, { audio: true, selfBrowserSurface: 'include' });
+}
