@@ -336,3 +336,14 @@ fn broken_transport_feedback() {
         assert_eq!(TransportCc::parse(&feedback(0, &[])[..len]).unwrap_err(), ParseError::Truncated, "{len}");
     }
 }
+
+#[test]
+fn claimed_statuses_are_bounded_per_compound() {
+    let mut bytes = Vec::new();
+    for lost in [16_000, 384, 1, 0] {
+        write_twcc(&mut bytes, Ssrc(1), Ssrc(2), SeqNo(0), 0, 0, &vec![None; lost]);
+    }
+    write_twcc(&mut bytes, Ssrc(1), Ssrc(2), SeqNo(0), 0, 0, &vec![None; 16_385]);
+    let good: Vec<_> = packets(&bytes).map(|packet| packet.map(|_| ()).err()).collect();
+    assert_eq!(good, [None, None, Some(ParseError::Malformed), None, Some(ParseError::Malformed)]);
+}

@@ -8,7 +8,7 @@ use super::{FMT_TWCC, PT_RTPFB};
 use crate::ParseError;
 use crate::read::Reader;
 
-/// Packets that one feedback can name: its count field has 16 bits.
+/// Packets that one written feedback can name: its count field has 16 bits.
 const MAX_STATUSES: usize = 65_535;
 /// Statuses of a run-length chunk: 13 bits.
 const MAX_RUN: usize = 8191;
