@@ -1,8 +1,70 @@
-//! convene-signaling
+//! Signaling: the control plane of rooms, and the protocols that reach it (LiveKit's WebSocket and Twirp API, WHIP, WHEP).
+//!
+//! ```text
+//!  livekit (WebSocket) ─┐
+//!  twirp (API)         ─┼─> rooms::Registry ─> room tasks ─> convene_sfu (media plane)
+//!  whip, whep (HTTP)   ─┘
+//! ```
+//!
+//! Invariant: `rooms` knows no wire protocol, and nothing here touches a media packet.
 
+mod count;
+#[cfg(test)]
+mod harness;
 mod http;
-mod livekit;
+pub mod livekit;
 pub mod rooms;
 pub mod token;
 mod twirp;
 mod whip;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::Router;
+
+/// What the routes are made from.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    /// API keys and their secrets.
+    pub api_keys: HashMap<String, String>,
+    /// `--dev`: the API key whose tokens `POST /dev/token` hands to anyone.
+    pub dev_key: Option<String>,
+    /// How rooms behave.
+    pub rooms: rooms::Options,
+}
+
+/// What all routes share. Cheap to clone.
+#[derive(Clone)]
+pub struct State {
+    config: Arc<Config>,
+    verifier: Arc<token::Verifier>,
+    registry: Arc<rooms::Registry>,
+}
+
+impl State {
+    /// An empty server over a media plane.
+    #[must_use]
+    pub fn new(config: Config, media: convene_sfu::Handle) -> Self {
+        let verifier = Arc::new(token::Verifier::new(config.api_keys.clone()));
+        let registry = rooms::Registry::new(media, config.rooms.clone(), Arc::new(livekit::PacketFormat));
+        Self { config: Arc::new(config), verifier, registry: Arc::new(registry) }
+    }
+
+    /// The open rooms; `drain` it before the server stops.
+    #[must_use]
+    pub fn registry(&self) -> &Arc<rooms::Registry> {
+        &self.registry
+    }
+}
+
+/// Every route of the public port.
+pub fn router(state: &State) -> Router {
+    let State { config, verifier, registry } = state;
+    let dev = config.dev_key.as_deref().and_then(|key| verifier.minter(key));
+    let router = http::routes(Arc::clone(verifier), dev)
+        .merge(livekit::routes(verifier, registry))
+        .merge(twirp::routes(verifier, registry))
+        .merge(whip::routes(verifier, registry));
+    http::finish(router)
+}

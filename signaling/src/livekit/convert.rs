@@ -1,205 +1,218 @@
-//! Rooms, participants and tracks in the words of the LiveKit protocol. Used by the WebSocket adapter and by Twirp.
+//! Neutral descriptions to protobuf messages. Both WebSocket sessions and Twirp answer with these.
 
 use convene_types::MediaKind;
-use livekit_protocol as proto;
+use livekit_protocol as pb;
 
 use crate::rooms::{
-    CodecInfo, LayerInfo, LeaveReason, ParticipantInfo, ParticipantKind, ParticipantState, Permission, RoomInfo, Source,
-    TrackInfo,
+    CodecInfo, LayerInfo, LeaveAction, LeaveReason, ParticipantInfo, ParticipantKind, ParticipantState, Permission,
+    RoomInfo, Source, TrackInfo,
 };
 
-/// A room.
-pub(crate) fn room(info: &RoomInfo) -> proto::Room {
-    proto::Room {
+/// Codecs that clients may publish, as the LiveKit protocol names them.
+const CODECS: [&str; 6] = ["audio/opus", "audio/red", "video/VP8", "video/H264", "video/VP9", "video/AV1"];
+
+pub(crate) fn room(info: &RoomInfo) -> pb::Room {
+    pb::Room {
         sid: info.sid.clone(),
         name: info.name.clone(),
+        metadata: info.metadata.clone(),
         empty_timeout: info.empty_timeout_s,
         departure_timeout: info.departure_timeout_s,
         max_participants: info.max_participants,
-        creation_time: info.created_at_ms / 1000,
+        creation_time: info.created_at_ms / 1_000,
         creation_time_ms: info.created_at_ms,
-        metadata: info.metadata.clone(),
+        enabled_codecs: codecs(),
         num_participants: info.num_participants,
         num_publishers: info.num_publishers,
-        ..proto::Room::default()
+        ..pb::Room::default()
     }
 }
 
-/// A participant with its tracks.
-pub(crate) fn participant(info: &ParticipantInfo) -> proto::ParticipantInfo {
-    let state = match info.state {
-        ParticipantState::Joined => proto::participant_info::State::Joined,
-        ParticipantState::Active => proto::participant_info::State::Active,
-        ParticipantState::Disconnected => proto::participant_info::State::Disconnected,
-    };
-    proto::ParticipantInfo {
+pub(crate) fn codecs() -> Vec<pb::Codec> {
+    CODECS.iter().map(|mime| pb::Codec { mime: (*mime).to_owned(), fmtp_line: String::new() }).collect()
+}
+
+pub(crate) fn participant(info: &ParticipantInfo) -> pb::ParticipantInfo {
+    pb::ParticipantInfo {
         sid: info.sid.clone(),
         identity: info.identity.clone(),
-        state: state.into(),
+        state: state(info.state) as i32,
         tracks: info.tracks.iter().map(track).collect(),
         metadata: info.metadata.clone(),
-        joined_at: info.joined_at_ms / 1000,
+        joined_at: info.joined_at_ms / 1_000,
         joined_at_ms: info.joined_at_ms,
         name: info.name.clone(),
         version: info.version,
         permission: Some(permission(&info.permission)),
         is_publisher: !info.tracks.is_empty(),
-        kind: kind(info.kind).into(),
+        kind: kind(info.kind) as i32,
         attributes: info.attributes.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
-        disconnect_reason: info.left.map_or(0, |reason| disconnect_reason(reason).into()),
+        disconnect_reason: info.left.map_or(0, |reason| disconnect_reason(reason) as i32),
         client_protocol: info.client_protocol,
         capabilities: info.capabilities.clone(),
-        ..proto::ParticipantInfo::default()
+        ..pb::ParticipantInfo::default()
     }
 }
 
-fn kind(kind: ParticipantKind) -> proto::participant_info::Kind {
-    match kind {
-        ParticipantKind::Standard => proto::participant_info::Kind::Standard,
-        ParticipantKind::Ingress => proto::participant_info::Kind::Ingress,
-        ParticipantKind::Egress => proto::participant_info::Kind::Egress,
-        ParticipantKind::Sip => proto::participant_info::Kind::Sip,
-        ParticipantKind::Agent => proto::participant_info::Kind::Agent,
+#[allow(deprecated)] // clients of older protocol versions read them
+pub(crate) fn permission(permission: &Permission) -> pb::ParticipantPermission {
+    pb::ParticipantPermission {
+        can_subscribe: permission.can_subscribe,
+        can_publish: permission.can_publish,
+        can_publish_data: permission.can_publish_data,
+        can_publish_sources: permission.can_publish_sources.iter().map(|s| source(*s) as i32).collect(),
+        hidden: permission.hidden,
+        recorder: permission.recorder,
+        can_update_metadata: permission.can_update_metadata,
+        agent: permission.agent,
+        can_subscribe_metrics: permission.can_subscribe_metrics,
+        can_manage_agent_session: false,
     }
 }
 
-/// Why somebody left.
-pub(crate) fn disconnect_reason(reason: LeaveReason) -> proto::DisconnectReason {
-    match reason {
-        LeaveReason::ClientInitiated => proto::DisconnectReason::ClientInitiated,
-        LeaveReason::DuplicateIdentity => proto::DisconnectReason::DuplicateIdentity,
-        LeaveReason::ServerShutdown => proto::DisconnectReason::ServerShutdown,
-        LeaveReason::Removed => proto::DisconnectReason::ParticipantRemoved,
-        LeaveReason::RoomDeleted => proto::DisconnectReason::RoomDeleted,
-        LeaveReason::StateMismatch => proto::DisconnectReason::StateMismatch,
-        LeaveReason::JoinFailure => proto::DisconnectReason::JoinFailure,
-        LeaveReason::SignalClosed => proto::DisconnectReason::SignalClose,
-        LeaveReason::RoomClosed => proto::DisconnectReason::RoomClosed,
-        LeaveReason::ConnectionTimeout => proto::DisconnectReason::ConnectionTimeout,
-        LeaveReason::MediaFailure => proto::DisconnectReason::MediaFailure,
-    }
-}
-
-/// A track.
-#[allow(deprecated, reason = "older clients read `simulcast`, `layers`, `disable_dtx` and `stereo`")]
-pub(crate) fn track(info: &TrackInfo) -> proto::TrackInfo {
-    let kind = match info.kind {
-        MediaKind::Audio => proto::TrackType::Audio,
-        MediaKind::Video => proto::TrackType::Video,
-    };
-    proto::TrackInfo {
-        sid: info.sid.clone(),
-        r#type: kind.into(),
-        name: info.name.clone(),
-        muted: info.muted,
-        width: info.width,
-        height: info.height,
-        simulcast: info.layers.len() > 1,
-        disable_dtx: info.extras.disable_dtx,
-        source: source(info.source).into(),
-        layers: info.layers.iter().map(layer).collect(),
-        mime_type: info.mime_type.clone(),
-        mid: info.mid.clone(),
-        codecs: info.codecs.iter().map(|codec| codec_info(codec, &info.mid)).collect(),
-        stereo: info.extras.stereo,
-        disable_red: info.extras.disable_red,
-        encryption: info.extras.encryption,
-        stream: info.stream.clone(),
-        audio_features: info.extras.audio_features.clone(),
-        backup_codec_policy: info.extras.backup_codec_policy,
-        packet_trailer_features: info.extras.packet_trailer_features.clone(),
-        ..proto::TrackInfo::default()
-    }
-}
-
-fn codec_info(info: &CodecInfo, mid: &str) -> proto::SimulcastCodecInfo {
-    proto::SimulcastCodecInfo {
-        mime_type: info.mime_type.clone(),
-        mid: mid.to_owned(),
-        cid: info.cid.clone(),
-        layers: info.layers.iter().map(layer).collect(),
-        video_layer_mode: info.layer_mode,
-        ..proto::SimulcastCodecInfo::default()
-    }
-}
-
-fn layer(info: &LayerInfo) -> proto::VideoLayer {
-    proto::VideoLayer {
-        quality: info.quality,
-        width: info.width,
-        height: info.height,
-        bitrate: info.bitrate,
-        spatial_layer: info.spatial_layer,
-        rid: info.rid.clone(),
-        ..proto::VideoLayer::default()
-    }
-}
-
-/// A layer as a publisher describes it.
-pub(crate) fn layer_from(layer: &proto::VideoLayer) -> LayerInfo {
-    LayerInfo {
-        quality: layer.quality,
-        width: layer.width,
-        height: layer.height,
-        bitrate: layer.bitrate,
-        spatial_layer: layer.spatial_layer,
-        rid: layer.rid.clone(),
-    }
-}
-
-/// What a track shows.
-pub(crate) fn source(source: Source) -> proto::TrackSource {
-    match source {
-        Source::Unknown => proto::TrackSource::Unknown,
-        Source::Camera => proto::TrackSource::Camera,
-        Source::Microphone => proto::TrackSource::Microphone,
-        Source::ScreenShare => proto::TrackSource::ScreenShare,
-        Source::ScreenShareAudio => proto::TrackSource::ScreenShareAudio,
-    }
-}
-
-/// What a track shows, from the wire; unknown numbers are those of newer clients.
-pub(crate) fn source_from(number: i32) -> Source {
-    match proto::TrackSource::try_from(number).unwrap_or_default() {
-        proto::TrackSource::Unknown => Source::Unknown,
-        proto::TrackSource::Camera => Source::Camera,
-        proto::TrackSource::Microphone => Source::Microphone,
-        proto::TrackSource::ScreenShare => Source::ScreenShare,
-        proto::TrackSource::ScreenShareAudio => Source::ScreenShareAudio,
-    }
-}
-
-/// What a participant may do.
-#[allow(deprecated, reason = "older clients read `recorder` and `agent`")]
-pub(crate) fn permission(info: &Permission) -> proto::ParticipantPermission {
-    proto::ParticipantPermission {
-        can_subscribe: info.can_subscribe,
-        can_publish: info.can_publish,
-        can_publish_data: info.can_publish_data,
-        can_publish_sources: info.can_publish_sources.iter().map(|allowed| source(*allowed).into()).collect(),
-        hidden: info.hidden,
-        recorder: info.recorder,
-        can_update_metadata: info.can_update_metadata,
-        agent: info.agent,
-        can_subscribe_metrics: info.can_subscribe_metrics,
-        ..proto::ParticipantPermission::default()
-    }
-}
-
-/// What a participant may do, as the API says it.
-#[allow(deprecated, reason = "older SDKs write `recorder` and `agent`")]
-pub(crate) fn permission_from(permission: &proto::ParticipantPermission) -> Permission {
+/// Permissions as the API gives them. What protobuf leaves out is `false` there: an update names all of them.
+#[allow(deprecated)]
+pub(crate) fn permission_from(permission: &pb::ParticipantPermission) -> Permission {
     Permission {
         can_subscribe: permission.can_subscribe,
         can_publish: permission.can_publish,
         can_publish_data: permission.can_publish_data,
-        can_publish_sources: permission.can_publish_sources.iter().map(|number| source_from(*number)).collect(),
+        can_publish_sources: permission.can_publish_sources.iter().map(|number| known_source(*number)).collect(),
         hidden: permission.hidden,
         recorder: permission.recorder,
         can_update_metadata: permission.can_update_metadata,
         agent: permission.agent,
         can_subscribe_metrics: permission.can_subscribe_metrics,
     }
+}
+
+#[allow(deprecated)] // clients of older protocol versions read them
+pub(crate) fn track(info: &TrackInfo) -> pb::TrackInfo {
+    let extras = &info.extras;
+    pb::TrackInfo {
+        sid: info.sid.clone(),
+        r#type: match info.kind {
+            MediaKind::Audio => pb::TrackType::Audio,
+            MediaKind::Video => pb::TrackType::Video,
+        } as i32,
+        name: info.name.clone(),
+        muted: info.muted,
+        width: info.width,
+        height: info.height,
+        simulcast: info.layers.len() > 1,
+        disable_dtx: extras.disable_dtx,
+        source: source(info.source) as i32,
+        layers: info.layers.iter().map(layer).collect(),
+        mime_type: info.mime_type.clone(),
+        mid: info.mid.clone(),
+        codecs: track_codecs(info),
+        stereo: extras.stereo,
+        disable_red: extras.disable_red,
+        encryption: extras.encryption,
+        stream: info.stream.clone(),
+        version: None,
+        audio_features: extras.audio_features.clone(),
+        backup_codec_policy: extras.backup_codec_policy,
+        packet_trailer_features: extras.packet_trailer_features.clone(),
+    }
+}
+
+/// Only the first codec is carried: backup codecs are announced and not taken.
+fn track_codecs(info: &TrackInfo) -> Vec<pb::SimulcastCodecInfo> {
+    let announced = info.codecs.first().cloned().unwrap_or_default();
+    let CodecInfo { mime_type, cid, layers, layer_mode } = announced;
+    let layers = if layers.is_empty() { &info.layers } else { &layers };
+    vec![pb::SimulcastCodecInfo {
+        mime_type: if info.mime_type.is_empty() { mime_type } else { info.mime_type.clone() },
+        mid: info.mid.clone(),
+        layers: layers.iter().map(layer).collect(),
+        video_layer_mode: layer_mode,
+        sdp_cid: cid.clone(),
+        cid,
+    }]
+}
+
+fn layer(info: &LayerInfo) -> pb::VideoLayer {
+    pb::VideoLayer {
+        quality: info.quality,
+        width: info.width,
+        height: info.height,
+        bitrate: info.bitrate,
+        ssrc: 0,
+        spatial_layer: info.spatial_layer,
+        rid: info.rid.clone(),
+        repair_ssrc: 0,
+    }
+}
+
+fn state(state: ParticipantState) -> pb::participant_info::State {
+    match state {
+        ParticipantState::Joined => pb::participant_info::State::Joined,
+        ParticipantState::Active => pb::participant_info::State::Active,
+        ParticipantState::Disconnected => pb::participant_info::State::Disconnected,
+    }
+}
+
+fn kind(kind: ParticipantKind) -> pb::participant_info::Kind {
+    match kind {
+        ParticipantKind::Standard => pb::participant_info::Kind::Standard,
+        ParticipantKind::Ingress => pb::participant_info::Kind::Ingress,
+        ParticipantKind::Egress => pb::participant_info::Kind::Egress,
+        ParticipantKind::Sip => pb::participant_info::Kind::Sip,
+        ParticipantKind::Agent => pb::participant_info::Kind::Agent,
+    }
+}
+
+pub(crate) fn source(source: Source) -> pb::TrackSource {
+    match source {
+        Source::Unknown => pb::TrackSource::Unknown,
+        Source::Camera => pb::TrackSource::Camera,
+        Source::Microphone => pb::TrackSource::Microphone,
+        Source::ScreenShare => pb::TrackSource::ScreenShare,
+        Source::ScreenShareAudio => pb::TrackSource::ScreenShareAudio,
+    }
+}
+
+/// Numbers of newer clients name a source nobody has: left out, an empty list would allow every source.
+fn known_source(number: i32) -> Source {
+    pb::TrackSource::try_from(number).map_or(Source::Unknown, source_from)
+}
+
+pub(crate) fn source_from(source: pb::TrackSource) -> Source {
+    match source {
+        pb::TrackSource::Unknown => Source::Unknown,
+        pb::TrackSource::Camera => Source::Camera,
+        pb::TrackSource::Microphone => Source::Microphone,
+        pb::TrackSource::ScreenShare => Source::ScreenShare,
+        pb::TrackSource::ScreenShareAudio => Source::ScreenShareAudio,
+    }
+}
+
+pub(crate) fn disconnect_reason(reason: LeaveReason) -> pb::DisconnectReason {
+    match reason {
+        LeaveReason::ClientInitiated => pb::DisconnectReason::ClientInitiated,
+        LeaveReason::DuplicateIdentity => pb::DisconnectReason::DuplicateIdentity,
+        LeaveReason::ServerShutdown => pb::DisconnectReason::ServerShutdown,
+        LeaveReason::Removed => pb::DisconnectReason::ParticipantRemoved,
+        LeaveReason::RoomDeleted => pb::DisconnectReason::RoomDeleted,
+        LeaveReason::StateMismatch => pb::DisconnectReason::StateMismatch,
+        LeaveReason::JoinFailure => pb::DisconnectReason::JoinFailure,
+        LeaveReason::SignalClosed => pb::DisconnectReason::SignalClose,
+        LeaveReason::RoomClosed => pb::DisconnectReason::RoomClosed,
+        LeaveReason::ConnectionTimeout => pb::DisconnectReason::ConnectionTimeout,
+        LeaveReason::MediaFailure => pb::DisconnectReason::MediaFailure,
+    }
+}
+
+pub(crate) fn leave(reason: LeaveReason, action: LeaveAction) -> pb::LeaveRequest {
+    use pb::leave_request::Action;
+    let (action, can_reconnect) = match action {
+        LeaveAction::Disconnect => (Action::Disconnect, false),
+        LeaveAction::Resume => (Action::Resume, true),
+        LeaveAction::Reconnect => (Action::Reconnect, true),
+    };
+    // `can_reconnect` is what clients before protocol 13 read.
+    pb::LeaveRequest { can_reconnect, reason: disconnect_reason(reason) as i32, action: action as i32, regions: None }
 }
 
 #[cfg(test)]
@@ -218,7 +231,7 @@ mod tests {
         for rights in [rights, Permission::default()] {
             assert_eq!(permission_from(&permission(&rights)), rights);
         }
-        assert_eq!(source_from(99), Source::Unknown);
+        assert_eq!(known_source(99), Source::Unknown);
     }
 
     #[test]
@@ -235,8 +248,8 @@ mod tests {
         let wire = participant(&info);
         assert_eq!((wire.sid.as_str(), wire.identity.as_str(), wire.version), ("PA_x", "alice", 7));
         assert_eq!((wire.joined_at, wire.joined_at_ms), (1_700_000_000, 1_700_000_000_999));
-        assert_eq!(wire.state(), proto::participant_info::State::Disconnected);
-        assert_eq!(wire.disconnect_reason(), proto::DisconnectReason::DuplicateIdentity);
+        assert_eq!(wire.state(), pb::participant_info::State::Disconnected);
+        assert_eq!(wire.disconnect_reason(), pb::DisconnectReason::DuplicateIdentity);
         assert!(wire.permission.is_some_and(|rights| rights.can_publish && rights.can_subscribe));
     }
 }

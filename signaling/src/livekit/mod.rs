@@ -1,3 +1,40 @@
-//! The LiveKit client protocol. Its message types are used here and in `twirp` only.
+//! LiveKit's client protocol over WebSocket, as an adapter of [`crate::rooms`]: `/rtc/v1` (one transport, the offer comes
+//! in the join request) and `/rtc` (two transports). Protobuf types of that protocol appear here and in `twirp` only.
+//!
+//! Works with LiveKit client SDKs; not affiliated with LiveKit.
 
 pub(crate) mod convert;
+mod data;
+mod dispatch;
+mod encode;
+mod join;
+mod limits;
+mod parse;
+mod session;
+mod upgrade;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::get;
+
+use crate::rooms::Registry;
+use crate::token::Verifier;
+
+pub use data::PacketFormat;
+
+/// What the handlers work on.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    pub(crate) verifier: Arc<Verifier>,
+    pub(crate) rooms: Arc<Registry>,
+}
+
+/// The two WebSocket routes.
+pub(crate) fn routes(verifier: &Arc<Verifier>, rooms: &Arc<Registry>) -> Router {
+    let shared = Shared { verifier: Arc::clone(verifier), rooms: Arc::clone(rooms) };
+    Router::new().route("/rtc/v1", get(upgrade::single)).route("/rtc", get(upgrade::dual)).with_state(shared)
+}

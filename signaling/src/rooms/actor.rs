@@ -132,7 +132,9 @@ impl Actor {
             Command::RestartIce { participant, fragment, reply } => {
                 send(reply, self.restart_ice(participant, fragment).await);
             }
-            Command::AddTrack { participant, request, reply } => send(reply, self.add_track(participant, *request).await),
+            Command::AddTrack { participant, request, reply } => {
+                send(reply, self.add_track(participant, *request).await)
+            }
             Command::Mute { who, sid, muted, by_server, reply } => {
                 let result = self.find(&who).and_then(|id| self.state.mute(now, id, &sid, muted, by_server));
                 send(reply, result);
@@ -176,16 +178,17 @@ impl Actor {
 
     async fn join(&mut self, request: JoinRequest) -> Result<Joined, Error> {
         self.state.check_join(&request)?;
-        let publisher = self.add_peer(&request).await?;
-        let subscriber = if request.mode == Mode::Dual { self.add_peer(&request).await? } else { publisher };
+        let publisher = self.add_peer(&request, false).await?;
+        let subscriber = if request.mode == Mode::Dual { self.add_peer(&request, true).await? } else { publisher };
         tracing::info!(participant = %request.identity, mode = ?request.mode, %publisher, %subscriber, "participant joined");
         Ok(self.state.handle_join(now(), request, Peers { publisher, subscriber }))
     }
 
-    async fn add_peer(&self, request: &JoinRequest) -> Result<PeerId, Error> {
+    async fn add_peer(&self, request: &JoinRequest, we_offer: bool) -> Result<PeerId, Error> {
         let peer = self.media.new_peer_id();
         let reserve_sections = request.mode == Mode::Whep;
-        self.room.add_peer(PeerOptions { peer, label: request.identity.clone(), reserve_sections }).await?;
+        let label = request.identity.clone();
+        self.room.add_peer(PeerOptions { peer, label, reserve_sections, we_offer }).await?;
         Ok(peer)
     }
 
@@ -249,7 +252,10 @@ impl Actor {
     async fn restart_ice(&mut self, id: ParticipantId, fragment: String) -> Result<String, Error> {
         let (mode, peers) = self.state.transports(id)?;
         match mode {
-            Mode::Whip | Mode::Whep => Ok(self.room.restart_ice(peers.publisher, fragment).await?),
+            Mode::Whip | Mode::Whep => {
+                let restarted = self.room.restart_ice(peers.publisher, fragment).await?;
+                restarted.ok_or(Error::Invalid("the fragment has no fresh ICE credentials"))
+            }
             Mode::Single | Mode::Dual => Err(Error::WrongMode),
         }
     }

@@ -116,13 +116,21 @@ impl RoomHandle {
     }
 
     /// The API changes a participant.
-    pub async fn update_participant(&self, identity: &str, change: ParticipantChange) -> Result<ParticipantInfo, Error> {
+    pub async fn update_participant(
+        &self,
+        identity: &str,
+        change: ParticipantChange,
+    ) -> Result<ParticipantInfo, Error> {
         let (who, change) = (Who::Identity(identity.to_owned()), Box::new(change));
         self.ask(|reply| Command::Change { who, change, by_self: false, reply }).await
     }
 
     /// A participant changes itself; needs `can_update_metadata`, and `permission` must be `None`.
-    pub async fn update_self(&self, participant: ParticipantId, change: ParticipantChange) -> Result<ParticipantInfo, Error> {
+    pub async fn update_self(
+        &self,
+        participant: ParticipantId,
+        change: ParticipantChange,
+    ) -> Result<ParticipantInfo, Error> {
         let (who, change) = (Who::Id(participant), Box::new(change));
         self.ask(|reply| Command::Change { who, change, by_self: true, reply }).await
     }

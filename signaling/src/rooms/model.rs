@@ -122,10 +122,11 @@ impl Default for Permission {
 }
 
 impl Permission {
-    /// Whether a track of this source may be published.
+    /// Whether a track of this source may be published. Where sources are named, a track has to name one of them.
     #[must_use]
     pub fn allows_source(&self, source: Source) -> bool {
-        self.can_publish && (self.can_publish_sources.is_empty() || self.can_publish_sources.contains(&source))
+        let named = source != Source::Unknown && self.can_publish_sources.contains(&source);
+        self.can_publish && (self.can_publish_sources.is_empty() || named)
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::request::Answered;
 use super::model::{LeaveAction, LeaveReason, ParticipantInfo, RoomInfo, SpeakerInfo};
+use super::request::Answered;
 
 /// Notices a participant may have under way to its signaling connection. A full queue means the client does not read:
 /// its connection is cut and it may resume. Raising it costs memory for each slow client.

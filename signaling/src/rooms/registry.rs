@@ -99,7 +99,12 @@ impl Registry {
     }
 
     /// Joins the room of this name, made if that is allowed (by the options, or by `may_create` from the token).
-    pub async fn join(&self, room: RoomRequest, may_create: bool, request: JoinRequest) -> Result<(RoomHandle, Joined), Error> {
+    pub async fn join(
+        &self,
+        room: RoomRequest,
+        may_create: bool,
+        request: JoinRequest,
+    ) -> Result<(RoomHandle, Joined), Error> {
         // A room may end between the look-up and the join: the second try makes another one.
         let mut last = Error::Closed;
         for _ in 0..2 {
@@ -119,7 +124,8 @@ impl Registry {
 
     /// Every open room, or those of the given names.
     pub async fn list(&self, names: &[String]) -> Vec<RoomInfo> {
-        let handles: Vec<_> = self.handles().into_iter().filter(|h| names.is_empty() || names.iter().any(|n| n == h.name())).collect();
+        let handles: Vec<_> =
+            self.handles().into_iter().filter(|h| names.is_empty() || names.iter().any(|n| n == h.name())).collect();
         let mut rooms = Vec::with_capacity(handles.len());
         for handle in handles {
             if let Ok(info) = handle.info().await {

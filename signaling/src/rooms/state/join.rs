@@ -9,9 +9,7 @@ use tokio::sync::mpsc;
 use super::{Action, Negotiation, Now, Participant, Peers, State};
 use crate::rooms::error::Error;
 use crate::rooms::ids::new_sid;
-use crate::rooms::model::{
-    LeaveAction, LeaveReason, ParticipantId, ParticipantInfo, ParticipantState, SessionId,
-};
+use crate::rooms::model::{LeaveAction, LeaveReason, ParticipantId, ParticipantInfo, ParticipantState, SessionId};
 use crate::rooms::notice::{MAX_NOTICES, Notice};
 use crate::rooms::request::{JoinRequest, Joined, Mode};
 
@@ -67,7 +65,16 @@ impl State {
             Mode::Whep => self.reconcile_subscriber(id),
             Mode::Single | Mode::Whip => {}
         }
-        Joined { participant: id, session, info, room: self.room_info(), others: self.others(id), mode, last_data_seq: 0, notices: receiver }
+        Joined {
+            participant: id,
+            session,
+            info,
+            room: self.room_info(),
+            others: self.others(id),
+            mode,
+            last_data_seq: 0,
+            notices: receiver,
+        }
     }
 
     /// Gives the seat of a cut signaling connection to a fresh one.
@@ -90,7 +97,16 @@ impl State {
             self.want_offer(id, true);
         }
         let info = self.participant_info(id)?;
-        Ok(Joined { participant: id, session, info, room: self.room_info(), others: self.others(id), mode, last_data_seq, notices: receiver })
+        Ok(Joined {
+            participant: id,
+            session,
+            info,
+            room: self.room_info(),
+            others: self.others(id),
+            mode,
+            last_data_seq,
+            notices: receiver,
+        })
     }
 
     /// A signaling connection ended without a word.

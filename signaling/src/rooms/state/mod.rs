@@ -24,9 +24,7 @@ use tokio::sync::mpsc;
 use self::negotiate::Negotiation;
 use super::error::Error;
 use super::ids::new_sid;
-use super::model::{
-    LeaveReason, ParticipantId, ParticipantInfo, ParticipantState, RoomInfo, SessionId, TrackInfo,
-};
+use super::model::{LeaveReason, ParticipantId, ParticipantInfo, ParticipantState, RoomInfo, SessionId, TrackInfo};
 use super::notice::Notice;
 use super::registry::Options;
 use super::request::{Answered, Mode, RoomRequest, SubscriptionPolicy};
@@ -45,14 +43,36 @@ pub(super) struct Now {
 pub(super) enum Action {
     RemovePeer(PeerId),
     Unpublish(TrackId),
-    SetMuted { track: TrackId, muted: bool },
+    SetMuted {
+        track: TrackId,
+        muted: bool,
+    },
     /// Its result goes to [`State::handle_subscribed`].
-    Subscribe { participant: ParticipantId, peer: PeerId, subscription: Subscription },
-    Unsubscribe { peer: PeerId, track: TrackId },
-    SetTarget { peer: PeerId, track: TrackId, target: LayerTarget },
-    SendData { to: Vec<PeerId>, channel: Channel, payload: Bytes },
+    Subscribe {
+        participant: ParticipantId,
+        peer: PeerId,
+        subscription: Subscription,
+    },
+    Unsubscribe {
+        peer: PeerId,
+        track: TrackId,
+    },
+    SetTarget {
+        peer: PeerId,
+        track: TrackId,
+        target: LayerTarget,
+    },
+    SendData {
+        to: Vec<PeerId>,
+        channel: Channel,
+        payload: Bytes,
+    },
     /// Its result goes to [`State::handle_offer_made`].
-    CreateOffer { participant: ParticipantId, peer: PeerId, ice_restart: bool },
+    CreateOffer {
+        participant: ParticipantId,
+        peer: PeerId,
+        ice_restart: bool,
+    },
 }
 
 /// The transports made for a participant; the same one twice except in the two-connection mode.

@@ -121,7 +121,12 @@ impl State {
     }
 
     /// The media plane has written our offer.
-    pub(in crate::rooms) fn handle_offer_made(&mut self, now: Now, id: ParticipantId, offer: Result<Offer, MediaError>) {
+    pub(in crate::rooms) fn handle_offer_made(
+        &mut self,
+        now: Now,
+        id: ParticipantId,
+        offer: Result<Offer, MediaError>,
+    ) {
         let offer = match offer {
             Ok(offer) => offer,
             Err(error) => {

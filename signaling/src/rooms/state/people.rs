@@ -43,7 +43,11 @@ impl State {
             info.metadata = metadata;
         }
         for (key, value) in change.attributes {
-            if value.is_empty() { info.attributes.remove(&key) } else { info.attributes.insert(key, value) };
+            if value.is_empty() {
+                info.attributes.remove(&key)
+            } else {
+                info.attributes.insert(key, value)
+            };
         }
         if let Some(permission) = change.permission {
             info.permission = permission;
@@ -127,6 +131,7 @@ fn check_sizes(info: &ParticipantInfo, change: &ParticipantChange) -> Result<(),
         return Err(Error::Limit("metadata_bytes"));
     }
     let kept = info.attributes.iter().filter(|(key, _)| !change.attributes.contains_key(*key));
-    let bytes: usize = kept.chain(change.attributes.iter()).map(|(key, value)| key.len().saturating_add(value.len())).sum();
+    let bytes: usize =
+        kept.chain(change.attributes.iter()).map(|(key, value)| key.len().saturating_add(value.len())).sum();
     if bytes > MAX_ATTRIBUTES_BYTES { Err(Error::Limit("attributes_bytes")) } else { Ok(()) }
 }

@@ -11,7 +11,12 @@ use crate::rooms::request::{AllowedTracks, Mode, SubscriptionChange, Subscriptio
 
 impl State {
     /// A participant, or the API in its name, asks for tracks or gives them back.
-    pub(in crate::rooms) fn subscribe(&mut self, now: Now, id: ParticipantId, change: SubscriptionChange) -> Result<(), Error> {
+    pub(in crate::rooms) fn subscribe(
+        &mut self,
+        now: Now,
+        id: ParticipantId,
+        change: SubscriptionChange,
+    ) -> Result<(), Error> {
         if change.subscribe && !self.get(id)?.info.permission.can_subscribe {
             return Err(Error::NotAllowed("the token does not let tracks be received"));
         }
@@ -107,7 +112,9 @@ impl State {
 
     /// Whether the receiver wants the track and may have tracks at all.
     fn is_wanted(&self, id: ParticipantId, track: TrackId) -> bool {
-        let (Some(participant), Some(track)) = (self.participants.get(&id), self.tracks.get(&track)) else { return false };
+        let (Some(participant), Some(track)) = (self.participants.get(&id), self.tracks.get(&track)) else {
+            return false;
+        };
         track.published
             && track.owner != id
             && participant.receives()
@@ -117,10 +124,18 @@ impl State {
 
     /// Whether the publisher lets the receiver have the track.
     fn is_allowed(&self, id: ParticipantId, track: TrackId) -> bool {
-        let (Some(participant), Some(track)) = (self.participants.get(&id), self.tracks.get(&track)) else { return false };
-        let Some(policy) = self.participants.get(&track.owner).and_then(|owner| owner.policy.as_ref()) else { return true };
+        let (Some(participant), Some(track)) = (self.participants.get(&id), self.tracks.get(&track)) else {
+            return false;
+        };
+        let Some(policy) = self.participants.get(&track.owner).and_then(|owner| owner.policy.as_ref()) else {
+            return true;
+        };
         let names = |entry: &&AllowedTracks| {
-            if entry.identity.is_empty() { entry.sid == participant.info.sid } else { entry.identity == participant.info.identity }
+            if entry.identity.is_empty() {
+                entry.sid == participant.info.sid
+            } else {
+                entry.identity == participant.info.identity
+            }
         };
         policy.allowed.iter().filter(names).any(|entry| entry.all_tracks || entry.tracks.contains(&track.info.sid))
     }

@@ -13,7 +13,11 @@ use crate::rooms::request::TrackRequest;
 
 impl State {
     /// Whether a track may be announced. `Ok(Some)`: it is already, under this cid.
-    pub(in crate::rooms) fn check_track(&self, id: ParticipantId, request: &TrackRequest) -> Result<Option<TrackInfo>, Error> {
+    pub(in crate::rooms) fn check_track(
+        &self,
+        id: ParticipantId,
+        request: &TrackRequest,
+    ) -> Result<Option<TrackInfo>, Error> {
         let participant = self.get(id)?;
         if !participant.info.permission.allows_source(request.source) {
             return Err(Error::NotAllowed("the token does not let this source be published"));
@@ -29,7 +33,12 @@ impl State {
     }
 
     /// The media plane waits for the section of a track: its publisher may offer it.
-    pub(in crate::rooms) fn handle_track_added(&mut self, id: ParticipantId, track: TrackId, request: TrackRequest) -> TrackInfo {
+    pub(in crate::rooms) fn handle_track_added(
+        &mut self,
+        id: ParticipantId,
+        track: TrackId,
+        request: TrackRequest,
+    ) -> TrackInfo {
         let sid = track_sid();
         let stream = if request.stream.is_empty() { default_stream(request.source, &sid) } else { request.stream };
         let mime_type = request.codecs.first().map(|codec| codec.mime_type.clone()).unwrap_or_default();
@@ -48,9 +57,6 @@ impl State {
             codecs: request.codecs,
             extras: request.extras,
         };
-        if request.muted {
-            self.actions.push_back(Action::SetMuted { track, muted: true });
-        }
         self.sids.insert(sid, track);
         let cid = request.cid;
         let state = Track {
@@ -73,13 +79,17 @@ impl State {
             let Some(track) = incoming.track.and_then(|track| self.tracks.get_mut(&track)) else { continue };
             if track.owner == id && !track.published {
                 publish(track, incoming);
-                bound.push(track.id);
+                bound.push((track.id, track.info.muted));
             }
         }
         if !bound.is_empty() {
             self.announce(now, id);
         }
-        for track in bound {
+        for (track, muted) in bound {
+            if muted {
+                // The media plane knows a track only once a section carries it.
+                self.actions.push_back(Action::SetMuted { track, muted });
+            }
             self.reconcile_track(track);
         }
         self.handle_missing_after_offer(id, answer.missing);

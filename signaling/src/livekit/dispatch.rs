@@ -1,0 +1,195 @@
+//! Each request of a client, carried to the room.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use livekit_protocol as pb;
+use pb::request_response::{Reason, Request};
+use pb::signal_request::Message as Asked;
+use pb::signal_response::Message;
+use pb::simulate_scenario::Scenario;
+
+use super::session::{End, Session};
+use super::{convert, parse};
+use crate::rooms::{Error, LeaveReason};
+
+/// From this protocol version on clients expect a response to a granted request as well.
+const PROTOCOL_WITH_OK: i32 = 15;
+
+impl Session {
+    #[allow(deprecated)] // `update_layers` has to be named to be ignored
+    pub(super) async fn handle_request(&mut self, request: Asked) -> Result<(), End> {
+        let me = self.participant;
+        match request {
+            Asked::Offer(offer) => self.handle_offer(offer).await,
+            Asked::Answer(answer) => self.handle_answer(answer).await,
+            // ICE-lite (RFC 8445 §2.5): we send no checks, so we need no candidates; theirs show in their checks.
+            Asked::Trickle(_) => Ok(()),
+            Asked::AddTrack(track) => self.handle_add_track(track).await,
+            Asked::Mute(mute) => self.handle_mute(mute).await,
+            Asked::Subscription(update) => self.handle_subscription(update).await,
+            Asked::TrackSetting(update) => {
+                self.room.track_settings(me, parse::track_settings(update)).await;
+                Ok(())
+            }
+            Asked::Leave(_) => {
+                let _ = self.room.leave(me, LeaveReason::ClientInitiated).await; // an error says it is out already
+                Err(End::Left)
+            }
+            Asked::SubscriptionPermission(permission) => {
+                self.room.subscription_policy(me, parse::policy(permission)).await;
+                Ok(())
+            }
+            Asked::Ping(_) => self.send(Message::Pong(unix_ms())).await,
+            Asked::PingReq(ping) => {
+                self.send(Message::PongResp(pb::Pong { last_ping_timestamp: ping.timestamp, timestamp: unix_ms() }))
+                    .await
+            }
+            Asked::UpdateMetadata(update) => self.handle_update_metadata(update).await,
+            Asked::UpdateAudioTrack(update) => {
+                self.room.describe_track(me, update.track_sid, Some(update.features), None).await;
+                Ok(())
+            }
+            Asked::UpdateVideoTrack(update) => {
+                self.room.describe_track(me, update.track_sid, None, Some((update.width, update.height))).await;
+                Ok(())
+            }
+            Asked::Simulate(simulate) => self.handle_simulate(simulate).await,
+            // The room kept everything the client says here: subscriptions, tracks, settings.
+            Asked::SyncState(_) | Asked::UpdateLayers(_) | Asked::UpdateDataSubscription(_) => Ok(()),
+            Asked::PublishDataTrackRequest(request) => {
+                self.refuse_unsupported(0, Some(Request::PublishDataTrack(request))).await
+            }
+            Asked::UnpublishDataTrackRequest(request) => {
+                self.refuse_unsupported(0, Some(Request::UnpublishDataTrack(request))).await
+            }
+            Asked::StoreDataBlobRequest(request) => self.refuse_unsupported(request.request_id, None).await,
+            Asked::GetDataBlobRequest(request) => self.refuse_unsupported(request.request_id, None).await,
+        }
+    }
+
+    /// The answer comes as a notice, in order with what follows from it.
+    pub(super) async fn handle_offer(&mut self, offer: pb::SessionDescription) -> Result<(), End> {
+        let result = self.room.offer_by_notice(self.participant, offer.id, offer.sdp).await;
+        self.check_negotiation(result).await
+    }
+
+    async fn handle_answer(&mut self, answer: pb::SessionDescription) -> Result<(), End> {
+        let result = self.room.answer(self.participant, answer.id, answer.sdp).await;
+        self.check_negotiation(result).await
+    }
+
+    /// A transport that cannot be negotiated is of no use: the participant is out, and is told to start anew.
+    async fn check_negotiation(&mut self, result: Result<(), Error>) -> Result<(), End> {
+        let Err(error) = result else { return Ok(()) };
+        tracing::warn!(code = error.code(), %error, "negotiation failed");
+        let _ = self.room.leave(self.participant, LeaveReason::MediaFailure).await; // an error says it is out already
+        Ok(()) // the room's last notice ends the session
+    }
+
+    pub(super) async fn handle_add_track(&mut self, request: pb::AddTrackRequest) -> Result<(), End> {
+        let known = request.sid.is_empty(); // with a sid it is a backup codec of a track, which is not carried
+        let Some(track) = parse::track_request(&request).filter(|_| known) else {
+            return self.refuse_unsupported(0, Some(Request::AddTrack(request))).await;
+        };
+        match self.room.add_track(self.participant, track).await {
+            Ok(info) => {
+                let published = pb::TrackPublishedResponse { cid: request.cid, track: Some(convert::track(&info)) };
+                self.send(Message::TrackPublished(published)).await
+            }
+            Err(error) => self.respond(0, &error, Request::AddTrack(request)).await,
+        }
+    }
+
+    async fn handle_mute(&mut self, mute: pb::MuteTrackRequest) -> Result<(), End> {
+        match self.room.mute_own_track(self.participant, &mute.sid, mute.muted).await {
+            Ok(_) => Ok(()),
+            Err(error) => self.respond(0, &error, Request::Mute(mute)).await,
+        }
+    }
+
+    async fn handle_subscription(&mut self, update: pb::UpdateSubscription) -> Result<(), End> {
+        if let Err(error) = self.room.subscribe(self.participant, parse::subscription(update)).await {
+            tracing::info!(code = error.code(), "subscription refused");
+        }
+        Ok(())
+    }
+
+    async fn handle_update_metadata(&mut self, update: pb::UpdateParticipantMetadata) -> Result<(), End> {
+        let request_id = update.request_id;
+        match self.room.update_self(self.participant, parse::own_change(update.clone())).await {
+            Ok(info) => {
+                self.remember_change(info.name, info.metadata, info.attributes);
+                if self.protocol < PROTOCOL_WITH_OK {
+                    return Ok(());
+                }
+                let response = pb::RequestResponse {
+                    request_id,
+                    reason: Reason::Ok as i32,
+                    message: String::new(),
+                    request: Some(Request::UpdateMetadata(update)),
+                };
+                self.send(Message::RequestResponse(response)).await
+            }
+            Err(error) => self.respond(request_id, &error, Request::UpdateMetadata(update)).await,
+        }
+    }
+
+    /// Test aids of the client SDKs. They touch nobody but the one who asks.
+    async fn handle_simulate(&mut self, simulate: pb::SimulateScenario) -> Result<(), End> {
+        let reason = match simulate.scenario {
+            Some(Scenario::LeaveRequestFullReconnect(true) | Scenario::NodeFailure(true)) => LeaveReason::StateMismatch,
+            Some(Scenario::ServerLeave(true)) => LeaveReason::Removed,
+            Some(
+                Scenario::LeaveRequestFullReconnect(false)
+                | Scenario::NodeFailure(false)
+                | Scenario::ServerLeave(false)
+                | Scenario::SpeakerUpdate(_)
+                | Scenario::Migration(_)
+                | Scenario::SwitchCandidateProtocol(_)
+                | Scenario::SubscriberBandwidth(_)
+                | Scenario::DisconnectSignalOnResume(_)
+                | Scenario::DisconnectSignalOnResumeNoMessages(_),
+            )
+            | None => return Ok(()),
+        };
+        let _ = self.room.leave(self.participant, reason).await; // an error says it is out already
+        Ok(()) // the room's last notice ends the session
+    }
+
+    async fn respond(&mut self, request_id: u32, error: &Error, request: Request) -> Result<(), End> {
+        tracing::info!(code = error.code(), "request refused");
+        let response = pb::RequestResponse {
+            request_id,
+            reason: reason(error) as i32,
+            message: error.to_string(),
+            request: Some(request),
+        };
+        self.send(Message::RequestResponse(response)).await
+    }
+
+    async fn refuse_unsupported(&mut self, request_id: u32, request: Option<Request>) -> Result<(), End> {
+        let response = pb::RequestResponse {
+            request_id,
+            reason: Reason::UnsupportedType as i32,
+            message: "not supported by this server".to_owned(),
+            request,
+        };
+        self.send(Message::RequestResponse(response)).await
+    }
+}
+
+fn reason(error: &Error) -> Reason {
+    match error {
+        Error::NotAllowed(_) => Reason::NotAllowed,
+        Error::Limit(_) | Error::RoomFull | Error::Media(convene_sfu::Error::Limit { .. }) => Reason::LimitExceeded,
+        Error::RoomNotFound | Error::ParticipantNotFound | Error::TrackNotFound => Reason::NotFound,
+        Error::Invalid(_) => Reason::InvalidRequest,
+        Error::WrongMode => Reason::UnsupportedType,
+        Error::Closed | Error::Draining | Error::Media(_) => Reason::UnclassifiedError,
+    }
+}
+
+fn unix_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,99 @@
+//! What a session writes: joins, and each [`Notice`] as a protobuf response.
+
+use livekit_protocol as pb;
+use pb::signal_response::Message;
+
+use super::convert;
+use super::limits::{PING_INTERVAL_S, PING_TIMEOUT_S};
+use crate::rooms::{Answered, Joined, Mode, Notice, SubscriptionError};
+
+/// Version of the LiveKit server whose behaviour clients may count on: they switch features by it (dynacast needs more
+/// than 0.15.1).
+const COMPATIBLE_VERSION: &str = "1.13.0";
+/// Version of the signaling protocol that is spoken here.
+const PROTOCOL: i32 = 17;
+
+pub(super) fn join(joined: &Joined) -> Message {
+    Message::Join(pb::JoinResponse {
+        room: Some(convert::room(&joined.room)),
+        participant: Some(convert::participant(&joined.info)),
+        other_participants: joined.others.iter().map(convert::participant).collect(),
+        server_version: COMPATIBLE_VERSION.to_owned(),
+        // The server is reached directly: an empty list is valid, and public STUN servers would learn of every call.
+        ice_servers: Vec::new(),
+        subscriber_primary: joined.mode == Mode::Dual,
+        ping_timeout: PING_TIMEOUT_S,
+        ping_interval: PING_INTERVAL_S,
+        server_info: Some(server_info()),
+        enabled_publish_codecs: convert::codecs(),
+        // Two-connection clients offer their publisher transport at once; some never open data channels otherwise.
+        fast_publish: joined.info.permission.can_publish,
+        ..pb::JoinResponse::default()
+    })
+}
+
+/// The first message of a resume, and what changed meanwhile.
+pub(super) fn resume(joined: &Joined) -> [Message; 3] {
+    let reconnect = pb::ReconnectResponse {
+        ice_servers: Vec::new(),
+        client_configuration: None,
+        server_info: Some(server_info()),
+        last_message_seq: joined.last_data_seq,
+    };
+    let everyone = std::iter::once(&joined.info).chain(&joined.others).map(convert::participant).collect();
+    [
+        Message::Reconnect(reconnect),
+        Message::Update(pb::ParticipantUpdate { participants: everyone }),
+        Message::RoomUpdate(pb::RoomUpdate { room: Some(convert::room(&joined.room)) }),
+    ]
+}
+
+fn server_info() -> pb::ServerInfo {
+    pb::ServerInfo {
+        edition: pb::server_info::Edition::Standard as i32,
+        version: COMPATIBLE_VERSION.to_owned(),
+        protocol: PROTOCOL,
+        debug_info: concat!("convene ", env!("CARGO_PKG_VERSION")).to_owned(),
+        ..pb::ServerInfo::default()
+    }
+}
+
+pub(super) fn notice(notice: Notice) -> Message {
+    match notice {
+        Notice::Participants(participants) => Message::Update(pb::ParticipantUpdate {
+            participants: participants.iter().map(convert::participant).collect(),
+        }),
+        Notice::Room(room) => Message::RoomUpdate(pb::RoomUpdate { room: Some(convert::room(&room)) }),
+        Notice::Speakers(speakers) => {
+            let speakers =
+                speakers.iter().map(|s| pb::SpeakerInfo { sid: s.sid.clone(), level: s.level, active: s.active });
+            Message::SpeakersChanged(pb::SpeakersChanged { speakers: speakers.collect() })
+        }
+        Notice::Answer { id, answer: Answered { sdp, mids, .. } } => {
+            Message::Answer(description("answer", sdp, id, mids))
+        }
+        Notice::Offer { id, sdp, mids } => Message::Offer(description("offer", sdp, id, mids)),
+        Notice::SectionsNeeded { audio, video } => {
+            Message::MediaSectionsRequirement(pb::MediaSectionsRequirement { num_audios: audio, num_videos: video })
+        }
+        Notice::TrackSubscribed { sid } => Message::TrackSubscribed(pb::TrackSubscribed { track_sid: sid }),
+        Notice::TrackUnpublished { sid } => Message::TrackUnpublished(pb::TrackUnpublishedResponse { track_sid: sid }),
+        Notice::Mute { sid, muted } => Message::Mute(pb::MuteTrackRequest { sid, muted }),
+        Notice::SubscriptionPermission { participant, track, allowed } => {
+            let update = pb::SubscriptionPermissionUpdate { participant_sid: participant, track_sid: track, allowed };
+            Message::SubscriptionPermissionUpdate(update)
+        }
+        Notice::SubscriptionFailed { sid, error } => {
+            let err = match error {
+                SubscriptionError::TrackNotFound => pb::SubscriptionError::SeTrackNotfound,
+                SubscriptionError::Unsupported => pb::SubscriptionError::SeCodecUnsupported,
+            };
+            Message::SubscriptionResponse(pb::SubscriptionResponse { track_sid: sid, err: err as i32 })
+        }
+        Notice::Leave { reason, action } => Message::Leave(convert::leave(reason, action)),
+    }
+}
+
+fn description(kind: &str, sdp: String, id: u32, mids: Vec<(String, String)>) -> pb::SessionDescription {
+    pb::SessionDescription { r#type: kind.to_owned(), sdp, id, mid_to_track_id: mids.into_iter().collect() }
+}

@@ -1,0 +1,278 @@
+//! One WebSocket: takes a seat (or takes one again), then carries requests to the room and notices to the client, until
+//! one of them ends it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::body::Bytes;
+use axum::extract::ws::{self, WebSocket};
+use futures_util::SinkExt;
+use livekit_protocol as pb;
+use pb::signal_response::Message;
+use prost::Message as _;
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval, sleep_until, timeout};
+use tracing::Instrument;
+
+use super::join::Wish;
+use super::limits::{MessageBudget, SEND_TIMEOUT, SILENCE_TIMEOUT};
+use super::{Shared, convert, encode};
+use crate::rooms::{
+    Error, Joined, LeaveAction, LeaveReason, Mode, Notice, ParticipantId, RoomHandle, RoomRequest, SessionId,
+};
+use crate::token::{Claims, Verifier};
+
+/// How often a connected client gets a fresh token, to reconnect with.
+const REFRESH_INTERVAL: Duration = Duration::from_secs(5 * 60);
+/// How long such a token lives: two intervals, so that one lost refresh does no harm.
+const REFRESH_TTL: Duration = Duration::from_secs(10 * 60);
+
+/// Who comes in, and how.
+pub(super) struct Entry {
+    pub(super) room: String,
+    pub(super) claims: Claims,
+    pub(super) mode: Mode,
+    pub(super) wish: Wish,
+}
+
+/// A seated client.
+pub(super) struct Session {
+    pub(super) room: RoomHandle,
+    pub(super) participant: ParticipantId,
+    pub(super) protocol: i32,
+    session: SessionId,
+    claims: Claims,
+    verifier: Arc<Verifier>,
+    socket: WebSocket,
+}
+
+/// Why a session's loop ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// The participant is out of the room.
+    Left,
+    /// The connection is gone; the client may resume.
+    Cut(&'static str),
+}
+
+/// Serves one WebSocket to its end.
+pub(super) async fn serve(shared: Shared, socket: WebSocket, entry: Entry) {
+    let span = tracing::info_span!("signal", room = %entry.room, participant = %entry.claims.identity);
+    run(shared, socket, entry).instrument(span).await;
+}
+
+async fn run(shared: Shared, mut socket: WebSocket, mut entry: Entry) {
+    let resumes = entry.wish.resume.is_some();
+    let (room, joined) = match take_seat(&shared, &mut entry).await {
+        Ok(seat) => seat,
+        Err(error) => {
+            tracing::info!(code = error.code(), resumes, "not let in");
+            return refuse(&mut socket, resumes, &error).await;
+        }
+    };
+    tracing::debug!(sdk = %entry.wish.sdk, protocol = entry.wish.protocol, resumes, "signaling connected");
+    let mut session = Session {
+        room,
+        participant: joined.participant,
+        protocol: entry.wish.protocol,
+        session: joined.session,
+        claims: entry.claims,
+        verifier: shared.verifier,
+        socket,
+    };
+    let end = match session.greet(&joined, resumes, entry.wish.tracks, entry.wish.offer).await {
+        Ok(()) => session.work(joined.notices).await,
+        Err(end) => end,
+    };
+    tracing::debug!(?end, "signaling ended");
+    if end != End::Left {
+        session.room.detached(session.participant, session.session).await;
+    }
+    let _ = timeout(SEND_TIMEOUT, session.socket.close()).await; // the client may be gone: nothing is left to tell
+}
+
+async fn take_seat(shared: &Shared, entry: &mut Entry) -> Result<(RoomHandle, Joined), Error> {
+    if let Some(sid) = &entry.wish.resume {
+        let room = shared.rooms.get(&entry.room).ok_or(Error::RoomNotFound)?;
+        let joined = room.resume(&entry.claims.identity, sid).await?;
+        if joined.mode != entry.mode {
+            room.detached(joined.participant, joined.session).await;
+            return Err(Error::WrongMode);
+        }
+        return Ok((room, joined));
+    }
+    let mut request = entry.claims.join_request(entry.mode);
+    request.auto_subscribe = entry.wish.auto_subscribe;
+    request.client_protocol = entry.wish.client_protocol;
+    request.capabilities = std::mem::take(&mut entry.wish.capabilities);
+    if request.permission.can_update_metadata {
+        if !entry.wish.metadata.is_empty() {
+            request.metadata = std::mem::take(&mut entry.wish.metadata);
+        }
+        request.attributes.extend(std::mem::take(&mut entry.wish.attributes));
+    }
+    let room = RoomRequest { name: entry.room.clone(), ..RoomRequest::default() };
+    shared.rooms.join(room, entry.claims.grants.room_create, request).await
+}
+
+/// A client that cannot resume is told to join anew; one that cannot join, why.
+async fn refuse(socket: &mut WebSocket, resumes: bool, error: &Error) {
+    let (reason, action) = match error {
+        Error::Draining => (LeaveReason::ServerShutdown, LeaveAction::Reconnect),
+        _ if resumes => (LeaveReason::StateMismatch, LeaveAction::Reconnect),
+        _ => (LeaveReason::JoinFailure, LeaveAction::Disconnect),
+    };
+    let farewell = async {
+        socket.send(frame(Message::Leave(convert::leave(reason, action)))).await?;
+        socket.send(ws::Message::Close(None)).await
+    };
+    let _ = timeout(SEND_TIMEOUT, farewell).await; // the client may be gone: nothing is left to tell
+}
+
+impl Session {
+    /// The first messages: the seat, tracks and offer of the join request, a fresh token.
+    async fn greet(
+        &mut self,
+        joined: &Joined,
+        resumes: bool,
+        tracks: Vec<pb::AddTrackRequest>,
+        offer: Option<pb::SessionDescription>,
+    ) -> Result<(), End> {
+        if resumes {
+            for message in encode::resume(joined) {
+                self.send(message).await?;
+            }
+        } else {
+            self.send(encode::join(joined)).await?;
+        }
+        for track in tracks {
+            self.handle_add_track(track).await?;
+        }
+        if let Some(offer) = offer {
+            self.handle_offer(offer).await?;
+        }
+        self.refresh_token().await
+    }
+
+    async fn work(&mut self, mut notices: mpsc::Receiver<Notice>) -> End {
+        let mut refresh = interval(REFRESH_INTERVAL);
+        refresh.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        refresh.reset(); // the first token went out with the join
+        let mut budget = MessageBudget::new(Instant::now());
+        let mut heard = tokio::time::Instant::now();
+        loop {
+            let step = tokio::select! {
+                notice = notices.recv() => self.handle_notices(notice, &mut notices).await,
+                message = self.socket.recv() => {
+                    heard = tokio::time::Instant::now();
+                    self.handle_frame(message, &mut budget).await
+                }
+                _ = refresh.tick() => self.refresh_token().await,
+                () = sleep_until(heard + SILENCE_TIMEOUT) => Err(End::Cut("silent")),
+            };
+            if let Err(end) = step {
+                // What the room said before the end (a reason to leave) still reaches the client.
+                while let Ok(notice) = notices.try_recv() {
+                    if self.send(encode::notice(notice)).await.is_err() {
+                        break;
+                    }
+                }
+                return end;
+            }
+        }
+    }
+
+    /// Writes all notices that are there with one flush.
+    async fn handle_notices(&mut self, first: Option<Notice>, more: &mut mpsc::Receiver<Notice>) -> Result<(), End> {
+        let mut next = first.ok_or(End::Cut("seat taken by another connection, or too slow"))?;
+        loop {
+            let leaves = matches!(next, Notice::Leave { .. });
+            self.feed(encode::notice(next)).await?;
+            if leaves {
+                self.flush().await?;
+                return Err(End::Left);
+            }
+            match more.try_recv() {
+                Ok(notice) => next = notice,
+                Err(_) => return self.flush().await,
+            }
+        }
+    }
+
+    async fn handle_frame(
+        &mut self,
+        message: Option<Result<ws::Message, axum::Error>>,
+        budget: &mut MessageBudget,
+    ) -> Result<(), End> {
+        let bytes = match message {
+            Some(Ok(ws::Message::Binary(bytes))) => bytes,
+            Some(Ok(ws::Message::Ping(_) | ws::Message::Pong(_))) => return Ok(()),
+            Some(Ok(ws::Message::Text(_))) => return Err(End::Cut("text frame")), // no client sends them
+            Some(Ok(ws::Message::Close(_))) | None => return Err(End::Cut("closed by the client")),
+            Some(Err(error)) => {
+                tracing::debug!(%error, "socket error");
+                return Err(End::Cut("socket error, or a frame beyond the limit"));
+            }
+        };
+        if !budget.take(Instant::now()) {
+            tracing::warn!("too many signaling messages");
+            return Err(End::Cut("messages_per_second"));
+        }
+        match pb::SignalRequest::decode(bytes) {
+            Ok(pb::SignalRequest { message: Some(message) }) => self.handle_request(message).await,
+            Ok(pb::SignalRequest { message: None }) => Ok(()), // of a newer protocol
+            Err(error) => {
+                tracing::info!(%error, "malformed signaling message");
+                Err(End::Cut("malformed message"))
+            }
+        }
+    }
+
+    async fn refresh_token(&mut self) -> Result<(), End> {
+        match self.verifier.refresh(&self.claims, REFRESH_TTL) {
+            Ok(token) => self.send(Message::RefreshToken(token)).await,
+            Err(error) => {
+                tracing::warn!(%error, "cannot refresh the token");
+                Ok(())
+            }
+        }
+    }
+
+    /// Grants, name and metadata live on in the room; the refreshed token has to say the same.
+    pub(super) fn remember_change(
+        &mut self,
+        name: String,
+        metadata: String,
+        attributes: impl IntoIterator<Item = (String, String)>,
+    ) {
+        self.claims.name = name;
+        self.claims.metadata = metadata;
+        self.claims.attributes = attributes.into_iter().collect();
+    }
+
+    pub(super) async fn send(&mut self, message: Message) -> Result<(), End> {
+        self.feed(message).await?;
+        self.flush().await
+    }
+
+    async fn feed(&mut self, message: Message) -> Result<(), End> {
+        within_time(self.socket.feed(frame(message))).await
+    }
+
+    async fn flush(&mut self) -> Result<(), End> {
+        within_time(self.socket.flush()).await
+    }
+}
+
+async fn within_time(write: impl Future<Output = Result<(), axum::Error>>) -> Result<(), End> {
+    match timeout(SEND_TIMEOUT, write).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) => Err(End::Cut("socket closed")),
+        Err(_) => Err(End::Cut("client takes no bytes")),
+    }
+}
+
+fn frame(message: Message) -> ws::Message {
+    let response = pb::SignalResponse { message: Some(message) };
+    ws::Message::Binary(Bytes::from(response.encode_to_vec()))
+}
