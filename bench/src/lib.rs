@@ -1,1 +1,9 @@
-//! convene-bench
+//! Load tools: real WebRTC clients (webrtc-rs' sans-I/O PeerConnection, which shares no code with the server's media path)
+//! against the server binary in a process of its own, and the physical limit beside it.
+
+pub mod client;
+pub mod cpu;
+pub mod fleet;
+pub mod limit;
+pub mod server;
+pub mod udp;

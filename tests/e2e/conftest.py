@@ -20,7 +20,7 @@ import pytest
 from livekit import api
 
 ROOT = Path(__file__).resolve().parents[2]
-BINARY = Path(os.environ.get("CONVENE_BIN", ROOT / "target/release/convene"))
+BINARY = Path(os.environ.get("CONVENE_TEST_BIN", ROOT / "target/release/convene"))
 START_DEADLINE_S = 30
 
 

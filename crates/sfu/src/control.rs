@@ -67,6 +67,7 @@ impl Worker {
                 candidates: self.candidates.clone(),
                 reserve_sections: options.reserve_sections,
                 session_id: options.peer.0,
+                we_offer: options.we_offer,
             },
             now,
         );

@@ -24,6 +24,8 @@ pub struct PeerOptions {
     pub label: String,
     /// WHEP: answer every recvonly section as sendonly at once, so that a later `subscribe` needs no renegotiation.
     pub reserve_sections: bool,
+    /// We offer and the client answers: the subscriber transport of the two-connection mode.
+    pub we_offer: bool,
 }
 
 /// Which media section of the peer a publication is.

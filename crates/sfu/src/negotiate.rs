@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use convene_peer::Attach;
 use convene_peer::sdp::{CodecParams, Section, SdpError, match_codec};
 use convene_sfu_core::{Egress, PtMap, TrackSpec};
 use convene_types::{MediaKind, Mid, PeerId, Rid, RoomId, Ssrc, TrackId};
@@ -52,9 +53,12 @@ impl Worker {
 
     pub(crate) fn restart_ice(&mut self, now: Instant, id: PeerId, fragment: &str) -> Result<String, Error> {
         let session = self.sessions.get_mut(&id).ok_or(Error::NoSuchPeer)?;
-        let answer = session.peer.restart_ice(now, fragment).map_err(bad_sdp)?;
+        let answer = session.peer.handle_fragment(now, fragment).map_err(bad_sdp)?;
         self.demux.add_ufrag(id, session.peer.ufrag(), &mut session.entries);
-        Ok(answer)
+        answer.ok_or_else(|| Error::BadSdp {
+            code: "sdp_no_restart",
+            reason: "the fragment has no new ICE credentials".to_owned(),
+        })
     }
 
     pub(crate) fn publish(&mut self, now: Instant, id: PeerId, publication: Publication) -> Result<(), Error> {
@@ -94,7 +98,7 @@ impl Worker {
             let (ssrc, rtx_ssrc) = (self.ssrcs.next(), self.ssrcs.next());
             let kind = entry.codecs.first().map_or(MediaKind::Audio, |codec| codec.codec.kind());
             let msid = (wanted.stream.clone(), wanted.track_label.clone());
-            session.peer.attach(wanted.track, kind, msid, ssrc, rtx_ssrc, &entry.codecs);
+            session.peer.attach(Attach { track: wanted.track, kind, msid, ssrc, rtx_ssrc, codecs: &entry.codecs });
             session.subscribed.push(Subscribed { subscription: wanted, ssrc, rtx_ssrc, active: false, target: None });
         }
         self.activate(now, id);
@@ -195,9 +199,13 @@ fn egress(section: &Section, entry: &TrackEntry, subscribed: &Subscribed) -> Egr
         let to = match_codec(from, &section.codecs)?;
         Some(PtMap { from: from.pt, to: to.pt, rtx: to.rtx })
     };
+    // A reserved section keeps the SSRCs that its first answer announced.
+    let outgoing = section.outgoing.as_ref();
+    let outgoing_rtx = outgoing.map_or(subscribed.rtx_ssrc, |outgoing| outgoing.rtx_ssrc);
     let pts: Vec<PtMap> = entry.codecs.iter().filter_map(map).collect();
-    let rtx_ssrc = pts.iter().any(|pt| pt.rtx.is_some()).then_some(subscribed.rtx_ssrc);
-    Egress { ssrc: subscribed.ssrc, rtx_ssrc, mid: section.mid, exts: section.exts, pts }
+    let rtx_ssrc = pts.iter().any(|pt| pt.rtx.is_some()).then_some(outgoing_rtx);
+    let ssrc = outgoing.map_or(subscribed.ssrc, |outgoing| outgoing.ssrc);
+    Egress { ssrc, rtx_ssrc, mid: section.mid, exts: section.egress_exts(), pts }
 }
 
 /// RIDs of a section from the lowest layer to the highest. Names that LiveKit clients use say it (`q h f`); otherwise
@@ -234,8 +242,7 @@ fn incoming(session: &Session, section: &Section) -> Option<Incoming> {
 
 fn missing(session: &Session) -> Missing {
     let (audio, video) = session.peer.missing_sections();
-    let unplaced = |subscribed: &&Subscribed| session.peer.sending_section(subscribed.subscription.track).is_none();
-    Missing { audio, video, negotiate: session.subscribed.iter().any(|subscribed| unplaced(&subscribed)) }
+    Missing { audio, video, negotiate: session.peer.needs_negotiation() }
 }
 
 fn bad_sdp(error: SdpError) -> Error {

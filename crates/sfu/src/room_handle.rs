@@ -108,8 +108,8 @@ impl Room {
         self.ask(|reply| Action::Answer { peer, sdp, reply }).await
     }
 
-    /// WHIP/WHEP ICE restart (RFC 9725 §4.3.3): takes the client's `application/trickle-ice-sdpfrag` with new
-    /// credentials and returns ours in the same format.
+    /// WHIP/WHEP PATCH (RFC 9725 §4.3): takes an `application/trickle-ice-sdpfrag` with new credentials and
+    /// returns ours in the same format. Credentials in force already are refused with `sdp_no_restart`.
     pub async fn restart_ice(&self, peer: PeerId, fragment: String) -> Result<String, Error> {
         self.ask(|reply| Action::IceRestartFragment { peer, fragment, reply }).await
     }

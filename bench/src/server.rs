@@ -1,0 +1,76 @@
+//! The server under test: the release binary, a process of its own, on one core.
+
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use jsonwebtoken::{EncodingKey, Header};
+use serde_json::json;
+
+use crate::cpu;
+
+/// A running server; ended when dropped.
+pub struct Server {
+    child: Child,
+    base: u16,
+}
+
+impl Server {
+    /// Starts `convene serve --dev` with one media worker on `core`.
+    pub fn start(binary: &PathBuf, base: u16, core: usize) -> Result<Self> {
+        cpu::pin(core); // inherited by the child
+        let child = Command::new(binary)
+            .args(["serve", "--dev", "--workers", "1", "--node-ip", "127.0.0.1", "--port-base", &base.to_string()])
+            .args(["--data-dir", &std::env::temp_dir().join(format!("convene-bench-{base}")).to_string_lossy()])
+            .env("CONVENE_LOG_FILTER", "warn")
+            .stdout(Stdio::null())
+            .spawn()
+            .with_context(|| format!("starting {}", binary.display()))?;
+        let server = Self { child, base };
+        server.wait_ready()?;
+        Ok(server)
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Posts an SDP offer to `/whip/{room}` or `/whep/{room}`; returns the answer.
+    pub fn negotiate(&self, agent: &ureq::Agent, path: &str, room: &str, identity: &str, offer: &str) -> Result<String> {
+        let mut reply = agent
+            .post(format!("http://127.0.0.1:{}/{path}/{room}", self.base))
+            .header("Content-Type", "application/sdp")
+            .header("Authorization", &format!("Bearer {}", token(identity, room)?))
+            .send(offer)
+            .with_context(|| format!("{path} as {identity}"))?;
+        reply.body_mut().read_to_string().context("reading the answer")
+    }
+
+    fn wait_ready(&self) -> Result<()> {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while Instant::now() < deadline {
+            if ureq::get(format!("http://127.0.0.1:{}/readyz", self.base + 3)).call().is_ok() {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        bail!("the server is not ready after 20 s")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill(); // it may have ended already
+        let _ = self.child.wait();
+    }
+}
+
+/// A room token of the development key.
+fn token(identity: &str, room: &str) -> Result<String> {
+    let expires = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs() + 3_600;
+    let claims = json!({ "iss": "devkey", "sub": identity, "exp": expires, "video": { "roomJoin": true, "room": room } });
+    jsonwebtoken::encode(&Header::default(), &claims, &EncodingKey::from_secret(b"secret")).context("minting a token")
+}

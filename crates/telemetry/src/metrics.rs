@@ -1,0 +1,160 @@
+//! Every metric of the process, as typed fields. Made once, passed around; there is no global registry.
+//!
+//! Names are `convene_<area>_<noun>_<unit>`; labels are closed sets (directions, reasons, codes), never ids of rooms,
+//! users or addresses, so the number of series is bounded whatever clients do.
+
+use prometheus::{
+    Encoder, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
+};
+
+/// Upper bounds in seconds: from one GSO send (50 us) over the gather tick (1-2 ms) to a stall worth an alarm (50 ms).
+const FORWARDING_BUCKETS: [f64; 11] = [5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 3e-3, 5e-3, 1e-2, 2e-2, 5e-2];
+
+/// Upper bounds in seconds: a good join is below half a second, a person gives up before ten.
+const TIME_TO_MEDIA_BUCKETS: [f64; 9] = [0.1, 0.25, 0.5, 0.75, 1.0, 2.0, 4.0, 8.0, 16.0];
+
+macro_rules! metrics {
+    ($($(#[doc = $doc:literal])+ $field:ident: $kind:ident = $name:literal $([$($label:literal),+])? $({$buckets:expr})?;)+) => {
+        /// See the module. Each field's documentation is also the metric's help text.
+        pub struct Metrics {
+            registry: Registry,
+            $($(#[doc = $doc])+ pub $field: $kind,)+
+        }
+
+        impl Metrics {
+            /// Registers everything.
+            ///
+            /// # Panics
+            /// When two metrics share a name: a mistake in this file, found by its test.
+            #[must_use]
+            pub fn new() -> Self {
+                let registry = Registry::new();
+                $(let $field: $kind = build::$kind($name, concat!($($doc),+), &[$($($label),+)?], &[$(&$buckets)?]);
+                registry.register(Box::new($field.clone())).expect("names in this file are unique and valid");)+
+                Self { registry, $($field,)+ }
+            }
+
+            /// Name of every metric, in this file's order.
+            pub const NAMES: &'static [&'static str] = &[$($name,)+];
+        }
+    };
+}
+
+metrics! {
+    /// Rooms that are open.
+    rooms: IntGauge = "convene_rooms";
+    /// Participants in rooms; one person on two devices is two.
+    participants: IntGauge = "convene_participants";
+    /// Published tracks, by kind.
+    tracks: IntGaugeVec = "convene_tracks" ["kind"];
+    /// Joins by result: ok, or the stable code of the refusal.
+    joins: IntCounterVec = "convene_joins_total" ["result"];
+    /// From the accepted join to the first media packet sent to the participant.
+    time_to_media: Histogram = "convene_join_time_to_media_seconds" {TIME_TO_MEDIA_BUCKETS};
+    /// Requests refused by a check or named limit, by its code.
+    refused: IntCounterVec = "convene_refused_total" ["code"];
+    /// Open signaling WebSockets.
+    signal_connections: IntGauge = "convene_signal_connections";
+    /// Signaling messages by direction (in, out) and message type.
+    signal_messages: IntCounterVec = "convene_signal_messages_total" ["direction", "type"];
+    /// HTTP requests by matched route and status.
+    http_requests: IntCounterVec = "convene_http_requests_total" ["route", "status"];
+    /// WebRTC transports (ICE/DTLS associations) by worker.
+    peers: IntGaugeVec = "convene_sfu_peers" ["worker"];
+    /// Transports that finished ICE and DTLS.
+    peers_connected: IntCounter = "convene_sfu_peers_connected_total";
+    /// Transports that ended on their own, by reason.
+    peers_lost: IntCounterVec = "convene_sfu_peers_lost_total" ["reason"];
+    /// UDP datagrams by direction, everything included.
+    datagrams: IntCounterVec = "convene_sfu_datagrams_total" ["direction"];
+    /// UDP payload bytes by direction, everything included.
+    bytes: IntCounterVec = "convene_sfu_bytes_total" ["direction"];
+    /// RTP packets by direction: in is what publishers sent, out what subscribers were sent.
+    rtp_packets: IntCounterVec = "convene_sfu_rtp_packets_total" ["direction"];
+    /// Packets thrown away, by reason.
+    dropped: IntCounterVec = "convene_sfu_dropped_total" ["reason"];
+    /// Packets asked for again by NACK: in by subscribers, out by us.
+    nacked: IntCounterVec = "convene_sfu_nacked_packets_total" ["direction"];
+    /// Keyframe requests (PLI and FIR): in from subscribers, out to publishers.
+    pli: IntCounterVec = "convene_sfu_pli_total" ["direction"];
+    /// Retransmitted packets: in from publishers, out to subscribers.
+    rtx: IntCounterVec = "convene_sfu_rtx_packets_total" ["direction"];
+    /// From the receipt of the oldest packet of a batch to its last send, once a batch.
+    forwarding: Histogram = "convene_sfu_forwarding_seconds" {FORWARDING_BUCKETS};
+    /// Share of the last second that a media worker was not asleep, 0..=1.
+    worker_busy: GaugeVec = "convene_sfu_worker_busy_ratio" ["worker"];
+    /// Rooms closed because their code panicked. Any value above 0 is a bug to report.
+    room_panics: IntCounter = "convene_room_panics_total";
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// All metrics in Prometheus' text format.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut out = Vec::new();
+        // Writing to a Vec cannot fail, and encoding only refuses families without metrics, which gather() leaves out.
+        let _ = TextEncoder::new().encode(&self.registry.gather(), &mut out);
+        String::from_utf8(out).unwrap_or_default()
+    }
+}
+
+/// One constructor a kind, so that the table above reads the same for all.
+#[allow(non_snake_case)]
+mod build {
+    use super::{GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts};
+
+    type Buckets<'a> = &'a [&'a [f64]];
+    const VALID: &str = "names and labels in this file are valid";
+
+    pub(super) fn IntGauge(name: &str, help: &str, _: &[&str], _: Buckets<'_>) -> IntGauge {
+        IntGauge::new(name, help.trim()).expect(VALID)
+    }
+
+    pub(super) fn IntCounter(name: &str, help: &str, _: &[&str], _: Buckets<'_>) -> IntCounter {
+        IntCounter::new(name, help.trim()).expect(VALID)
+    }
+
+    pub(super) fn IntGaugeVec(name: &str, help: &str, labels: &[&str], _: Buckets<'_>) -> IntGaugeVec {
+        IntGaugeVec::new(Opts::new(name, help.trim()), labels).expect(VALID)
+    }
+
+    pub(super) fn GaugeVec(name: &str, help: &str, labels: &[&str], _: Buckets<'_>) -> GaugeVec {
+        GaugeVec::new(Opts::new(name, help.trim()), labels).expect(VALID)
+    }
+
+    pub(super) fn IntCounterVec(name: &str, help: &str, labels: &[&str], _: Buckets<'_>) -> IntCounterVec {
+        IntCounterVec::new(Opts::new(name, help.trim()), labels).expect(VALID)
+    }
+
+    pub(super) fn Histogram(name: &str, help: &str, _: &[&str], buckets: Buckets<'_>) -> Histogram {
+        let bounds = buckets.concat();
+        Histogram::with_opts(HistogramOpts::new(name, help.trim()).buckets(bounds)).expect(VALID)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_metric_is_registered_under_its_name() {
+        let metrics = Metrics::new();
+        metrics.tracks.with_label_values(&["audio"]).set(1);
+        metrics.dropped.with_label_values(&["x"]).inc();
+        metrics.forwarding.observe(0.001);
+        let text = metrics.text();
+        for name in ["convene_rooms", "convene_tracks{kind=\"audio\"} 1", "convene_sfu_forwarding_seconds_bucket{le=\"0.001\"} 1"] {
+            assert!(text.contains(name), "{name} is not in\n{text}");
+        }
+        for name in Metrics::NAMES {
+            assert!(name.starts_with("convene_"), "{name}");
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! The operators' port: `/metrics`, `/healthz`, `/readyz`. It asks for no password, so it listens on the loopback unless
+//! the operator says otherwise.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use tokio::net::TcpListener;
+
+use crate::Metrics;
+
+/// Whether the process should get new work. Starts as no.
+#[derive(Clone, Debug, Default)]
+pub struct Ready(Arc<AtomicBool>);
+
+impl Ready {
+    /// Not ready.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// From now on.
+    pub fn set(&self, ready: bool) {
+        self.0.store(ready, Ordering::Release);
+    }
+
+    /// As of now.
+    #[must_use]
+    pub fn get(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// The routes.
+pub fn router(metrics: Arc<Metrics>, ready: Ready) -> Router {
+    Router::new()
+        .route("/metrics", get(text))
+        .route("/healthz", get(|| std::future::ready("ok\n")))
+        .route("/readyz", get(readiness))
+        .with_state((metrics, ready))
+}
+
+/// Serves the routes until the task is dropped.
+pub async fn serve(listener: TcpListener, metrics: Arc<Metrics>, ready: Ready) -> io::Result<()> {
+    axum::serve(listener, router(metrics, ready)).await
+}
+
+async fn text(State((metrics, _)): State<(Arc<Metrics>, Ready)>) -> impl IntoResponse {
+    std::future::ready(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics.text())).await
+}
+
+async fn readiness(State((_, ready)): State<(Arc<Metrics>, Ready)>) -> impl IntoResponse {
+    std::future::ready(match ready.get() {
+        true => (StatusCode::OK, "ready\n"),
+        false => (StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    async fn fetch(address: std::net::SocketAddr, path: &str) -> String {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut reply = String::new();
+        stream.read_to_string(&mut reply).await.unwrap();
+        reply
+    }
+
+    #[tokio::test]
+    async fn tells_health_readiness_and_metrics() {
+        let (metrics, ready) = (Arc::new(Metrics::new()), Ready::new());
+        metrics.rooms.set(3);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(serve(listener, metrics, ready.clone()));
+        assert!(fetch(address, "/healthz").await.starts_with("HTTP/1.1 200"));
+        assert!(fetch(address, "/readyz").await.starts_with("HTTP/1.1 503"));
+        ready.set(true);
+        assert!(fetch(address, "/readyz").await.starts_with("HTTP/1.1 200"));
+        assert!(fetch(address, "/metrics").await.contains("convene_rooms 3"));
+        assert!(fetch(address, "/else").await.starts_with("HTTP/1.1 404"));
+    }
+}
