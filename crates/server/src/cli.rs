@@ -60,7 +60,8 @@ Examples:
   convene serve --config configs/single.toml --node-ip 203.0.113.7
   CONVENE_MEDIA_WORKERS=4 convene serve --config configs/single.toml --log info,convene_sfu=debug";
 
-const TOKEN_HELP: &str = "Without --api-key and --api-secret, the key is the first of the configuration (--config, CONVENE_KEYS);
+const TOKEN_HELP: &str =
+    "Without --api-key and --api-secret, the key is the first of the configuration (--config, CONVENE_KEYS);
 with --dev it is devkey.
 
 Examples:

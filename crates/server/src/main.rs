@@ -1,2 +1,38 @@
-//! The binary `convene`.
-fn main() {}
+//! The binary `convene`: reads the command line and starts what it names.
+
+mod addresses;
+mod cli;
+mod config;
+mod run;
+mod token;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser as _;
+
+use cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    match dispatch(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "convene: {error:#}"); // no stderr, nobody to tell
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> Result<()> {
+    match cli.command {
+        Command::Serve(args) => run::serve(&config::Settings::of(&config::load(&args.sources())?)?),
+        Command::Token(args) => print(&token::mint(&args)?),
+        Command::CheckConfig(args) if args.print_reference => print(config::reference().trim_end()),
+        Command::CheckConfig(args) => print(&config::Settings::of(&config::load(&args.serve.sources())?)?.summary()),
+    }
+}
+
+fn print(text: &str) -> Result<()> {
+    Ok(writeln!(std::io::stdout(), "{text}")?)
+}

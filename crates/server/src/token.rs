@@ -93,7 +93,9 @@ mod tests {
         assert_eq!(claims.attributes.get("a").map(String::as_str), Some("b=c"));
         assert_eq!(claims.expires_at - claims.not_before, 90);
         assert!(claims.grants.may_publish() && claims.grants.may_subscribe() && claims.grants.may_publish_data());
-        assert!(claims.require_admin("r").is_err() && claims.require_create().is_err() && claims.require_list().is_err());
+        assert!(
+            claims.require_admin("r").is_err() && claims.require_create().is_err() && claims.require_list().is_err()
+        );
     }
 
     #[test]

@@ -1,0 +1,183 @@
+//! `convene serve`: builds the parts, runs them, stops them in order.
+//!
+//! ```text
+//!  logs -> media workers -> signaling -> ports -> ready ... SIGTERM or Ctrl-C
+//!  not ready -> rooms close: participants told to reconnect -> HTTP ends -> media workers end -> exit 0
+//! ```
+
+mod signals;
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use axum::Router;
+use axum::serve::ListenerExt as _;
+use convene_signaling::{Config, State, rooms};
+use convene_telemetry::{Metrics, Ready};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+use tracing::{info, warn};
+
+use crate::addresses;
+use crate::config::{DEV_KEY, LogFormat, Rooms, Settings};
+use signals::Signals;
+
+/// Longest time for rooms to close. A client that does not read must not keep the server.
+const MAX_DRAIN: Duration = Duration::from_secs(2);
+/// How long connections get to write out what their rooms told them: at once, where the socket has room.
+const FAREWELL: Duration = Duration::from_millis(300);
+/// Longest time for HTTP exchanges that are under way.
+const MAX_HTTP_END: Duration = Duration::from_secs(1);
+/// Longest time for the media workers, which look at their queue many times a second.
+const MAX_MEDIA_END: Duration = Duration::from_secs(1);
+
+/// Serves until a signal says to stop.
+pub(crate) fn serve(settings: &Settings) -> Result<()> {
+    let format = match settings.log.format {
+        LogFormat::Text => convene_telemetry::LogFormat::Text,
+        LogFormat::Json => convene_telemetry::LogFormat::Json,
+    };
+    convene_telemetry::init(&settings.log.filter, format).context("starting the log")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime")?;
+    let result = runtime.block_on(run(settings));
+    runtime.shutdown_background(); // what has to end in order has ended
+    result
+}
+
+async fn run(settings: &Settings) -> Result<()> {
+    let mut signals = Signals::new().context("listening for signals")?; // first, so that none is missed
+    let (metrics, ready) = (Arc::new(Metrics::new()), Ready::new());
+    let http = bind(settings.http, "http").await?;
+    let ops = bind(settings.ops, "ops").await?;
+    let (media, workers) = start_media(settings, &metrics)?;
+    let state = State::new(signaling(settings), media.clone());
+
+    let ops = tokio::spawn(convene_telemetry::serve(ops, metrics, ready.clone()));
+    let (end, ended) = oneshot::channel();
+    let mut http = serve_http(http, convene_signaling::router(&state), ended);
+    ready.set(true);
+    announce(settings);
+
+    tokio::select! {
+        () = signals.next() => info!("stopping: participants are told to reconnect"),
+        failed = &mut http => failed.context("the HTTP task")?.context("serving HTTP")?,
+    }
+    ready.set(false);
+    tokio::select! {
+        () = stop(&state, &media, workers, end, http) => info!("stopped"),
+        () = signals.next() => warn!("stopped at once by a second signal"),
+    }
+    ops.abort();
+    Ok(())
+}
+
+async fn bind(address: SocketAddr, port: &str) -> Result<TcpListener> {
+    let hint = "is another server running there? --port-base moves all ports";
+    TcpListener::bind(address).await.with_context(|| format!("binding the {port} port tcp {address} ({hint})"))
+}
+
+/// The one place where the media plane is started.
+fn start_media(settings: &Settings, metrics: &Arc<Metrics>) -> Result<(convene_sfu::Handle, convene_sfu::Workers)> {
+    let advertised = addresses::advertised(&settings.node_ip, settings.media_bind, settings.dev);
+    let options = convene_sfu::Options {
+        bind: settings.media_bind,
+        ports: settings.media_ports.clone(),
+        advertised: advertised.context("listing the network interfaces")?,
+        metrics: Arc::clone(metrics),
+    };
+    info!(addresses = ?options.advertised, ports = ?options.ports, "media");
+    convene_sfu::start(&options).context("starting the media workers")
+}
+
+fn signaling(settings: &Settings) -> Config {
+    Config {
+        api_keys: settings.keys.0.clone(),
+        dev_key: settings.dev.then(|| DEV_KEY.0.to_owned()),
+        rooms: room_options(&settings.rooms),
+    }
+}
+
+fn room_options(rooms: &Rooms) -> rooms::Options {
+    let limit = |limit: u32| usize::try_from(limit).unwrap_or(usize::MAX);
+    rooms::Options {
+        auto_create: rooms.auto_create,
+        empty_timeout: Duration::from_secs(rooms.empty_timeout_s.into()),
+        departure_timeout: Duration::from_secs(rooms.departure_timeout_s.into()),
+        participants_cap: rooms.max_participants,
+        max_rooms: limit(rooms.max_rooms),
+        max_tracks: limit(rooms.max_tracks),
+        ..rooms::Options::default()
+    }
+}
+
+fn serve_http(listener: TcpListener, router: Router, ended: oneshot::Receiver<()>) -> JoinHandle<io::Result<()>> {
+    let listener = listener.tap_io(|stream| {
+        let _ = stream.set_nodelay(true); // signaling is small messages; where it fails they are late, not lost
+    });
+    let ended = async move {
+        let _ = ended.await; // a dropped sender ends it too
+    };
+    tokio::spawn(async move { axum::serve(listener, router).with_graceful_shutdown(ended).await })
+}
+
+fn announce(settings: &Settings) {
+    for warning in &settings.warnings {
+        warn!("{warning}");
+    }
+    info!(http = %settings.http, ops = %settings.ops, workers = settings.media_ports.len(), "convene is up");
+    if settings.dev {
+        let (key, secret) = DEV_KEY;
+        info!("open http://localhost:{} (development: api key {key}, secret {secret})", settings.http.port());
+    }
+}
+
+/// Each step has a longest time, so that the whole ends within five seconds whatever clients do.
+async fn stop(
+    state: &State,
+    media: &convene_sfu::Handle,
+    workers: convene_sfu::Workers,
+    end: oneshot::Sender<()>,
+    mut http: JoinHandle<io::Result<()>>,
+) {
+    within(MAX_DRAIN, "closing rooms", state.registry().drain()).await;
+    sleep(FAREWELL).await;
+    let _ = end.send(()); // an error says that HTTP has ended already
+    within(MAX_HTTP_END, "ending HTTP", async {
+        let _ = (&mut http).await; // its errors matter to no one any more
+    })
+    .await;
+    http.abort();
+    within(MAX_MEDIA_END, "ending the media workers", async {
+        media.stop().await;
+        let _ = tokio::task::spawn_blocking(|| workers.join()).await; // a panic of a worker was logged where it happened
+    })
+    .await;
+}
+
+async fn within(longest: Duration, step: &str, work: impl Future<Output = ()>) {
+    if timeout(longest, work).await.is_err() {
+        warn!(step, ?longest, "took too long; going on without");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_defaults_are_those_of_the_registry() {
+        let ours = format!("{:?}", room_options(&Rooms::default()));
+        assert_eq!(ours, format!("{:?}", rooms::Options::default()));
+    }
+
+    #[test]
+    fn stopping_takes_five_seconds_at_most() {
+        assert!(MAX_DRAIN + FAREWELL + MAX_HTTP_END + MAX_MEDIA_END < Duration::from_secs(5));
+    }
+}
