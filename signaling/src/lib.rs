@@ -22,6 +22,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::Router;
+use convene_telemetry::Metrics;
 
 /// What the routes are made from.
 #[derive(Clone, Debug, Default)]
@@ -40,6 +41,7 @@ pub struct State {
     config: Arc<Config>,
     verifier: Arc<token::Verifier>,
     registry: Arc<rooms::Registry>,
+    metrics: Arc<Metrics>,
 }
 
 impl State {
@@ -48,7 +50,13 @@ impl State {
     pub fn new(config: Config, media: convene_sfu::Handle) -> Self {
         let verifier = Arc::new(token::Verifier::new(config.api_keys.clone()));
         let registry = rooms::Registry::new(media, config.rooms.clone(), Arc::new(livekit::PacketFormat));
-        Self { config: Arc::new(config), verifier, registry: Arc::new(registry) }
+        Self { config: Arc::new(config), verifier, registry: Arc::new(registry), metrics: Arc::default() }
+    }
+
+    /// Counts into the metrics that the ops port serves.
+    #[must_use]
+    pub fn with_metrics(self, metrics: Arc<Metrics>) -> Self {
+        Self { metrics, ..self }
     }
 
     /// The open rooms; `drain` it before the server stops.
@@ -60,11 +68,11 @@ impl State {
 
 /// Every route of the public port.
 pub fn router(state: &State) -> Router {
-    let State { config, verifier, registry } = state;
+    let State { config, verifier, registry, metrics } = state;
     let dev = config.dev_key.as_deref().and_then(|key| verifier.minter(key));
     let router = http::routes(Arc::clone(verifier), dev)
         .merge(livekit::routes(verifier, registry))
         .merge(twirp::routes(verifier, registry))
         .merge(whip::routes(verifier, registry));
-    http::finish(router)
+    http::finish(router, Arc::clone(metrics))
 }

@@ -51,7 +51,8 @@ pub(super) async fn token(
     }
     // Two tabs of one person are two participants: a second join with the same identity would end the first.
     let identity = format!("{name}-{:08x}", rand::random::<u32>());
-    let grants = Grants { room_join: true, room: room.to_owned(), can_update_own_metadata: Some(true), ..Grants::default() };
+    let grants =
+        Grants { room_join: true, room: room.to_owned(), can_update_own_metadata: Some(true), ..Grants::default() };
     let claims = Claims { identity: identity.clone(), name: name.to_owned(), grants, ..Claims::default() };
     let token = minter.mint(&claims, TTL).map_err(|_| {
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "token_not_minted", "the server could not sign a token")

@@ -6,6 +6,7 @@
 mod bearer;
 mod client;
 mod cors;
+mod count;
 mod dev;
 mod limits;
 mod problem;
@@ -18,8 +19,10 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware;
 use axum::routing::{get, post};
+use convene_telemetry::Metrics;
 
 pub(crate) use bearer::{authenticate, bearer};
+pub(crate) use count::Refused;
 pub(crate) use limits::MAX_BODY_BYTES;
 pub(crate) use problem::Problem;
 pub(crate) use segment::segment;
@@ -40,14 +43,15 @@ pub(crate) fn routes(verifier: Arc<Verifier>, dev: Option<Minter>) -> Router {
 }
 
 /// Adds what holds for every route: the browser client where nothing else matches, problem documents for wrong methods,
-/// size limits, CORS. Called once, last.
-pub(crate) fn finish(router: Router) -> Router {
+/// size limits, CORS, counters. Called once, last.
+pub(crate) fn finish(router: Router, metrics: Arc<Metrics>) -> Router {
     router
         .fallback(client::serve)
         .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(middleware::from_fn(limits::request_target))
         .layer(middleware::from_fn(cors::cors))
+        .layer(middleware::from_fn_with_state(metrics, count::count))
 }
 
 #[cfg(test)]

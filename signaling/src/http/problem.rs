@@ -4,6 +4,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
+use super::Refused;
 use crate::token::AuthError;
 
 /// A refusal. `code` is stable and for programs, `detail` is for a person; internals reach neither.
@@ -31,7 +32,7 @@ impl Problem {
     /// `code: detail` as plain text: what LiveKit's clients show to a person when a connection is refused.
     pub(crate) fn into_text(self) -> Response {
         let body = format!("{}: {}", self.code, self.detail);
-        challenge(self.status, (self.status, body).into_response())
+        marked(self.code, challenge(self.status, (self.status, body).into_response()))
     }
 }
 
@@ -42,8 +43,14 @@ impl IntoResponse for Problem {
             "type": "about:blank", "title": title, "status": self.status.as_u16(), "code": self.code, "detail": self.detail,
         });
         let content_type = [(header::CONTENT_TYPE, "application/problem+json")];
-        challenge(self.status, (self.status, content_type, body.to_string()).into_response())
+        marked(self.code, challenge(self.status, (self.status, content_type, body.to_string()).into_response()))
     }
+}
+
+/// Lets the counter see why.
+fn marked(code: &'static str, mut response: Response) -> Response {
+    response.extensions_mut().insert(Refused(code));
+    response
 }
 
 /// RFC 9110 §15.5.2: a 401 names how to authenticate.

@@ -19,7 +19,8 @@ mod tests {
 
     #[test]
     fn only_unreserved_characters_stay() {
-        for (name, want) in [("room-1_a.~", "room-1_a.~"), ("a b/c?d%", "a%20b%2Fc%3Fd%25"), ("é", "%C3%A9"), ("", "")] {
+        for (name, want) in [("room-1_a.~", "room-1_a.~"), ("a b/c?d%", "a%20b%2Fc%3Fd%25"), ("é", "%C3%A9"), ("", "")]
+        {
             assert_eq!(segment(name), want);
         }
     }

@@ -18,8 +18,12 @@ fn minter() -> Minter {
 }
 
 fn app(dev: bool) -> Router {
+    counted(dev, Arc::default())
+}
+
+fn counted(dev: bool, metrics: Arc<Metrics>) -> Router {
     let verifier = Verifier::new(HashMap::from([("devkey".to_owned(), "secret".to_owned())]));
-    finish(routes(Arc::new(verifier), dev.then(minter)))
+    finish(routes(Arc::new(verifier), dev.then(minter)), metrics)
 }
 
 fn token(grants: Grants, ttl_s: u64) -> String {
@@ -31,7 +35,13 @@ fn join() -> Grants {
     Grants { room_join: true, room: "r".to_owned(), ..Grants::default() }
 }
 
-async fn call(app: Router, method: &str, uri: &str, headers: &[(&str, &str)], body: &str) -> (StatusCode, HeaderMap, String) {
+async fn call(
+    app: Router,
+    method: &str,
+    uri: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> (StatusCode, HeaderMap, String) {
     let mut request = Request::builder().method(method).uri(uri);
     for (name, value) in headers {
         request = request.header(*name, *value);
@@ -158,4 +168,18 @@ async fn the_client_or_a_page_that_says_it_is_missing() {
 async fn regions_are_answered() {
     let (status, _, body) = call(app(false), "GET", "/settings/regions", &[], "").await;
     assert_eq!((status, body.as_str()), (StatusCode::OK, r#"{"regions":[]}"#));
+}
+
+#[tokio::test]
+async fn requests_and_refusals_are_counted() {
+    let metrics: Arc<Metrics> = Arc::default();
+    for uri in ["/rtc/validate?access_token=x", "/rtc/validate", "/no-such-file.js", "/settings/regions"] {
+        call(counted(false, Arc::clone(&metrics)), "GET", uri, &[], "").await;
+    }
+    let requests = |route: &str, status: &str| metrics.http_requests.with_label_values(&[route, status]).get();
+    assert_eq!(requests("/rtc/validate", "401"), 2);
+    assert_eq!((requests("other", "404"), requests("/settings/regions", "200")), (1, 1));
+    for code in ["token_malformed", "token_missing", "not_found"] {
+        assert_eq!(metrics.refused.with_label_values(&[code]).get(), 1, "{code}");
+    }
 }

@@ -21,8 +21,8 @@ struct Room {
 /// 200 `success` where a join with this token would be let in, else the refusal as text.
 pub(super) async fn validate(State(verifier): State<Arc<Verifier>>, headers: HeaderMap, uri: Uri) -> Response {
     let requested = Query::<Room>::try_from_uri(&uri).ok().and_then(|query| query.0.room).unwrap_or_default();
-    let checked = authenticate(&verifier, &headers, &uri)
-        .and_then(|claims| claims.require_join(&requested).map(|_| "success"));
+    let checked =
+        authenticate(&verifier, &headers, &uri).and_then(|claims| claims.require_join(&requested).map(|_| "success"));
     checked.map_or_else(|error| Problem::from(error).into_text(), IntoResponse::into_response)
 }
 

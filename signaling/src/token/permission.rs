@@ -41,7 +41,11 @@ impl Claims {
         JoinRequest {
             name: self.name.clone(),
             metadata: self.metadata.clone(),
-            attributes: self.attributes.iter().map(|(key, value)| (key.clone(), value.clone())).collect::<BTreeMap<_, _>>(),
+            attributes: self
+                .attributes
+                .iter()
+                .map(|(key, value)| (key.clone(), value.clone()))
+                .collect::<BTreeMap<_, _>>(),
             permission: self.permission(),
             kind: self.participant_kind(),
             ..JoinRequest::new(self.identity.clone(), mode)
@@ -76,7 +80,9 @@ mod tests {
         let request = claims.join_request(Mode::Single);
         assert_eq!((request.kind, request.name.as_str()), (ParticipantKind::Agent, "Bot"));
         assert!(request.permission.hidden && request.permission.can_publish && !request.permission.can_subscribe);
-        assert!(request.permission.allows_source(Source::Microphone) && !request.permission.allows_source(Source::Camera));
+        assert!(
+            request.permission.allows_source(Source::Microphone) && !request.permission.allows_source(Source::Camera)
+        );
         assert_eq!(Claims { kind: "hologram".into(), ..claims }.participant_kind(), ParticipantKind::Standard);
     }
 }

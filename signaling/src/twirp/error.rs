@@ -5,6 +5,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
+use crate::http::Refused;
 use crate::rooms;
 use crate::token::AuthError;
 
@@ -85,6 +86,7 @@ impl IntoResponse for Error {
         }
         let content_type = [(header::CONTENT_TYPE, "application/json")];
         let mut response = (self.status, content_type, body.to_string()).into_response();
+        response.extensions_mut().insert(Refused(self.detail.unwrap_or(self.code)));
         if self.status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }

@@ -9,9 +9,7 @@ use serde::de::DeserializeOwned;
 
 use super::{Error, Format};
 use crate::livekit::convert;
-use crate::rooms::{
-    LeaveReason, ParticipantChange, Registry, RoomHandle, RoomRequest, ServerData, SubscriptionChange,
-};
+use crate::rooms::{LeaveReason, ParticipantChange, Registry, RoomHandle, RoomRequest, ServerData, SubscriptionChange};
 use crate::token::Claims;
 
 /// Largest `SendData` payload. SCTP messages to browsers end at 256 KiB; half of it leaves room for the envelope.
@@ -96,7 +94,9 @@ impl Call<'_> {
         self.claims.require_create()?;
         let request: proto::CreateRoomRequest = self.read()?;
         if request.egress.is_some() || !request.agents.is_empty() {
-            return Err(Error::unimplemented("this server has no egress and no agents to start with a room".to_owned()));
+            return Err(Error::unimplemented(
+                "this server has no egress and no agents to start with a room".to_owned(),
+            ));
         }
         let set = |value: u32| (value != 0).then_some(value);
         let room = self.rooms.create(RoomRequest {

@@ -55,7 +55,13 @@ const LACKING: [(&str, &[&str]); 8] = [
     ),
     (
         "Connector",
-        &["DialWhatsAppCall", "DisconnectWhatsAppCall", "ConnectWhatsAppCall", "AcceptWhatsAppCall", "ConnectTwilioCall"],
+        &[
+            "DialWhatsAppCall",
+            "DisconnectWhatsAppCall",
+            "ConnectWhatsAppCall",
+            "AcceptWhatsAppCall",
+            "ConnectTwilioCall",
+        ],
     ),
     (
         "PhoneNumberService",

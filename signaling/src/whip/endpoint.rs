@@ -30,7 +30,8 @@ pub(super) async fn create(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Response> {
     let claims = authorise(&shared, &room, &headers, &uri).map_err(IntoResponse::into_response)?;
-    let offer = refuse::text(&headers, body, SDP).map_err(accept_post)?;
+    let offer =
+        refuse::text(&headers, body, SDP).map_err(|problem| refuse::with_accepted(problem, "accept-post", SDP))?;
     let seat = Seat { shared, room, claims, wanted: wanted.participant, token: bearer(&headers, &uri), offer };
     // A task of its own, because a client that hangs up in the middle would otherwise leave a seat that nobody ends.
     let taken = tokio::spawn(seat.take()).await;
@@ -49,11 +50,6 @@ fn authorise(shared: &Shared, room: &str, headers: &HeaderMap, uri: &Uri) -> Res
     Ok(claims)
 }
 
-/// RFC 9110 §15.5.16: a 415 says what would have been taken.
-fn accept_post(problem: Problem) -> Response {
-    ([("accept-post", SDP)], problem).into_response()
-}
-
 fn internal() -> Problem {
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the server failed")
 }
@@ -70,7 +66,8 @@ struct Seat {
 
 impl Seat {
     async fn take(self) -> Result<Response, Problem> {
-        let client_ice = fragment::ice(&self.offer).ok_or_else(|| refuse::malformed("the offer has no ICE credentials"))?;
+        let client_ice =
+            fragment::ice(&self.offer).ok_or_else(|| refuse::malformed("the offer has no ICE credentials"))?;
         let room = RoomRequest { name: self.room.clone(), ..RoomRequest::default() };
         let may_create = self.claims.grants.room_create;
         let joined = self.shared.rooms.join(room, may_create, self.request()).await;

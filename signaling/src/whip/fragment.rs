@@ -32,7 +32,10 @@ mod tests {
     fn fragments_name_their_credentials() {
         let long = format!("a=ice-ufrag:u\r\na=ice-pwd:p\r\n{}", "a=candidate:1\r\n".repeat(MAX_LINES));
         let rows = [
-            ("a=ice-ufrag:EsAw\r\na=ice-pwd:P2uY\r\nm=audio 9 RTP/AVP 0\r\na=mid:0\r\na=candidate:1 1 udp 1 ::1 9 typ host\r\n", true),
+            (
+                "a=ice-ufrag:EsAw\r\na=ice-pwd:P2uY\r\nm=audio 9 RTP/AVP 0\r\na=mid:0\r\na=candidate:1 1 udp 1 ::1 9 typ host\r\n",
+                true,
+            ),
             ("a=ice-ufrag:EsAw\na=ice-pwd:P2uY\n", true),
             ("a=ice-ufrag:EsAw\r\n", false),
             ("a=ice-pwd:P2uY\r\n", false),

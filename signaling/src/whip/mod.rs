@@ -67,11 +67,14 @@ struct Shared {
 /// The routes of both protocols.
 pub(crate) fn routes(verifier: &Arc<Verifier>, rooms: &Arc<Registry>) -> Router {
     [Protocol::Whip, Protocol::Whep].into_iter().fold(Router::new(), |router, protocol| {
-        let shared =
-            Shared { protocol, verifier: Arc::clone(verifier), rooms: Arc::clone(rooms), sessions: Sessions::default() };
+        let shared = Shared {
+            protocol,
+            verifier: Arc::clone(verifier),
+            rooms: Arc::clone(rooms),
+            sessions: Sessions::default(),
+        };
         let endpoint: MethodRouter<Shared> = post(endpoint::create).options(endpoint::describe);
-        let session: MethodRouter<Shared> =
-            patch(session::change).delete(session::end).options(session::describe);
+        let session: MethodRouter<Shared> = patch(session::change).delete(session::end).options(session::describe);
         let routes = Router::new()
             .route(&format!("/{}/{{room}}", protocol.name()), endpoint)
             .route(&format!("/{}/{{room}}/{{session}}", protocol.name()), session);

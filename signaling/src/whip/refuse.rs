@@ -3,6 +3,7 @@
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 
 use crate::http::Problem;
 use crate::rooms::Error;
@@ -48,6 +49,15 @@ pub(super) fn text(
     if text.trim().is_empty() { Err(malformed("the body is empty")) } else { Ok(text) }
 }
 
+/// RFC 9110 §15.5.16: a 415 names what would have been taken.
+pub(super) fn with_accepted(problem: Problem, header: &'static str, media_type: &'static str) -> Response {
+    if problem.status == StatusCode::UNSUPPORTED_MEDIA_TYPE {
+        return ([(header, media_type)], problem).into_response();
+    }
+    problem.into_response()
+}
+
+/// A body that is no SDP.
 pub(super) fn malformed(detail: &str) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, "sdp_malformed", detail)
 }

@@ -161,10 +161,14 @@ pub(super) async fn change(
 ) -> Result<Response, Response> {
     let session = find(&shared, &room, &id, &headers, &uri).map_err(IntoResponse::into_response)?;
     let text = refuse::text(&headers, body, SDP_FRAGMENT)
-        .map_err(|problem| ([("accept-patch", SDP_FRAGMENT)], problem).into_response())?;
+        .map_err(|problem| refuse::with_accepted(problem, "accept-patch", SDP_FRAGMENT))?;
     let changed = match fragment::parse(&text) {
         Some(ice) => apply(&session, &headers, ice, text).await,
-        None => Err(Problem::new(StatusCode::BAD_REQUEST, "fragment_malformed", "the body is no SDP fragment with ICE credentials")),
+        None => Err(Problem::new(
+            StatusCode::BAD_REQUEST,
+            "fragment_malformed",
+            "the body is no SDP fragment with ICE credentials",
+        )),
     };
     changed.map_err(IntoResponse::into_response)
 }

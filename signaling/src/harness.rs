@@ -1,0 +1,85 @@
+//! What the tests of the HTTP adapters share: the whole router over a real media plane on loopback, and tokens.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderMap, Request, StatusCode};
+use tower::ServiceExt as _;
+
+use crate::rooms::Registry;
+use crate::token::{Claims, Grants, Minter};
+use crate::{Config, State};
+
+/// The server's routes, and the rooms behind them.
+pub(crate) struct Harness {
+    pub(crate) rooms: Arc<Registry>,
+    router: Router,
+}
+
+/// One answer.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Answer {
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map(|value| value.to_str().unwrap()).unwrap_or_default()
+    }
+}
+
+impl Harness {
+    pub(crate) fn new() -> Self {
+        let localhost = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let metrics = Arc::default();
+        let options = convene_sfu::Options { bind: localhost, ports: vec![0], advertised: vec![localhost], metrics };
+        let (media, _) = convene_sfu::start(&options).unwrap();
+        let api_keys = HashMap::from([("devkey".to_owned(), "secret".to_owned())]);
+        let state = State::new(Config { api_keys, ..Config::default() }, media);
+        Self { rooms: Arc::clone(state.registry()), router: crate::router(&state) }
+    }
+
+    pub(crate) async fn call(
+        &self,
+        method: &str,
+        uri: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Body>,
+    ) -> Answer {
+        let mut request = Request::builder().method(method).uri(uri);
+        for (name, value) in headers.iter().filter(|(_, value)| !value.is_empty()) {
+            request = request.header(*name, *value);
+        }
+        let response = self.router.clone().oneshot(request.body(body.into()).unwrap()).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let body = axum::body::to_bytes(body, usize::MAX).await.unwrap().to_vec();
+        Answer { status: parts.status, headers: parts.headers, body }
+    }
+}
+
+/// An `Authorization` header's value for a token with these grants.
+pub(crate) fn bearer(identity: &str, grants: Grants, ttl: Duration) -> String {
+    let claims = Claims { identity: identity.to_owned(), grants, ..Claims::default() };
+    format!("Bearer {}", Minter::new("devkey", "secret").mint(&claims, ttl).unwrap())
+}
+
+/// Grants that join a room.
+pub(crate) fn join(room: &str) -> Grants {
+    Grants { room_join: true, room: room.to_owned(), ..Grants::default() }
+}
+
+/// A minute: longer than any test.
+pub(crate) const TTL: Duration = Duration::from_secs(60);
