@@ -17,6 +17,7 @@ use tracing::Instrument;
 use super::join::Wish;
 use super::limits::{MessageBudget, SEND_TIMEOUT, SILENCE_TIMEOUT};
 use super::{Shared, convert, encode};
+use crate::count;
 use crate::rooms::{
     Error, Joined, LeaveAction, LeaveReason, Mode, Notice, ParticipantId, RoomHandle, RoomRequest, SessionId,
 };
@@ -67,6 +68,7 @@ async fn run(shared: Shared, mut socket: WebSocket, mut entry: Entry) {
         Ok(seat) => seat,
         Err(error) => {
             tracing::info!(code = error.code(), resumes, "not let in");
+            count::refused(error.code());
             return refuse(&mut socket, resumes, &error).await;
         }
     };
@@ -117,10 +119,12 @@ async fn take_seat(shared: &Shared, entry: &mut Entry) -> Result<(RoomHandle, Jo
 
 /// A client that cannot resume is told to join anew; one that cannot join, why.
 async fn refuse(socket: &mut WebSocket, resumes: bool, error: &Error) {
-    let (reason, action) = match error {
-        Error::Draining => (LeaveReason::ServerShutdown, LeaveAction::Reconnect),
-        _ if resumes => (LeaveReason::StateMismatch, LeaveAction::Reconnect),
-        _ => (LeaveReason::JoinFailure, LeaveAction::Disconnect),
+    let (reason, action) = if matches!(error, Error::Draining) {
+        (LeaveReason::ServerShutdown, LeaveAction::Reconnect)
+    } else if resumes {
+        (LeaveReason::StateMismatch, LeaveAction::Reconnect)
+    } else {
+        (LeaveReason::JoinFailure, LeaveAction::Disconnect)
     };
     let farewell = async {
         socket.send(frame(Message::Leave(convert::leave(reason, action)))).await?;
@@ -211,11 +215,13 @@ impl Session {
             Some(Ok(ws::Message::Close(_))) | None => return Err(End::Cut("closed by the client")),
             Some(Err(error)) => {
                 tracing::debug!(%error, "socket error");
+                count::refused("signal_socket_error");
                 return Err(End::Cut("socket error, or a frame beyond the limit"));
             }
         };
         if !budget.take(Instant::now()) {
             tracing::warn!("too many signaling messages");
+            count::refused("signal_messages_per_second");
             return Err(End::Cut("messages_per_second"));
         }
         match pb::SignalRequest::decode(bytes) {
@@ -223,6 +229,7 @@ impl Session {
             Ok(pb::SignalRequest { message: None }) => Ok(()), // of a newer protocol
             Err(error) => {
                 tracing::info!(%error, "malformed signaling message");
+                count::refused("signal_malformed");
                 Err(End::Cut("malformed message"))
             }
         }

@@ -20,6 +20,8 @@ use super::registry::Options;
 use super::request::{Answered, JoinRequest, Joined, Mode, RoomRequest, TrackRequest};
 use super::state::{Action, Now, Peers, State, unannounced};
 
+use crate::count;
+
 /// How often a room looks at its deadlines. Seats and empty rooms live seconds longer at most; lowering it wakes every
 /// idle room more often.
 const TICK: Duration = Duration::from_secs(1);
@@ -101,6 +103,7 @@ impl Actor {
             Some(Event::Data { peer, channel, payload }) => {
                 if let Err(reason) = self.state.handle_data(peer, channel, &payload, &*self.format) {
                     tracing::debug!(%peer, reason, "data packet dropped");
+                    count::refused(reason);
                 }
             }
             Some(Event::TrackStarted { track, codec }) => self.state.handle_track_started(now, track, codec),
@@ -252,10 +255,7 @@ impl Actor {
     async fn restart_ice(&mut self, id: ParticipantId, fragment: String) -> Result<String, Error> {
         let (mode, peers) = self.state.transports(id)?;
         match mode {
-            Mode::Whip | Mode::Whep => {
-                let restarted = self.room.restart_ice(peers.publisher, fragment).await?;
-                restarted.ok_or(Error::Invalid("the fragment has no fresh ICE credentials"))
-            }
+            Mode::Whip | Mode::Whep => Ok(self.room.restart_ice(peers.publisher, fragment).await?),
             Mode::Single | Mode::Dual => Err(Error::WrongMode),
         }
     }

@@ -12,7 +12,7 @@ use super::request::{
 
 /// Commands a room may have waiting. A full queue makes the adapter wait, which stops it from reading its socket: the
 /// pressure reaches the client. Raising it costs memory and hides an overloaded room for longer.
-pub const MAX_COMMANDS: usize = 1024;
+const MAX_COMMANDS: usize = 1024;
 
 /// A room, for adapters. Cheap to clone; [`Error::Closed`] once the room has ended.
 #[derive(Clone, Debug)]

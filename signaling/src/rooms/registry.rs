@@ -13,9 +13,7 @@ use super::error::Error;
 use super::handle::RoomHandle;
 use super::model::{LeaveReason, RoomInfo};
 use super::request::{JoinRequest, Joined, RoomRequest};
-
-/// Bytes of a room name. Longer ones are abuse: names are ids or slugs.
-pub const MAX_ROOM_NAME_BYTES: usize = 256;
+use crate::token::MAX_ROOM_NAME_BYTES;
 
 /// How rooms behave unless their maker says otherwise.
 #[derive(Clone, Debug)]

@@ -39,10 +39,10 @@ impl Client {
 
     /// What it was told of a participant last.
     fn told_of(&mut self, identity: &str) -> Option<ParticipantInfo> {
-        let updates = self.read().into_iter().filter_map(|notice| match notice {
-            Notice::Participants(infos) => Some(infos.iter().cloned().collect::<Vec<_>>()),
-            _ => None,
-        });
+        let updates = self
+            .read()
+            .into_iter()
+            .filter_map(|notice| if let Notice::Participants(infos) = notice { Some(infos.to_vec()) } else { None });
         updates.flatten().filter(|info| info.identity == identity).last()
     }
 }
@@ -113,12 +113,15 @@ impl Room {
     fn subscriptions(&mut self, of: &Client) -> (Vec<TrackId>, Vec<TrackId>) {
         let mut result = (Vec::new(), Vec::new());
         for action in self.actions() {
-            match action {
-                Action::Subscribe { peer, subscription, .. } if peer == of.peers.subscriber => {
-                    result.0.push(subscription.track)
-                }
-                Action::Unsubscribe { peer, track } if peer == of.peers.subscriber => result.1.push(track),
-                _ => {}
+            if let Action::Subscribe { peer, subscription, .. } = &action
+                && *peer == of.peers.subscriber
+            {
+                result.0.push(subscription.track);
+            }
+            if let Action::Unsubscribe { peer, track } = action
+                && peer == of.peers.subscriber
+            {
+                result.1.push(track);
             }
         }
         result
@@ -266,10 +269,10 @@ fn msid_names_publisher_stream_and_track() {
     let (alice, _bob) = (room.active("alice"), room.active("bob"));
     room.actions();
     let (_, info) = room.publish(&alice, camera());
-    let subscription = room.actions().into_iter().find_map(|action| match action {
-        Action::Subscribe { subscription, .. } => Some(subscription),
-        _ => None,
-    });
+    let subscription = room
+        .actions()
+        .into_iter()
+        .find_map(|action| if let Action::Subscribe { subscription, .. } = action { Some(subscription) } else { None });
     let subscription = subscription.unwrap();
     assert_eq!((subscription.stream, subscription.track_label), (format!("{}|camera", alice.sid), info.sid));
 }
@@ -576,9 +579,9 @@ fn speakers_are_told_when_they_change() {
         let speakers: Vec<Speaker> = levels.iter().map(|level| Speaker { track: mic, level: *level }).collect();
         room.state.handle_speakers(room.now, &speakers);
         let told = bob.read().pop();
-        told.map(|notice| match notice {
-            Notice::Speakers(speakers) => (speakers.len(), speakers[0].sid.clone(), speakers[0].active),
-            other => panic!("{other:?}"),
+        told.map(|notice| {
+            let Notice::Speakers(speakers) = notice else { panic!("{notice:?}") };
+            (speakers.len(), speakers[0].sid.clone(), speakers[0].active)
         })
     };
     let of_alice = |active| Some((1, alice.sid.clone(), active));
@@ -597,12 +600,10 @@ fn data_goes_to_the_named_or_to_everyone_else() {
     room.state.handle_connected(room.now, whip.peers.publisher);
     room.join("not connected");
     room.actions();
-    let mut send = |room: &mut Room, text: &str| {
+    let send = |room: &mut Room, text: &str| {
         room.state.handle_data(alice.peers.publisher, Channel::Reliable, text.as_bytes(), &Names)?;
-        match room.actions().pop() {
-            Some(Action::SendData { to, payload, .. }) => Ok((to, payload)),
-            other => panic!("{other:?}"),
-        }
+        let Some(Action::SendData { to, payload, .. }) = room.actions().pop() else { panic!("nothing sent") };
+        Ok::<_, &str>((to, payload))
     };
     let everyone = (vec![bob.peers.publisher, carol.peers.publisher], Bytes::from("alice:"));
     assert_eq!(send(&mut room, ""), Ok(everyone));
