@@ -28,7 +28,7 @@ fn media(error: &convene_sfu::Error) -> StatusCode {
         convene_sfu::Error::BadSdp { code: "sdp_too_large", .. } => StatusCode::PAYLOAD_TOO_LARGE,
         convene_sfu::Error::BadSdp { .. } => StatusCode::UNPROCESSABLE_ENTITY,
         convene_sfu::Error::NoSuchPeer | convene_sfu::Error::NoSuchTrack => StatusCode::NOT_FOUND,
-        _ => StatusCode::SERVICE_UNAVAILABLE,
+        convene_sfu::Error::Limit { .. } | convene_sfu::Error::Closed | _ => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
 
