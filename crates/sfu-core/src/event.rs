@@ -1,0 +1,24 @@
+//! What a room tells its owner.
+
+use convene_types::{Codec, PeerId, TrackId};
+
+/// Taken by [`crate::Room::poll_event`], in order.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// Who speaks, loudest first, 0.0..=1.0 linear; whoever is not listed does not. Only when it changes.
+    Speakers(Vec<(TrackId, f32)>),
+    /// First media packet of a track came in.
+    TrackStarted {
+        /// Which.
+        track: TrackId,
+        /// What its payload is.
+        codec: Codec,
+    },
+    /// First media packet of a track went out to a subscriber.
+    TrackFlowing {
+        /// Receiver.
+        peer: PeerId,
+        /// Which.
+        track: TrackId,
+    },
+}

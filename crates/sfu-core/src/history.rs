@@ -1,0 +1,265 @@
+//! The decrypted packets of one layer, kept for the flush and for retransmission.
+//!
+//! Two rings: bytes in order of arrival, and an index by number. Both start small and double until they hold
+//! `Config::history_span`; then nothing is allocated any more.
+//!
+//! ```text
+//! slots  [ .. | seq 7: at 2400, 1190 B | seq 8: at 3590, 402 B | .. ]   index = seq modulo its length
+//! bytes  [ ...........|#### 7 ####|## 8 ##| head ................. ]   place = `at` modulo its length
+//! ```
+//! A packet is valid while `head` is at most one lap ahead of its `at`.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use crate::meta::Meta;
+
+/// First size of the byte ring: a quarter second of 2 Mbit/s; audio stays there for ever.
+const START_BYTES: usize = 64 << 10;
+const START_SLOTS: usize = 128;
+/// Packets kept at most: a second at 4,000 packets/s. A slot is some 150 bytes.
+pub(crate) const MAX_HISTORY_PACKETS: usize = 4_096;
+/// How fine the age of the oldest byte is known.
+const MARK_EVERY: Duration = Duration::from_millis(50);
+
+/// A kept packet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stored<'a> {
+    pub(crate) meta: &'a Meta,
+    /// Header and payload as they came in, without padding.
+    pub(crate) bytes: &'a [u8],
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    seq: u64,
+    at: u64,
+    arrived: Instant,
+    meta: Meta,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct History {
+    slots: Vec<Option<Slot>>,
+    bytes: Vec<u8>,
+    /// Bytes ever written, laps included.
+    head: u64,
+    /// Where the ring was when: the age of what is overwritten next.
+    marks: VecDeque<(u64, Instant)>,
+    span: Duration,
+    max_bytes: usize,
+}
+
+impl History {
+    /// Allocates nothing until the first packet.
+    pub(crate) fn new(span: Duration, max_bytes: usize) -> Self {
+        Self { slots: Vec::new(), bytes: Vec::new(), head: 0, marks: VecDeque::new(), span, max_bytes }
+    }
+
+    /// Forgets every packet and keeps the memory.
+    pub(crate) fn clear(&mut self) {
+        self.slots.fill(None);
+        self.marks.clear();
+    }
+
+    /// Keeps a packet: the first `meta.kept_len()` bytes of `bytes`.
+    pub(crate) fn push(&mut self, now: Instant, seq: u64, meta: &Meta, bytes: &[u8]) {
+        let Some(bytes) = bytes.get(..meta.kept_len()) else { return };
+        self.make_room(now, bytes.len());
+        self.make_slot(now, seq);
+        let at = self.skip_to_fit(bytes.len());
+        let place = self.place(at);
+        let Some(target) = self.bytes.get_mut(place..place + bytes.len()) else { return };
+        target.copy_from_slice(bytes);
+        self.head = at + bytes.len() as u64;
+        if self.marks.back().is_none_or(|(_, marked)| now.saturating_duration_since(*marked) >= MARK_EVERY) {
+            self.marks.push_back((at, now));
+        }
+        if let Some(slot) = self.slot_mut(seq) {
+            *slot = Some(Slot { seq, at, arrived: now, meta: *meta });
+        }
+    }
+
+    /// A packet, while it is kept.
+    pub(crate) fn get(&self, seq: u64) -> Option<Stored<'_>> {
+        let mask = self.slots.len().wrapping_sub(1) as u64;
+        let slot = self.slots.get((seq & mask) as usize)?.as_ref()?;
+        if slot.seq != seq || self.head > slot.at + self.bytes.len() as u64 {
+            return None;
+        }
+        let place = self.place(slot.at);
+        let bytes = self.bytes.get(place..place + slot.meta.kept_len())?;
+        Some(Stored { meta: &slot.meta, bytes })
+    }
+
+    fn place(&self, at: u64) -> usize {
+        (at % self.bytes.len().max(1) as u64) as usize
+    }
+
+    fn slot_mut(&mut self, seq: u64) -> Option<&mut Option<Slot>> {
+        let mask = self.slots.len().wrapping_sub(1) as u64;
+        self.slots.get_mut((seq & mask) as usize)
+    }
+
+    /// A packet lies in one piece: what does not fit before the end begins at the start.
+    fn skip_to_fit(&self, len: usize) -> u64 {
+        let left = self.bytes.len() - self.place(self.head);
+        if left < len { self.head + left as u64 } else { self.head }
+    }
+
+    /// Grows the byte ring while what would be overwritten is too young.
+    fn make_room(&mut self, now: Instant, len: usize) {
+        if self.bytes.is_empty() {
+            self.bytes = vec![0; START_BYTES.min(self.max_bytes)];
+        }
+        loop {
+            let end = self.skip_to_fit(len) + len as u64;
+            let overwritten = end.saturating_sub(self.bytes.len() as u64);
+            // The last mark at or before the overwritten byte says its age; earlier ones are of no use.
+            while self.marks.get(1).is_some_and(|(at, _)| *at < overwritten) {
+                self.marks.pop_front();
+            }
+            let young = self
+                .marks
+                .front()
+                .is_some_and(|(at, marked)| *at < overwritten && now.saturating_duration_since(*marked) < self.span);
+            if !young || self.bytes.len() * 2 > self.max_bytes {
+                return;
+            }
+            self.grow_bytes();
+        }
+    }
+
+    fn grow_bytes(&mut self) {
+        let lap = self.bytes.len() as u64;
+        let mut bytes = vec![0; self.bytes.len() * 2];
+        let mut kept: Vec<Slot> =
+            self.slots.iter().flatten().filter(|slot| self.head <= slot.at + lap).copied().collect();
+        kept.sort_unstable_by_key(|slot| slot.at);
+        let mut head = 0_u64;
+        let mut marks = std::mem::take(&mut self.marks);
+        let mut moved = VecDeque::with_capacity(marks.len());
+        for slot in &mut kept {
+            let (from, len) = (self.place(slot.at), slot.meta.kept_len());
+            let (Some(source), Some(target)) =
+                (self.bytes.get(from..from + len), bytes.get_mut(head as usize..head as usize + len))
+            else {
+                continue;
+            };
+            target.copy_from_slice(source);
+            while let Some((_, marked)) = marks.pop_front_if(|(at, _)| *at <= slot.at) {
+                moved.push_back((head, marked));
+            }
+            slot.at = head;
+            head += len as u64;
+        }
+        (self.bytes, self.head, self.marks) = (bytes, head, moved);
+        self.reinsert(&kept);
+    }
+
+    /// Grows the index while the slot needed holds a packet that is too young to go.
+    fn make_slot(&mut self, now: Instant, seq: u64) {
+        if self.slots.is_empty() {
+            self.slots = vec![None; START_SLOTS];
+        }
+        while self.slots.len() < MAX_HISTORY_PACKETS
+            && let Some(Some(slot)) = self.slot_mut(seq)
+            && slot.seq < seq
+            && now.saturating_duration_since(slot.arrived) < self.span
+        {
+            let kept: Vec<Slot> = self.slots.iter().flatten().copied().collect();
+            self.slots = vec![None; self.slots.len() * 2];
+            self.reinsert(&kept);
+        }
+    }
+
+    fn reinsert(&mut self, kept: &[Slot]) {
+        self.slots.fill(None);
+        for slot in kept {
+            if let Some(place) = self.slot_mut(slot.seq) {
+                *place = Some(*slot);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use convene_rtp::ext;
+    use convene_rtp::packet::{Fields, View, write_header};
+    use convene_types::{Codec, Pt, SeqNo, Ssrc};
+
+    fn packet(seq: u64, len: usize) -> (Meta, Vec<u8>) {
+        let mut bytes = vec![(seq % 251) as u8; len];
+        let fields = Fields { marker: false, pt: Pt(96), seq: SeqNo(seq as u16), ts: seq as u32, ssrc: Ssrc(1) };
+        write_header(&mut bytes, &fields, &[]).unwrap();
+        (Meta::read(&View::parse(&bytes).unwrap(), &bytes, Codec::H264, &ext::Map::new()), bytes)
+    }
+
+    /// Pushes `count` packets of `len` bytes `gap` apart; returns the history and the time of the last.
+    fn filled(count: u64, len: usize, gap: Duration, max_bytes: usize) -> (History, Instant) {
+        let mut history = History::new(Duration::from_secs(1), max_bytes);
+        let mut now = Instant::now();
+        for seq in 0..count {
+            now += gap;
+            let (meta, bytes) = packet(seq, len);
+            history.push(now, seq, &meta, &bytes);
+        }
+        (history, now)
+    }
+
+    fn holds(history: &History, seq: u64) -> bool {
+        let Some(stored) = history.get(seq) else { return false };
+        assert_eq!(stored.meta.ts, seq as u32);
+        assert!(stored.bytes[12..].iter().all(|byte| *byte == (seq % 251) as u8), "{seq}");
+        true
+    }
+
+    #[test]
+    fn holds_the_span_and_no_more_memory_than_that_needs() {
+        // (packets/s, bytes, largest ring that may come of it)
+        let rows = [(50_u64, 100, START_BYTES), (300, 1200, 1 << 20), (1000, 1200, 4 << 20)];
+        for (rate, len, most) in rows {
+            let (history, _) = filled(rate * 10, len, Duration::from_secs(1) / rate as u32, 4 << 20);
+            let (from, to) = (rate * 9, rate * 10);
+            assert!((from..to).all(|seq| holds(&history, seq)), "{rate}");
+            assert!(history.bytes.len() <= most, "{rate}: {}", history.bytes.len());
+        }
+    }
+
+    #[test]
+    fn stays_within_its_limits_and_holds_the_newest() {
+        let (history, _) = filled(20_000, 1200, Duration::from_micros(10), 256 << 10);
+        assert!(history.bytes.len() <= 256 << 10);
+        assert!(history.slots.len() <= MAX_HISTORY_PACKETS);
+        assert!((19_800..20_000).all(|seq| holds(&history, seq)));
+        assert!(!holds(&history, 19_700));
+    }
+
+    #[test]
+    fn every_packet_that_it_claims_to_hold_is_whole() {
+        let mut history = History::new(Duration::from_millis(300), 1 << 20);
+        let mut now = Instant::now();
+        let mut state = 7_u64;
+        for seq in 0..30_000_u64 {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            now += Duration::from_micros(state >> 54);
+            let (meta, bytes) = packet(seq, 12 + (state >> 33) as usize % 1_400);
+            history.push(now, seq, &meta, &bytes);
+            holds(&history, seq.saturating_sub(state >> 53));
+            assert!(holds(&history, seq));
+        }
+    }
+
+    #[test]
+    fn forgets_on_clear() {
+        let (mut history, now) = filled(10, 100, Duration::from_millis(1), 1 << 20);
+        history.clear();
+        assert!((0..10).all(|seq| !holds(&history, seq)));
+        let (meta, bytes) = packet(3, 50);
+        history.push(now, 3, &meta, &bytes);
+        assert!(holds(&history, 3));
+    }
+}

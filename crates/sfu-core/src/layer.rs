@@ -1,0 +1,243 @@
+//! One layer of a published track: a stream as it comes in, put in order, counted and kept.
+
+use std::time::Instant;
+
+use convene_rtp::rtcp::SenderInfo;
+use convene_rtp::seq::Unwrapper;
+use convene_types::{ExtSeq, SeqNo, Ssrc};
+
+use crate::Drop;
+use crate::config::Config;
+use crate::gaps::Gaps;
+use crate::history::History;
+use crate::meta::Meta;
+use crate::nack::Generator;
+use crate::pli::Throttle;
+use crate::reception::Reception;
+use crate::sr::Clock;
+use crate::window::{Seen, Window};
+
+/// Packets in a row that are too old but follow each other mean that the sender jumped (RFC 3550 A.1 uses two; SRTP has
+/// authenticated these, so that a stray one is no concern, but a late burst is).
+const MIN_JUMPED: u8 = 4;
+
+/// A packet to take in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Incoming<'a> {
+    pub(crate) ssrc: Ssrc,
+    pub(crate) seq: SeqNo,
+    /// It came as RTX.
+    pub(crate) repair: bool,
+    pub(crate) meta: &'a Meta,
+    pub(crate) bytes: &'a [u8],
+    /// RTP clock in Hz.
+    pub(crate) rate: u32,
+    /// Whether missing packets are asked for.
+    pub(crate) nack: bool,
+}
+
+/// What became of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Arrival {
+    /// Padding: gone, and its number with it.
+    Padding,
+    /// To forward, under this number. Padding that came too late to close its gap is an empty packet here.
+    Media {
+        seq: u64,
+        /// Too many packets before it are missing to ask for each.
+        lossy: bool,
+    },
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Layer {
+    /// Of the media stream; `None` before its first packet.
+    pub(crate) ssrc: Option<Ssrc>,
+    /// Grows when the stream begins anew: another SSRC, or a jump of the sequence numbers.
+    pub(crate) generation: u32,
+    pub(crate) history: History,
+    pub(crate) nack: Generator,
+    pub(crate) pli: Throttle,
+    pub(crate) reception: Reception,
+    pub(crate) clock: Option<Clock>,
+    /// RTP clock in Hz.
+    pub(crate) rate: u32,
+    /// When its last packet with media came in.
+    pub(crate) flowed: Option<Instant>,
+    /// Subscriptions that forward this layer or wait for its keyframe; as of the last selection.
+    pub(crate) users: u32,
+    unwrapper: Unwrapper,
+    window: Window,
+    gaps: Gaps,
+    jumped: (u16, u8),
+    epoch: Instant,
+}
+
+impl Layer {
+    pub(crate) fn new(config: &Config, epoch: Instant) -> Self {
+        Self {
+            ssrc: None,
+            generation: 0,
+            history: History::new(config.history_span, config.max_history_bytes),
+            nack: Generator::new(),
+            pli: Throttle::default(),
+            reception: Reception::new(epoch),
+            clock: None,
+            rate: 90_000,
+            flowed: None,
+            users: 0,
+            unwrapper: Unwrapper::new(),
+            window: Window::new(),
+            gaps: Gaps::new(),
+            jumped: (0, 0),
+            epoch,
+        }
+    }
+
+    /// Takes a packet in.
+    pub(crate) fn ingest(&mut self, now: Instant, incoming: &Incoming<'_>) -> Result<Arrival, Drop> {
+        match self.ssrc {
+            None if incoming.repair => return Err(Drop::RepairBeforeMedia),
+            None => self.ssrc = Some(incoming.ssrc),
+            Some(ssrc) if !incoming.repair && ssrc != incoming.ssrc => self.restart(Some(incoming.ssrc)),
+            Some(_) => {}
+        }
+        self.rate = incoming.rate;
+        let (ext_seq, seen) = self.place(incoming)?;
+        if !incoming.repair {
+            self.reception.packet(now, ext_seq, incoming.meta.ts, incoming.rate);
+        }
+        let lossy = match seen {
+            Seen::Newest { after: Some(after) } if incoming.nack => !self.nack.gap(now, after, ext_seq),
+            Seen::Newest { .. } => false,
+            Seen::Late | Seen::Duplicate | Seen::TooOld => {
+                self.nack.arrived(now, ext_seq);
+                false
+            }
+        };
+        if incoming.meta.is_padding() && self.gaps.close(ext_seq) {
+            return Ok(Arrival::Padding);
+        }
+        let seq = self.gaps.number(ext_seq).ok_or(Drop::RtpTooOld)?;
+        self.history.push(now, seq, incoming.meta, incoming.bytes);
+        if incoming.meta.keyframe {
+            self.nack.forget_before(ext_seq);
+        }
+        if !incoming.meta.is_padding() {
+            self.flowed = Some(now);
+        }
+        Ok(Arrival::Media { seq, lossy })
+    }
+
+    /// A sender report of its stream.
+    pub(crate) fn sender_report(&mut self, now: Instant, info: &SenderInfo, rate: u32) {
+        self.reception.sender_report(now, info.ntp);
+        // A report of a sender without a wall clock has 0 here (RFC 3550 §6.4.1).
+        if info.ntp != 0 {
+            self.clock = Some(Clock { ntp: info.ntp, rtp_ts: info.rtp_ts, at: now, rate });
+        }
+    }
+
+    /// Unwraps the number and checks whether the packet is new; begins anew when the sender jumped.
+    fn place(&mut self, incoming: &Incoming<'_>) -> Result<(ExtSeq, Seen), Drop> {
+        let ext_seq = self.unwrapper.peek(incoming.seq);
+        match self.window.insert(ext_seq) {
+            Seen::Duplicate => Err(Drop::RtpDuplicate),
+            Seen::TooOld => {
+                if incoming.repair || !self.has_jumped(incoming.seq) {
+                    return Err(Drop::RtpTooOld);
+                }
+                self.restart(Some(incoming.ssrc));
+                self.place_first(incoming.seq)
+            }
+            seen @ (Seen::Newest { .. } | Seen::Late) => {
+                self.unwrapper.unwrap(incoming.seq);
+                Ok((ext_seq, seen))
+            }
+        }
+    }
+
+    fn place_first(&mut self, seq: SeqNo) -> Result<(ExtSeq, Seen), Drop> {
+        let ext_seq = self.unwrapper.unwrap(seq);
+        Ok((ext_seq, self.window.insert(ext_seq)))
+    }
+
+    fn has_jumped(&mut self, SeqNo(seq): SeqNo) -> bool {
+        let (expected, count) = self.jumped;
+        let count = if seq == expected { count.saturating_add(1) } else { 1 };
+        self.jumped = (seq.wrapping_add(1), count);
+        count >= MIN_JUMPED
+    }
+
+    fn restart(&mut self, ssrc: Option<Ssrc>) {
+        self.ssrc = ssrc;
+        self.generation = self.generation.wrapping_add(1);
+        self.history.clear();
+        self.nack.clear();
+        self.reception = Reception::new(self.epoch);
+        self.clock = None;
+        self.unwrapper = Unwrapper::new();
+        self.window = Window::new();
+        self.gaps = Gaps::new();
+        self.jumped = (0, 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use convene_rtp::ext;
+    use convene_rtp::packet::{Fields, View, write_header};
+    use convene_types::{Codec, Pt};
+
+    fn ingest(layer: &mut Layer, ssrc: u32, seq: u16, payload: &[u8], repair: bool) -> Result<Arrival, Drop> {
+        let mut bytes = vec![0; 12];
+        let fields = Fields { marker: false, pt: Pt(96), seq: SeqNo(seq), ts: 0, ssrc: Ssrc(ssrc) };
+        write_header(&mut bytes, &fields, &[]).unwrap();
+        bytes.extend_from_slice(payload);
+        let meta = Meta::read(&View::parse(&bytes).unwrap(), &bytes, Codec::Vp8, &ext::Map::new());
+        let incoming = Incoming {
+            ssrc: Ssrc(ssrc),
+            seq: SeqNo(seq),
+            repair,
+            meta: &meta,
+            bytes: &bytes,
+            rate: 90_000,
+            nack: true,
+        };
+        layer.ingest(Instant::now(), &incoming)
+    }
+
+    #[test]
+    fn orders_closes_and_restarts() {
+        const MEDIA: &[u8] = &[0x10, 1];
+        const PADDING: &[u8] = &[];
+        let media = |seq| Ok(Arrival::Media { seq, lossy: false });
+        let lap = 1 << 16;
+        type Row<'a> = (&'a str, u32, u16, &'a [u8], bool, Result<Arrival, Drop>);
+        let rows: [Row<'_>; 16] = [
+            ("rtx first", 1, 9, MEDIA, true, Err(Drop::RepairBeforeMedia)),
+            ("first", 1, 65_534, MEDIA, false, media(lap + 65_534)),
+            ("over the wrap", 1, 0, MEDIA, false, media(lap + 65_536)),
+            ("by rtx", 1, 65_535, MEDIA, true, media(lap + 65_535)),
+            ("and by media", 1, 65_535, MEDIA, false, Err(Drop::RtpDuplicate)),
+            ("padding", 1, 1, PADDING, false, Ok(Arrival::Padding)),
+            ("padding again", 1, 1, PADDING, false, Err(Drop::RtpDuplicate)),
+            ("after padding", 1, 2, MEDIA, false, media(lap + 65_537)),
+            ("a gap", 1, 4, MEDIA, false, media(lap + 65_539)),
+            ("late padding fills it", 1, 3, PADDING, false, media(lap + 65_538)),
+            ("too much missing", 1, 1_000, MEDIA, false, Ok(Arrival::Media { seq: lap + 66_535, lossy: true })),
+            ("another ssrc", 2, 7, MEDIA, false, media(lap + 7)),
+            ("jump back, 1", 2, 50_000, MEDIA, false, Err(Drop::RtpTooOld)),
+            ("jump back, 2", 2, 50_001, MEDIA, false, Err(Drop::RtpTooOld)),
+            ("jump back, 3", 2, 50_002, MEDIA, false, Err(Drop::RtpTooOld)),
+            ("jump back, 4", 2, 50_003, MEDIA, false, media(lap + 50_003)),
+        ];
+        let mut layer = Layer::new(&Config::default(), Instant::now());
+        for (name, ssrc, seq, payload, repair, want) in rows {
+            assert_eq!(ingest(&mut layer, ssrc, seq, payload, repair), want, "{name}");
+        }
+        assert_eq!(layer.generation, 2);
+    }
+}

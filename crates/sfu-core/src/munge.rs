@@ -1,0 +1,225 @@
+//! Gives the packets of one subscription numbers that go on without a jump, whatever layer they come from.
+//!
+//! A *run* is a stretch of packets of one layer: within it every number is the incoming one plus a constant. A run
+//! starts at a keyframe (audio: anywhere) and ends where the next one starts.
+//!
+//! ```text
+//! layer 0 in   100 101 102 103            run 0: +900
+//! layer 2 in                   7 8 9      run 1: +997
+//! out         1000 ..     1003 1004 1005 1006
+//! ```
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use convene_types::Pt;
+
+use crate::meta::{Meta, Picture};
+use crate::sr::{self, Clock};
+
+/// Ended runs remembered for NACKs. A run ends at a layer switch, and a NACK is at most a second old.
+const MAX_ENDED_RUNS: usize = 8;
+/// Where SRs and arrival times disagree by more than this on how far a stream moved on, the SRs are wrong: two seconds
+/// are above any buffering on the way.
+const MAX_CLOCK_DISAGREEMENT_SECS: u32 = 2;
+/// Picture ids have 15 bits or 7, RFC 7741 §4.2; both wrap where this does.
+const PICTURE_ID_MASK: u16 = 0x7fff;
+
+/// A stretch of packets of one layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Run {
+    pub(crate) layer: u8,
+    /// The layer's stream; it grows when the stream begins anew.
+    pub(crate) generation: u32,
+    /// The first packet: its number in the layer and on the way out.
+    in_start: u64,
+    out_start: u64,
+    pub(crate) ts_offset: u32,
+    picture_offset: u16,
+    tl0_offset: u8,
+    frame_offset: u16,
+    pub(crate) pts: Pts,
+}
+
+/// What payload types become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pts {
+    pub(crate) from: Pt,
+    pub(crate) to: Pt,
+    pub(crate) rtx: Option<Pt>,
+}
+
+/// The first packet of a run to be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Start<'a> {
+    pub(crate) layer: u8,
+    pub(crate) generation: u32,
+    pub(crate) seq: u64,
+    pub(crate) meta: &'a Meta,
+    pub(crate) pts: Pts,
+    /// RTP clock in Hz.
+    pub(crate) rate: u32,
+    /// The clock of this layer, and that of the layer of the run before.
+    pub(crate) clocks: (Option<Clock>, Option<Clock>),
+}
+
+/// A packet's numbers on the way out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Numbers {
+    pub(crate) seq: u64,
+    pub(crate) ts: u32,
+    pub(crate) picture_id: Option<u16>,
+    pub(crate) tl0: Option<u8>,
+    pub(crate) frame: Option<u16>,
+}
+
+/// The newest packet that went out.
+#[derive(Clone, Copy, Debug)]
+struct Last {
+    seq: u64,
+    ts: u32,
+    at: Instant,
+    picture_id: u16,
+    tl0: u8,
+    frame: u16,
+}
+
+/// The runs of one subscription.
+#[derive(Debug)]
+pub(crate) struct Munger {
+    run: Option<Run>,
+    ended: VecDeque<Run>,
+    last: Option<Last>,
+    first_seq: u64,
+}
+
+impl Run {
+    /// What a packet of this run with this number in the layer has on the way out.
+    pub(crate) fn numbers(&self, seq: u64, meta: &Meta) -> Numbers {
+        let picture_mask = if meta.picture.long { PICTURE_ID_MASK } else { PICTURE_ID_MASK >> 8 };
+        let Picture { id, tl0, .. } = meta.picture;
+        Numbers {
+            seq: self.out_start.wrapping_add(seq.wrapping_sub(self.in_start)),
+            ts: meta.ts.wrapping_add(self.ts_offset),
+            picture_id: id.map(|(_, id)| id.wrapping_add(self.picture_offset) & picture_mask),
+            tl0: tl0.map(|(_, index)| index.wrapping_add(self.tl0_offset)),
+            frame: meta.frame.map(|frame| frame.wrapping_add(self.frame_offset)),
+        }
+    }
+
+    /// Whether dependency descriptors have to be changed.
+    pub(crate) const fn moves_frames(&self) -> bool {
+        self.frame_offset != 0
+    }
+}
+
+impl Munger {
+    /// Starts with this number, which should be below 2^15: a receiver that misses the first packets would otherwise
+    /// take the wrap for its first lap.
+    pub(crate) fn new(first_seq: u16) -> Self {
+        Self { run: None, ended: VecDeque::new(), last: None, first_seq: u64::from(first_seq) + (1 << 16) }
+    }
+
+    /// The run that goes on.
+    pub(crate) const fn run(&self) -> Option<&Run> {
+        self.run.as_ref()
+    }
+
+    /// The run that goes on, or else the last one.
+    pub(crate) fn last_run(&self) -> Option<&Run> {
+        self.run.as_ref().or(self.ended.back())
+    }
+
+    /// Ends the run; the next packet starts another.
+    pub(crate) fn stop(&mut self) {
+        if let Some(run) = self.run.take() {
+            if self.ended.len() >= MAX_ENDED_RUNS {
+                self.ended.pop_front();
+            }
+            self.ended.push_back(run);
+        }
+    }
+
+    /// Starts a run.
+    pub(crate) fn start(&mut self, now: Instant, start: &Start<'_>) {
+        self.stop();
+        let meta = start.meta;
+        let mut run = Run {
+            layer: start.layer,
+            generation: start.generation,
+            in_start: start.seq,
+            out_start: self.first_seq,
+            ts_offset: 0,
+            picture_offset: 0,
+            tl0_offset: 0,
+            frame_offset: 0,
+            pts: start.pts,
+        };
+        if let Some(last) = self.last {
+            run.out_start = last.seq + 1;
+            run.ts_offset = self.next_ts(now, &last, start).wrapping_sub(meta.ts);
+            if let Some((_, id)) = meta.picture.id {
+                run.picture_offset = last.picture_id.wrapping_add(1).wrapping_sub(id) & PICTURE_ID_MASK;
+            }
+            if let Some((_, index)) = meta.picture.tl0 {
+                run.tl0_offset = last.tl0.wrapping_add(1).wrapping_sub(index);
+            }
+            if let Some(frame) = meta.frame {
+                run.frame_offset = last.frame.wrapping_add(1).wrapping_sub(frame);
+            }
+        }
+        self.run = Some(run);
+    }
+
+    /// The numbers of a packet of the run. `None`: no run, or the packet is from before its start.
+    pub(crate) fn place(&mut self, now: Instant, seq: u64, meta: &Meta) -> Option<Numbers> {
+        let run = self.run.as_ref().filter(|run| run.in_start <= seq)?;
+        let numbers = run.numbers(seq, meta);
+        if self.last.is_none_or(|last| last.seq < numbers.seq) {
+            let previous = self.last;
+            self.last = Some(Last {
+                seq: numbers.seq,
+                ts: numbers.ts,
+                at: now,
+                picture_id: numbers.picture_id.or(previous.map(|last| last.picture_id)).unwrap_or(0),
+                tl0: numbers.tl0.or(previous.map(|last| last.tl0)).unwrap_or(0),
+                frame: numbers.frame.or(previous.map(|last| last.frame)).unwrap_or(0),
+            });
+        }
+        Some(numbers)
+    }
+
+    /// The run and the number in its layer of a packet that went out with this 16-bit number lately.
+    pub(crate) fn find(&self, seq: u16) -> Option<(&Run, u64)> {
+        let last = self.last?.seq;
+        let out = last.checked_sub(u64::from((last as u16).wrapping_sub(seq)))?;
+        let run = self.run.iter().chain(self.ended.iter().rev()).find(|run| run.out_start <= out)?;
+        Some((run, run.in_start + (out - run.out_start)))
+    }
+
+    /// The timestamp of a run's first packet, always above the last one's: by the publisher's wall clock where both
+    /// layers have told it, else by the time that passed.
+    fn next_ts(&self, now: Instant, last: &Last, start: &Start<'_>) -> u32 {
+        let passed = sr::ticks(now.saturating_duration_since(last.at), start.rate);
+        let by_arrival = last.ts.wrapping_add(passed);
+        let before = self.ended.back();
+        let same_stream = before.filter(|run| (run.layer, run.generation) == (start.layer, start.generation));
+        let by_clock = match (same_stream, before, start.clocks) {
+            (Some(run), _, _) => Some(start.meta.ts.wrapping_add(run.ts_offset)),
+            (None, Some(run), (Some(clock), Some(previous))) => {
+                Some(previous.ts_of(clock.ntp_of(start.meta.ts)).wrapping_add(run.ts_offset))
+            }
+            (None, _, _) => None,
+        };
+        let plausible = |ts: &u32| {
+            let apart = ts.wrapping_sub(by_arrival).cast_signed().unsigned_abs();
+            apart <= start.rate.saturating_mul(MAX_CLOCK_DISAGREEMENT_SECS)
+        };
+        let ts = by_clock.filter(plausible).unwrap_or(by_arrival);
+        let least = last.ts.wrapping_add(1);
+        if ts.wrapping_sub(least).cast_signed() < 0 { least } else { ts }
+    }
+}
+
+#[cfg(test)]
+mod tests;

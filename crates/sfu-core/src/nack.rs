@@ -1,0 +1,163 @@
+//! Asks a publisher for what is missing of a layer (generic NACK, RFC 4585 §6.2.1).
+
+use std::time::{Duration, Instant};
+
+use convene_types::{ExtSeq, SeqNo};
+
+/// A missing packet may only be out of order for this long. Longer delays every recovery, shorter asks for packets that
+/// are on their way.
+pub(crate) const REORDER_TOLERANCE: Duration = Duration::from_millis(10);
+/// Missing packets remembered. A burst that loses more is healed by a keyframe sooner than by RTX.
+const MAX_MISSING: usize = 256;
+/// Times a packet is asked for.
+const MAX_TRIES: u8 = 8;
+/// Bounds of the time between two tries, and the first value of it, before a recovery has told the round trip.
+const MIN_RETRY: Duration = Duration::from_millis(20);
+const START_RETRY: Duration = Duration::from_millis(50);
+const MAX_RETRY: Duration = Duration::from_millis(250);
+
+#[derive(Clone, Copy, Debug)]
+struct Missing {
+    seq: u64,
+    due: Instant,
+    asked: Instant,
+    tries: u8,
+}
+
+/// What is missing of one layer.
+#[derive(Debug)]
+pub(crate) struct Generator {
+    /// By number, lowest first.
+    missing: Vec<Missing>,
+    /// From asking to receiving, smoothed.
+    round_trip: Option<Duration>,
+}
+
+impl Generator {
+    pub(crate) const fn new() -> Self {
+        Self { missing: Vec::new(), round_trip: None }
+    }
+
+    /// Nothing is missing any more: the stream began anew.
+    pub(crate) fn clear(&mut self) {
+        self.missing.clear();
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.missing.is_empty()
+    }
+
+    /// The newest packet is `seq`, the newest before it was `after`. `false`: too much is missing; all of it is given up.
+    pub(crate) fn gap(&mut self, now: Instant, ExtSeq(after): ExtSeq, ExtSeq(seq): ExtSeq) -> bool {
+        let count = seq.saturating_sub(after).saturating_sub(1);
+        if count == 0 {
+            return true;
+        }
+        if count > (MAX_MISSING.saturating_sub(self.missing.len())) as u64 {
+            self.missing.clear();
+            return false;
+        }
+        let due = now + REORDER_TOLERANCE;
+        self.missing.extend((after + 1..seq).map(|seq| Missing { seq, due, asked: now, tries: 0 }));
+        true
+    }
+
+    /// A packet below the newest came in.
+    pub(crate) fn arrived(&mut self, now: Instant, ExtSeq(seq): ExtSeq) {
+        let Ok(index) = self.missing.binary_search_by_key(&seq, |missing| missing.seq) else { return };
+        let missing = self.missing.remove(index);
+        if missing.tries == 1 {
+            let sample = now.saturating_duration_since(missing.asked);
+            self.round_trip = Some(self.round_trip.map_or(sample, |smoothed| (smoothed * 7 + sample) / 8));
+        }
+    }
+
+    /// A keyframe begins at `seq`: nothing before it is needed.
+    pub(crate) fn forget_before(&mut self, ExtSeq(seq): ExtSeq) {
+        self.missing.retain(|missing| missing.seq >= seq);
+    }
+
+    /// When [`Self::poll`] has something to say.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.missing.iter().map(|missing| missing.due).min()
+    }
+
+    /// Appends the numbers to ask for; returns how many are given up.
+    pub(crate) fn poll(&mut self, now: Instant, out: &mut Vec<SeqNo>) -> usize {
+        let retry = self.round_trip.map_or(START_RETRY, |round_trip| round_trip * 3 / 2).clamp(MIN_RETRY, MAX_RETRY);
+        let before = self.missing.len();
+        self.missing.retain(|missing| missing.due > now || missing.tries < MAX_TRIES);
+        for missing in self.missing.iter_mut().filter(|missing| missing.due <= now) {
+            out.push(ExtSeq(missing.seq).seq());
+            missing.tries += 1;
+            missing.asked = now;
+            missing.due = now + retry;
+        }
+        before - self.missing.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BASE: u64 = 0x1_fffe;
+
+    fn polled(generator: &mut Generator, now: Instant) -> Vec<u16> {
+        let mut out = Vec::new();
+        generator.poll(now, &mut out);
+        out.into_iter().map(|seq| seq.0).collect()
+    }
+
+    #[test]
+    fn waits_asks_repeats_and_gives_up() {
+        let start = Instant::now();
+        let mut generator = Generator::new();
+        assert!(generator.gap(start, ExtSeq(BASE), ExtSeq(BASE + 4)));
+        assert_eq!(generator.due(), Some(start + REORDER_TOLERANCE));
+        assert!(polled(&mut generator, start + Duration::from_millis(9)).is_empty());
+        generator.arrived(start + Duration::from_millis(9), ExtSeq(BASE + 2)); // only out of order
+        let mut now = start + REORDER_TOLERANCE;
+        assert_eq!(polled(&mut generator, now), [65535, 1], "over the 16-bit wrap");
+        assert!(polled(&mut generator, now + Duration::from_millis(49)).is_empty(), "not before the retry time");
+        for _ in 1..MAX_TRIES {
+            now += START_RETRY;
+            assert_eq!(polled(&mut generator, now), [65535, 1]);
+        }
+        assert_eq!(generator.poll(now + START_RETRY, &mut Vec::new()), 2);
+        assert!(generator.is_empty());
+    }
+
+    #[test]
+    fn learns_the_round_trip_from_first_tries() {
+        // (round trip, retry time that comes of it)
+        let rows = [(2, MIN_RETRY), (100, Duration::from_millis(150)), (900, MAX_RETRY)];
+        for (round_trip, retry) in rows {
+            let start = Instant::now();
+            let mut generator = Generator::new();
+            generator.gap(start, ExtSeq(1), ExtSeq(3));
+            let asked = start + REORDER_TOLERANCE;
+            assert_eq!(polled(&mut generator, asked), [2]);
+            let answered = asked + Duration::from_millis(round_trip);
+            generator.arrived(answered, ExtSeq(2));
+            generator.gap(answered, ExtSeq(3), ExtSeq(5));
+            let asked = answered + REORDER_TOLERANCE;
+            assert_eq!(polled(&mut generator, asked), [4]);
+            assert_eq!(generator.due(), Some(asked + retry), "{round_trip}");
+        }
+    }
+
+    #[test]
+    fn is_bounded_and_forgets_before_a_keyframe() {
+        let now = Instant::now();
+        let mut generator = Generator::new();
+        assert!(generator.gap(now, ExtSeq(0), ExtSeq(MAX_MISSING as u64)));
+        assert!(!generator.gap(now, ExtSeq(1_000), ExtSeq(1_010)), "no room");
+        assert!(generator.is_empty());
+        assert!(!generator.gap(now, ExtSeq(0), ExtSeq(MAX_MISSING as u64 + 2)));
+        generator.gap(now, ExtSeq(10), ExtSeq(13));
+        generator.forget_before(ExtSeq(12));
+        assert_eq!(polled(&mut generator, now + REORDER_TOLERANCE), [12]);
+        generator.arrived(now, ExtSeq(999));
+    }
+}

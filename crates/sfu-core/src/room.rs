@@ -1,0 +1,109 @@
+//! [`Room`]: the tracks and subscribers of one room, and everything that goes in and out.
+
+mod control;
+mod feedback;
+mod flush;
+mod ingest;
+mod report;
+mod select;
+mod timers;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use convene_types::{PeerId, TrackId};
+use rustc_hash::FxHashMap;
+use slab::Slab;
+
+use crate::config::Config;
+use crate::event::Event;
+use crate::publisher::Publisher;
+use crate::speakers::Speakers;
+use crate::stats::Stats;
+use crate::subscriber::Subscriber;
+use crate::subscription::Pending;
+use crate::track::Track;
+
+/// One room's forwarding state.
+///
+/// Input: `handle_rtp`, `handle_rtcp`, `handle_timeout` and the control calls. Output: `next_subscriber` with
+/// `write_next` until both have nothing, then `poll_rtcp`, `poll_event` and `poll_timeout`.
+#[derive(Debug)]
+pub struct Room {
+    config: Config,
+    epoch: Instant,
+    tracks: Slab<Track>,
+    publishers: Slab<Publisher>,
+    subscribers: Slab<Subscriber>,
+    track_places: FxHashMap<TrackId, usize>,
+    publisher_places: FxHashMap<PeerId, usize>,
+    subscriber_places: FxHashMap<PeerId, usize>,
+    /// Packets since the last flush, in order of arrival, and the count of those of earlier batches.
+    batch: Vec<Pending>,
+    batch_base: u64,
+    /// Tracks with packets in the batch whose subscribers are not in `active` yet.
+    dirty: Vec<usize>,
+    /// Subscribers that may have something to send.
+    active: VecDeque<usize>,
+    /// The one that `write_next` writes for.
+    current: Option<usize>,
+    urgent: bool,
+    rtcp: VecDeque<(PeerId, Vec<u8>)>,
+    events: VecDeque<Event>,
+    /// Subscribers whose sender report is due at the next tick.
+    report_soon: Vec<usize>,
+    pli_wanted: bool,
+    nack_due: Option<Instant>,
+    next_tick: Option<Instant>,
+    ticks: u64,
+    active_until: Instant,
+    speakers: Speakers,
+    stats: Stats,
+}
+
+impl Room {
+    /// An empty room; `now` is the zero of its clocks.
+    #[must_use]
+    pub fn new(config: Config, now: Instant) -> Self {
+        Self {
+            config,
+            epoch: now,
+            tracks: Slab::new(),
+            publishers: Slab::new(),
+            subscribers: Slab::new(),
+            track_places: FxHashMap::default(),
+            publisher_places: FxHashMap::default(),
+            subscriber_places: FxHashMap::default(),
+            batch: Vec::new(),
+            batch_base: 0,
+            dirty: Vec::new(),
+            active: VecDeque::new(),
+            current: None,
+            urgent: false,
+            rtcp: VecDeque::new(),
+            events: VecDeque::new(),
+            report_soon: Vec::new(),
+            pli_wanted: false,
+            nack_due: None,
+            next_tick: None,
+            ticks: 0,
+            active_until: now,
+            speakers: Speakers::default(),
+            stats: Stats::default(),
+        }
+    }
+
+    /// The next thing that happened.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// Counters since the room began.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.stats
+    }
+}

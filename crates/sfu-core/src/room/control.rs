@@ -1,0 +1,140 @@
+//! Tracks and subscriptions come, change and go.
+
+use std::time::Instant;
+
+use convene_types::{PeerId, TrackId};
+
+use super::Room;
+use crate::publisher::Publisher;
+use crate::spec::{Egress, TrackSpec};
+use crate::subscriber::Subscriber;
+use crate::subscription::Subscription;
+use crate::track::Track;
+
+impl Room {
+    /// Adds a track; one with the same id is removed first.
+    pub fn add_track(&mut self, now: Instant, spec: TrackSpec) {
+        self.remove_track(spec.track);
+        self.touch(now);
+        let publisher = *self
+            .publisher_places
+            .entry(spec.publisher)
+            .or_insert_with(|| self.publishers.insert(Publisher::new(spec.publisher, self.epoch)));
+        let id = spec.track;
+        let index = self.tracks.insert(Track::new(spec, publisher, &self.config, self.epoch));
+        self.track_places.insert(id, index);
+        if let Some(publisher) = self.publishers.get_mut(publisher) {
+            publisher.tracks.push(index);
+        }
+    }
+
+    /// Removes a track with all its subscriptions. Unknown ones are ignored.
+    pub fn remove_track(&mut self, track: TrackId) {
+        let Some(index) = self.track_places.remove(&track) else { return };
+        let Some(track) = self.tracks.try_remove(index) else { return };
+        for subscriber in track.subscribers {
+            self.remove_subscription(subscriber, index);
+        }
+        // The index may be given to another track before the flush.
+        self.batch.iter_mut().filter(|pending| pending.track == Some(index)).for_each(|pending| pending.track = None);
+        self.dirty.retain(|dirty| *dirty != index);
+        if let Some(publisher) = self.publishers.get_mut(track.publisher) {
+            publisher.tracks.retain(|known| *known != index);
+            if publisher.tracks.is_empty() {
+                self.publisher_places.remove(&publisher.peer);
+                self.publishers.remove(track.publisher);
+            }
+        }
+    }
+
+    /// Stops or starts the forwarding of a track; it is received all the same.
+    pub fn set_muted(&mut self, track: TrackId, muted: bool) {
+        let Some(index) = self.track_places.get(&track).copied() else { return };
+        let Some(track) = self.tracks.get_mut(index).filter(|track| track.muted != muted) else { return };
+        track.muted = muted;
+        track.meter.reset();
+        self.select(index);
+    }
+
+    /// Removes what a peer publishes and what it is subscribed to.
+    pub fn remove_peer(&mut self, peer: PeerId) {
+        if let Some(publisher) = self.publisher_places.get(&peer).and_then(|index| self.publishers.get(*index)) {
+            let tracks: Vec<TrackId> =
+                publisher.tracks.iter().filter_map(|index| self.tracks.get(*index)).map(|track| track.id).collect();
+            tracks.into_iter().for_each(|track| self.remove_track(track));
+        }
+        if let Some(index) = self.subscriber_places.get(&peer).copied() {
+            for (track_index, track) in &mut self.tracks {
+                if let Some(place) = track.subscribers.iter().position(|known| *known == index) {
+                    track.subscribers.swap_remove(place);
+                    if let Some(subscriber) = self.subscribers.get_mut(index) {
+                        subscriber.remove(track_index);
+                    }
+                }
+            }
+            self.drop_subscriber_if_empty(index);
+        }
+        self.rtcp.retain(|(to, _)| *to != peer);
+    }
+
+    /// Subscribes a peer to a track; unknown tracks are ignored. Video flows from the next keyframe on, which is asked
+    /// for; audio at once. A second call with the same SSRC changes the rest of the egress and keeps the numbers.
+    pub fn subscribe(&mut self, now: Instant, peer: PeerId, track: TrackId, egress: Egress) {
+        let Some(track_index) = self.track_places.get(&track).copied() else { return };
+        self.touch(now);
+        let cursor = self.batch_base + self.batch.len() as u64;
+        let index = *self
+            .subscriber_places
+            .entry(peer)
+            .or_insert_with(|| self.subscribers.insert(Subscriber::new(peer, cursor)));
+        let Some(subscriber) = self.subscribers.get_mut(index) else { return };
+        let Some(track) = self.tracks.get_mut(track_index) else { return };
+        if let Some(known) = subscriber.get_mut(track_index).filter(|known| known.egress.ssrc == egress.ssrc) {
+            known.egress = egress;
+            return;
+        }
+        if !subscriber.remove(track_index) {
+            track.subscribers.push(index);
+        }
+        subscriber.insert(Subscription::new(track_index, track.kind, egress));
+        self.select(track_index);
+    }
+
+    /// Ends a subscription. Unknown ones are ignored.
+    pub fn unsubscribe(&mut self, peer: PeerId, track: TrackId) {
+        let Some(index) = self.subscriber_places.get(&peer).copied() else { return };
+        let Some(track_index) = self.track_places.get(&track).copied() else { return };
+        if let Some(track) = self.tracks.get_mut(track_index) {
+            track.subscribers.retain(|known| *known != index);
+        }
+        self.remove_subscription(index, track_index);
+        self.select(track_index);
+    }
+
+    /// Pauses a subscription, or bounds its layer: 0 is the lowest, more than there are means the highest there is.
+    pub fn set_target(&mut self, now: Instant, peer: PeerId, track: TrackId, paused: bool, max_layer: u8) {
+        let Some(index) = self.subscriber_places.get(&peer).copied() else { return };
+        let Some(track_index) = self.track_places.get(&track).copied() else { return };
+        self.touch(now);
+        let subscriber = self.subscribers.get_mut(index);
+        let Some(subscription) = subscriber.and_then(|subscriber| subscriber.get_mut(track_index)) else { return };
+        (subscription.paused, subscription.max_layer) = (paused, max_layer);
+        self.select(track_index);
+    }
+
+    fn remove_subscription(&mut self, subscriber: usize, track: usize) {
+        if let Some(subscriber) = self.subscribers.get_mut(subscriber) {
+            subscriber.remove(track);
+        }
+        self.drop_subscriber_if_empty(subscriber);
+    }
+
+    fn drop_subscriber_if_empty(&mut self, index: usize) {
+        let Some(subscriber) = self.subscribers.get(index).filter(|subscriber| subscriber.is_empty()) else { return };
+        self.subscriber_places.remove(&subscriber.peer);
+        self.subscribers.remove(index);
+        self.active.retain(|active| *active != index);
+        self.report_soon.retain(|waiting| *waiting != index);
+        self.current = self.current.filter(|current| *current != index);
+    }
+}

@@ -1,0 +1,138 @@
+//! The way out to subscribers: subscriber-outer, packet-inner.
+
+use std::time::Instant;
+
+use convene_types::PeerId;
+
+use super::Room;
+use crate::event::Event;
+use crate::subscriber::Subscriber;
+
+impl Room {
+    /// The next subscriber that may have something to send; `write_next` then writes for it until it returns `None`.
+    /// `None` here ends the flush.
+    pub fn next_subscriber(&mut self) -> Option<PeerId> {
+        if let Some(unfinished) = self.current.take() {
+            self.active.push_back(unfinished);
+        }
+        loop {
+            if let Some(index) = self.active.pop_front() {
+                let Some(subscriber) = self.subscribers.get(index) else { continue };
+                self.current = Some(index);
+                return Some(subscriber.peer);
+            }
+            let Some(track) = self.dirty.pop() else {
+                self.batch_base += self.batch.len() as u64;
+                self.batch.clear();
+                self.urgent = false;
+                return None;
+            };
+            self.activate_subscribers(track);
+        }
+    }
+
+    /// Writes the next plaintext RTP packet for the subscriber that `next_subscriber` named; its length. `None`: it has
+    /// everything. `out` should hold 1,600 bytes: what does not fit is counted and left out.
+    pub fn write_next(&mut self, now: Instant, out: &mut [u8]) -> Option<usize> {
+        let index = self.current?;
+        let written = self.write_rtx(index, out).or_else(|| self.write_media(now, index, out));
+        match written {
+            Some(len) => {
+                self.stats.packets_out += 1;
+                self.stats.bytes_out += len as u64;
+            }
+            None => {
+                self.current = None;
+                if let Some(subscriber) = self.subscribers.get_mut(index) {
+                    subscriber.queued = false;
+                }
+            }
+        }
+        written
+    }
+
+    /// Something waits that should not be gathered with later packets: audio, or a retransmission.
+    #[must_use]
+    pub fn has_urgent(&self) -> bool {
+        self.urgent
+    }
+
+    /// Enters a subscriber for the flush.
+    pub(super) fn activate(&mut self, index: usize) {
+        if let Some(subscriber) = self.subscribers.get_mut(index)
+            && !std::mem::replace(&mut subscriber.queued, true)
+        {
+            self.active.push_back(index);
+        }
+    }
+
+    fn activate_subscribers(&mut self, track: usize) {
+        let Some(track) = self.tracks.get_mut(track) else { return };
+        track.dirty = false;
+        for index in &track.subscribers {
+            if let Some(subscriber) = self.subscribers.get_mut(*index)
+                && !std::mem::replace(&mut subscriber.queued, true)
+            {
+                self.active.push_back(*index);
+            }
+        }
+    }
+
+    fn write_rtx(&mut self, index: usize, out: &mut [u8]) -> Option<usize> {
+        let subscriber = self.subscribers.get_mut(index)?;
+        while let Some((track, seq)) = subscriber.rtx.pop_front() {
+            let Some(layers) = self.tracks.get(track).map(|track| &track.layers) else { continue };
+            let Some(subscription) = subscriber.get_mut(track) else { continue };
+            if let Some(len) = subscription.repeat(out, seq, layers, &mut self.stats) {
+                self.stats.rtx_out += 1;
+                return Some(len);
+            }
+        }
+        None
+    }
+
+    fn write_media(&mut self, now: Instant, index: usize, out: &mut [u8]) -> Option<usize> {
+        let Self { subscribers, tracks, batch, batch_base, stats, events, report_soon, .. } = self;
+        let subscriber = subscribers.get_mut(index)?;
+        let mut at = usize::try_from(subscriber.cursor.saturating_sub(*batch_base)).unwrap_or(usize::MAX);
+        let mut written = None;
+        while written.is_none()
+            && let Some(pending) = batch.get(at)
+        {
+            at += 1;
+            let Some((track_index, track)) = pending.track.and_then(|index| Some((index, tracks.get(index)?))) else {
+                continue;
+            };
+            let Some(subscription) = subscriber.get_mut(track_index) else { continue };
+            if !subscription.may_take(pending.layer) {
+                continue;
+            }
+            let layer = track.layers.get(usize::from(pending.layer));
+            let layer = layer.filter(|layer| layer.generation == pending.generation);
+            let Some(stored) = layer.and_then(|layer| layer.history.get(pending.seq)) else {
+                stats.unwritten += 1;
+                continue;
+            };
+            let began = stats.switches;
+            let Some((numbers, pt)) = subscription.accept(now, pending, &track.layers, stored, stats) else { continue };
+            written = subscription.write(out, numbers, pt, stored);
+            stats.unwritten += u64::from(written.is_none());
+            if stats.switches == began {
+                continue;
+            }
+            if !std::mem::replace(&mut subscription.flowing, true) {
+                events.push_back(Event::TrackFlowing { peer: subscriber.peer, track: track.id });
+            }
+            report_at_next_tick(subscriber, index, report_soon);
+        }
+        subscriber.cursor = *batch_base + at as u64;
+        written
+    }
+}
+
+/// A subscriber whose stream began or moved learns its clock soon.
+fn report_at_next_tick(subscriber: &mut Subscriber, index: usize, report_soon: &mut Vec<usize>) {
+    if !std::mem::replace(&mut subscriber.report_soon, true) {
+        report_soon.push(index);
+    }
+}

@@ -1,0 +1,147 @@
+//! Packets of publishers.
+
+use std::time::Instant;
+
+use convene_rtp::ext::{self, Kind};
+use convene_rtp::packet::View;
+use convene_rtp::rtx;
+use convene_types::{MediaKind, Ssrc};
+
+use super::Room;
+use crate::Drop;
+use crate::config::{MAX_BATCH, MAX_PACKET_BYTES};
+use crate::event::Event;
+use crate::layer::{Arrival, Incoming};
+use crate::meta::Meta;
+use crate::nack::REORDER_TOLERANCE;
+use crate::spec::RtpIn;
+use crate::subscription::Pending;
+
+impl Room {
+    /// Takes in a decrypted packet of a publisher. What is dropped is counted here as well.
+    pub fn handle_rtp(&mut self, now: Instant, input: RtpIn<'_>) -> Result<(), Drop> {
+        self.stats.packets_in += 1;
+        self.stats.bytes_in += input.packet.len() as u64;
+        self.touch(now);
+        self.ingest(now, input).inspect_err(|reason| self.stats.drop(*reason))
+    }
+
+    fn ingest(&mut self, now: Instant, input: RtpIn<'_>) -> Result<(), Drop> {
+        let RtpIn { track: id, layer: layer_index, repair, packet, rtx_media_pt } = input;
+        if packet.len() > MAX_PACKET_BYTES {
+            return Err(Drop::RtpTooLarge);
+        }
+        let index = self.track_places.get(&id).copied().ok_or(Drop::UnknownTrack)?;
+        let track = self.tracks.get(index).ok_or(Drop::UnknownTrack)?;
+        let layer = track.layers.get(usize::from(layer_index)).ok_or(Drop::UnknownLayer)?;
+        let (publisher, media_ssrc) = (track.publisher, layer.ssrc);
+        let transport_id = track.exts.id(Kind::TransportCc);
+        let view = View::parse(packet).map_err(|_| Drop::RtpMalformed)?;
+        self.record_transport(now, publisher, &view, transport_id, repair);
+        if !repair {
+            return self.ingest_media(now, index, layer_index, false, packet);
+        }
+        self.stats.rtx_in += 1;
+        let media_ssrc = media_ssrc.ok_or(Drop::RepairBeforeMedia)?;
+        let media_pt = rtx_media_pt.ok_or(Drop::UnknownPt)?;
+        let Some(len) = rtx::unwrap_in_place(packet, media_pt, media_ssrc) else {
+            self.stats.padding_in += 1; // a bandwidth probe without a packet in it
+            return Ok(());
+        };
+        let media = packet.get(..len).ok_or(Drop::RtpMalformed)?;
+        self.ingest_media(now, index, layer_index, true, media)
+    }
+
+    fn ingest_media(
+        &mut self,
+        now: Instant,
+        index: usize,
+        layer_index: u8,
+        repair: bool,
+        bytes: &[u8],
+    ) -> Result<(), Drop> {
+        let track = self.tracks.get_mut(index).ok_or(Drop::UnknownTrack)?;
+        let view = View::parse(bytes).map_err(|_| Drop::RtpMalformed)?;
+        let codec = track.codec(view.pt()).ok_or(Drop::UnknownPt)?;
+        let meta = Meta::read(&view, bytes, codec, &track.exts);
+        let layer = track.layers.get_mut(usize::from(layer_index)).ok_or(Drop::UnknownLayer)?;
+        let incoming = Incoming {
+            ssrc: view.ssrc(),
+            seq: view.seq(),
+            repair,
+            meta: &meta,
+            bytes,
+            rate: codec.clock_rate(),
+            nack: track.nack && layer.users > 0,
+        };
+        let (before, first) = (layer.generation, layer.flowed.is_none());
+        let arrival = layer.ingest(now, &incoming)?;
+        if !layer.nack.is_empty() {
+            let due = now + REORDER_TOLERANCE;
+            self.nack_due = Some(self.nack_due.map_or(due, |earlier| earlier.min(due)));
+        }
+        let Arrival::Media { seq, lossy } = arrival else {
+            self.stats.padding_in += 1;
+            return Ok(());
+        };
+        let generation = layer.generation;
+        let restarted = generation != before;
+        self.stats.restarts += u64::from(restarted);
+        if lossy {
+            layer.pli.request();
+            self.pli_wanted = true;
+        }
+        if !track.started {
+            track.started = true;
+            self.events.push_back(Event::TrackStarted { track: track.id, codec });
+        }
+        if let Some(level) = meta.level.filter(|_| !track.muted) {
+            track.meter.sample(level.level_dbov);
+        }
+        let dead = track.live & (1_u8 << (layer_index & 7)) == 0;
+        let revived = dead && track.update_live(&self.config);
+        if first || revived || restarted {
+            self.select(index);
+        }
+        self.note_keyframe(index, layer_index, &meta);
+        self.append(index, Pending { track: Some(index), layer: layer_index, generation, seq })
+    }
+
+    /// TWCC counts every packet on the transport, also those that are dropped later.
+    fn record_transport(&mut self, now: Instant, publisher: usize, view: &View<'_>, id: Option<u8>, repair: bool) {
+        let Some(publisher) = self.publishers.get_mut(publisher) else { return };
+        let seq = id.and_then(|id| view.extension(id)).and_then(ext::transport_cc);
+        if let Some(seq) = seq {
+            publisher.twcc.record(now, seq);
+        }
+        let ssrc: Ssrc = view.ssrc();
+        if !repair || publisher.media_ssrc.is_none() {
+            publisher.media_ssrc = Some(ssrc);
+        }
+    }
+
+    fn note_keyframe(&mut self, index: usize, layer: u8, meta: &Meta) {
+        let Some(track) = self.tracks.get_mut(index).filter(|_| meta.keyframe) else { return };
+        let Some(layer) = track.layers.get_mut(usize::from(layer)) else { return };
+        self.stats.keyframes_in += 1;
+        layer.pli.answered();
+    }
+
+    /// Puts a packet into the batch, if anybody may want it.
+    fn append(&mut self, index: usize, pending: Pending) -> Result<(), Drop> {
+        let Some(track) = self.tracks.get_mut(index) else { return Ok(()) };
+        let used = track.layers.get(usize::from(pending.layer)).is_some_and(|layer| layer.users > 0);
+        if track.muted || !used {
+            return Ok(());
+        }
+        if self.batch.len() >= MAX_BATCH {
+            return Err(Drop::BatchFull);
+        }
+        self.batch.push(pending);
+        self.urgent |= track.kind == MediaKind::Audio;
+        if !std::mem::replace(&mut track.dirty, true) {
+            self.dirty.push(index);
+        }
+        Ok(())
+    }
+}

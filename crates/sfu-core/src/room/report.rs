@@ -1,0 +1,151 @@
+//! RTCP that goes out.
+
+use std::time::Instant;
+
+use convene_rtp::rtcp::{ReportBlock, write_nack, write_pli, write_rr, write_sdes_cname, write_sr};
+use convene_types::{PeerId, SeqNo};
+
+use super::Room;
+
+/// A compound packet is closed before it grows above this, so that it fits one datagram with SRTCP's bytes.
+const MAX_COMPOUND_BYTES: usize = 1_100;
+
+impl Room {
+    /// The next plaintext compound packet, and for whom.
+    pub fn poll_rtcp(&mut self, now: Instant) -> Option<(PeerId, Vec<u8>)> {
+        if std::mem::take(&mut self.pli_wanted) {
+            self.send_plis(now);
+        }
+        self.rtcp.pop_front()
+    }
+
+    /// Asks publishers for keyframes where it is time; the others are looked at again at the next tick.
+    pub(super) fn send_plis(&mut self, now: Instant) {
+        for (_, track) in &mut self.tracks {
+            let Some(publisher) = self.publishers.get(track.publisher) else { continue };
+            for layer in &mut track.layers {
+                let Some(ssrc) = layer.ssrc else { continue };
+                if layer.pli.poll(now, self.config.pli_interval) {
+                    let mut out = compound(self.config.sender_ssrc);
+                    write_pli(&mut out, self.config.sender_ssrc, ssrc);
+                    self.rtcp.push_back((publisher.peer, out));
+                    self.stats.pli_out += 1;
+                }
+            }
+        }
+    }
+
+    /// Asks publishers for missing packets where it is time, and for keyframes where packets are given up.
+    pub(super) fn send_nacks(&mut self, now: Instant) {
+        let mut seqs: Vec<SeqNo> = Vec::new();
+        self.nack_due = None;
+        for (_, track) in &mut self.tracks {
+            let Some(publisher) = self.publishers.get(track.publisher) else { continue };
+            for layer in track.layers.iter_mut().filter(|layer| !layer.nack.is_empty()) {
+                let Some(ssrc) = layer.ssrc else { continue };
+                if layer.users == 0 {
+                    layer.nack.clear();
+                    continue;
+                }
+                let lost = layer.nack.poll(now, &mut seqs);
+                self.stats.lost_in += lost as u64;
+                if lost > 0 && track.kind == convene_types::MediaKind::Video {
+                    layer.pli.request();
+                    self.pli_wanted = true;
+                }
+                if !seqs.is_empty() {
+                    let mut out = compound(self.config.sender_ssrc);
+                    write_nack(&mut out, self.config.sender_ssrc, ssrc, &seqs);
+                    self.rtcp.push_back((publisher.peer, out));
+                    self.stats.nack_out += seqs.len() as u64;
+                    seqs.clear();
+                }
+                self.nack_due = [self.nack_due, layer.nack.due()].into_iter().flatten().min();
+            }
+        }
+    }
+
+    /// Tells publishers when their packets arrived.
+    pub(super) fn send_twcc(&mut self) {
+        let sender = self.config.sender_ssrc;
+        for (_, publisher) in &mut self.publishers {
+            let Some(media) = publisher.media_ssrc else { continue };
+            let (peer, rtcp) = (publisher.peer, &mut self.rtcp);
+            let packets = publisher.twcc.report(sender, media, |feedback| {
+                let mut out = compound(sender);
+                out.extend_from_slice(&feedback);
+                rtcp.push_back((peer, out));
+            });
+            self.stats.twcc_out += packets as u64;
+        }
+    }
+
+    /// Receiver reports to the publishers whose turn it is.
+    pub(super) fn send_receiver_reports(&mut self, now: Instant, turn: u64, turns: u64) {
+        let mut blocks: Vec<ReportBlock> = Vec::new();
+        for (index, publisher) in &self.publishers {
+            if index as u64 % turns != turn {
+                continue;
+            }
+            for track in &publisher.tracks {
+                let Some(track) = self.tracks.get_mut(*track) else { continue };
+                let layers = track.layers.iter_mut();
+                blocks.extend(layers.filter_map(|layer| layer.reception.report(now, layer.ssrc?)));
+            }
+            if !blocks.is_empty() {
+                let mut out = Vec::new();
+                write_rr(&mut out, self.config.sender_ssrc, &blocks);
+                self.rtcp.push_back((publisher.peer, out));
+                self.stats.rr_out += 1;
+                blocks.clear();
+            }
+        }
+    }
+
+    /// Sender reports to the subscribers whose turn it is.
+    pub(super) fn send_sender_reports(&mut self, now: Instant, turn: u64, turns: u64) {
+        let capacity = self.subscribers.capacity();
+        let first = usize::try_from(turn).unwrap_or(0);
+        for index in (first..capacity).step_by(usize::try_from(turns).unwrap_or(1).max(1)) {
+            self.send_sender_reports_to(now, index);
+        }
+    }
+
+    /// Sender reports to those whose stream began or moved, or whose publisher has just told the time.
+    pub(super) fn send_soon_reports(&mut self, now: Instant) {
+        for index in std::mem::take(&mut self.report_soon) {
+            self.send_sender_reports_to(now, index);
+        }
+    }
+
+    fn send_sender_reports_to(&mut self, now: Instant, index: usize) {
+        let Self { subscribers, tracks, publishers, rtcp, stats, .. } = self;
+        let Some(subscriber) = subscribers.get_mut(index) else { return };
+        subscriber.report_soon = false;
+        let peer = subscriber.peer;
+        let mut out = Vec::new();
+        for subscription in subscriber.iter_mut() {
+            let Some(track) = tracks.get(subscription.track) else { continue };
+            let Some(info) = subscription.sender_report(now, &track.layers) else { continue };
+            write_sr(&mut out, &info, &[]);
+            if let Some(publisher) = publishers.get(track.publisher) {
+                write_sdes_cname(&mut out, info.ssrc, &publisher.cname);
+            }
+            stats.sr_out += 1;
+            if out.len() > MAX_COMPOUND_BYTES - 100 {
+                rtcp.push_back((peer, std::mem::take(&mut out)));
+            }
+        }
+        if !out.is_empty() {
+            rtcp.push_back((peer, out));
+        }
+    }
+}
+
+/// RFC 3550 §6.1: a compound packet begins with a report, if only an empty one; reduced size (RFC 5506) would have to be
+/// negotiated.
+fn compound(sender: convene_types::Ssrc) -> Vec<u8> {
+    let mut out = Vec::with_capacity(64);
+    write_rr(&mut out, sender, &[]);
+    out
+}

@@ -1,0 +1,69 @@
+//! What happens with time alone.
+
+use std::time::Instant;
+
+use super::Room;
+use crate::config::{IDLE_AFTER, REPORT_TICKS, SELECT_TICKS, SPEAKER_TICKS, TICK, TWCC_TICKS};
+use crate::event::Event;
+
+impl Room {
+    /// When `handle_timeout` wants to be called. `None`: not before the next input.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        [self.next_tick, self.nack_due].into_iter().flatten().min()
+    }
+
+    /// Does what is due; early calls do nothing.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.nack_due.is_some_and(|due| due <= now) {
+            self.send_nacks(now);
+        }
+        if self.next_tick.is_some_and(|due| due <= now) {
+            self.tick(now);
+        }
+    }
+
+    /// Something came in: the timers run for a while.
+    pub(super) fn touch(&mut self, now: Instant) {
+        self.active_until = now + IDLE_AFTER;
+        if self.next_tick.is_none() {
+            self.next_tick = Some(now + TICK);
+        }
+    }
+
+    fn tick(&mut self, now: Instant) {
+        self.ticks += 1;
+        if self.ticks.is_multiple_of(TWCC_TICKS) {
+            self.send_twcc();
+        }
+        if self.ticks.is_multiple_of(SELECT_TICKS) {
+            self.select_all();
+        }
+        if self.ticks.is_multiple_of(SPEAKER_TICKS) {
+            self.update_speakers();
+        }
+        self.send_soon_reports(now);
+        self.send_receiver_reports(now, self.ticks % REPORT_TICKS, REPORT_TICKS);
+        self.send_sender_reports(now, self.ticks % REPORT_TICKS, REPORT_TICKS);
+        self.look_for_plis();
+        let busy = now < self.active_until || self.speakers.any();
+        self.next_tick = busy.then_some(now + TICK);
+    }
+
+    /// A throttled PLI waits in its layer.
+    fn look_for_plis(&mut self) {
+        self.pli_wanted |= self.tracks.iter().any(|(_, track)| track.layers.iter().any(|layer| layer.pli.is_wanted()));
+    }
+
+    fn update_speakers(&mut self) {
+        let mut speaking = Vec::new();
+        for (_, track) in &mut self.tracks {
+            if let Some(level) = track.meter.close_window() {
+                speaking.push((track.id, level));
+            }
+        }
+        if let Some(speakers) = self.speakers.update(speaking) {
+            self.events.push_back(Event::Speakers(speakers));
+        }
+    }
+}

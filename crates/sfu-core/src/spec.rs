@@ -1,0 +1,66 @@
+//! What the shell says of tracks and subscriptions: the outcome of SDP, without SDP.
+
+use convene_rtp::ext;
+use convene_types::{Codec, MediaKind, Mid, PeerId, Pt, Ssrc, TrackId};
+
+/// A published track.
+#[derive(Clone, Debug)]
+pub struct TrackSpec {
+    /// Its id, unique in the room.
+    pub track: TrackId,
+    /// Whose it is.
+    pub publisher: PeerId,
+    /// Audio or video.
+    pub kind: MediaKind,
+    /// Media payload types, without those of RTX.
+    pub pts: Vec<(Pt, Codec)>,
+    /// Simulcast layers, index 0 lowest; 1: no simulcast. Clamped to 1..=8.
+    pub layers: u8,
+    /// The publisher's header extension ids.
+    pub exts: ext::Map,
+    /// The publisher can answer NACKs by RTX.
+    pub rtx: bool,
+    /// The publisher agreed to `a=rtcp-fb nack`.
+    pub nack: bool,
+}
+
+/// How a payload type of the publisher looks to one subscriber.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PtMap {
+    /// The publisher's.
+    pub from: Pt,
+    /// The subscriber's.
+    pub to: Pt,
+    /// The subscriber's RTX payload type for it.
+    pub rtx: Option<Pt>,
+}
+
+/// The way a track goes out to one subscriber.
+#[derive(Clone, Debug)]
+pub struct Egress {
+    /// Unique among all that the subscriber receives, and never used again on its transport.
+    pub ssrc: Ssrc,
+    /// The same for retransmissions. Without it NACKs are not answered: an SRTP index may not be used twice.
+    pub rtx_ssrc: Option<Ssrc>,
+    /// The subscriber's media section.
+    pub mid: Mid,
+    /// The subscriber's header extension ids.
+    pub exts: ext::Map,
+    /// Packets with a payload type that is not here are not sent.
+    pub pts: Vec<PtMap>,
+}
+
+/// One decrypted RTP packet of a publisher.
+#[derive(Debug)]
+pub struct RtpIn<'a> {
+    /// Which track it belongs to.
+    pub track: TrackId,
+    /// Which layer.
+    pub layer: u8,
+    /// It came on the layer's RTX stream and is still in RTX form.
+    pub repair: bool,
+    /// The packet; an RTX packet is turned into its media form in place.
+    pub packet: &'a mut [u8],
+    /// With `repair`: the media payload type that the RTX payload type stands for (`apt`).
+    pub rtx_media_pt: Option<Pt>,
+}

@@ -1,0 +1,273 @@
+//! One track for one subscriber: which layer it gets, and the numbers of what goes out.
+
+use std::time::{Duration, Instant};
+
+use convene_rtp::rtcp::{ReportBlock, SenderInfo};
+use convene_types::{MediaKind, Pt, SeqNo, Ssrc};
+
+use crate::history::Stored;
+use crate::layer::Layer;
+use crate::munge::{Munger, Numbers, Pts, Run, Start};
+use crate::spec::{Egress, PtMap};
+use crate::sr::{self, Clock};
+use crate::stats::Stats;
+use crate::track::choose;
+use crate::write::{self, Outgoing, Rtx};
+
+/// Retransmissions remembered, so that a packet asked for twice within a round trip is sent once.
+const RECENT_RTX: usize = 64;
+/// Bounds of the time in which a packet is sent again once at most, and what holds before a report told the round trip.
+const MIN_RTX_PAUSE: Duration = Duration::from_millis(10);
+const START_RTX_PAUSE: Duration = Duration::from_millis(30);
+const MAX_RTX_PAUSE: Duration = Duration::from_millis(150);
+
+/// A packet that waits for the flush.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pending {
+    /// Index of the track; `None`: the track is gone.
+    pub(crate) track: Option<usize>,
+    pub(crate) layer: u8,
+    pub(crate) generation: u32,
+    /// Number within the layer.
+    pub(crate) seq: u64,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Subscription {
+    /// Index of the track.
+    pub(crate) track: usize,
+    kind: MediaKind,
+    pub(crate) egress: Egress,
+    pub(crate) paused: bool,
+    pub(crate) max_layer: u8,
+    /// The layer whose next keyframe starts a run; for audio any packet does.
+    wanted: Option<u8>,
+    munger: Munger,
+    /// Something went out.
+    pub(crate) flowing: bool,
+    packets: u32,
+    octets: u32,
+    rtx_seq: u16,
+    recent_rtx: Vec<Option<(u16, Instant)>>,
+    /// The last SR: the middle of its NTP time, and when it went out.
+    last_sr: Option<(u32, Instant)>,
+    round_trip: Option<Duration>,
+}
+
+impl Subscription {
+    pub(crate) fn new(track: usize, kind: MediaKind, egress: Egress) -> Self {
+        let start = first_seq(egress.ssrc);
+        let rtx_seq = egress.rtx_ssrc.map_or(0, first_seq);
+        Self {
+            track,
+            kind,
+            egress,
+            paused: false,
+            max_layer: u8::MAX,
+            wanted: None,
+            munger: Munger::new(start),
+            flowing: false,
+            packets: 0,
+            octets: 0,
+            rtx_seq,
+            recent_rtx: Vec::new(),
+            last_sr: None,
+            round_trip: None,
+        }
+    }
+
+    /// Stops until the next selection: paused or muted.
+    pub(crate) fn stop(&mut self) {
+        self.munger.stop();
+        self.wanted = None;
+    }
+
+    /// Chooses the layer among the live ones.
+    pub(crate) fn select(&mut self, live: u8, layers: &[Layer]) {
+        let generation = |layer: u8| layers.get(usize::from(layer)).map(|layer| layer.generation);
+        if self.munger.run().is_some_and(|run| generation(run.layer) != Some(run.generation)) {
+            self.munger.stop();
+        }
+        let chosen = if self.paused { None } else { choose(live, self.max_layer) };
+        self.wanted = chosen.filter(|layer| self.current() != Some(*layer));
+    }
+
+    /// The layer that is forwarded.
+    pub(crate) fn current(&self) -> Option<u8> {
+        self.munger.run().map(|run| run.layer)
+    }
+
+    /// The layer that waits for its keyframe.
+    pub(crate) fn wanted(&self) -> Option<u8> {
+        self.wanted
+    }
+
+    /// Whether packets of a layer are of any use: cheap, and before the packet itself is looked up.
+    pub(crate) fn may_take(&self, layer: u8) -> bool {
+        self.current() == Some(layer) || self.wanted == Some(layer)
+    }
+
+    /// Decides on a packet of the batch and numbers it. `None`: not for this subscriber.
+    pub(crate) fn accept(
+        &mut self,
+        now: Instant,
+        pending: &Pending,
+        layers: &[Layer],
+        stored: Stored<'_>,
+        stats: &mut Stats,
+    ) -> Option<(Numbers, Pt)> {
+        if self.starts(pending, stored) {
+            self.start(now, pending, layers, stored, stats)?;
+        }
+        let run = self.munger.run()?;
+        if (run.layer, run.generation) != (pending.layer, pending.generation) {
+            return None;
+        }
+        let pt = match stored.meta.pt == run.pts.from {
+            true => run.pts.to,
+            false => match self.map_pt(stored.meta.pt) {
+                Some(map) => map.to,
+                None => {
+                    stats.unmapped_pt += 1;
+                    return None;
+                }
+            },
+        };
+        let numbers = self.munger.place(now, pending.seq, stored.meta);
+        stats.before_switch += u64::from(numbers.is_none());
+        let numbers = numbers?;
+        self.packets = self.packets.wrapping_add(1);
+        self.octets = self.octets.wrapping_add(stored.meta.payload(stored.bytes).len() as u32);
+        Some((numbers, pt))
+    }
+
+    /// The run that goes on; `accept` has just numbered a packet of it.
+    pub(crate) fn write(&self, out: &mut [u8], numbers: Numbers, pt: Pt, stored: Stored<'_>) -> Option<usize> {
+        write::media(out, &Outgoing { egress: &self.egress, run: self.munger.run()?, numbers, pt, stored })
+    }
+
+    /// Whether a packet that was asked for may be sent again; counts the reason if not.
+    pub(crate) fn may_repeat(&mut self, now: Instant, seq: u16, stats: &mut Stats) -> bool {
+        if self.egress.rtx_ssrc.is_none() {
+            stats.nack_without_rtx += 1;
+            return false;
+        }
+        if self.munger.find(seq).is_none() {
+            stats.nack_missed += 1;
+            return false;
+        }
+        if self.recent_rtx.is_empty() {
+            self.recent_rtx = vec![None; RECENT_RTX];
+        }
+        let pause = self.round_trip.map_or(START_RTX_PAUSE, |rtt| rtt / 2).clamp(MIN_RTX_PAUSE, MAX_RTX_PAUSE);
+        let Some(slot) = self.recent_rtx.get_mut(usize::from(seq) % RECENT_RTX) else { return false };
+        if slot.is_some_and(|(sent, at)| sent == seq && now.saturating_duration_since(at) < pause) {
+            stats.nack_suppressed += 1;
+            return false;
+        }
+        *slot = Some((seq, now));
+        true
+    }
+
+    /// Writes a packet again, as RTX.
+    pub(crate) fn repeat(&mut self, out: &mut [u8], seq: u16, layers: &[Layer], stats: &mut Stats) -> Option<usize> {
+        let (run, in_seq) = self.munger.find(seq)?;
+        let layer = layers.get(usize::from(run.layer)).filter(|layer| layer.generation == run.generation);
+        let Some(stored) = layer.and_then(|layer| layer.history.get(in_seq)) else {
+            stats.nack_missed += 1;
+            return None;
+        };
+        let (pt, rtx_pt) = self.pts_of(run, stored.meta.pt)?;
+        let rtx = Rtx { ssrc: self.egress.rtx_ssrc?, pt: rtx_pt?, seq: SeqNo(self.rtx_seq) };
+        let numbers = run.numbers(in_seq, stored.meta);
+        let outgoing = Outgoing { egress: &self.egress, run, numbers, pt, stored };
+        let written = write::retransmission(out, &outgoing, &rtx)?;
+        self.rtx_seq = self.rtx_seq.wrapping_add(1);
+        Some(written)
+    }
+
+    /// The sender report of `now`. `None`: nothing goes out, or the publisher told no time yet.
+    pub(crate) fn sender_report(&mut self, now: Instant, layers: &[Layer]) -> Option<SenderInfo> {
+        let run = self.munger.run()?;
+        let (ntp, rtp_ts) = clock(layers, run)?.at(now);
+        self.last_sr = Some((sr::compact_ntp(ntp), now));
+        Some(SenderInfo {
+            ssrc: self.egress.ssrc,
+            ntp,
+            rtp_ts: rtp_ts.wrapping_add(run.ts_offset),
+            packets: self.packets,
+            octets: self.octets,
+        })
+    }
+
+    /// A receiver report: RFC 3550 §6.4.1 gives the round trip.
+    pub(crate) fn receiver_report(&mut self, now: Instant, block: &ReportBlock) {
+        let Some((_, at)) = self.last_sr.filter(|(ntp, _)| *ntp == block.last_sr && block.last_sr != 0) else { return };
+        let held = Duration::from_micros((u64::from(block.delay_since_last_sr) * 1_000_000) >> 16);
+        if let Some(sample) = now.saturating_duration_since(at).checked_sub(held) {
+            self.round_trip = Some(self.round_trip.map_or(sample, |smoothed| (smoothed * 7 + sample) / 8));
+        }
+    }
+
+    fn starts(&self, pending: &Pending, stored: Stored<'_>) -> bool {
+        let ready = match self.kind {
+            MediaKind::Audio => true,
+            MediaKind::Video => stored.meta.keyframe,
+        };
+        ready && self.wanted == Some(pending.layer)
+    }
+
+    fn start(
+        &mut self,
+        now: Instant,
+        pending: &Pending,
+        layers: &[Layer],
+        stored: Stored<'_>,
+        stats: &mut Stats,
+    ) -> Option<()> {
+        let Some(map) = self.map_pt(stored.meta.pt) else {
+            stats.unmapped_pt += 1;
+            return None;
+        };
+        let layer = layers.get(usize::from(pending.layer))?;
+        let before = self.munger.last_run().and_then(|run| clock(layers, run));
+        self.munger.start(
+            now,
+            &Start {
+                layer: pending.layer,
+                generation: pending.generation,
+                seq: pending.seq,
+                meta: stored.meta,
+                pts: Pts { from: map.from, to: map.to, rtx: map.rtx },
+                rate: layer.rate,
+                clocks: (layer.clock, before),
+            },
+        );
+        self.wanted = None;
+        stats.switches += 1;
+        Some(())
+    }
+
+    fn map_pt(&self, pt: Pt) -> Option<PtMap> {
+        self.egress.pts.iter().find(|map| map.from == pt).copied()
+    }
+
+    fn pts_of(&self, run: &Run, pt: Pt) -> Option<(Pt, Option<Pt>)> {
+        if pt == run.pts.from {
+            return Some((run.pts.to, run.pts.rtx));
+        }
+        self.map_pt(pt).map(|map| (map.to, map.rtx))
+    }
+}
+
+/// The clock of a run's layer, if it is that of the run's stream.
+fn clock(layers: &[Layer], run: &Run) -> Option<Clock> {
+    layers.get(usize::from(run.layer)).filter(|layer| layer.generation == run.generation)?.clock
+}
+
+/// RFC 3550 §5.1 wants the first number to be unpredictable, which the SSRC is; below 2^15 it stays clear of a wrap in
+/// the first packets, that an SRTP receiver could miss (RFC 3711 §3.3.1).
+fn first_seq(ssrc: Ssrc) -> u16 {
+    (ssrc.0 ^ (ssrc.0 >> 16)) as u16 & 0x3fff
+}

@@ -1,0 +1,112 @@
+//! A published track: its layers, which of them are alive, and who receives it.
+
+use std::time::Instant;
+
+use convene_rtp::ext;
+use convene_types::{Codec, MediaKind, Pt, TrackId};
+
+use crate::config::{Config, MAX_LAYERS};
+use crate::layer::Layer;
+use crate::speakers::Meter;
+use crate::spec::TrackSpec;
+
+/// One published track.
+#[derive(Debug)]
+pub(crate) struct Track {
+    pub(crate) id: TrackId,
+    /// Index of its publisher.
+    pub(crate) publisher: usize,
+    pub(crate) kind: MediaKind,
+    pts: Vec<(Pt, Codec)>,
+    pub(crate) exts: ext::Map,
+    pub(crate) nack: bool,
+    pub(crate) layers: Vec<Layer>,
+    /// Bit per layer that is alive.
+    pub(crate) live: u8,
+    pub(crate) muted: bool,
+    pub(crate) started: bool,
+    /// Subscriptions that wait for a keyframe; as of the last selection.
+    pub(crate) awaiting: u32,
+    /// Indices of the subscribers.
+    pub(crate) subscribers: Vec<usize>,
+    /// It has packets in the batch.
+    pub(crate) dirty: bool,
+    pub(crate) meter: Meter,
+}
+
+impl Track {
+    pub(crate) fn new(spec: TrackSpec, publisher: usize, config: &Config, epoch: Instant) -> Self {
+        let layers = usize::from(spec.layers).clamp(1, MAX_LAYERS);
+        Self {
+            id: spec.track,
+            publisher,
+            kind: spec.kind,
+            pts: spec.pts,
+            exts: spec.exts,
+            nack: spec.nack,
+            layers: (0..layers).map(|_| Layer::new(config, epoch)).collect(),
+            live: 0,
+            muted: false,
+            started: false,
+            awaiting: 0,
+            subscribers: Vec::new(),
+            dirty: false,
+            meter: Meter::default(),
+        }
+    }
+
+    pub(crate) fn codec(&self, pt: Pt) -> Option<Codec> {
+        self.pts.iter().find(|(known, _)| *known == pt).map(|(_, codec)| *codec)
+    }
+
+    /// RTP clock in Hz.
+    pub(crate) fn rate(&self) -> u32 {
+        self.pts.first().map_or(90_000, |(_, codec)| codec.clock_rate())
+    }
+
+    /// Looks anew which layers are alive: those whose last packet is not much older than the track's last one. By that
+    /// a muted camera's layers all stay as they are. `true`: it changed.
+    pub(crate) fn update_live(&mut self, config: &Config) -> bool {
+        let Some(newest) = self.layers.iter().filter_map(|layer| layer.flowed).max() else { return false };
+        let alive = |layer: &Layer| {
+            layer.flowed.is_some_and(|flowed| newest.saturating_duration_since(flowed) <= config.layer_timeout)
+        };
+        let live = self.layers.iter().enumerate().filter(|(_, layer)| alive(layer));
+        let live = live.fold(0_u8, |bits, (index, _)| bits | 1 << index);
+        std::mem::replace(&mut self.live, live) != live
+    }
+}
+
+/// The layer to send: the highest live one up to `max`, else the lowest live one.
+pub(crate) fn choose(live: u8, max: u8) -> Option<u8> {
+    let allowed = live & (u16::MAX >> 15_u8.saturating_sub(max)) as u8;
+    match (allowed, live) {
+        (_, 0) => None,
+        (0, live) => Some(live.trailing_zeros() as u8),
+        (allowed, _) => Some((7 - allowed.leading_zeros()) as u8),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chooses() {
+        let rows = [
+            (0b000, 2, None),
+            (0b111, 0, Some(0)),
+            (0b111, 1, Some(1)),
+            (0b111, 2, Some(2)),
+            (0b111, 255, Some(2)),
+            (0b101, 1, Some(0)),
+            (0b100, 1, Some(2)),
+            (0b110, 0, Some(1)),
+            (0b1000_0000, 255, Some(7)),
+            (0b1111_1111, 7, Some(7)),
+        ];
+        for (live, max, want) in rows {
+            assert_eq!(choose(live, max), want, "{live:b} {max}");
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Writes one packet for one subscriber: header anew, payload copied, a few bytes of it patched.
+
+use convene_rtp::ext::Kind;
+use convene_rtp::packet::{Fields, write_header};
+use convene_rtp::rtx;
+use convene_types::{Pt, SeqNo, Ssrc};
+
+use crate::history::Stored;
+use crate::meta::{MAX_EXTENSIONS, Meta};
+use crate::munge::{Numbers, Run};
+use crate::spec::Egress;
+
+/// RFC 3550 §5.1, first byte.
+const PADDING_BIT: u8 = 0b0010_0000;
+
+/// What to write.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outgoing<'a> {
+    pub(crate) egress: &'a Egress,
+    pub(crate) run: &'a Run,
+    pub(crate) numbers: Numbers,
+    pub(crate) pt: Pt,
+    pub(crate) stored: Stored<'a>,
+}
+
+/// RTX stream, payload type and number of a retransmission.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rtx {
+    pub(crate) ssrc: Ssrc,
+    pub(crate) pt: Pt,
+    pub(crate) seq: SeqNo,
+}
+
+/// Writes a media packet; its length. `None`: it does not fit.
+pub(crate) fn media(out: &mut [u8], outgoing: &Outgoing<'_>) -> Option<usize> {
+    let fields = fields(outgoing, outgoing.egress.ssrc, outgoing.pt, SeqNo(outgoing.numbers.seq as u16));
+    let header = header(out, &fields, outgoing)?;
+    let payload = payload(out.get_mut(header..)?, outgoing)?;
+    if payload > 0 {
+        return Some(header + payload);
+    }
+    // Padding that came too late for its gap to be closed: a packet of nothing but a padding count fills the hole.
+    *out.get_mut(header)? = 1;
+    *out.first_mut()? |= PADDING_BIT;
+    Some(header + 1)
+}
+
+/// Writes the same packet as a retransmission (RFC 4588 §4); its length.
+pub(crate) fn retransmission(out: &mut [u8], outgoing: &Outgoing<'_>, rtx: &Rtx) -> Option<usize> {
+    let fields = fields(outgoing, rtx.ssrc, rtx.pt, rtx.seq);
+    let header = header(out, &fields, outgoing)?;
+    let osn = rtx::write_osn(out.get_mut(header..)?, SeqNo(outgoing.numbers.seq as u16))?;
+    let payload = payload(out.get_mut(header + osn..)?, outgoing)?;
+    Some(header + osn + payload)
+}
+
+fn fields(outgoing: &Outgoing<'_>, ssrc: Ssrc, pt: Pt, seq: SeqNo) -> Fields {
+    Fields { marker: outgoing.stored.meta.marker, pt, seq, ts: outgoing.numbers.ts, ssrc }
+}
+
+/// Header with the subscriber's MID and every extension that it has an id for.
+fn header(out: &mut [u8], fields: &Fields, outgoing: &Outgoing<'_>) -> Option<usize> {
+    let Outgoing { egress, stored, .. } = outgoing;
+    let mut list: [(u8, &[u8]); MAX_EXTENSIONS + 1] = [(0, &[]); MAX_EXTENSIONS + 1];
+    let mut count = 0;
+    let mut add = |id: Option<u8>, value| {
+        if let (Some(id), Some(slot)) = (id, list.get_mut(count)) {
+            *slot = (id, value);
+            count += 1;
+        }
+    };
+    add(egress.exts.id(Kind::Mid), egress.mid.as_bytes());
+    let moved: [u8; 256];
+    let frame = outgoing.numbers.frame.filter(|_| outgoing.run.moves_frames());
+    let mut descriptor = None;
+    for (kind, value) in stored.meta.extensions(stored.bytes) {
+        match (kind, frame) {
+            (Kind::DependencyDescriptor, Some(_)) => descriptor = Some(value),
+            (kind, _) => add(egress.exts.id(kind), value),
+        }
+    }
+    if let (Some(value), Some(frame)) = (descriptor, frame) {
+        moved = move_frame(value, frame);
+        add(egress.exts.id(Kind::DependencyDescriptor), moved.get(..value.len())?);
+    }
+    write_header(out, fields, list.get(..count)?)
+}
+
+/// A dependency descriptor with another frame number: AOM RTP payload format for AV1, §A.8.2, bytes 1 and 2.
+fn move_frame(value: &[u8], frame: u16) -> [u8; 256] {
+    let mut moved = [0; 256];
+    moved.iter_mut().zip(value).for_each(|(to, from)| *to = *from);
+    [moved[1], moved[2]] = frame.to_be_bytes();
+    moved
+}
+
+/// Copies the payload and patches picture id and TL0PICIDX; its length.
+fn payload(out: &mut [u8], outgoing: &Outgoing<'_>) -> Option<usize> {
+    let Stored { meta, bytes } = outgoing.stored;
+    let payload = meta.payload(bytes);
+    let target = out.get_mut(..payload.len())?;
+    target.copy_from_slice(payload);
+    patch(target, meta, &outgoing.numbers);
+    Some(payload.len())
+}
+
+/// RFC 7741 §4.2, RFC 9628 §4.2: a picture id of 15 bits has the top bit set.
+fn patch(payload: &mut [u8], meta: &Meta, numbers: &Numbers) {
+    if let (Some((at, _)), Some(id)) = (meta.picture.id, numbers.picture_id) {
+        let at = usize::from(at);
+        let [high, low] = id.to_be_bytes();
+        match (meta.picture.long, payload.get_mut(at..)) {
+            (true, Some([first, second, ..])) => (*first, *second) = (high | 0x80, low),
+            (false, Some([only, ..])) => *only = low & 0x7f,
+            (_, Some(_) | None) => {}
+        }
+    }
+    if let (Some((at, _)), Some(index)) = (meta.picture.tl0, numbers.tl0)
+        && let Some(byte) = payload.get_mut(usize::from(at))
+    {
+        *byte = index;
+    }
+}
