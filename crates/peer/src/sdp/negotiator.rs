@@ -9,7 +9,7 @@ use super::error::SdpError;
 use super::offer::PtTable;
 use super::section::{Outgoing, Section, SectionKind};
 use super::transport::RemoteTransport;
-use super::{MAX_PENDING, answer, offer};
+use super::{MAX_PENDING, MAX_SECTIONS, answer, offer};
 
 /// Our end of the transport.
 #[derive(Clone, Debug)]
@@ -239,16 +239,21 @@ impl Negotiator {
         Some(mid)
     }
 
-    /// Audio and video sections that the client has to offer for the tracks that wait. Sections about to be freed are
-    /// counted as there.
+    /// Audio and video sections that the client has to offer for the tracks that wait; as the offerer always none.
+    /// Sections about to be freed are counted as there, and no more are asked for than [`MAX_SECTIONS`] allows.
     #[must_use]
     pub fn pending(&self) -> (u32, u32) {
         let missing = |kind| {
             let waiting = self.pending.iter().filter(|waiting| waiting.kind == kind).count();
-            let cooling = self.sections.iter().filter(|section| section.is_cooling(kind)).count();
-            u32::try_from(waiting.saturating_sub(cooling)).unwrap_or(u32::MAX)
+            waiting.saturating_sub(self.sections.iter().filter(|section| section.is_cooling(kind)).count())
         };
-        (missing(MediaKind::Audio), missing(MediaKind::Video))
+        let room = match self.role {
+            Role::Answerer => MAX_SECTIONS.saturating_sub(self.sections.len()),
+            Role::Offerer => 0,
+        };
+        let audio = missing(MediaKind::Audio).min(room);
+        let video = missing(MediaKind::Video).min(room - audio);
+        (u32::try_from(audio).unwrap_or(u32::MAX), u32::try_from(video).unwrap_or(u32::MAX))
     }
 
     /// Whether the client's picture differs from ours, so that an offer (whoever makes it) is due.
@@ -258,7 +263,7 @@ impl Negotiator {
             let wanted = section.outgoing.as_ref().map(|outgoing| outgoing.key);
             !section.rejected && section.reserved.is_none() && section.announced != wanted
         };
-        !self.pending.is_empty() || self.sections.iter().any(stale)
+        self.pending() != (0, 0) || self.sections.iter().any(stale)
     }
 
     /// Puts every waiting track that has a place there.

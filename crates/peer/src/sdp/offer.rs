@@ -39,23 +39,30 @@ pub(super) fn application() -> Option<Section> {
 
 /// Puts a track into a free section or a new one, with the codecs that its publisher has.
 pub(super) fn place(state: &mut Negotiator, attachment: Attachment) -> Result<Mid, Attachment> {
-    let index = match state.sections.iter().position(|section| section.is_free(attachment.kind)) {
-        Some(index) => index,
-        None if state.sections.len() < MAX_SECTIONS => {
-            let Some(section) = new_section(state.sections.len(), attachment.kind) else { return Err(attachment) };
-            state.sections.push(section);
-            state.sections.len() - 1
-        }
-        None => return Err(attachment),
-    };
     let codecs = state.pts.assign(&attachment.codecs, attachment.kind);
-    let Some(section) = state.sections.get_mut(index) else { return Err(attachment) };
+    if codecs.is_empty() {
+        return Err(attachment);
+    }
+    let Some(section) = free_section(&mut state.sections, attachment.kind) else { return Err(attachment) };
+    section.wire.formats = codecs.iter().map(|codec| codec.pt.0.to_string()).collect();
     section.wire.offered_codecs = codecs.clone();
     section.codecs = codecs;
     section.outgoing = Some(attachment.outgoing.clone());
     let mid = section.mid;
     state.attached.push(attachment);
     Ok(mid)
+}
+
+fn free_section(sections: &mut Vec<Section>, kind: MediaKind) -> Option<&mut Section> {
+    let index = match sections.iter().position(|section| section.is_free(kind)) {
+        Some(index) => index,
+        None if sections.len() < MAX_SECTIONS => {
+            sections.push(new_section(sections.len(), kind)?);
+            sections.len() - 1
+        }
+        None => return None,
+    };
+    sections.get_mut(index)
 }
 
 fn new_section(index: usize, kind: MediaKind) -> Option<Section> {

@@ -1,0 +1,106 @@
+use super::super::{Fragment, MAX_SDP_BYTES};
+use super::fixtures::{MICROPHONE, SIMULCAST, aiortc, answer_to, gstreamer, options, reserving};
+use super::*;
+use crate::sources::Sources;
+
+/// Xorshift64: a test's randomness, the same in every run.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % u64::try_from(bound).unwrap()).unwrap()
+    }
+}
+
+fn seeds() -> Vec<String> {
+    let mut publisher = Chromium::join();
+    publisher.audio("sendonly", MICROPHONE).video("sendonly", SIMULCAST);
+    vec![publisher.offer(), aiortc("sendrecv", "recvonly"), gstreamer()]
+}
+
+/// Feeds it to every entry; whatever is accepted must be answered by the rules.
+fn feed(text: &str) {
+    for options in [options(), reserving()] {
+        let mut negotiator = Negotiator::new(options);
+        attach(&mut negotiator, 1, MediaKind::Video, &[codec(96, Codec::Vp8, "")]);
+        if negotiator.handle_offer(text).is_ok() {
+            let answer = negotiator.answer();
+            assert_eq!(layout(text).len(), layout(&answer).len(), "{text}");
+            rtc_sdp::SessionDescription::unmarshal(&mut std::io::Cursor::new(&answer)).expect("our answer parses");
+            assert!(answer.lines().all(|line| !line.contains('\r')), "no line inside a line");
+            Sources::new().update(negotiator.sections());
+        }
+    }
+    let mut offerer = Negotiator::offerer(options());
+    offerer.create_offer();
+    let _refused = offerer.handle_answer(text);
+    let _refused = Fragment::parse(text);
+}
+
+#[test]
+fn cut_anywhere() {
+    for seed in seeds() {
+        for end in (0..seed.len()).step_by(31) {
+            feed(&seed[..end]);
+        }
+    }
+}
+
+#[test]
+fn lines_and_bytes_changed_at_random() {
+    let mut random = Random(0x5eed_c0de);
+    let seeds = seeds();
+    let values = ["0", "65535", "4294967296", "-1", "*", "", " ", ":", ";;;", "\u{fffd}", "999999999999999999999"];
+    for _ in 0..1500 {
+        let mut lines: Vec<String> = seeds[random.below(seeds.len())].lines().map(str::to_owned).collect();
+        for _ in 0..=random.below(6) {
+            let at = random.below(lines.len());
+            let other = lines[random.below(lines.len())].clone();
+            let value = values[random.below(values.len())];
+            match random.below(6) {
+                0 => drop(lines.remove(at)),
+                1 => lines.insert(at, other),
+                2 => lines[at] = lines[at].split(' ').next().unwrap_or_default().to_owned() + value,
+                3 => lines[at] = lines[at].replace(char::is_numeric, value),
+                4 => lines[at] = lines[at].replace(' ', value),
+                _ => lines[at] = other,
+            }
+            if lines.is_empty() {
+                break;
+            }
+        }
+        feed(&lines.join("\r\n"));
+    }
+}
+
+#[test]
+fn large_but_legal_is_quick() {
+    let mut client = Chromium::new();
+    client.video("recvonly", "");
+    let many: String = (0..12_000).map(|n| format!("a=rtcp-fb:96 x{n}\r\n")).collect();
+    let offer = client.offer() + &many;
+    assert!(offer.len() < MAX_SDP_BYTES);
+    feed(&offer);
+}
+
+#[test]
+fn our_offer_survives_any_answer() {
+    let mut random = Random(0xa45e);
+    for _ in 0..500 {
+        let mut negotiator = Negotiator::offerer(options());
+        attach(&mut negotiator, 1, MediaKind::Video, &[codec(96, Codec::Vp8, "")]);
+        let answer = answer_to(&negotiator.create_offer());
+        let mut lines: Vec<&str> = answer.lines().collect();
+        let (from, to) = (random.below(lines.len()), random.below(lines.len()));
+        lines.swap(from, to);
+        if random.below(2) == 0 {
+            lines.remove(to);
+        }
+        if negotiator.handle_answer(&lines.join("\r\n")).is_ok() {
+            assert_eq!(layout(&negotiator.create_offer()).len(), 2);
+        }
+    }
+}
