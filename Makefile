@@ -69,6 +69,7 @@ bench: build ## Packets a second a core, beside the limit of the machine
 
 .PHONY: fuzz
 fuzz: need-build ## Every parser with random bytes, FUZZ_SECONDS each
+	@tools/need c++
 	tests/fuzz/run.sh $(FUZZ_SECONDS)
 
 .PHONY: soak

@@ -56,7 +56,7 @@ async fn run(settings: &Settings) -> Result<()> {
     let http = bind(settings.http, "http").await?;
     let ops = bind(settings.ops, "ops").await?;
     let (media, workers) = start_media(settings, &metrics)?;
-    let state = State::new(signaling(settings), media.clone()).with_metrics(Arc::clone(&metrics));
+    let state = State::new(signaling(settings), media.clone(), Arc::clone(&metrics));
 
     let ops = tokio::spawn(convene_telemetry::serve(ops, metrics, ready.clone()));
     let (end, ended) = oneshot::channel();

@@ -136,8 +136,8 @@ pub(super) const KEYS: &[Key] = &[
     Key { path: "log.format", kind: Kind::Text, doc: "\"text\" for people, \"json\" for machines.", example: None },
 ];
 
-/// Variables that begin like this belong to test and load tools that start the server; it does not look at them.
-const RESERVED: [&str; 3] = ["CONVENE_TEST_", "CONVENE_BENCH_", "CONVENE_BIN"];
+/// Variables that begin like this belong to tests that start the server; it does not look at them.
+const RESERVED_PREFIX: &str = "CONVENE_TEST_";
 /// Says which file to read, like `--config`.
 pub(super) const CONFIG_VARIABLE: &str = "CONVENE_CONFIG";
 
@@ -205,7 +205,7 @@ pub(super) fn nearest_key(unknown: &str) -> &'static str {
 pub(super) fn unknown_variable(variables: &[(String, String)]) -> Option<&str> {
     let known = |name: &str| name == CONFIG_VARIABLE || KEYS.iter().any(|key| key.variable() == name);
     let mine = variables.iter().map(|(name, _)| name.as_str()).filter(|name| name.starts_with("CONVENE_"));
-    mine.filter(|name| !RESERVED.iter().any(|prefix| name.starts_with(prefix))).find(|name| !known(name))
+    mine.filter(|name| !name.starts_with(RESERVED_PREFIX)).find(|name| !known(name))
 }
 
 /// The known variable most like this one.
