@@ -138,9 +138,9 @@ impl Peer {
 
     /// Takes the client's answer to our last offer.
     pub fn handle_answer(&mut self, now: Instant, text: &str) -> Result<(), SdpError> {
-        let change = self.sdp.handle_answer(text)?;
-        // We restarted, so its new credentials are the answer to ours: no further restart.
-        self.take_remote(now, OfferChange { ice_restarted: false, ..change })
+        self.sdp.handle_answer(text)?;
+        // Other credentials in an answer belong to the restart that our offer made.
+        self.take_remote(now, OfferChange::default())
     }
 
     /// A trickle or restart fragment of WHIP or WHEP (RFC 8840): `Some` is the reply to a restart.

@@ -100,7 +100,9 @@ impl Worker {
         for member in room.members.clone() {
             self.remove_peer(now, member);
         }
-        self.rooms.remove(&id);
+        if let Some(mut room) = self.rooms.remove(&id) {
+            self.counters.export_room(room.core.stats(), &mut room.exported);
+        }
         self.due.retain(|due| *due != id);
     }
 

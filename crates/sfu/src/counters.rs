@@ -3,8 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use convene_sfu_core as core;
 use convene_telemetry::Metrics;
+use prometheus::local::LocalHistogram;
 
+use crate::handle::GoneReason;
 use crate::socket::Sent;
 
 pub(crate) struct Counters {
@@ -16,7 +19,8 @@ pub(crate) struct Counters {
     drops: Vec<(&'static str, u64)>,
     slept: Duration,
     last_sample: Instant,
-    index: usize,
+    forwarding: LocalHistogram,
+    worker: String,
     metrics: Arc<Metrics>,
 }
 
@@ -31,7 +35,8 @@ impl Counters {
             drops: Vec::new(),
             slept: Duration::ZERO,
             last_sample: now,
-            index,
+            forwarding: metrics.forwarding.local(),
+            worker: index.to_string(),
             metrics,
         }
     }
@@ -73,5 +78,70 @@ impl Counters {
 
     pub(crate) fn sample_due(&self, now: Instant, interval: Duration) -> bool {
         now >= self.next_sample(interval)
+    }
+
+    /// A batch that took `latency` from the receipt of its oldest packet to its last send.
+    pub(crate) fn forwarded(&mut self, latency: Duration) {
+        self.forwarding.observe(latency.as_secs_f64());
+    }
+
+    pub(crate) fn connected(&self) {
+        self.metrics.peers_connected.inc();
+    }
+
+    pub(crate) fn lost(&self, reason: GoneReason) {
+        let label = match reason {
+            GoneReason::NeverConnected => "never_connected",
+            GoneReason::TimedOut => "timed_out",
+            GoneReason::Closed => "closed",
+            GoneReason::DtlsFailed => "dtls_failed",
+        };
+        self.metrics.peers_lost.with_label_values(&[label]).inc();
+    }
+
+    /// Hands what was counted since the last sample to the registry.
+    pub(crate) fn export(&mut self, now: Instant, peers: usize) {
+        let wall = now.saturating_duration_since(self.last_sample);
+        let busy = 1.0 - self.slept.as_secs_f64() / wall.as_secs_f64().max(f64::MIN_POSITIVE);
+        let metrics = &self.metrics;
+        let worker = [self.worker.as_str()];
+        metrics.worker_busy.with_label_values(&worker).set(busy.clamp(0.0, 1.0));
+        metrics.peers.with_label_values(&worker).set(i64::try_from(peers).unwrap_or(i64::MAX));
+        metrics.room_panics.inc_by(std::mem::take(&mut self.panics));
+        let directions = [
+            ("in", &mut self.datagrams_in, &mut self.bytes_in),
+            ("out", &mut self.datagrams_out, &mut self.bytes_out),
+        ];
+        for (direction, datagrams, bytes) in directions {
+            metrics.datagrams.with_label_values(&[direction]).inc_by(std::mem::take(datagrams));
+            metrics.bytes.with_label_values(&[direction]).inc_by(std::mem::take(bytes));
+        }
+        for (reason, count) in &mut self.drops {
+            metrics.dropped.with_label_values(&[*reason]).inc_by(std::mem::take(count));
+        }
+        self.forwarding.flush();
+        (self.slept, self.last_sample) = (Duration::ZERO, now);
+    }
+
+    /// Hands a room's growth since `exported` to the registry.
+    pub(crate) fn export_room(&self, stats: core::Stats, exported: &mut core::Stats) {
+        let (old, metrics) = (std::mem::replace(exported, stats), &self.metrics);
+        let rows = [
+            (&metrics.rtp_packets, "in", stats.packets_in - old.packets_in),
+            (&metrics.rtp_packets, "out", stats.packets_out - old.packets_out),
+            (&metrics.nacked, "in", stats.nack_in - old.nack_in),
+            (&metrics.nacked, "out", stats.nack_out - old.nack_out),
+            (&metrics.pli, "in", stats.pli_in + stats.fir_in - old.pli_in - old.fir_in),
+            (&metrics.pli, "out", stats.pli_out - old.pli_out),
+            (&metrics.rtx, "in", stats.rtx_in - old.rtx_in),
+            (&metrics.rtx, "out", stats.rtx_out - old.rtx_out),
+            (&metrics.dropped, "nack_missed", stats.nack_missed - old.nack_missed),
+            (&metrics.dropped, "unmapped_pt", stats.unmapped_pt - old.unmapped_pt),
+            (&metrics.dropped, "padding", stats.padding_in - old.padding_in),
+            (&metrics.dropped, "unwritten", stats.unwritten - old.unwritten),
+        ];
+        for (counter, label, growth) in rows {
+            counter.with_label_values(&[label]).inc_by(growth);
+        }
     }
 }

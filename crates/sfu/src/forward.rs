@@ -70,7 +70,7 @@ impl Worker {
     pub(crate) fn flush_room(&mut self, now: Instant, id: RoomId, since: Instant) {
         let Some(room) = self.rooms.get_mut(&id) else { return };
         room.due = false;
-        let mut packets = 0;
+        let mut wrote = false;
         while let Some(peer) = room.core.next_subscriber() {
             let session = self.sessions.get_mut(&peer);
             let Some((session, path)) = session.and_then(|session| session.path().map(|path| (session, path))) else {
@@ -80,7 +80,7 @@ impl Worker {
             while let Some(length) = room.core.write_next(now, self.outbox.spare()) {
                 match session.peer.protect_rtp(self.outbox.spare(), length) {
                     Ok(sealed) => {
-                        packets += 1;
+                        wrote = true;
                         if let Some((sent, datagrams, bytes)) = self.outbox.push(sealed, &self.socket, path) {
                             self.counters.sent(sent, datagrams, bytes);
                         }
@@ -93,8 +93,8 @@ impl Worker {
                 self.counters.sent(sent, datagrams, bytes);
             }
         }
-        if packets > 0 {
-            self.counters.forwarded(since.elapsed(), packets);
+        if wrote {
+            self.counters.forwarded(since.elapsed());
         }
         self.after_room_input(now, id);
     }

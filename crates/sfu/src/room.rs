@@ -34,6 +34,8 @@ pub(crate) struct RoomState {
     pub(crate) due: bool,
     pub(crate) entered_timer: Option<Instant>,
     pub(crate) name: String,
+    /// What the registry knows of the core's counters.
+    pub(crate) exported: core::Stats,
     events: mpsc::Sender<Event>,
     backlog: VecDeque<Event>,
 }
@@ -47,6 +49,7 @@ impl RoomState {
             due: false,
             entered_timer: None,
             name,
+            exported: core::Stats::default(),
             events,
             backlog: VecDeque::new(),
         }

@@ -94,6 +94,7 @@ impl Worker {
             peer::Event::Secured => {
                 session.connected = true;
                 session.connect_deadline = None;
+                self.counters.connected();
                 tracing::info!(parent: &session.span, "peer connected");
                 room.emit(Event::Connected { peer: id });
                 self.activate(now, id);
@@ -126,6 +127,7 @@ impl Worker {
         let Some(session) = self.sessions.get(&id) else { return };
         let room_id = session.room;
         tracing::info!(parent: &session.span, ?reason, "peer gone");
+        self.counters.lost(reason);
         self.remove_peer(now, id);
         if let Some(room) = self.rooms.get_mut(&room_id) {
             room.emit(Event::Gone { peer: id, reason });

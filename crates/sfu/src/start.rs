@@ -68,7 +68,7 @@ impl Workers {
 /// Binds the sockets, makes the certificate, warms up DTLS and starts the threads.
 pub fn start(options: &Options) -> Result<(Handle, Workers), StartError> {
     let identity = Arc::new(Identity::generate().map_err(|error| StartError::Identity(error.to_string()))?);
-    identity.warm_up().map_err(|error| StartError::Identity(error.to_string()))?;
+    identity.warm_up(std::time::Instant::now()).map_err(|error| StartError::Identity(error.to_string()))?;
     let cores = core_affinity::get_core_ids().unwrap_or_default();
     let (mut entries, mut threads, mut addresses) = (Vec::new(), Vec::new(), Vec::new());
     for (index, port) in options.ports.iter().enumerate() {

@@ -8,7 +8,7 @@ use crate::command::Command;
 use crate::handle::Error;
 
 /// Commands waiting for one worker. When it is full, callers wait: the worker's media has precedence.
-pub const MAX_PENDING_COMMANDS: usize = 4096;
+pub(crate) const MAX_PENDING_COMMANDS: usize = 4096;
 
 /// The sending half of a worker's queue.
 #[derive(Clone)]

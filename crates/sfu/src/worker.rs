@@ -22,7 +22,7 @@ use crate::forward::Outbox;
 use crate::negotiate::Ssrcs;
 use crate::room::RoomState;
 use crate::session::Session;
-use crate::socket::{Inbox, Path, Socket};
+use crate::socket::{Inbox, Socket};
 use crate::timers::{Owner, Timers};
 
 pub(crate) const SOCKET: mio::Token = mio::Token(0);
@@ -144,8 +144,10 @@ impl Worker {
         self.run_timers(now);
         self.flush_if_due(now);
         if self.counters.sample_due(now, SAMPLE_INTERVAL) {
-            let cores = self.rooms.values().map(|room| room.core.stats());
-            self.counters.export(now, cores, self.sessions.len());
+            for room in self.rooms.values_mut() {
+                self.counters.export_room(room.core.stats(), &mut room.exported);
+            }
+            self.counters.export(now, self.sessions.len());
         }
         self.open_rooms.store(self.rooms.len(), Ordering::Relaxed);
     }
@@ -237,9 +239,5 @@ impl Worker {
         let now = Instant::now();
         // The room's own data may be inconsistent: it is dropped without being asked anything.
         self.forget_room(now, room);
-    }
-
-    pub(crate) fn path_of(&self, peer: PeerId) -> Option<Path> {
-        self.sessions.get(&peer)?.path()
     }
 }
