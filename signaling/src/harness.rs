@@ -44,11 +44,16 @@ impl Answer {
 impl Harness {
     pub(crate) fn new() -> Self {
         let localhost = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        let metrics = Arc::default();
-        let options = convene_sfu::Options { bind: localhost, ports: vec![0], advertised: vec![localhost], metrics };
+        let metrics: Arc<convene_telemetry::Metrics> = Arc::default();
+        let options = convene_sfu::Options {
+            bind: localhost,
+            ports: vec![0],
+            advertised: vec![localhost],
+            metrics: Arc::clone(&metrics),
+        };
         let (media, _) = convene_sfu::start(&options).unwrap();
         let api_keys = HashMap::from([("devkey".to_owned(), "secret".to_owned())]);
-        let state = State::new(Config { api_keys, ..Config::default() }, media);
+        let state = State::new(Config { api_keys, ..Config::default() }, media, metrics);
         Self { rooms: Arc::clone(state.registry()), router: crate::router(&state) }
     }
 

@@ -8,7 +8,6 @@
 //!
 //! Invariant: `rooms` knows no wire protocol, and nothing here touches a media packet.
 
-mod count;
 #[cfg(test)]
 mod harness;
 mod http;
@@ -45,18 +44,13 @@ pub struct State {
 }
 
 impl State {
-    /// An empty server over a media plane.
+    /// An empty server over a media plane. It counts into the metrics that the ops port serves.
     #[must_use]
-    pub fn new(config: Config, media: convene_sfu::Handle) -> Self {
+    pub fn new(config: Config, media: convene_sfu::Handle, metrics: Arc<Metrics>) -> Self {
         let verifier = Arc::new(token::Verifier::new(config.api_keys.clone()));
-        let registry = rooms::Registry::new(media, config.rooms.clone(), Arc::new(livekit::PacketFormat));
-        Self { config: Arc::new(config), verifier, registry: Arc::new(registry), metrics: Arc::default() }
-    }
-
-    /// Counts into the metrics that the ops port serves.
-    #[must_use]
-    pub fn with_metrics(self, metrics: Arc<Metrics>) -> Self {
-        Self { metrics, ..self }
+        let registry =
+            rooms::Registry::new(media, config.rooms.clone(), Arc::new(livekit::PacketFormat), Arc::clone(&metrics));
+        Self { config: Arc::new(config), verifier, registry: Arc::new(registry), metrics }
     }
 
     /// The open rooms; `drain` it before the server stops.
@@ -71,7 +65,7 @@ pub fn router(state: &State) -> Router {
     let State { config, verifier, registry, metrics } = state;
     let dev = config.dev_key.as_deref().and_then(|key| verifier.minter(key));
     let router = http::routes(Arc::clone(verifier), dev)
-        .merge(livekit::routes(verifier, registry))
+        .merge(livekit::routes(verifier, registry, metrics))
         .merge(twirp::routes(verifier, registry))
         .merge(whip::routes(verifier, registry));
     http::finish(router, Arc::clone(metrics))

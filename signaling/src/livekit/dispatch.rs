@@ -10,7 +10,6 @@ use pb::simulate_scenario::Scenario;
 
 use super::session::{End, Session};
 use super::{convert, parse};
-use crate::count;
 use crate::rooms::{Error, LeaveReason};
 
 /// From this protocol version on clients expect a response to a granted request as well.
@@ -83,7 +82,7 @@ impl Session {
     async fn check_negotiation(&mut self, result: Result<(), Error>) -> Result<(), End> {
         let Err(error) = result else { return Ok(()) };
         tracing::warn!(code = error.code(), %error, "negotiation failed");
-        count::refused(error.code());
+        self.count_refused(error.code());
         let _ = self.room.leave(self.participant, LeaveReason::MediaFailure).await; // an error says it is out already
         Ok(()) // the room's last notice ends the session
     }
@@ -112,7 +111,7 @@ impl Session {
     async fn handle_subscription(&mut self, update: pb::UpdateSubscription) -> Result<(), End> {
         if let Err(error) = self.room.subscribe(self.participant, parse::subscription(update)).await {
             tracing::info!(code = error.code(), "subscription refused");
-            count::refused(error.code());
+            self.count_refused(error.code());
         }
         Ok(())
     }
@@ -161,7 +160,7 @@ impl Session {
 
     async fn respond(&mut self, request_id: u32, error: &Error, request: Request) -> Result<(), End> {
         tracing::info!(code = error.code(), "request refused");
-        count::refused(error.code());
+        self.count_refused(error.code());
         let response = pb::RequestResponse {
             request_id,
             reason: reason(error) as i32,

@@ -9,6 +9,7 @@ mod dispatch;
 mod encode;
 mod join;
 mod limits;
+mod names;
 mod parse;
 mod session;
 mod upgrade;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::get;
+use convene_telemetry::Metrics;
 
 use crate::rooms::Registry;
 use crate::token::Verifier;
@@ -31,10 +33,11 @@ pub use data::PacketFormat;
 pub(crate) struct Shared {
     pub(crate) verifier: Arc<Verifier>,
     pub(crate) rooms: Arc<Registry>,
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 /// The two WebSocket routes.
-pub(crate) fn routes(verifier: &Arc<Verifier>, rooms: &Arc<Registry>) -> Router {
-    let shared = Shared { verifier: Arc::clone(verifier), rooms: Arc::clone(rooms) };
+pub(crate) fn routes(verifier: &Arc<Verifier>, rooms: &Arc<Registry>, metrics: &Arc<Metrics>) -> Router {
+    let shared = Shared { verifier: Arc::clone(verifier), rooms: Arc::clone(rooms), metrics: Arc::clone(metrics) };
     Router::new().route("/rtc/v1", get(upgrade::single)).route("/rtc", get(upgrade::dual)).with_state(shared)
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 use axum::extract::ws::{self, WebSocket};
+use convene_telemetry::Metrics;
 use futures_util::SinkExt;
 use livekit_protocol as pb;
 use pb::signal_response::Message;
@@ -16,8 +17,7 @@ use tracing::Instrument;
 
 use super::join::Wish;
 use super::limits::{MessageBudget, SEND_TIMEOUT, SILENCE_TIMEOUT};
-use super::{Shared, convert, encode};
-use crate::count;
+use super::{Shared, convert, encode, names};
 use crate::rooms::{
     Error, Joined, LeaveAction, LeaveReason, Mode, Notice, ParticipantId, RoomHandle, RoomRequest, SessionId,
 };
@@ -44,6 +44,7 @@ pub(super) struct Session {
     session: SessionId,
     claims: Claims,
     verifier: Arc<Verifier>,
+    metrics: Arc<Metrics>,
     socket: WebSocket,
 }
 
@@ -59,7 +60,25 @@ pub(super) enum End {
 /// Serves one WebSocket to its end.
 pub(super) async fn serve(shared: Shared, socket: WebSocket, entry: Entry) {
     let span = tracing::info_span!("signal", room = %entry.room, participant = %entry.claims.identity);
+    let open = Open::new(Arc::clone(&shared.metrics));
     run(shared, socket, entry).instrument(span).await;
+    drop(open);
+}
+
+/// Counts a connection as long as it lives, however it ends.
+struct Open(Arc<Metrics>);
+
+impl Open {
+    fn new(metrics: Arc<Metrics>) -> Self {
+        metrics.signal_connections.inc();
+        Self(metrics)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.signal_connections.dec();
+    }
 }
 
 async fn run(shared: Shared, mut socket: WebSocket, mut entry: Entry) {
@@ -68,7 +87,7 @@ async fn run(shared: Shared, mut socket: WebSocket, mut entry: Entry) {
         Ok(seat) => seat,
         Err(error) => {
             tracing::info!(code = error.code(), resumes, "not let in");
-            count::refused(error.code());
+            shared.metrics.refused.with_label_values(&[error.code()]).inc();
             return refuse(&mut socket, resumes, &error).await;
         }
     };
@@ -80,6 +99,7 @@ async fn run(shared: Shared, mut socket: WebSocket, mut entry: Entry) {
         session: joined.session,
         claims: entry.claims,
         verifier: shared.verifier,
+        metrics: shared.metrics,
         socket,
     };
     let end = match session.greet(&joined, resumes, entry.wish.tracks, entry.wish.offer).await {
@@ -215,21 +235,24 @@ impl Session {
             Some(Ok(ws::Message::Close(_))) | None => return Err(End::Cut("closed by the client")),
             Some(Err(error)) => {
                 tracing::debug!(%error, "socket error");
-                count::refused("signal_socket_error");
+                self.count_refused("signal_socket_error");
                 return Err(End::Cut("socket error, or a frame beyond the limit"));
             }
         };
         if !budget.take(Instant::now()) {
             tracing::warn!("too many signaling messages");
-            count::refused("signal_messages_per_second");
+            self.count_refused("signal_messages_per_second");
             return Err(End::Cut("messages_per_second"));
         }
         match pb::SignalRequest::decode(bytes) {
-            Ok(pb::SignalRequest { message: Some(message) }) => self.handle_request(message).await,
+            Ok(pb::SignalRequest { message: Some(message) }) => {
+                self.metrics.signal_messages.with_label_values(&["in", names::request(&message)]).inc();
+                self.handle_request(message).await
+            }
             Ok(pb::SignalRequest { message: None }) => Ok(()), // of a newer protocol
             Err(error) => {
                 tracing::info!(%error, "malformed signaling message");
-                count::refused("signal_malformed");
+                self.count_refused("signal_malformed");
                 Err(End::Cut("malformed message"))
             }
         }
@@ -257,12 +280,18 @@ impl Session {
         self.claims.attributes = attributes.into_iter().collect();
     }
 
+    /// `code` is one of a closed set, never anything a client wrote.
+    pub(super) fn count_refused(&self, code: &'static str) {
+        self.metrics.refused.with_label_values(&[code]).inc();
+    }
+
     pub(super) async fn send(&mut self, message: Message) -> Result<(), End> {
         self.feed(message).await?;
         self.flush().await
     }
 
     async fn feed(&mut self, message: Message) -> Result<(), End> {
+        self.metrics.signal_messages.with_label_values(&["out", names::response(&message)]).inc();
         within_time(self.socket.feed(frame(message))).await
     }
 

@@ -9,7 +9,6 @@ use super::Shared;
 use super::join::{self, Wish};
 use super::limits::MAX_FRAME_BYTES;
 use super::session;
-use crate::count;
 use crate::http::{Problem, authenticate};
 use crate::rooms::Mode;
 
@@ -49,7 +48,6 @@ fn admit(
     let wish: Wish = match mode {
         Mode::Single => query.single().map_err(|error| {
             tracing::info!(room, participant = %claims.identity, code = error.code(), "join request refused");
-            count::refused(error.code());
             let too_large = error == join::WishError::TooLarge;
             let status = if too_large { StatusCode::PAYLOAD_TOO_LARGE } else { StatusCode::BAD_REQUEST };
             Problem::new(status, error.code(), error.to_string())

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use convene_sfu::{Answer, Bind, Event, PeerOptions, Publication};
+use convene_telemetry::Metrics;
 use convene_types::{MediaKind, Mid, PeerId, Rid};
 use dashmap::DashMap;
 use tokio::sync::mpsc;
@@ -11,6 +12,7 @@ use tokio::time::MissedTickBehavior;
 use tracing::Instrument;
 
 use super::command::{Command, Reply, Who};
+use super::counts::Counts;
 use super::data::DataFormat;
 use super::error::Error;
 use super::handle::RoomHandle;
@@ -19,8 +21,6 @@ use super::model::{LeaveReason, ParticipantId, TrackInfo};
 use super::registry::Options;
 use super::request::{Answered, JoinRequest, Joined, Mode, RoomRequest, TrackRequest};
 use super::state::{Action, Now, Peers, State, unannounced};
-
-use crate::count;
 
 /// How often a room looks at its deadlines. Seats and empty rooms live seconds longer at most; lowering it wakes every
 /// idle room more often.
@@ -38,6 +38,7 @@ pub(super) struct Setup {
     pub(super) media: convene_sfu::Handle,
     pub(super) options: Options,
     pub(super) format: Arc<dyn DataFormat>,
+    pub(super) metrics: Arc<Metrics>,
     pub(super) rooms: Arc<DashMap<String, RoomHandle>>,
 }
 
@@ -58,7 +59,9 @@ impl Setup {
             Ok((room, events)) => {
                 tracing::info!("room opened");
                 let state = State::new(now(), sid.clone(), self.request, self.options);
-                let mut actor = Actor { state, media: self.media, room, format: self.format };
+                let counts = Counts::new(Arc::clone(&self.metrics));
+                let mut actor =
+                    Actor { state, media: self.media, room, format: self.format, metrics: self.metrics, counts };
                 actor.run(&mut commands, events).await;
                 actor.room.close().await;
                 tracing::info!(reason = ?actor.state.closed(), "room closed");
@@ -76,6 +79,8 @@ struct Actor {
     media: convene_sfu::Handle,
     room: convene_sfu::Room,
     format: Arc<dyn DataFormat>,
+    metrics: Arc<Metrics>,
+    counts: Counts,
 }
 
 impl Actor {
@@ -103,13 +108,18 @@ impl Actor {
             Some(Event::Data { peer, channel, payload }) => {
                 if let Err(reason) = self.state.handle_data(peer, channel, &payload, &*self.format) {
                     tracing::debug!(%peer, reason, "data packet dropped");
-                    count::refused(reason);
+                    self.metrics.dropped.with_label_values(&[reason]).inc();
                 }
             }
             Some(Event::TrackStarted { track, codec }) => self.state.handle_track_started(now, track, codec),
             Some(Event::TrackEnded { track }) => self.state.handle_track_ended(now, track),
             Some(Event::Speakers(speakers)) => self.state.handle_speakers(now, &speakers),
-            Some(Event::ChannelOpen { .. } | Event::TrackFlowing { .. }) => {}
+            Some(Event::TrackFlowing { peer, .. }) => {
+                if let Some(waited) = self.state.handle_flowing(now, peer) {
+                    self.metrics.time_to_media.observe(waited.as_secs_f64());
+                }
+            }
+            Some(Event::ChannelOpen { .. }) => {}
             Some(Event::Failed) | None => {
                 tracing::error!("media plane lost the room");
                 self.state.close(now, LeaveReason::MediaFailure);
@@ -122,6 +132,8 @@ impl Actor {
         match command {
             Command::Join { request, reply } => {
                 let joined = self.join(*request).await;
+                let result = joined.as_ref().map_or_else(Error::code, |_| "ok");
+                self.metrics.joins.with_label_values(&[result]).inc();
                 self.answer_join(reply, joined).await;
             }
             Command::Resume { identity, sid, reply } => send(reply, self.state.handle_resume(&identity, &sid)),
@@ -279,9 +291,10 @@ impl Actor {
                 self.act(action).await;
             }
             if !self.state.settle(now()) {
-                return;
+                break;
             }
         }
+        self.counts.show(self.state.counts());
     }
 
     async fn act(&mut self, action: Action) {

@@ -11,6 +11,7 @@
 
 mod actor;
 mod command;
+mod counts;
 mod data;
 mod error;
 mod handle;

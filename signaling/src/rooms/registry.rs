@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use convene_telemetry::Metrics;
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 
@@ -58,14 +59,20 @@ pub struct Registry {
     media: convene_sfu::Handle,
     options: Options,
     format: Arc<dyn DataFormat>,
+    metrics: Arc<Metrics>,
     draining: AtomicBool,
 }
 
 impl Registry {
     /// An empty registry over a media plane. `format` knows how data packets are written.
     #[must_use]
-    pub fn new(media: convene_sfu::Handle, options: Options, format: Arc<dyn DataFormat>) -> Self {
-        Self { rooms: Arc::default(), media, options, format, draining: AtomicBool::new(false) }
+    pub fn new(
+        media: convene_sfu::Handle,
+        options: Options,
+        format: Arc<dyn DataFormat>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self { rooms: Arc::default(), media, options, format, metrics, draining: AtomicBool::new(false) }
     }
 
     /// The open room of this name.
@@ -174,6 +181,7 @@ impl Registry {
             media: self.media.clone(),
             options: self.options.clone(),
             format: Arc::clone(&self.format),
+            metrics: Arc::clone(&self.metrics),
             rooms: Arc::clone(&self.rooms),
         };
         task.spawn()

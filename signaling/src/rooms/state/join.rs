@@ -4,6 +4,7 @@ use convene_sfu::GoneReason;
 use convene_types::PeerId;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::{Action, Negotiation, Now, Participant, Peers, State};
@@ -50,6 +51,8 @@ impl State {
             policy: None,
             negotiation: Negotiation::default(),
             last_data_seq: 0,
+            joined_at: now.at,
+            has_media: false,
             info: new_info(now, request),
         };
         self.identities.insert(participant.info.identity.clone(), id);
@@ -127,6 +130,14 @@ impl State {
         participant.info.state = ParticipantState::Active;
         self.announce(now, id);
         self.reconcile_subscriber(id);
+    }
+
+    /// Media reaches a transport. Returns how long after the join its participant has the first of it.
+    pub(in crate::rooms) fn handle_flowing(&mut self, now: Now, peer: PeerId) -> Option<Duration> {
+        let id = self.id_of_peer(peer)?;
+        let participant = self.participants.get_mut(&id).filter(|participant| !participant.has_media)?;
+        participant.has_media = true;
+        Some(now.at.saturating_duration_since(participant.joined_at))
     }
 
     /// The media plane lost a transport for good.

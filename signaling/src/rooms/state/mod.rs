@@ -18,10 +18,11 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use convene_sfu::{Channel, LayerTarget, Subscription};
-use convene_types::{PeerId, TrackId};
+use convene_types::{MediaKind, PeerId, TrackId};
 use tokio::sync::mpsc;
 
 use self::negotiate::Negotiation;
+use super::counts::Held;
 use super::error::Error;
 use super::ids::new_sid;
 use super::model::{LeaveReason, ParticipantId, ParticipantInfo, ParticipantState, RoomInfo, SessionId, TrackInfo};
@@ -115,6 +116,9 @@ struct Participant {
     policy: Option<SubscriptionPolicy>,
     negotiation: Negotiation,
     last_data_seq: u32,
+    joined_at: Instant,
+    /// Media has reached it.
+    has_media: bool,
 }
 
 struct Track {
@@ -188,6 +192,14 @@ impl State {
         let notice = Notice::Room(Arc::new(info.clone()));
         self.broadcast(now, &notice);
         info
+    }
+
+    /// What the room holds, for the gauges.
+    pub(super) fn counts(&self) -> Held {
+        let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+        let of = |kind| self.tracks.values().filter(|track| track.published && track.info.kind == kind).count();
+        let participants = count(self.participants.len());
+        Held { participants, audio: count(of(MediaKind::Audio)), video: count(of(MediaKind::Video)) }
     }
 
     /// Seats that were not taken again, rooms that nobody uses, requests that nobody answered.
