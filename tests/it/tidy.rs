@@ -35,7 +35,11 @@ const HOMES: &[(&str, &[&str], &str)] = &[
     ("axum", &["convene-signaling", "convene-telemetry", "convene-server"], "HTTP stays in the shells that serve it"),
     ("livekit-*", &["convene-signaling"], "LiveKit message types stop at the adapter in signaling"),
     ("jsonwebtoken", &["convene-signaling"], "tokens are read and minted by convene_signaling::token"),
-    ("prometheus", &["convene-telemetry"], "metrics are counted through convene-telemetry"),
+    (
+        "prometheus",
+        &["convene-telemetry", "convene-sfu"],
+        "metrics are made in convene-telemetry; a worker holds counters",
+    ),
     ("quinn-udp", &["convene-sfu"], "UDP batches are moved by the media workers"),
 ];
 /// What a core must not even have at hand.
