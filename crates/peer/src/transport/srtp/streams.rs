@@ -1,0 +1,129 @@
+//! Windows of all SSRCs of one direction.
+
+use super::window::{Position, Window};
+
+/// Below this place the search costs less than moving an entry forward.
+const HOT: usize = 8;
+
+/// A linear table: the SSRCs of one peer are few, lie side by side, and those in use move to the front.
+#[derive(Debug, Default)]
+pub(super) struct Streams {
+    /// SSRC and its place in `windows`, in search order.
+    order: Vec<(u32, usize)>,
+    windows: Vec<Window>,
+    max: usize,
+}
+
+/// Why an index is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refused {
+    Seen,
+    TooOld,
+    TooManySsrcs,
+    /// The 48-bit index is used up; the key with it.
+    Exhausted,
+}
+
+/// A checked index. `slot` is `None` for an SSRC without state.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ticket {
+    ssrc: u32,
+    slot: Option<usize>,
+    pub(super) index: u64,
+}
+
+impl Streams {
+    /// A table that refuses SSRCs beyond `max`.
+    pub(super) fn new(max: usize) -> Self {
+        Self { order: Vec::new(), windows: Vec::new(), max }
+    }
+
+    /// The index of a packet with this `seq`, if it may be used. Changes nothing that matters: state is made by
+    /// [`Streams::commit`], after the tag is good.
+    pub(super) fn check_seq(&mut self, ssrc: u32, seq: u16) -> Result<Ticket, Refused> {
+        let slot = self.find(ssrc);
+        let index = match slot.and_then(|slot| self.windows.get(slot)) {
+            Some(window) => window.guess(seq).ok_or(Refused::Exhausted)?,
+            // RFC 3711 §3.3.1: a new stream starts with a rollover counter of zero.
+            None => u64::from(seq),
+        };
+        self.check(ssrc, slot, index)
+    }
+
+    /// The same for a packet that carries its index.
+    pub(super) fn check_index(&mut self, ssrc: u32, index: u64) -> Result<Ticket, Refused> {
+        let slot = self.find(ssrc);
+        self.check(ssrc, slot, index)
+    }
+
+    /// Marks the index as used.
+    pub(super) fn commit(&mut self, ticket: Ticket) {
+        match ticket.slot.and_then(|slot| self.windows.get_mut(slot)) {
+            Some(window) => window.mark(ticket.index),
+            None => {
+                self.order.push((ticket.ssrc, self.windows.len()));
+                self.windows.push(Window::new(ticket.index));
+            }
+        }
+    }
+
+    /// Highest seq and cycle are not needed outside; whether state exists is.
+    pub(super) fn len(&self) -> usize {
+        self.windows.len()
+    }
+
+    fn check(&self, ssrc: u32, slot: Option<usize>, index: u64) -> Result<Ticket, Refused> {
+        match slot.and_then(|slot| self.windows.get(slot)) {
+            Some(window) => match window.position(index) {
+                Position::Fresh => Ok(Ticket { ssrc, slot, index }),
+                Position::Seen => Err(Refused::Seen),
+                Position::TooOld => Err(Refused::TooOld),
+            },
+            None if self.windows.len() >= self.max => Err(Refused::TooManySsrcs),
+            None => Ok(Ticket { ssrc, slot: None, index }),
+        }
+    }
+
+    fn find(&mut self, ssrc: u32) -> Option<usize> {
+        let at = self.order.iter().position(|(known, _)| *known == ssrc)?;
+        if at >= HOT {
+            self.order.swap(at, at / 2);
+            return self.order.get(at / 2).map(|(_, slot)| *slot);
+        }
+        self.order.get(at).map(|(_, slot)| *slot)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Refused, Streams};
+
+    #[test]
+    fn ssrcs_are_kept_apart_and_bounded() {
+        let mut streams = Streams::new(100);
+        for ssrc in 0..100 {
+            let ticket = streams.check_seq(ssrc, 65_535).unwrap();
+            streams.commit(ticket);
+        }
+        assert_eq!(streams.check_seq(100, 0).unwrap_err(), Refused::TooManySsrcs);
+        for round in 0..3u16 {
+            for ssrc in (0..100).rev() {
+                assert_eq!(streams.check_seq(ssrc, 65_535).unwrap_err(), Refused::Seen);
+                let ticket = streams.check_seq(ssrc, round).unwrap();
+                assert_eq!(ticket.index, 0x1_0000 + u64::from(round), "ssrc {ssrc}");
+                streams.commit(ticket);
+            }
+        }
+        assert_eq!(streams.len(), 100);
+    }
+
+    #[test]
+    fn a_check_alone_makes_no_state() {
+        let mut streams = Streams::new(1);
+        for ssrc in 0..1_000 {
+            streams.check_seq(ssrc, 1).unwrap();
+            streams.check_index(ssrc, 1).unwrap();
+        }
+        assert_eq!(streams.len(), 0);
+    }
+}
