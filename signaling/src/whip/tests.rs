@@ -1,7 +1,7 @@
 //! Each status of RFC 9725 that this server answers with, against a real room and media plane.
 
 use crate::harness::{Answer, Harness, TTL, bearer, join};
-use crate::rooms::ParticipantState;
+use crate::rooms::{JoinRequest, Joined, Mode, Notice, ParticipantState, RoomRequest};
 use crate::token::Grants;
 
 const OFFER_SESSION: &str = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0 1\r\n";
@@ -198,30 +198,47 @@ async fn a_second_session_of_an_identity_ends_the_first() {
 
 #[tokio::test]
 async fn a_player_gets_the_room_or_one_participant() {
-    let server = Harness::new();
-    for identity in ["cam1", "cam2"] {
-        let created = post(&server, "/whip/r", &bearer(identity, join("r"), TTL), offer("sendonly")).await;
-        assert_eq!(created.status.as_u16(), 201, "{}", created.text());
-    }
-    let room = server.rooms.get("r").unwrap();
-    for (uri, wanted) in
-        [("/whep/r", None), ("/whep/r?participant=cam2", Some("cam2")), ("/whep/r?participant=nobody", Some(""))]
+    for (uri, cam1, cam2) in
+        [("/whep/r", 2, 0), ("/whep/r?participant=cam2", 0, 2), ("/whep/r?participant=nobody", 0, 0)]
     {
-        let token = bearer("viewer", join("r"), TTL);
-        let created = post(&server, uri, &token, offer("recvonly")).await;
-        assert_eq!(created.status.as_u16(), 201, "{}", created.text());
-        let answer = created.text();
-        assert_eq!(answer.matches("a=sendonly").count(), 2, "sections wait for late publishers: {answer}");
-        if let Some(wanted) = wanted {
-            let tracks = room.participant(wanted).await.map(|info| info.tracks).unwrap_or_default();
-            assert_eq!(tracks.len(), if wanted.is_empty() { 0 } else { 2 });
-            assert!(tracks.iter().all(|track| answer.contains(&track.sid)), "{uri} {answer}");
-            let others = room.participant("cam1").await.unwrap().tracks;
-            assert!(others.iter().all(|track| !answer.contains(&track.sid)), "{uri} {answer}");
-        }
-        assert_eq!(
-            server.call("DELETE", created.header("location"), &[("authorization", &token)], "").await.status.as_u16(),
-            200
-        );
+        let server = Harness::new();
+        let (mut first, mut second) = (publish(&server, "cam1").await, publish(&server, "cam2").await);
+        play(&server, uri).await;
+        let counts = [told_of_first_subscriber(&mut first), told_of_first_subscriber(&mut second)];
+        assert_eq!(counts, [cam1, cam2], "{uri}");
     }
+}
+
+#[tokio::test]
+async fn a_player_follows_a_participant_that_comes_later() {
+    let server = Harness::new();
+    play(&server, "/whep/r?participant=late%20cam").await;
+    let mut seat = publish(&server, "late cam").await;
+    let deadline = tokio::time::Instant::now() + TTL / 12;
+    let mut told = 0;
+    while told < 2 {
+        assert!(tokio::time::Instant::now() < deadline, "only {told} tracks were subscribed to");
+        tokio::task::yield_now().await;
+        told += told_of_first_subscriber(&mut seat);
+    }
+}
+
+/// A WHIP publisher of two tracks, as the room sees it: its notices say whether anyone subscribes.
+async fn publish(server: &Harness, identity: &str) -> Joined {
+    let room = RoomRequest { name: "r".to_owned(), ..RoomRequest::default() };
+    let (room, joined) = server.rooms.join(room, false, JoinRequest::new(identity, Mode::Whip)).await.unwrap();
+    room.offer(joined.participant, offer("sendonly")).await.unwrap();
+    joined
+}
+
+async fn play(server: &Harness, uri: &str) {
+    let created = post(server, uri, &bearer("viewer", join("r"), TTL), offer("recvonly")).await;
+    assert_eq!(created.status.as_u16(), 201, "{}", created.text());
+    let answer = created.text();
+    assert_eq!(answer.matches("a=sendonly").count(), 2, "sections wait for late publishers: {answer}");
+}
+
+fn told_of_first_subscriber(seat: &mut Joined) -> usize {
+    let notices = std::iter::from_fn(|| seat.notices.try_recv().ok());
+    notices.filter(|notice| matches!(notice, Notice::TrackSubscribed { .. })).count()
 }

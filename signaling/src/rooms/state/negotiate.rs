@@ -58,6 +58,10 @@ impl State {
                 if participant.mode == Mode::Dual && missing.negotiate {
                     participant.negotiation.wanted = true;
                 }
+                // WHEP negotiates once: a track that found a reserved section flows without another offer.
+                if participant.mode == Mode::Whep && (missing.audio, missing.video) == (0, 0) {
+                    self.announce_first_subscriber(now, track);
+                }
             }
             Err(error) => {
                 let Some(track) = self.tracks.get_mut(&track) else { return };

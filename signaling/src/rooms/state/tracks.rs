@@ -202,11 +202,16 @@ impl State {
     /// Publishers learn of the first subscriber that has a section for their track.
     pub(super) fn announce_first_subscribers(&mut self, now: Now, outgoing: &[(Mid, TrackId)]) {
         for (_, track) in outgoing {
-            let Some(track) = self.tracks.get_mut(track).filter(|track| !track.announced) else { continue };
-            track.announced = true;
-            let (owner, sid) = (track.owner, track.info.sid.clone());
-            self.notify(now, owner, Notice::TrackSubscribed { sid });
+            self.announce_first_subscriber(now, *track);
         }
+    }
+
+    /// As [`State::announce_first_subscribers`], for one track.
+    pub(super) fn announce_first_subscriber(&mut self, now: Now, track: TrackId) {
+        let Some(track) = self.tracks.get_mut(&track).filter(|track| !track.announced) else { return };
+        track.announced = true;
+        let (owner, sid) = (track.owner, track.info.sid.clone());
+        self.notify(now, owner, Notice::TrackSubscribed { sid });
     }
 }
 
