@@ -1,61 +1,146 @@
-"""The web client that the server carries: two people, two tabs, one room."""
+"""The web client that the server brings along, used the way a person uses it: by what is written on the buttons."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from contextlib import asynccontextmanager
 
-from browser import FLAGS, CHROMIUM, until
-from playwright.async_api import async_playwright
+import conftest
+import pytest
+from browser import CHROMIUM, FLAGS, chromium, until
+from conftest import start_server
+from playwright.async_api import Browser, Page, async_playwright, expect
+
+PHONE = {"width": 360, "height": 740}
+DESKTOP = {"width": 1280, "height": 800}
+SHARE = "--auto-select-desktop-capture-source=Entire screen"
+# `<video>` elements that show moving pictures of some size.
+PLAYING = "[...document.querySelectorAll('.stage video')].filter(v => v.videoWidth > 0 && v.currentTime > 0.5).length"
 
 
-async def playing(page) -> int:
-    """Videos on the page that show a picture."""
-    return await page.evaluate(
-        "[...document.querySelectorAll('video')].filter((v) => v.videoWidth > 0 && v.currentTime > 0.5 && !v.paused).length"
-    )
-
-
-async def enter(browser, server, name: str, room: str):
-    context = await browser.new_context(permissions=["camera", "microphone"], viewport={"width": 1280, "height": 800})
+async def lobby(browser: Browser, server, room: str, size=DESKTOP, **context) -> Page:
+    context = await browser.new_context(viewport=size, **({"permissions": ["camera", "microphone"]} | context))
     page = await context.new_page()
-    await page.goto(server.http.replace("127.0.0.1", "localhost"))
-    await page.get_by_label("Your name").fill(name)
-    await page.get_by_label("Room").fill(room)
-    await page.get_by_role("button", name="Join", exact=True).click()
+    await page.goto(f"{server.http.replace('127.0.0.1', 'localhost')}/#room={room}")
     return page
 
 
-async def test_two_tabs_see_each_other(server, room_name, tmp_path):
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        ada, grace = [await enter(browser, server, name, room_name) for name in ("Ada", "Grace")]
-        for page in (ada, grace):
-
-            async def both_pictures(page=page):
-                return await playing(page) >= 2
-
-            await until(both_pictures, "own picture and the other's", 30)
-        shot = Path(tmp_path) / "call.png"
-        await ada.screenshot(path=shot)
-        print(f"screenshot: {shot}")
-        await grace.get_by_role("button", name="Leave").click()
-
-        async def alone():
-            return await playing(ada) <= 1
-
-        await until(alone, "Grace's picture goes when she leaves", 15)
-        await browser.close()
+async def enter(page: Page, name: str) -> None:
+    await page.get_by_label("Your name").fill(name)
+    await page.get_by_role("button", name="Join", exact=True).click()
+    await expect(page.get_by_role("button", name="Leave")).to_be_visible()
 
 
-async def test_a_taken_camera_is_explained(server, room_name):
-    flags = [flag for flag in FLAGS if not flag.startswith(("--use-fake-device", "--use-fake-ui"))]
+async def sees(page: Page, count: int) -> None:
+    async def playing():
+        return await page.evaluate(PLAYING) == count
+
+    await until(playing, f"{count} moving pictures")
+
+
+def problem(page: Page, code: str):
+    return expect(page.locator(f'[data-problem="{code}"]'))
+
+
+@asynccontextmanager
+async def bare_chromium():
+    """No camera and no microphone in this one."""
+    flags = [flag for flag in FLAGS if "fake" not in flag]
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
-        page = await enter(browser, server, "Ada", room_name)
+        try:
+            yield browser
+        finally:
+            await browser.close()
 
-        async def explained():
-            return await page.get_by_role("alert").count() > 0
 
-        await until(explained, "a notice about the missing camera", 15)
-        assert "camera" in (await page.get_by_role("alert").first.inner_text()).lower()
+async def test_two_people_meet_mute_share_and_leave(server, room_name):
+    async with chromium(SHARE) as browser:
+        ana, ben = await lobby(browser, server, room_name), await lobby(browser, server, room_name, PHONE)
+        await enter(ana, "Ana")
+        await enter(ben, "Ben")
+        await sees(ana, 2)
+        await sees(ben, 2)
+        assert await ben.evaluate("document.documentElement.scrollWidth") == PHONE["width"], "scrolls sideways on a phone"
+        await expect(ana.get_by_label("2 in the call")).to_be_visible()
+
+        await ana.get_by_role("button", name="Mute microphone", exact=True).click()
+        muted = ben.locator('.lk-participant-tile:has-text("Ana") [data-lk-source="microphone"][data-lk-muted="true"]')
+        await expect(muted).to_have_count(1)
+        await ana.get_by_role("button", name="Unmute microphone").click()
+        await expect(muted).to_have_count(0)
+
+        await ana.get_by_role("button", name="Turn camera off").click()
+        await sees(ben, 1)
+        await ana.get_by_role("button", name="Turn camera on").click()
+        await sees(ben, 2)
+
+        await ana.get_by_role("button", name="Share screen").click()
+        await sees(ben, 3)
+        await ana.get_by_role("button", name="Stop sharing").click()
+        await sees(ben, 2)
+
+        await ben.get_by_role("button", name="Leave").click()
+        await expect(ben.get_by_role("button", name="Join", exact=True)).to_be_visible()
+        await expect(ana.get_by_label("1 in the call")).to_be_visible()
+        await sees(ana, 1)
+
+
+async def test_an_invitation_with_a_token_needs_no_name(server, room_name):
+    async with chromium() as browser:
+        page = await lobby(browser, server, f"x&token={server.token('ana', room_name)}")
+        await page.get_by_role("button", name="Join", exact=True).click()
+        await expect(page.get_by_role("heading", name=room_name)).to_be_visible()
+        await sees(page, 1)
+        assert "token" not in page.url, "the token stays in the address for the next person to copy"
+
+
+async def test_without_a_camera_one_is_told_and_joins_all_the_same(server, room_name):
+    async with bare_chromium() as browser:
+        page = await lobby(browser, server, room_name)
+        await problem(page, "camera_missing").to_be_visible()
+        await enter(page, "Ana")
+        await problem(page, "microphone_missing").to_be_visible()
+        await expect(page.locator('main[data-state="connected"]')).to_be_visible()
+        await page.get_by_role("button", name="Turn camera on").click()
+        await problem(page, "camera_missing").to_be_visible()
+
+
+async def test_a_blocked_camera_is_named(server, room_name):
+    async with async_playwright() as playwright:
+        flags = [flag for flag in FLAGS if not flag.startswith("--use-fake-ui")]
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+        page = await lobby(browser, server, room_name, permissions=[])
+        await problem(page, "camera_blocked").to_be_visible()
+        await expect(page.get_by_role("alert")).to_contain_text("allow the camera")
         await browser.close()
+
+
+@pytest.mark.parametrize("token, code", [("broken", "not_allowed"), (None, "server_unreachable")])
+async def test_why_one_cannot_join_is_named(server, room_name, tmp_path, token, code):
+    mine = server if token else start_server(tmp_path)
+    async with chromium() as browser:
+        page = await lobby(browser, mine, f"{room_name}&token={token}" if token else room_name)
+        if not token:
+            await page.get_by_label("Your name").fill("Ana")
+            mine.stop()
+        await page.get_by_role("button", name="Join", exact=True).click()
+        await problem(page, code).to_be_visible()
+        await expect(page.get_by_role("button", name="Join", exact=True)).to_be_enabled()
+
+
+async def test_a_stopped_server_shows_that_it_reconnects_and_comes_back(room_name, tmp_path, monkeypatch):
+    first = start_server(tmp_path)
+    async with chromium() as browser:
+        page = await lobby(browser, first, room_name)
+        await enter(page, "Ana")
+        await sees(page, 1)
+        assert first.stop() == 0
+        banner = page.get_by_role("status").filter(has_text="Reconnecting")
+        await expect(banner).to_be_visible()
+        monkeypatch.setattr(conftest, "free_port_base", lambda: first.base)
+        second = start_server(tmp_path)
+        try:
+            await expect(banner).to_be_hidden(timeout=30_000)
+            await expect(page.locator('main[data-state="connected"]')).to_be_visible()
+        finally:
+            second.stop()
