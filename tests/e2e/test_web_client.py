@@ -64,7 +64,7 @@ async def test_two_people_meet_mute_share_and_leave(server, room_name):
         await expect(ana.get_by_label("2 in the call")).to_be_visible()
 
         await ana.get_by_role("button", name="Mute microphone", exact=True).click()
-        muted = ben.locator('.lk-participant-tile:has-text("Ana") [data-lk-source="microphone"][data-lk-muted="true"]')
+        muted = ben.locator('.lk-participant-tile:has-text("Ana") .lk-track-muted-indicator-microphone')
         await expect(muted).to_have_count(1)
         await ana.get_by_role("button", name="Unmute microphone").click()
         await expect(muted).to_have_count(0)

@@ -19,7 +19,7 @@ const NAME_KEY = 'convene.name';
 
 export function Lobby({ link, problem, onEnter }: Props) {
   const [name, setName] = useState(() => link.name || localStorage.getItem(NAME_KEY) || '');
-  const [room, setRoom] = useState(link.room || roomOf(link.token));
+  const [room, setRoom] = useState(roomOf(link.token) || link.room);
   const [camera, setCamera] = useState(true);
   const [microphone, setMicrophone] = useState(true);
   const [refused, setRefused] = useState<Problem>();
