@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use crate::meta::Meta;
 
-/// First size of the byte ring: a quarter second of 2 Mbit/s; audio stays there for ever.
+/// First size of the byte ring, a power of two: a quarter second of 2 Mbit/s; audio stays there for ever.
 const START_BYTES: usize = 64 << 10;
 const START_SLOTS: usize = 128;
 /// Packets kept at most: a second at 4,000 packets/s. A slot is some 150 bytes.
@@ -42,6 +42,7 @@ struct Slot {
 #[derive(Debug)]
 pub(crate) struct History {
     slots: Vec<Option<Slot>>,
+    /// Its length is a power of two.
     bytes: Vec<u8>,
     /// Bytes ever written, laps included.
     head: u64,
@@ -94,7 +95,7 @@ impl History {
     }
 
     fn place(&self, at: u64) -> usize {
-        (at % self.bytes.len().max(1) as u64) as usize
+        (at & (self.bytes.len() as u64).wrapping_sub(1)) as usize
     }
 
     fn slot_mut(&mut self, seq: u64) -> Option<&mut Option<Slot>> {
@@ -111,7 +112,7 @@ impl History {
     /// Grows the byte ring while what would be overwritten is too young.
     fn make_room(&mut self, now: Instant, len: usize) {
         if self.bytes.is_empty() {
-            self.bytes = vec![0; START_BYTES.min(self.max_bytes)];
+            self.bytes = vec![0; START_BYTES];
         }
         loop {
             let end = self.skip_to_fit(len) + len as u64;

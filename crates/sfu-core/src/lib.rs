@@ -33,6 +33,8 @@ mod sr;
 mod stats;
 mod subscriber;
 mod subscription;
+#[cfg(test)]
+mod testing;
 mod track;
 mod twcc;
 mod window;

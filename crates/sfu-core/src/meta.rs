@@ -67,7 +67,7 @@ impl Meta {
             if kind == Kind::DependencyDescriptor {
                 meta.frame = frame_number(value);
             }
-            let (true, Some(slot)) = (carried(kind), free.next()) else { continue };
+            let Some(slot) = Some(kind).filter(|kind| carried(*kind)).and_then(|_| free.next()) else { continue };
             let at = value.as_ptr().addr().wrapping_sub(bytes.as_ptr().addr());
             *slot = Some(Extension { kind, at: short(at), len: u8::try_from(value.len()).unwrap_or(0) });
         }

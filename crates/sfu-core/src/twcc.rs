@@ -157,17 +157,16 @@ mod tests {
         let mut recorder = Recorder::new(start);
         // (arrivals since the last report, what it says)
         type Row = (&'static [(u64, u16)], &'static [(u16, Option<u64>)]);
-        let rows: [Row; 6] = [
+        let rows: [Row; 5] = [
             (&[(10, 65_534), (12, 0)], &[(65_534, Some(40)), (65_535, None), (0, Some(48))]),
             (&[], &[]),
             (&[(20, 2)], &[(1, None), (2, Some(80))]),
             (&[(30, 1), (31, 3)], &[(1, Some(120)), (2, None), (3, Some(124))]),
             (&[(50, 5), (49, 4), (60, 4)], &[(4, Some(196)), (5, Some(200))]),
-            (&[(60_000, 6), (60_001, 40_000 - 1)], &[]), // checked below: two reference times, then a jump
         ];
-        for (arrivals, want) in rows.iter().take(5) {
+        for (arrivals, want) in rows {
             arrivals.iter().for_each(|(ms, seq)| recorder.record(at(*ms), *seq));
-            assert_eq!(read(&mut recorder), *want, "{arrivals:?}");
+            assert_eq!(read(&mut recorder), want, "{arrivals:?}");
         }
         recorder.record(at(100), 6);
         recorder.record(at(60_000), 7);

@@ -1,1 +1,158 @@
+use std::time::Duration;
 
+use super::*;
+use crate::testing::{vp8, vp8_meta};
+
+const PTS: Pts = Pts { from: Pt(96), to: Pt(100), rtx: Some(Pt(101)) };
+const RATE: u32 = 90_000;
+
+/// Starts a run at a packet and numbers it.
+fn start(munger: &mut Munger, now: Instant, layer: u8, seq: u64, meta: &Meta) -> Numbers {
+    start_by_clock(munger, now, layer, seq, meta, (None, None))
+}
+
+fn start_by_clock(
+    munger: &mut Munger,
+    now: Instant,
+    layer: u8,
+    seq: u64,
+    meta: &Meta,
+    clocks: (Option<Clock>, Option<Clock>),
+) -> Numbers {
+    munger.start(now, &Start { layer, generation: 0, seq, meta, pts: PTS, rate: RATE, clocks });
+    munger.place(now, seq, meta).unwrap()
+}
+
+fn delta(picture_id: u16, short: bool, tl0: u8, ts: u32) -> Meta {
+    vp8_meta(ts, &vp8(false, true, picture_id, short, tl0))
+}
+
+#[test]
+fn seq_goes_on_over_switches_and_wraps() {
+    let now = Instant::now();
+    let mut munger = Munger::new(65_534);
+    let meta = delta(0, false, 0, 0);
+    let first = 0x1_fffe;
+    // (layer that starts here, number in the layer, number out)
+    let rows: [(Option<u8>, u64, Option<u64>); 12] = [
+        (Some(0), 0x2_ffff, Some(first)),
+        (None, 0x3_0000, Some(first + 1)), // the incoming number wraps
+        (None, 0x3_0003, Some(first + 4)), // a gap stays a gap
+        (None, 0x3_0001, Some(first + 2)), // late within the run
+        (None, 0x2_fffe, None),            // from before its start
+        (Some(2), 7, Some(first + 5)),
+        (None, 9, Some(first + 7)),
+        (None, 8, Some(first + 6)),
+        (None, 6, None),
+        (Some(0), 0x3_0100, Some(first + 8)),
+        (None, 0x3_0101, Some(first + 9)),
+        (None, 0x3_0004, None), // would be of the first run
+    ];
+    for (begins, seq, want) in rows {
+        let got = match begins {
+            Some(layer) => Some(start(&mut munger, now, layer, seq, &meta)),
+            None => munger.place(now, seq, &meta),
+        };
+        assert_eq!(got.map(|numbers| numbers.seq), want, "{seq:x}");
+    }
+    // What a NACK finds: (number out, layer, number in the layer)
+    let found = [
+        (first, Some((0, 0x2_ffff))),
+        (first + 3, Some((0, 0x3_0002))),
+        (first + 5, Some((2, 7))),
+        (first + 7, Some((2, 9))),
+        (first + 8, Some((0, 0x3_0100))),
+        (first + 9, Some((0, 0x3_0101))),
+        (first - 1, None),
+        (first + 10, None),
+    ];
+    for (out, want) in found {
+        let got = munger.find(out as u16).map(|(run, seq)| (run.layer, seq));
+        assert_eq!(got, want, "{out:x}");
+    }
+}
+
+#[test]
+fn picture_ids_and_tl0_go_on_over_switches_and_wraps() {
+    // (name, last packet before the switch, packets after it, what they become: picture id and TL0PICIDX)
+    type Number = (u16, bool, u8);
+    type Row = (&'static str, Number, &'static [Number], &'static [(u16, u8)]);
+    let rows: [Row; 5] = [
+        ("plain", (10, false, 3), &[(700, false, 9), (701, false, 9)], &[(11, 4), (12, 4)]),
+        ("15 bits wrap out", (0x7fff, false, 255), &[(5, false, 1), (6, false, 2)], &[(0, 0), (1, 1)]),
+        ("15 bits wrap in", (10, false, 3), &[(0x7fff, false, 255), (0, false, 0)], &[(11, 4), (12, 5)]),
+        ("7 bits wrap out", (127, true, 3), &[(5, true, 9), (6, true, 9)], &[(0, 4), (1, 4)]),
+        ("7 bits wrap in", (10, true, 3), &[(127, true, 9), (0, true, 10)], &[(11, 4), (12, 5)]),
+    ];
+    for (name, (id, short, tl0), after, want) in rows {
+        let now = Instant::now();
+        let mut munger = Munger::new(1);
+        let before = start(&mut munger, now, 0, 100, &delta(id, short, tl0, 0));
+        assert_eq!((before.picture_id, before.tl0), (Some(id), Some(tl0)), "{name}: the first run changes nothing");
+        for (index, ((id, short, tl0), want)) in after.iter().zip(want).enumerate() {
+            let meta = delta(*id, *short, *tl0, 1);
+            let seq = 50 + index as u64;
+            let got = if index == 0 {
+                start(&mut munger, now, 1, seq, &meta)
+            } else {
+                munger.place(now, seq, &meta).unwrap()
+            };
+            assert_eq!((got.picture_id, got.tl0), (Some(want.0), Some(want.1)), "{name}: {index}");
+        }
+    }
+}
+
+#[test]
+fn ts_goes_on() {
+    let begin = Instant::now();
+    let clock = |ntp_ms: u64, rtp_ts: u32| {
+        Some(Clock { ntp: (1_000 << 32) + ((ntp_ms << 32) / 1_000), rtp_ts, at: begin, rate: RATE })
+    };
+    // (name, ts before, ms until the switch, ts after, clocks of (new layer, layer before), ts out)
+    type Row = (&'static str, u32, u64, u32, (Option<Clock>, Option<Clock>), u32);
+    let rows: [Row; 9] = [
+        ("by arrival", 1_000, 100, 77, (None, None), 10_000),
+        ("by arrival over the wrap", u32::MAX - 999, 100, 77, (None, None), 8_000),
+        ("by arrival at the same instant", 1_000, 0, 77, (None, None), 1_001),
+        ("one clock is not enough", 1_000, 100, 77, (clock(0, 0), None), 10_000),
+        ("by clocks: 50 ms later", 1_000, 100, 504_500, (clock(0, 500_000), clock(0, 1_000)), 5_500),
+        ("by clocks over the wrap", u32::MAX, 100, 3_500, (clock(0, u32::MAX - 999), clock(0, u32::MAX)), 4_499),
+        ("by clocks of different times", 1_000, 100, 500_000, (clock(150, 500_000), clock(100, 1_000)), 5_500),
+        ("by clocks into the past", 1_000, 100, 500_000, (clock(0, 504_500), clock(0, 1_000)), 1_001),
+        ("by clocks that cannot be", 1_000, 100, 500_000, (clock(60_000, 500_000), clock(0, 1_000)), 10_000),
+    ];
+    for (name, before, ms, after, clocks, want) in rows {
+        let mut munger = Munger::new(1);
+        start(&mut munger, begin, 0, 100, &delta(0, false, 0, before));
+        let now = begin + Duration::from_millis(ms);
+        let got = start_by_clock(&mut munger, now, 1, 5, &delta(0, false, 0, after), clocks);
+        let off = got.ts.wrapping_sub(want).cast_signed();
+        assert!((-1..=0).contains(&off), "{name}: {} instead of {want}", got.ts);
+        assert!(got.ts.wrapping_sub(before).cast_signed() > 0, "{name}");
+    }
+}
+
+#[test]
+fn a_pause_keeps_the_stream_in_time() {
+    let begin = Instant::now();
+    let mut munger = Munger::new(1);
+    start(&mut munger, begin, 0, 100, &delta(5, false, 0, 9_000));
+    munger.stop();
+    assert_eq!(munger.place(begin, 101, &delta(6, false, 0, 12_000)), None);
+    let later = begin + Duration::from_secs(10);
+    let got = start(&mut munger, later, 0, 400, &delta(300, false, 0, 909_123));
+    assert_eq!((got.ts, got.seq, got.picture_id), (909_123, 0x1_0002, Some(6)));
+}
+
+#[test]
+fn remembers_a_bounded_number_of_runs() {
+    let now = Instant::now();
+    let mut munger = Munger::new(1);
+    let meta = delta(0, false, 0, 0);
+    for switch in 0..100_u64 {
+        start(&mut munger, now, (switch % 3) as u8, 1_000 * switch, &meta);
+    }
+    assert_eq!(munger.ended.len(), MAX_ENDED_RUNS);
+    assert_eq!(munger.find(100).map(|(_, seq)| seq), Some(99_000));
+    assert_eq!(munger.find(1), None);
+}

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use convene_rtp::rtcp::{Nack, Packet, ReportBlock, SenderInfo, packets};
-use convene_types::{PeerId, Ssrc};
+use convene_types::{MediaKind, PeerId, Ssrc};
 
 use super::Room;
 use crate::Drop;
@@ -105,7 +105,8 @@ impl Room {
         let Some(subscriber) = self.subscribers.get_mut(*index) else { return };
         let Some(subscription) = subscriber.by_ssrc(media) else { return };
         let Some(layer) = subscription.wanted().or(subscription.current()) else { return };
-        let Some(track) = self.tracks.get_mut(subscription.track) else { return };
+        let track = self.tracks.get_mut(subscription.track).filter(|track| track.kind == MediaKind::Video);
+        let Some(track) = track else { return };
         if let Some(layer) = track.layers.get_mut(usize::from(layer)) {
             layer.pli.request();
             self.pli_wanted = true;

@@ -87,7 +87,7 @@ impl Room {
         let generation = layer.generation;
         let restarted = generation != before;
         self.stats.restarts += u64::from(restarted);
-        if lossy {
+        if lossy && track.kind == MediaKind::Video {
             layer.pli.request();
             self.pli_wanted = true;
         }

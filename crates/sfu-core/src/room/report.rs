@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use convene_rtp::rtcp::{ReportBlock, write_nack, write_pli, write_rr, write_sdes_cname, write_sr};
-use convene_types::{PeerId, SeqNo};
+use convene_types::{MediaKind, PeerId, SeqNo, Ssrc};
 
 use super::Room;
 
@@ -49,7 +49,7 @@ impl Room {
                 }
                 let lost = layer.nack.poll(now, &mut seqs);
                 self.stats.lost_in += lost as u64;
-                if lost > 0 && track.kind == convene_types::MediaKind::Video {
+                if lost > 0 && track.kind == MediaKind::Video {
                     layer.pli.request();
                     self.pli_wanted = true;
                 }
@@ -144,7 +144,7 @@ impl Room {
 
 /// RFC 3550 §6.1: a compound packet begins with a report, if only an empty one; reduced size (RFC 5506) would have to be
 /// negotiated.
-fn compound(sender: convene_types::Ssrc) -> Vec<u8> {
+fn compound(sender: Ssrc) -> Vec<u8> {
     let mut out = Vec::with_capacity(64);
     write_rr(&mut out, sender, &[]);
     out

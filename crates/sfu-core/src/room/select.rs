@@ -1,5 +1,7 @@
 //! Which layer each subscriber of a track gets.
 
+use convene_types::MediaKind;
+
 use super::Room;
 
 impl Room {
@@ -24,7 +26,8 @@ impl Room {
                     layer.users += 1;
                 }
             }
-            if let Some(layer) = wanted.and_then(|layer| track.layers.get_mut(usize::from(layer))) {
+            let awaited = wanted.filter(|_| track.kind == MediaKind::Video);
+            if let Some(layer) = awaited.and_then(|layer| track.layers.get_mut(usize::from(layer))) {
                 track.awaiting += 1;
                 layer.pli.request();
                 self.pli_wanted = true;

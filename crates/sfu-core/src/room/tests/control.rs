@@ -1,0 +1,142 @@
+//! Tracks and subscribers come and go.
+
+use super::*;
+
+#[test]
+fn a_muted_track_is_received_and_not_forwarded() {
+    let mut world = World::new(1);
+    world.subscribe(BOB, VIDEO);
+    world.subscribe(BOB, AUDIO);
+    world.send_audio(1, 127).unwrap();
+    world.forward(frame(0, 1, true));
+    world.pass(600);
+    world.told(ALICE);
+    for track in [VIDEO, AUDIO] {
+        world.room.set_muted(track, true);
+    }
+    world.send_audio(2, 0).unwrap();
+    assert!(world.forward(frame(0, 2, true)).is_empty());
+    for track in [VIDEO, AUDIO] {
+        world.room.set_muted(track, false);
+    }
+    world.gather();
+    assert_eq!(world.told(ALICE), ["pli 500"]);
+    world.send_audio(3, 127).unwrap();
+    let audio = world.flush();
+    assert_eq!(audio.len(), 1);
+    assert!(world.forward(frame(0, 3, false)).is_empty());
+    let video = world.forward(frame(0, 4, true));
+    assert_eq!((video.len(), video[0].ts), (1, 12_000), "time went on while muted");
+}
+
+#[test]
+fn what_is_removed_between_packet_and_flush_goes_nowhere() {
+    let mut world = World::new(1);
+    world.subscribe(BOB, VIDEO);
+    world.subscribe(BOB, AUDIO);
+    world.forward(frame(0, 1, true));
+    world.send(frame(0, 2, false)).unwrap();
+    world.send_audio(1, 127).unwrap();
+    world.room.remove_track(VIDEO);
+    let sent = world.flush();
+    assert_eq!(sent.iter().map(|out| out.ssrc).collect::<Vec<_>>(), [out_ssrc(BOB, AUDIO)]);
+    world.send_audio(2, 127).unwrap();
+    world.room.unsubscribe(BOB, AUDIO);
+    assert!(world.flush().is_empty());
+    assert_eq!(world.send(frame(0, 3, false)), Err(Drop::UnknownTrack));
+}
+
+#[test]
+fn a_removed_peer_leaves_nothing() {
+    let mut world = World::new(3);
+    for round in 0..100 {
+        for peer in [BOB, CAROL] {
+            world.subscribe(peer, VIDEO);
+            world.subscribe(peer, AUDIO);
+        }
+        world.forward(frame(0, round, true));
+        world.send(frame(0, 1_000 + round, false)).ok();
+        world.room.remove_peer(CAROL);
+        world.flush();
+        world.pass(100);
+        world.room.remove_peer(BOB);
+        world.flush();
+        assert!(world.room.subscribers.is_empty() && world.room.subscriber_places.is_empty());
+    }
+    world.room.remove_peer(ALICE);
+    world.pass(5_000);
+    let Room { tracks, publishers, subscribers, track_places, publisher_places, batch, rtcp, .. } = &world.room;
+    assert!(tracks.is_empty() && publishers.is_empty() && subscribers.is_empty());
+    assert!(track_places.is_empty() && publisher_places.is_empty() && batch.is_empty() && rtcp.is_empty());
+    assert_eq!(world.room.poll_timeout(), None, "an idle room has no timer");
+}
+
+#[test]
+fn a_second_subscribe_with_the_same_ssrc_keeps_the_numbers() {
+    let mut world = World::new(1);
+    world.subscribe(BOB, VIDEO);
+    let first = world.forward(frame(0, 1, true));
+    let mut changed = egress(BOB, VIDEO);
+    changed.mid = "m8".parse().unwrap();
+    world.room.subscribe(world.now, BOB, VIDEO, changed);
+    let second = world.forward(frame(0, 2, false));
+    assert_eq!(second[0].seq, first[0].seq + 1);
+    assert_eq!(second[0].extensions[0], (9, b"m8".to_vec()));
+}
+
+#[test]
+fn a_publisher_that_begins_anew_is_followed_at_its_keyframe() {
+    let mut world = World::new(1);
+    world.subscribe(BOB, VIDEO);
+    let before = world.forward(frame(0, 40_000, true));
+    world.pass(600);
+    world.told(ALICE);
+    let restart = |world: &mut World, seq, keyframe| {
+        let mut bytes = world.packet(frame(0, seq, keyframe), &vp8(keyframe, true, 5, false, 1));
+        convene_rtp::packet::set_ssrc(&mut bytes, Ssrc(777));
+        world.send_bytes(VIDEO, 0, bytes).unwrap();
+        world.flush()
+    };
+    assert!(restart(&mut world, 7, false).is_empty());
+    assert_eq!(world.told_of(ALICE, "pli"), ["pli 777"]);
+    let after = restart(&mut world, 8, true);
+    assert_eq!(after[0].seq, before[0].seq + 1);
+    assert!(after[0].ts.wrapping_sub(before[0].ts).cast_signed() > 0);
+    assert_eq!(world.room.stats().restarts, 1);
+}
+
+#[test]
+fn speakers_are_told_when_they_change() {
+    let mut world = World::new(1);
+    let talk = |world: &mut World, ms: u64, level| {
+        for _ in 0..ms / 20 {
+            world.transport_seq += 1;
+            world.send_audio(world.transport_seq, level).unwrap();
+            world.pass(20);
+        }
+        std::mem::take(&mut world.events)
+    };
+    talk(&mut world, 1_000, 127);
+    let told = talk(&mut world, 800, 20);
+    let [Event::Speakers(speakers)] = &told[..] else { panic!("{told:?}") };
+    assert!(matches!(speakers[..], [(AUDIO, level)] if (0.09..0.11).contains(&level)), "{speakers:?}");
+    assert!(talk(&mut world, 2_000, 20).is_empty());
+    assert_eq!(talk(&mut world, 2_000, 127), [Event::Speakers(vec![])]);
+    talk(&mut world, 800, 20);
+    world.room.set_muted(AUDIO, true);
+    assert_eq!(talk(&mut world, 800, 20), [Event::Speakers(vec![])]);
+}
+
+#[test]
+fn timers_stop_when_nothing_comes_in() {
+    let mut world = World::new(1);
+    world.subscribe(BOB, VIDEO);
+    world.forward(frame(0, 1, true));
+    world.pass(2_000);
+    assert!(world.room.poll_timeout().is_some());
+    world.pass(2_000);
+    assert_eq!(world.room.poll_timeout(), None);
+    assert!(world.now > world.start);
+    world.forward(frame(0, 2, false));
+    assert!(world.room.poll_timeout().is_some());
+}

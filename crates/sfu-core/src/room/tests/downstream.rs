@@ -1,0 +1,333 @@
+//! What subscribers get.
+
+use convene_rtp::rtcp::{ReportBlock, SenderInfo, write_fir, write_nack, write_pli, write_rr, write_sr};
+
+use super::*;
+
+#[test]
+fn a_packet_is_rewritten_for_its_subscriber() {
+    let mut world = World::new(1);
+    world.subscribe(BOB, VIDEO);
+    world.subscribe(BOB, AUDIO);
+    world.send_audio(65_535, 30).unwrap();
+    world.send_audio(0, 30).unwrap();
+    world.send(frame(0, 65_535, true)).unwrap();
+    assert!(world.room.has_urgent());
+    let sent = world.flush();
+    assert!(!world.room.has_urgent());
+    let [first, second, video] = &sent[..] else { panic!("{sent:?}") };
+    assert_eq!((first.ssrc, first.pt, first.marker), (out_ssrc(BOB, AUDIO), OUT_PT, false));
+    assert_eq!(second.seq, first.seq.wrapping_add(1));
+    assert_eq!((first.ts, second.ts), (960 * 65_535, 0));
+    assert_eq!(first.extensions, [(9, b"m7".to_vec()), (8, vec![0x80 | 30])], "rid and twcc are the publisher's");
+    assert_eq!(video.extensions, [(9, b"m7".to_vec()), (7, vec![3])]);
+    assert_eq!((video.ssrc, video.pt, video.marker, video.ts), (out_ssrc(BOB, VIDEO), OUT_PT, true, 3_000 * 65_535));
+    assert_eq!(video.payload, vp8(true, true, (200_u16).wrapping_add(65_535), false, 255));
+    let started = |track, codec| Event::TrackStarted { track, codec };
+    let flowing = |track| Event::TrackFlowing { peer: BOB, track };
+    let want = [started(AUDIO, Codec::Opus), started(VIDEO, Codec::Vp8), flowing(AUDIO), flowing(VIDEO)];
+    assert_eq!(world.events, want);
+}
+
+#[test]
+fn video_waits_for_a_keyframe_and_audio_does_not() {
+    let mut world = World::new(1);
+    world.send(frame(0, 1, true)).unwrap();
+    world.send_audio(1, 127).unwrap();
+    assert!(world.flush().is_empty());
+    world.subscribe(BOB, VIDEO);
+    world.subscribe(BOB, AUDIO);
+    world.gather();
+    assert_eq!(world.told(ALICE), ["pli 500"]);
+    assert!(world.forward(frame(0, 2, false)).is_empty());
+    world.send_audio(2, 127).unwrap();
+    assert_eq!(world.flush().len(), 1);
+    assert!(world.forward(frame(0, 3, true))[0].is_keyframe());
+    assert_eq!(world.forward(frame(0, 4, false)).len(), 1);
+}
+
+#[test]
+fn the_highest_live_layer_is_reached_without_a_gap_and_without_a_pause() {
+    let mut world = World::new(3);
+    world.subscribe(BOB, VIDEO);
+    let mut sent = Vec::new();
+    for tick in 0..200_u16 {
+        // Layer 0 from the start, 1 and 2 later; a PLI is answered at the next frame.
+        let asked = world.told_of(ALICE, "pli");
+        for layer in 0..3_u8 {
+            if tick < 30 * u16::from(layer) || (layer == 2 && tick >= 100) {
+                continue;
+            }
+            let keyframe = asked.contains(&format!("pli {}", layer_ssrc(layer)));
+            let seq = 65_500_u16.wrapping_add(tick).wrapping_add(1_000 * u16::from(layer));
+            let ts = (u32::MAX - 90_000).wrapping_add(3_000 * u32::from(tick)).wrapping_add(77 * u32::from(layer));
+            let first = tick == 0;
+            world
+                .send(Frame { layer, seq, ts, keyframe: keyframe || first, picture_id: tick + 99 * u16::from(layer) })
+                .unwrap();
+        }
+        for out in world.flush() {
+            sent.push((tick, out));
+        }
+        world.pass(33);
+    }
+    for pair in sent.windows(2) {
+        let [(_, before), (_, after)] = pair else { unreachable!() };
+        assert_eq!(after.seq, before.seq.wrapping_add(1));
+        assert_eq!(after.picture().0, (before.picture().0 + 1) & 0x7fff);
+        assert!(after.ts.wrapping_sub(before.ts).cast_signed() > 0);
+    }
+    let keyframes: Vec<u16> = sent.iter().filter(|(_, out)| out.is_keyframe()).map(|(tick, _)| *tick).collect();
+    let [0, up, highest, down] = keyframes[..] else { panic!("{keyframes:?}") };
+    assert!((30..50).contains(&up) && (60..80).contains(&highest) && (130..150).contains(&down), "{keyframes:?}");
+    // Nothing is missing but while the highest layer was silent and not known to be dead.
+    assert!(sent.len() >= 200 - 45, "{}", sent.len());
+}
+
+#[test]
+fn a_target_bounds_the_layer_and_pauses() {
+    let mut world = World::new(3);
+    world.subscribe(BOB, VIDEO);
+    let all = |world: &mut World, tick: u16, keyframe: bool| -> Vec<Out> {
+        (0..3).flat_map(|layer| world.forward(frame(layer, tick + 100 * u16::from(layer), keyframe))).collect()
+    };
+    all(&mut world, 1, true); // the layers show one by one
+    let [out] = &all(&mut world, 2, false)[..] else { panic!() };
+    let newest = out.seq;
+    world.pass(600);
+    let mut tick = 2;
+    let mut next = || {
+        tick += 10;
+        tick
+    };
+    for (paused, max, layer) in [(false, 1, Some(1)), (false, 0, Some(0)), (true, 0, None), (false, 9, Some(2))] {
+        world.gather();
+        world.told(ALICE);
+        world.room.set_target(world.now, BOB, VIDEO, paused, max);
+        world.gather();
+        let asked: Vec<String> = layer.map(|layer| format!("pli {}", layer_ssrc(layer))).into_iter().collect();
+        assert_eq!(world.told_of(ALICE, "pli"), asked, "{max}");
+        let sent = all(&mut world, next(), true);
+        let last = sent.last().map(|out| out.payload.len());
+        assert_eq!(last.is_some(), layer.is_some(), "{max}");
+        let after = all(&mut world, next(), false);
+        assert_eq!(after.len(), usize::from(layer.is_some()), "{max}: one layer at a time");
+        world.pass(600);
+    }
+    assert!(world.room.stats().switches >= 5);
+    let sent = all(&mut world, next(), false);
+    assert!(sent[0].seq > newest);
+}
+
+#[test]
+fn a_nack_is_answered_by_rtx_once_per_round_trip() {
+    let mut world = World::new(1);
+    world.subscribe(BOB, VIDEO);
+    let sent: Vec<Out> = (0..5).flat_map(|seq| world.forward(frame(0, seq, seq == 0))).collect();
+    let nack = |world: &mut World, from, ssrc, seqs: &[u16]| {
+        let mut bytes = Vec::new();
+        let seqs: Vec<SeqNo> = seqs.iter().map(|seq| SeqNo(*seq)).collect();
+        write_nack(&mut bytes, Ssrc(1), ssrc, &seqs);
+        world.room.handle_rtcp(world.now, from, &bytes).unwrap();
+        world.flush()
+    };
+    let ssrc = out_ssrc(BOB, VIDEO);
+    let again = nack(&mut world, BOB, ssrc, &[sent[1].seq, sent[3].seq, sent[4].seq + 1, sent[0].seq - 1]);
+    assert_eq!(again.len(), 2);
+    for (again, original) in again.iter().zip([&sent[1], &sent[3]]) {
+        assert_eq!((again.to, again.ssrc, again.pt), (BOB, Ssrc(ssrc.0 + 500), OUT_RTX_PT));
+        assert_eq!((again.ts, again.marker), (original.ts, original.marker));
+        assert_eq!(again.extensions, original.extensions);
+        let mut payload = original.seq.to_be_bytes().to_vec();
+        payload.extend(&original.payload);
+        assert_eq!(again.payload, payload, "OSN, then the very same payload");
+    }
+    assert_eq!(again[1].seq, again[0].seq + 1);
+    assert!(nack(&mut world, BOB, ssrc, &[sent[1].seq]).is_empty(), "at once again");
+    assert!(nack(&mut world, CAROL, ssrc, &[sent[2].seq]).is_empty(), "not Carol's stream");
+    world.pass(40);
+    assert_eq!(nack(&mut world, BOB, ssrc, &[sent[1].seq]).len(), 1);
+    let stats = world.room.stats();
+    assert_eq!((stats.rtx_out, stats.nack_in, stats.nack_missed, stats.nack_suppressed), (3, 6, 2, 1));
+}
+
+#[test]
+fn a_nack_for_the_run_before_a_switch_gets_the_bytes_of_that_run() {
+    let mut world = World::new(2);
+    world.subscribe(BOB, VIDEO);
+    let mut sent: Vec<Out> = (0..3).flat_map(|seq| world.forward(frame(0, seq, seq == 0))).collect();
+    sent.extend((900..903).flat_map(|seq| world.forward(frame(1, seq, seq == 900))));
+    assert_eq!(sent.len(), 6);
+    let mut bytes = Vec::new();
+    write_nack(&mut bytes, Ssrc(1), out_ssrc(BOB, VIDEO), &[SeqNo(sent[2].seq), SeqNo(sent[4].seq)]);
+    world.room.handle_rtcp(world.now, BOB, &bytes).unwrap();
+    let again = world.flush();
+    assert_eq!(again.len(), 2);
+    for (again, original) in again.iter().zip([&sent[2], &sent[4]]) {
+        assert_eq!((&again.payload[2..], again.ts), (&original.payload[..], original.ts));
+    }
+}
+
+#[test]
+fn without_rtx_a_nack_is_not_answered() {
+    let mut world = World::new(1);
+    let mut plain = egress(BOB, VIDEO);
+    plain.rtx_ssrc = None;
+    world.room.subscribe(world.now, BOB, VIDEO, plain);
+    let sent = world.forward(frame(0, 1, true));
+    let mut bytes = Vec::new();
+    write_nack(&mut bytes, Ssrc(1), out_ssrc(BOB, VIDEO), &[SeqNo(sent[0].seq)]);
+    world.room.handle_rtcp(world.now, BOB, &bytes).unwrap();
+    assert!(world.flush().is_empty());
+    assert_eq!(world.room.stats().nack_without_rtx, 1);
+}
+
+#[test]
+fn padding_leaves_no_gap_and_late_padding_fills_its_hole() {
+    let mut world = World::new(1);
+    world.subscribe(BOB, VIDEO);
+    let mut sent = world.forward(frame(0, 65_534, true));
+    for seq in [65_535, 0, 1] {
+        world.send_padding(0, seq).unwrap();
+    }
+    sent.extend(world.forward(frame(0, 2, false)));
+    sent.extend(world.forward(frame(0, 4, false)));
+    world.send_padding(0, 3).unwrap();
+    let filler = world.flush();
+    assert_eq!((filler.len(), filler[0].payload.len(), filler[0].padding), (1, 0, 1));
+    let seqs: Vec<u16> = sent.iter().chain(&filler).map(|out| out.seq.wrapping_sub(sent[0].seq)).collect();
+    assert_eq!(seqs, [0, 1, 3, 2]);
+    assert_eq!(world.room.stats().padding_in, 3);
+}
+
+#[test]
+fn sender_reports_keep_the_wall_clock_and_move_the_timestamp() {
+    let mut world = World::new(2);
+    world.subscribe(BOB, VIDEO);
+    world.subscribe(BOB, AUDIO);
+    let report = |world: &mut World, from, ssrc, ntp_secs: u64, rtp_ts| {
+        let info = SenderInfo { ssrc: Ssrc(ssrc), ntp: ntp_secs << 32, rtp_ts, packets: 1, octets: 1 };
+        let mut bytes = Vec::new();
+        write_sr(&mut bytes, &info, &[]);
+        world.room.handle_rtcp(world.now, from, &bytes).unwrap();
+    };
+    world.send_audio(1, 127).unwrap();
+    world.forward(frame(0, 1, true));
+    world.pass(40);
+    assert!(world.told(BOB).is_empty(), "no time is known yet");
+    report(&mut world, CAROL, layer_ssrc(0), 9, 9); // not hers
+    report(&mut world, ALICE, layer_ssrc(0), 100, 3_000);
+    report(&mut world, ALICE, 600, 100, 960);
+    world.pass(20);
+    let told = world.told(BOB);
+    // 20 ms at most have passed since: 1800 ticks of video, 960 of audio.
+    let [video, name, audio, other] = &told[..] else { panic!("{told:?}") };
+    assert_eq!((name.as_str(), other.as_str()), ("cname 2010 peer1", "cname 2011 peer1"));
+    let fields = |line: &str| -> Vec<u64> { line.split(' ').skip(1).map(|field| field.parse().unwrap()).collect() };
+    let (video, audio) = (fields(video), fields(audio));
+    assert_eq!((video[0], video[1], video[3]), (2_010, 100, 1));
+    assert!(
+        (3_000..=3_000 + 1_800).contains(&video[2]) && (960..=960 + 960).contains(&audio[2]),
+        "{video:?} {audio:?}"
+    );
+
+    // A switch: the timestamp of the other layer's report is moved as its packets are.
+    world.pass(160);
+    report(&mut world, ALICE, layer_ssrc(1), 7, 7); // before its first packet: not known
+    let before = world.forward(frame(0, 2, false))[0].ts;
+    let mut high = frame(1, 500, true);
+    high.ts = 3_000_000;
+    let out = world.forward(high)[0].ts;
+    assert!(out.wrapping_sub(before).cast_signed() > 0);
+    report(&mut world, ALICE, layer_ssrc(1), 200, 3_000_000);
+    world.pass(20);
+    let told = world.told_of(BOB, "sr 2010");
+    let last = fields(told.last().unwrap());
+    assert_eq!(last[1], 200);
+    assert!((0..=1_800).contains(&(last[2] - u64::from(out))), "{last:?} {out}");
+
+    // From then on once a second.
+    world.pass(1_000);
+    world.told(BOB);
+    for _ in 0..30 {
+        world.send_audio(1, 127).ok();
+        world.pass(100);
+    }
+    let reports = world.told_of(BOB, "sr 2011").len();
+    assert!((2..=4).contains(&reports), "{reports}");
+}
+
+#[test]
+fn a_keyframe_request_goes_up_once_for_all() {
+    let mut world = World::new(1);
+    world.subscribe(BOB, VIDEO);
+    world.subscribe(CAROL, VIDEO);
+    world.forward(frame(0, 1, true));
+    world.pass(600);
+    world.told(ALICE);
+    for peer in [BOB, CAROL, BOB] {
+        let mut bytes = Vec::new();
+        write_pli(&mut bytes, Ssrc(1), out_ssrc(peer, VIDEO));
+        write_fir(&mut bytes, Ssrc(1), out_ssrc(peer, VIDEO), 3);
+        write_pli(&mut bytes, Ssrc(1), out_ssrc(ALICE, VIDEO)); // a stream that nobody has
+        world.room.handle_rtcp(world.now, peer, &bytes).unwrap();
+        world.gather();
+        world.pass(10);
+    }
+    assert_eq!(world.told_of(ALICE, "pli"), ["pli 500"]);
+    world.pass(400);
+    assert!(world.told_of(ALICE, "pli").is_empty());
+    world.pass(120);
+    assert_eq!(world.told_of(ALICE, "pli"), ["pli 500"], "asked again after the first one went out");
+    assert_eq!((world.room.stats().pli_in, world.room.stats().fir_in), (6, 3));
+}
+
+#[test]
+fn a_new_subscriber_asks_until_the_keyframe_comes() {
+    let mut world = World::new(1);
+    world.forward(frame(0, 1, true));
+    world.pass(1_000);
+    world.told(ALICE);
+    world.subscribe(BOB, VIDEO);
+    for seq in 2..62 {
+        world.forward(frame(0, seq, false));
+        world.pass(33);
+    }
+    let asked = world.told_of(ALICE, "pli").len();
+    assert!((4..=5).contains(&asked), "{asked} in two seconds");
+    world.forward(frame(0, 62, true));
+    world.pass(2_000);
+    assert!(world.told_of(ALICE, "pli").is_empty());
+}
+
+#[test]
+fn the_round_trip_of_a_receiver_shortens_the_pause_between_repeats() {
+    let mut world = World::new(1);
+    world.subscribe(BOB, VIDEO);
+    let sent = world.forward(frame(0, 1, true));
+    let mut bytes = Vec::new();
+    write_sr(&mut bytes, &SenderInfo { ssrc: Ssrc(500), ntp: 5 << 32, rtp_ts: 3_000, packets: 1, octets: 1 }, &[]);
+    world.room.handle_rtcp(world.now, ALICE, &bytes).unwrap();
+    world.room.handle_timeout(world.now + Duration::from_millis(20));
+    world.now += Duration::from_millis(20);
+    world.gather();
+    assert_eq!(world.told_of(BOB, "sr").len(), 1);
+    // 20 ms of clock were added to the report's 5 s.
+    let last_sr = (5 << 16) + (20 * 65_536 / 1_000);
+    world.now += Duration::from_millis(12);
+    let block = ReportBlock {
+        ssrc: out_ssrc(BOB, VIDEO),
+        last_sr,
+        delay_since_last_sr: 65_536 / 100, // 10 ms
+        ..ReportBlock::default()
+    };
+    let mut bytes = Vec::new();
+    write_rr(&mut bytes, Ssrc(1), &[block]);
+    write_nack(&mut bytes, Ssrc(1), out_ssrc(BOB, VIDEO), &[SeqNo(sent[0].seq)]);
+    for (wait, want) in [(0, 1), (9, 1), (12, 2)] {
+        world.now += Duration::from_millis(wait);
+        world.room.handle_rtcp(world.now, BOB, &bytes).unwrap();
+        world.flush();
+        assert_eq!(world.room.stats().rtx_out, want, "{wait}");
+    }
+}
