@@ -144,7 +144,10 @@ impl State {
 /// `a=msid:<publisher>|<stream> <track>`: clients take the publisher from before the bar.
 fn subscription(owner: &Participant, receiver: &Participant, track: &Track) -> Subscription {
     let stream = match receiver.mode {
-        Mode::Single | Mode::Dual => format!("{}|{}", owner.info.sid, track.info.stream),
+        Mode::Single => format!("{}|{}", owner.info.sid, track.info.stream),
+        // A section that carried another track before keeps its receiver, and with it the old track id (WebRTC §5.3,
+        // "receiver.track" never changes): these clients know no `mid_to_track_id`, so the stream has to name the track.
+        Mode::Dual => format!("{}|{}", owner.info.sid, track.info.sid),
         Mode::Whip | Mode::Whep => owner.info.sid.clone(),
     };
     Subscription { track: track.id, stream, track_label: track.info.sid.clone() }

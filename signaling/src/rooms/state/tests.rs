@@ -265,16 +265,24 @@ fn tracks_reach_those_who_are_connected() {
 
 #[test]
 fn msid_names_publisher_stream_and_track() {
-    let mut room = Room::new();
-    let (alice, _bob) = (room.active("alice"), room.active("bob"));
-    room.actions();
-    let (_, info) = room.publish(&alice, camera());
-    let subscription = room
-        .actions()
-        .into_iter()
-        .find_map(|action| if let Action::Subscribe { subscription, .. } = action { Some(subscription) } else { None });
-    let subscription = subscription.unwrap();
-    assert_eq!((subscription.stream, subscription.track_label), (format!("{}|camera", alice.sid), info.sid));
+    for mode in [Mode::Single, Mode::Dual, Mode::Whep] {
+        let mut room = Room::new();
+        let alice = room.active("alice");
+        let bob = room.try_join(JoinRequest::new("bob", mode)).unwrap();
+        room.state.handle_connected(room.now, bob.peers.subscriber);
+        room.actions();
+        let (_, info) = room.publish(&alice, camera());
+        let subscription = room.actions().into_iter().find_map(|action| {
+            if let Action::Subscribe { subscription, .. } = action { Some(subscription) } else { None }
+        });
+        let subscription = subscription.unwrap();
+        let stream = match mode {
+            Mode::Single => format!("{}|camera", alice.sid),
+            Mode::Dual => format!("{}|{}", alice.sid, info.sid),
+            Mode::Whip | Mode::Whep => alice.sid.clone(),
+        };
+        assert_eq!((subscription.stream, subscription.track_label), (stream, info.sid), "{mode:?}");
+    }
 }
 
 #[test]
