@@ -128,8 +128,12 @@ impl Client {
                 None => true,
             };
             if whole_stack {
-                let transport =
-                    TransportContext { local_addr: local, peer_addr: from, ecn: None, transport_protocol: TransportProtocol::UDP };
+                let transport = TransportContext {
+                    local_addr: local,
+                    peer_addr: from,
+                    ecn: None,
+                    transport_protocol: TransportProtocol::UDP,
+                };
                 let message = BytesMut::from(datagram);
                 // A datagram that the client refuses shows up as not verified.
                 let _ = connection.handle_read(TaggedBytesMut { now: Instant::now(), transport, message });
@@ -167,7 +171,10 @@ impl Client {
         let mut burst: Vec<u8> = Vec::new();
         let (mut segment, mut to) = (0, self.local);
         while let Some(out) = self.connection.poll_write() {
-            let fits = !burst.is_empty() && out.message.len() == segment && out.transport.peer_addr == to && burst.len() < 32_000;
+            let fits = !burst.is_empty()
+                && out.message.len() == segment
+                && out.transport.peer_addr == to
+                && burst.len() < 32_000;
             if !fits && !burst.is_empty() {
                 let _ = self.udp.send(to, &burst, segment); // a full buffer is loss, and shows up as such
                 burst.clear();

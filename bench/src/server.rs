@@ -39,7 +39,14 @@ impl Server {
     }
 
     /// Posts an SDP offer to `/whip/{room}` or `/whep/{room}`; returns the answer.
-    pub fn negotiate(&self, agent: &ureq::Agent, path: &str, room: &str, identity: &str, offer: &str) -> Result<String> {
+    pub fn negotiate(
+        &self,
+        agent: &ureq::Agent,
+        path: &str,
+        room: &str,
+        identity: &str,
+        offer: &str,
+    ) -> Result<String> {
         let mut reply = agent
             .post(format!("http://127.0.0.1:{}/{path}/{room}", self.base))
             .header("Content-Type", "application/sdp")
@@ -71,6 +78,7 @@ impl Drop for Server {
 /// A room token of the development key.
 fn token(identity: &str, room: &str) -> Result<String> {
     let expires = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs() + 3_600;
-    let claims = json!({ "iss": "devkey", "sub": identity, "exp": expires, "video": { "roomJoin": true, "room": room } });
+    let claims =
+        json!({ "iss": "devkey", "sub": identity, "exp": expires, "video": { "roomJoin": true, "room": room } });
     jsonwebtoken::encode(&Header::default(), &claims, &EncodingKey::from_secret(b"secret")).context("minting a token")
 }

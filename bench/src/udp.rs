@@ -52,7 +52,9 @@ impl Udp {
     pub fn drain(&self, inbox: &mut Inbox, mut each: impl FnMut(SocketAddr, &[u8])) {
         loop {
             let mut slices = inbox.slots.each_mut().map(|slot| IoSliceMut::new(slot));
-            let Ok(filled) = self.state.recv(UdpSockRef::from(&self.socket), &mut slices, &mut inbox.meta) else { return };
+            let Ok(filled) = self.state.recv(UdpSockRef::from(&self.socket), &mut slices, &mut inbox.meta) else {
+                return;
+            };
             for (slot, meta) in inbox.slots.iter().zip(&inbox.meta).take(filled) {
                 let bytes = slot.get(..meta.len).unwrap_or_default();
                 bytes.chunks(meta.stride.max(1)).for_each(|datagram| each(meta.addr, datagram));

@@ -25,6 +25,8 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
     "--no-first-run",
+    # The page is answered by Playwright, which Chromium takes for a public address that reaches into a local network.
+    "--disable-features=LocalNetworkAccessChecks",
 ]
 
 

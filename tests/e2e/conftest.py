@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -122,4 +123,4 @@ def server(tmp_path_factory):
 
 @pytest.fixture
 def room_name(request) -> str:
-    return f"{request.node.name}-{time.monotonic_ns()}".replace("[", "-").replace("]", "")
+    return re.sub(r"[^a-z0-9]+", "-", f"{request.node.name}-{time.monotonic_ns()}".lower())

@@ -212,7 +212,11 @@ fn bursts_per_s(args: &Args) -> f64 {
 }
 
 fn since(now: Seen, before: Seen) -> Seen {
-    Seen { packets: now.packets - before.packets, lost: now.lost.saturating_sub(before.lost), verified: now.verified - before.verified }
+    Seen {
+        packets: now.packets - before.packets,
+        lost: now.lost.saturating_sub(before.lost),
+        verified: now.verified - before.verified,
+    }
 }
 
 fn print(report: &Report, json: bool) -> Result<()> {
@@ -223,9 +227,18 @@ fn print(report: &Report, json: bool) -> Result<()> {
     }
     writeln!(out, "{} subscribers, bursts of {} x {} B", report.subscribers, report.burst, report.packet_bytes)?;
     writeln!(out, "forwarded       {:>10.0} packets/s", report.forwarded_pps)?;
-    writeln!(out, "per core        {:>10.0} packets/s ({:.2} us each)", report.forwarded_pps_per_core, report.cpu_us_per_packet)?;
+    writeln!(
+        out,
+        "per core        {:>10.0} packets/s ({:.2} us each)",
+        report.forwarded_pps_per_core, report.cpu_us_per_packet
+    )?;
     writeln!(out, "limit           {:>10.0} packets/s per core, ratio {:.2}", report.limit_pps_per_core, report.ratio)?;
-    writeln!(out, "loss            {:>10.4} %, {} packets opened by clients", report.loss * 100.0, report.verified_packets)?;
+    writeln!(
+        out,
+        "loss            {:>10.4} %, {} packets opened by clients",
+        report.loss * 100.0,
+        report.verified_packets
+    )?;
     writeln!(out, "memory          {:>10.1} KiB per subscriber", report.rss_kib_per_subscriber)?;
     writeln!(out, "joins           {:>10.0} per s, {:.2} ms CPU each", report.joins_per_s, report.cpu_ms_per_join)?;
     Ok(())

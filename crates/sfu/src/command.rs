@@ -4,7 +4,9 @@ use bytes::Bytes;
 use convene_types::{PeerId, RoomId, TrackId};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::handle::{Answer, Channel, Error, Event, LayerTarget, Missing, Offer, PeerOptions, Publication, Subscription};
+use crate::handle::{
+    Answer, Channel, Error, Event, LayerTarget, Missing, Offer, PeerOptions, Publication, Subscription,
+};
 
 /// Where the answer to a command goes.
 pub(crate) type Reply<T> = oneshot::Sender<Result<T, Error>>;

@@ -9,7 +9,7 @@ use convene_types::{PeerId, RoomId, TrackId};
 use crate::command::Action;
 use crate::handle::{Channel, Error, LayerTarget, PeerOptions};
 use crate::room::MAX_PEERS_PER_ROOM;
-use crate::session::Session;
+use crate::session::{LOSSY_LABEL, RELIABLE_LABEL, Session};
 use crate::worker::Worker;
 
 /// Negotiated transports of one worker that have not finished DTLS. Each may hold ~100 KiB of handshake state.
@@ -61,7 +61,7 @@ impl Worker {
         if room.members.len() >= MAX_PEERS_PER_ROOM {
             return Err(Error::Limit { limit: "peers_per_room" });
         }
-        let peer = Peer::new(
+        let mut peer = Peer::new(
             peer::Options {
                 identity: self.identity.clone(),
                 candidates: self.candidates.clone(),
@@ -71,6 +71,12 @@ impl Worker {
             },
             now,
         );
+        if options.we_offer {
+            // In the two-connection mode the client's own channels are on its publisher transport; what it receives
+            // comes over these.
+            peer.open_channel(now, RELIABLE_LABEL, true, None);
+            peer.open_channel(now, LOSSY_LABEL, false, Some(0));
+        }
         let span = tracing::info_span!("peer", room = %room.name, peer = %options.peer, label = %options.label);
         room.members.push(options.peer);
         let mut session = Session::new(room_id, options, peer, span);

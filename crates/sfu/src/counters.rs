@@ -108,10 +108,8 @@ impl Counters {
         metrics.worker_busy.with_label_values(&worker).set(busy.clamp(0.0, 1.0));
         metrics.peers.with_label_values(&worker).set(i64::try_from(peers).unwrap_or(i64::MAX));
         metrics.room_panics.inc_by(std::mem::take(&mut self.panics));
-        let directions = [
-            ("in", &mut self.datagrams_in, &mut self.bytes_in),
-            ("out", &mut self.datagrams_out, &mut self.bytes_out),
-        ];
+        let directions =
+            [("in", &mut self.datagrams_in, &mut self.bytes_in), ("out", &mut self.datagrams_out, &mut self.bytes_out)];
         for (direction, datagrams, bytes) in directions {
             metrics.datagrams.with_label_values(&[direction]).inc_by(std::mem::take(datagrams));
             metrics.bytes.with_label_values(&[direction]).inc_by(std::mem::take(bytes));

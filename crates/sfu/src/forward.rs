@@ -36,7 +36,8 @@ impl Outbox {
 
     /// Takes the `length` bytes just written at [`Self::spare`]; sends what was gathered when they cannot join it.
     fn push(&mut self, length: usize, socket: &Socket, path: Path) -> Option<(Sent, usize, usize)> {
-        let joins = self.segments == 0 || (!self.closed && length <= self.segment && self.segments < socket.max_segments());
+        let joins =
+            self.segments == 0 || (!self.closed && length <= self.segment && self.segments < socket.max_segments());
         let full = self.end + length > MAX_SEND_BYTES;
         let outcome = if joins && !full { None } else { Some(self.send_moving_tail(length, socket, path)) };
         if self.segments == 0 {

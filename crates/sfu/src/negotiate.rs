@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use convene_peer::Attach;
-use convene_peer::sdp::{CodecParams, Section, SdpError, match_codec};
+use convene_peer::sdp::{CodecParams, SdpError, Section, match_codec};
 use convene_sfu_core::{Egress, PtMap, TrackSpec};
 use convene_types::{MediaKind, Mid, PeerId, Rid, RoomId, Ssrc, TrackId};
 
@@ -148,7 +148,9 @@ impl Worker {
         let ended = session.published.iter().filter(|p| p.mid.is_some_and(|mid| !sends(mid)));
         let ended: Vec<TrackId> = ended.map(|published| published.publication.track).collect();
         for index in 0..session.published.len() {
-            let Some(published) = session.published.get(index).filter(|published| published.mid.is_none()) else { continue };
+            let Some(published) = session.published.get(index).filter(|published| published.mid.is_none()) else {
+                continue;
+            };
             let Some(mid) = session.section_of(&published.publication.bind) else { continue };
             let Some(section) = session.peer.sections().iter().find(|section| section.mid == mid) else { continue };
             let rids = layers(&published.publication.rids, &section.rids);

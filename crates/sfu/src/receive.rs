@@ -39,7 +39,11 @@ impl Worker {
                 // The answer goes back by the way the check came, whatever the chosen path is.
                 while let Some(transmit) = session.peer.poll_transmit() {
                     let back = Path { remote: transmit.to, local_ip: path.local_ip };
-                    self.counters.sent(self.socket.send(back, &transmit.payload, transmit.payload.len()), 1, transmit.payload.len());
+                    self.counters.sent(
+                        self.socket.send(back, &transmit.payload, transmit.payload.len()),
+                        1,
+                        transmit.payload.len(),
+                    );
                 }
                 self.service(now, id);
             }
@@ -131,13 +135,8 @@ impl Worker {
         self.demux.add_ssrc(id, ssrc, &mut session.entries);
         let room_id = session.room;
         let room = self.rooms.get_mut(&room_id).ok_or("no_room")?;
-        let input = RtpIn {
-            track: binding.track,
-            layer: binding.layer,
-            repair: binding.repair,
-            packet: plain,
-            rtx_media_pt,
-        };
+        let input =
+            RtpIn { track: binding.track, layer: binding.layer, repair: binding.repair, packet: plain, rtx_media_pt };
         room.core.handle_rtp(now, input).map_err(|drop| drop.as_str())?;
         self.mark_due(now, room_id);
         Ok(())

@@ -8,7 +8,9 @@ use convene_types::{PeerId, RoomId, TrackId};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::command::{Action, Command, Reply};
-use crate::handle::{Answer, Channel, Error, Event, LayerTarget, Missing, Offer, PeerOptions, Publication, Subscription};
+use crate::handle::{
+    Answer, Channel, Error, Event, LayerTarget, Missing, Offer, PeerOptions, Publication, Subscription,
+};
 use crate::waker::WorkerSender;
 
 /// Events a room may have under way to its owner. Raising it hides a slow owner for longer; lowering it drops lossy data
@@ -37,11 +39,7 @@ pub struct Room {
 
 impl Handle {
     pub(crate) fn new(workers: Vec<WorkerEntry>) -> Self {
-        Self {
-            workers: workers.into(),
-            next_room: Arc::new(AtomicU64::new(1)),
-            next_id: Arc::new(AtomicU64::new(1)),
-        }
+        Self { workers: workers.into(), next_room: Arc::new(AtomicU64::new(1)), next_id: Arc::new(AtomicU64::new(1)) }
     }
 
     /// A peer id that no one else has.

@@ -48,7 +48,11 @@ pub(crate) struct Inbox {
 
 impl Inbox {
     pub(crate) fn new() -> Self {
-        Self { slots: Box::new(std::array::from_fn(|_| vec![0; SLOT_BYTES])), meta: [RecvMeta::default(); BATCH_SIZE], filled: 0 }
+        Self {
+            slots: Box::new(std::array::from_fn(|_| vec![0; SLOT_BYTES])),
+            meta: [RecvMeta::default(); BATCH_SIZE],
+            filled: 0,
+        }
     }
 
     /// The datagrams of the last receive, each with its path. GRO batches are cut at their stride.
@@ -106,7 +110,9 @@ impl Socket {
         };
         match self.state.try_send(UdpSockRef::from(&self.socket), &transmit) {
             Ok(()) => Sent::Yes,
-            Err(_) if transmit.segment_size.is_some() && self.max_segments() == 1 => self.send_singly(path, contents, segment),
+            Err(_) if transmit.segment_size.is_some() && self.max_segments() == 1 => {
+                self.send_singly(path, contents, segment)
+            }
             Err(_) => Sent::Dropped,
         }
     }

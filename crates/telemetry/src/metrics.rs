@@ -150,11 +150,104 @@ mod tests {
         metrics.dropped.with_label_values(&["x"]).inc();
         metrics.forwarding.observe(0.001);
         let text = metrics.text();
-        for name in ["convene_rooms", "convene_tracks{kind=\"audio\"} 1", "convene_sfu_forwarding_seconds_bucket{le=\"0.001\"} 1"] {
+        for name in [
+            "convene_rooms",
+            "convene_tracks{kind=\"audio\"} 1",
+            "convene_sfu_forwarding_seconds_bucket{le=\"0.001\"} 1",
+        ] {
             assert!(text.contains(name), "{name} is not in\n{text}");
         }
         for name in Metrics::NAMES {
             assert!(name.starts_with("convene_"), "{name}");
+        }
+    }
+
+    /// Dashboards and alerts name these: a change here is a change for every operator and goes into CHANGELOG.md.
+    const SNAPSHOT: [&str; 22] = [
+        "convene_rooms gauge",
+        "convene_participants gauge",
+        "convene_tracks gauge",
+        "convene_joins_total counter",
+        "convene_join_time_to_media_seconds histogram",
+        "convene_refused_total counter",
+        "convene_signal_connections gauge",
+        "convene_signal_messages_total counter",
+        "convene_http_requests_total counter",
+        "convene_sfu_peers gauge",
+        "convene_sfu_peers_connected_total counter",
+        "convene_sfu_peers_lost_total counter",
+        "convene_sfu_datagrams_total counter",
+        "convene_sfu_bytes_total counter",
+        "convene_sfu_rtp_packets_total counter",
+        "convene_sfu_dropped_total counter",
+        "convene_sfu_nacked_packets_total counter",
+        "convene_sfu_pli_total counter",
+        "convene_sfu_rtx_packets_total counter",
+        "convene_sfu_forwarding_seconds histogram",
+        "convene_sfu_worker_busy_ratio gauge",
+        "convene_room_panics_total counter",
+    ];
+
+    #[test]
+    fn names_and_types_are_those_that_operators_know() {
+        let metrics = Metrics::new();
+        metrics.touch();
+        let text = metrics.text();
+        let mut served: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
+        let mut known = SNAPSHOT.to_vec();
+        (served.sort_unstable(), known.sort_unstable());
+        assert_eq!(served, known);
+        assert_eq!(Metrics::NAMES.len(), SNAPSHOT.len());
+    }
+
+    #[test]
+    fn names_end_in_their_unit() {
+        for row in SNAPSHOT {
+            let (name, kind) = row.split_once(' ').unwrap();
+            assert_eq!(kind == "counter", name.ends_with("_total"), "{row}");
+            assert_eq!(kind == "histogram", name.ends_with("_seconds"), "{row}");
+        }
+    }
+
+    #[test]
+    fn what_a_worker_gathered_by_itself_is_served_after_its_flush() {
+        let metrics = Metrics::new();
+        let mut local = metrics.forwarding.local();
+        for _ in 0..3 {
+            local.observe(0.000_04);
+        }
+        local.observe(1.0);
+        assert!(metrics.text().contains("convene_sfu_forwarding_seconds_count 0"));
+        local.flush();
+        let text = metrics.text();
+        for row in ["_bucket{le=\"0.00005\"} 3", "_bucket{le=\"0.05\"} 3", "_bucket{le=\"+Inf\"} 4", "_count 4"] {
+            assert!(text.contains(&format!("convene_sfu_forwarding_seconds{row}")), "{row} is not in\n{text}");
+        }
+    }
+
+    impl Metrics {
+        /// Makes one series of every family that has labels: families without series are not served.
+        fn touch(&self) {
+            let counters = [
+                (&self.joins, 1),
+                (&self.refused, 1),
+                (&self.signal_messages, 2),
+                (&self.http_requests, 2),
+                (&self.peers_lost, 1),
+                (&self.datagrams, 1),
+                (&self.bytes, 1),
+                (&self.rtp_packets, 1),
+                (&self.dropped, 1),
+                (&self.nacked, 1),
+                (&self.pli, 1),
+                (&self.rtx, 1),
+            ];
+            for (family, labels) in counters {
+                family.with_label_values(&vec!["x"; labels]).inc();
+            }
+            self.tracks.with_label_values(&["audio"]).set(1);
+            self.peers.with_label_values(&["0"]).set(1);
+            self.worker_busy.with_label_values(&["0"]).set(0.5);
         }
     }
 }
