@@ -234,7 +234,7 @@ mod tests {
         assert_eq!(match_codec(&stereo, std::slice::from_ref(&stereo)), Some(&stereo));
         assert_eq!(match_codec(&stereo, &[mono]), None);
         let red = CodecParams { channels: 2, ..params(63, Codec::Red, "111/111") };
-        let other = CodecParams { fmtp: "109/109".into(), ..red.clone() };
+        let other = CodecParams { fmtp: "109/109".into(), ..red };
         assert_eq!(match_codec(&red, std::slice::from_ref(&other)), None);
         assert_eq!(match_codec(&red, &[other, red.clone()]), Some(&red));
     }
