@@ -331,6 +331,10 @@ impl Channels {
     }
 
     fn handle_message(&mut self, id: u16, ppid: Ppid, payload: Bytes) {
+        // While waiting as well: reordered DATA may come before the COOKIE-ECHO that it followed.
+        if matches!(self.phase, Phase::Closing | Phase::Down) {
+            return;
+        }
         match ppid {
             Ppid::Control => self.handle_control(id, &payload),
             Ppid::Text => self.handle_user_message(id, true, payload),
@@ -342,9 +346,6 @@ impl Channels {
     }
 
     fn handle_user_message(&mut self, id: u16, text: bool, payload: Bytes) {
-        if self.phase != Phase::Up {
-            return;
-        }
         let Some(channel) = self.channels.get_mut(&id) else {
             self.link.reset_stream(id);
             return;
@@ -380,7 +381,7 @@ impl Channels {
     fn opened_by_peer(&mut self, id: u16, reliability: Reliability, label: String) {
         // RFC 8832 §6: an OPEN on a stream in use, or of the wrong parity, closes the channel.
         let wrong = id % 2 == self.parity || self.channels.contains_key(&id);
-        if self.phase != Phase::Up || wrong || self.channels.len() >= MAX_CHANNELS {
+        if wrong || self.channels.len() >= MAX_CHANNELS {
             return self.refuse(id);
         }
         self.link.set_reliability(id, reliability);
