@@ -31,7 +31,8 @@ fn packet(seq: u32) -> Vec<u8> {
     let transport_seq = (seq as u16).to_be_bytes();
     let len = write_header(&mut bytes, &fields, &[(1, b"0"), (2, &transport_seq), (3, &[0])]).unwrap_or(0);
     let [high, low] = ((seq / 4) as u16).to_be_bytes();
-    let descriptor = [if seq % 4 == 0 { 0x90 } else { 0x80 }, 0xe0, high | 0x80, low, 0, 0, u8::from(seq != 0)];
+    let descriptor =
+        [if seq.is_multiple_of(4) { 0x90 } else { 0x80 }, 0xe0, high | 0x80, low, 0, 0, u8::from(seq != 0)];
     bytes.truncate(len + PAYLOAD_BYTES);
     bytes.iter_mut().skip(len).zip(descriptor).for_each(|(to, from)| *to = from);
     bytes

@@ -17,6 +17,10 @@ pub(crate) const MAX_BATCH: usize = 4_096;
 /// makes its loss worse.
 pub(crate) const MAX_RTX_QUEUE: usize = 512;
 
+/// Combinations of MID and header extension ids whose extension blocks are shared. Clients choose both, so there is no
+/// natural bound; the others write theirs each time.
+pub(crate) const MAX_SHAPES: usize = 1_024;
+
 /// How often timers run while media flows: the delay a NACK, a PLI or a first SR may take on top of its own.
 pub(crate) const TICK: Duration = Duration::from_millis(20);
 

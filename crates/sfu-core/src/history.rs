@@ -14,9 +14,9 @@ use std::time::{Duration, Instant};
 
 use crate::meta::Meta;
 
-/// First size of the byte ring, a power of two: a quarter second of 2 Mbit/s; audio stays there for ever.
-const START_BYTES: usize = 64 << 10;
-const START_SLOTS: usize = 128;
+/// First size of the byte ring, a power of two: a second of audio, which stays there for ever.
+const START_BYTES: usize = 16 << 10;
+const START_SLOTS: usize = 64;
 /// Packets kept at most: a second at 4,000 packets/s. A slot is some 150 bytes.
 pub(crate) const MAX_HISTORY_PACKETS: usize = 4_096;
 /// How fine the age of the oldest byte is known.

@@ -131,11 +131,11 @@ impl Layer {
     }
 
     /// A sender report of its stream.
-    pub(crate) fn sender_report(&mut self, now: Instant, info: &SenderInfo, rate: u32) {
+    pub(crate) fn sender_report(&mut self, now: Instant, info: &SenderInfo) {
         self.reception.sender_report(now, info.ntp);
         // A report of a sender without a wall clock has 0 here (RFC 3550 §6.4.1).
         if info.ntp != 0 {
-            self.clock = Some(Clock { ntp: info.ntp, rtp_ts: info.rtp_ts, at: now, rate });
+            self.clock = Some(Clock { ntp: info.ntp, rtp_ts: info.rtp_ts, at: now, rate: self.rate });
         }
     }
 
@@ -187,16 +187,13 @@ impl Layer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use convene_rtp::ext;
-    use convene_rtp::packet::{Fields, View, write_header};
-    use convene_types::{Codec, Pt};
+    use crate::testing::read;
+    use convene_rtp::packet::Fields;
+    use convene_types::Pt;
 
     fn ingest(layer: &mut Layer, ssrc: u32, seq: u16, payload: &[u8], repair: bool) -> Result<Arrival, Drop> {
-        let mut bytes = vec![0; 12];
         let fields = Fields { marker: false, pt: Pt(96), seq: SeqNo(seq), ts: 0, ssrc: Ssrc(ssrc) };
-        write_header(&mut bytes, &fields, &[]).unwrap();
-        bytes.extend_from_slice(payload);
-        let meta = Meta::read(&View::parse(&bytes).unwrap(), &bytes, Codec::Vp8, &ext::Map::new());
+        let (meta, bytes) = read(fields, payload);
         let incoming = Incoming {
             ssrc: Ssrc(ssrc),
             seq: SeqNo(seq),

@@ -2,11 +2,19 @@
 
 use std::time::{Duration, Instant};
 
+/// Requests without an answer after which they become rarer: a lost PLI or keyframe should cost one interval, but a
+/// publisher whose keyframes we cannot recognise must not be made to send nothing else.
+const PATIENT_AFTER: u8 = 4;
+/// Each request after that waits twice as long as the one before, up to 2^3 intervals.
+const MAX_DOUBLINGS: u8 = 3;
+
 /// Whether a keyframe is wanted, and when one was last asked for.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Throttle {
     wanted: bool,
     asked: Option<Instant>,
+    /// Requests since the last keyframe.
+    unanswered: u8,
 }
 
 impl Throttle {
@@ -17,7 +25,7 @@ impl Throttle {
 
     /// A keyframe came: what was asked for until now is answered.
     pub(crate) fn answered(&mut self) {
-        self.wanted = false;
+        (self.wanted, self.unanswered) = (false, 0);
     }
 
     pub(crate) const fn is_wanted(&self) -> bool {
@@ -26,11 +34,13 @@ impl Throttle {
 
     /// Whether to ask the publisher now.
     pub(crate) fn poll(&mut self, now: Instant, interval: Duration) -> bool {
-        let due = self.asked.is_none_or(|asked| now.saturating_duration_since(asked) >= interval);
+        let doublings = self.unanswered.saturating_sub(PATIENT_AFTER).min(MAX_DOUBLINGS);
+        let pause = interval * (1 << doublings);
+        let due = self.asked.is_none_or(|asked| now.saturating_duration_since(asked) >= pause);
         if !(self.wanted && due) {
             return false;
         }
-        *self = Self { wanted: false, asked: Some(now) };
+        *self = Self { wanted: false, asked: Some(now), unanswered: self.unanswered.saturating_add(1) };
         true
     }
 }
@@ -73,5 +83,22 @@ mod tests {
             }
         }
         assert!(throttle.is_wanted());
+    }
+
+    #[test]
+    fn asks_more_rarely_when_no_keyframe_comes() {
+        let interval = Duration::from_millis(500);
+        let start = Instant::now();
+        let mut throttle = Throttle::default();
+        let asked: Vec<u64> = (0..30_000)
+            .filter(|ms| {
+                throttle.request();
+                throttle.poll(start + Duration::from_millis(*ms), interval)
+            })
+            .collect();
+        assert_eq!(asked, [0, 500, 1_000, 1_500, 2_000, 3_000, 5_000, 9_000, 13_000, 17_000, 21_000, 25_000, 29_000]);
+        throttle.answered();
+        throttle.request();
+        assert!(throttle.poll(start + Duration::from_millis(30_000), interval));
     }
 }

@@ -14,7 +14,8 @@ mod tests;
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use convene_types::{PeerId, TrackId};
+use convene_rtp::ext;
+use convene_types::{Mid, PeerId, TrackId};
 use rustc_hash::FxHashMap;
 use slab::Slab;
 
@@ -26,6 +27,7 @@ use crate::stats::Stats;
 use crate::subscriber::Subscriber;
 use crate::subscription::Pending;
 use crate::track::Track;
+use crate::write::Block;
 
 /// One room's forwarding state.
 ///
@@ -44,6 +46,10 @@ pub struct Room {
     /// Packets since the last flush, in order of arrival, and the count of those of earlier batches.
     batch: Vec<Pending>,
     batch_base: u64,
+    /// One per packet of the batch.
+    blocks: Vec<Block>,
+    /// By `Shape`.
+    shapes: Vec<(ext::Map, Mid)>,
     /// Tracks with packets in the batch whose subscribers are not in `active` yet.
     dirty: Vec<usize>,
     /// Subscribers that may have something to send.
@@ -79,6 +85,8 @@ impl Room {
             subscriber_places: FxHashMap::default(),
             batch: Vec::new(),
             batch_base: 0,
+            blocks: Vec::new(),
+            shapes: Vec::new(),
             dirty: Vec::new(),
             active: VecDeque::new(),
             current: None,

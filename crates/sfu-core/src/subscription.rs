@@ -12,7 +12,7 @@ use crate::spec::{Egress, PtMap};
 use crate::sr::{self, Clock};
 use crate::stats::Stats;
 use crate::track::choose;
-use crate::write::{self, Outgoing, Rtx};
+use crate::write::{self, Block, Outgoing, Rtx, Shape};
 
 /// Retransmissions remembered, so that a packet asked for twice within a round trip is sent once.
 const RECENT_RTX: usize = 64;
@@ -39,6 +39,8 @@ pub(crate) struct Subscription {
     pub(crate) track: usize,
     kind: MediaKind,
     pub(crate) egress: Egress,
+    /// What its header extensions have in common with those of others.
+    pub(crate) shape: Option<Shape>,
     pub(crate) paused: bool,
     pub(crate) max_layer: u8,
     /// The layer whose next keyframe starts a run; for audio any packet does.
@@ -56,13 +58,14 @@ pub(crate) struct Subscription {
 }
 
 impl Subscription {
-    pub(crate) fn new(track: usize, kind: MediaKind, egress: Egress) -> Self {
+    pub(crate) fn new(track: usize, kind: MediaKind, egress: Egress, shape: Option<Shape>) -> Self {
         let start = first_seq(egress.ssrc);
         let rtx_seq = egress.rtx_ssrc.map_or(0, first_seq);
         Self {
             track,
             kind,
             egress,
+            shape,
             paused: false,
             max_layer: u8::MAX,
             wanted: None,
@@ -143,8 +146,15 @@ impl Subscription {
     }
 
     /// The run that goes on; `accept` has just numbered a packet of it.
-    pub(crate) fn write(&self, out: &mut [u8], numbers: Numbers, pt: Pt, stored: Stored<'_>) -> Option<usize> {
-        write::media(out, &Outgoing { egress: &self.egress, run: self.munger.run()?, numbers, pt, stored })
+    pub(crate) fn write(
+        &self,
+        out: &mut [u8],
+        (numbers, pt): (Numbers, Pt),
+        stored: Stored<'_>,
+        block: &mut Block,
+    ) -> Option<usize> {
+        let outgoing = Outgoing { egress: &self.egress, run: self.munger.run()?, numbers, pt, stored };
+        write::media(out, &outgoing, self.shape, block)
     }
 
     /// Whether a packet that was asked for may be sent again; counts the reason if not.
@@ -178,8 +188,11 @@ impl Subscription {
             stats.nack_missed += 1;
             return None;
         };
-        let (pt, rtx_pt) = self.pts_of(run, stored.meta.pt)?;
-        let rtx = Rtx { ssrc: self.egress.rtx_ssrc?, pt: rtx_pt?, seq: SeqNo(self.rtx_seq) };
+        let Some((pt, Some(rtx_pt), ssrc)) = self.pts_of(run, stored.meta.pt) else {
+            stats.nack_without_rtx += 1;
+            return None;
+        };
+        let rtx = Rtx { ssrc, pt: rtx_pt, seq: SeqNo(self.rtx_seq) };
         let numbers = run.numbers(in_seq, stored.meta);
         let outgoing = Outgoing { egress: &self.egress, run, numbers, pt, stored };
         let written = write::retransmission(out, &outgoing, &rtx)?;
@@ -253,11 +266,13 @@ impl Subscription {
         self.egress.pts.iter().find(|map| map.from == pt).copied()
     }
 
-    fn pts_of(&self, run: &Run, pt: Pt) -> Option<(Pt, Option<Pt>)> {
+    /// Payload type, that of RTX, and the SSRC of RTX.
+    fn pts_of(&self, run: &Run, pt: Pt) -> Option<(Pt, Option<Pt>, Ssrc)> {
+        let ssrc = self.egress.rtx_ssrc?;
         if pt == run.pts.from {
-            return Some((run.pts.to, run.pts.rtx));
+            return Some((run.pts.to, run.pts.rtx, ssrc));
         }
-        self.map_pt(pt).map(|map| (map.to, map.rtx))
+        self.map_pt(pt).map(|map| (map.to, map.rtx, ssrc))
     }
 }
 

@@ -28,9 +28,14 @@ pub(crate) fn vp8(keyframe: bool, start: bool, picture_id: u16, short: bool, tl0
     payload
 }
 
+/// A VP8 packet and what is read of it.
+pub(crate) fn read(fields: Fields, payload: &[u8]) -> (Meta, Vec<u8>) {
+    let bytes = rtp(fields, &[], payload);
+    let meta = Meta::read(&View::parse(&bytes).unwrap(), &bytes, Codec::Vp8, &ext::Map::new());
+    (meta, bytes)
+}
+
 /// What is read of a VP8 packet with this payload.
 pub(crate) fn vp8_meta(ts: u32, payload: &[u8]) -> Meta {
-    let fields = Fields { marker: true, pt: Pt(96), seq: SeqNo(0), ts, ssrc: Ssrc(1) };
-    let bytes = rtp(fields, &[], payload);
-    Meta::read(&View::parse(&bytes).unwrap(), &bytes, Codec::Vp8, &ext::Map::new())
+    read(Fields { marker: true, pt: Pt(96), seq: SeqNo(0), ts, ssrc: Ssrc(1) }, payload).0
 }

@@ -59,11 +59,6 @@ impl Track {
         self.pts.iter().find(|(known, _)| *known == pt).map(|(_, codec)| *codec)
     }
 
-    /// RTP clock in Hz.
-    pub(crate) fn rate(&self) -> u32 {
-        self.pts.first().map_or(90_000, |(_, codec)| codec.clock_rate())
-    }
-
     /// Looks anew which layers are alive: those whose last packet is not much older than the track's last one. By that
     /// a muted camera's layers all stay as they are. `true`: it changed.
     pub(crate) fn update_live(&mut self, config: &Config) -> bool {

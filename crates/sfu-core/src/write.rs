@@ -1,7 +1,7 @@
 //! Writes one packet for one subscriber: header anew, payload copied, a few bytes of it patched.
 
 use convene_rtp::ext::Kind;
-use convene_rtp::packet::{Fields, write_header};
+use convene_rtp::packet::{FIXED_HEADER_LEN, Fields, write_header};
 use convene_rtp::rtx;
 use convene_types::{Pt, SeqNo, Ssrc};
 
@@ -12,6 +12,7 @@ use crate::spec::Egress;
 
 /// RFC 3550 §5.1, first byte.
 const PADDING_BIT: u8 = 0b0010_0000;
+const EXTENSION_BIT: u8 = 0b0001_0000;
 
 /// What to write.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +24,48 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) stored: Stored<'a>,
 }
 
+/// Subscribers with the same MID and header extension ids get the same extension block; they share a shape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shape(pub(crate) u32);
+
+/// Bytes of an extension block that is kept: a MID, an audio level and a playout delay are 12.
+const KEPT_BLOCK_BYTES: usize = 44;
+
+/// The extension block of a packet as it was written last: most subscribers of a room have one shape.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Block {
+    shape: Option<Shape>,
+    len: u8,
+    bytes: [u8; KEPT_BLOCK_BYTES],
+}
+
+impl Block {
+    pub(crate) const EMPTY: Self = Self { shape: None, len: 0, bytes: [0; KEPT_BLOCK_BYTES] };
+
+    /// Writes a header with the kept block; its length. `None`: the block is another shape's.
+    fn header(&self, out: &mut [u8], fields: &Fields, shape: Option<Shape>) -> Option<usize> {
+        if shape.is_none() || self.shape != shape {
+            return None;
+        }
+        // All bytes that are kept, not only those that count: a copy of known length costs next to nothing.
+        *out.get_mut(FIXED_HEADER_LEN..)?.first_chunk_mut()? = self.bytes;
+        write_header(out, fields, &[])?;
+        if self.len > 0 {
+            *out.first_mut()? |= EXTENSION_BIT;
+        }
+        Some(FIXED_HEADER_LEN + usize::from(self.len))
+    }
+
+    /// Keeps the block of a header just written.
+    fn keep(&mut self, header: &[u8], shape: Option<Shape>) {
+        let Some(block) = header.get(FIXED_HEADER_LEN..) else { return };
+        if let Some(kept) = self.bytes.get_mut(..block.len()) {
+            kept.copy_from_slice(block);
+            (self.shape, self.len) = (shape, block.len() as u8); // at most KEPT_BLOCK_BYTES
+        }
+    }
+}
+
 /// RTX stream, payload type and number of a retransmission.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rtx {
@@ -32,9 +75,18 @@ pub(crate) struct Rtx {
 }
 
 /// Writes a media packet; its length. `None`: it does not fit.
-pub(crate) fn media(out: &mut [u8], outgoing: &Outgoing<'_>) -> Option<usize> {
+pub(crate) fn media(out: &mut [u8], outgoing: &Outgoing<'_>, shape: Option<Shape>, block: &mut Block) -> Option<usize> {
     let fields = fields(outgoing, outgoing.egress.ssrc, outgoing.pt, SeqNo(outgoing.numbers.seq as u16));
-    let header = header(out, &fields, outgoing)?;
+    let moves = outgoing.run.moves_frames() && outgoing.numbers.frame.is_some();
+    let shape = shape.filter(|_| !moves);
+    let header = match block.header(out, &fields, shape) {
+        Some(header) => header,
+        None => {
+            let header = header(out, &fields, outgoing)?;
+            block.keep(out.get(..header)?, shape);
+            header
+        }
+    };
     let payload = payload(out.get_mut(header..)?, outgoing)?;
     if payload > 0 {
         return Some(header + payload);

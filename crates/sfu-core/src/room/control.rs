@@ -5,11 +5,13 @@ use std::time::Instant;
 use convene_types::{PeerId, TrackId};
 
 use super::Room;
+use crate::config::MAX_SHAPES;
 use crate::publisher::Publisher;
 use crate::spec::{Egress, TrackSpec};
 use crate::subscriber::Subscriber;
 use crate::subscription::Subscription;
 use crate::track::Track;
+use crate::write::Shape;
 
 impl Room {
     /// Adds a track; one with the same id is removed first.
@@ -82,6 +84,7 @@ impl Room {
     pub fn subscribe(&mut self, now: Instant, peer: PeerId, track: TrackId, egress: Egress) {
         let Some(track_index) = self.track_places.get(&track).copied() else { return };
         self.touch(now);
+        let shape = self.shape_of(&egress);
         let cursor = self.batch_base + self.batch.len() as u64;
         let index = *self
             .subscriber_places
@@ -90,13 +93,13 @@ impl Room {
         let Some(subscriber) = self.subscribers.get_mut(index) else { return };
         let Some(track) = self.tracks.get_mut(track_index) else { return };
         if let Some(known) = subscriber.get_mut(track_index).filter(|known| known.egress.ssrc == egress.ssrc) {
-            known.egress = egress;
+            (known.egress, known.shape) = (egress, shape);
             return;
         }
         if !subscriber.remove(track_index) {
             track.subscribers.push(index);
         }
-        subscriber.insert(Subscription::new(track_index, track.kind, egress));
+        subscriber.insert(Subscription::new(track_index, track.kind, egress, shape));
         self.select(track_index);
     }
 
@@ -120,6 +123,20 @@ impl Room {
         let Some(subscription) = subscriber.and_then(|subscriber| subscriber.get_mut(track_index)) else { return };
         (subscription.paused, subscription.max_layer) = (paused, max_layer);
         self.select(track_index);
+    }
+
+    /// Finds or notes the shape of a subscriber's header extensions.
+    fn shape_of(&mut self, egress: &Egress) -> Option<Shape> {
+        let wanted = (egress.exts, egress.mid);
+        let known = self.shapes.iter().position(|shape| *shape == wanted);
+        if known.is_none() && self.shapes.len() >= MAX_SHAPES {
+            return None;
+        }
+        let index = known.unwrap_or(self.shapes.len());
+        if known.is_none() {
+            self.shapes.push(wanted);
+        }
+        u32::try_from(index).ok().map(Shape)
     }
 
     fn remove_subscription(&mut self, subscriber: usize, track: usize) {

@@ -55,11 +55,10 @@ impl Room {
         };
         for index in &publisher.tracks {
             let Some(track) = self.tracks.get_mut(*index) else { continue };
-            let rate = track.rate();
             let Some(layer) = track.layers.iter_mut().find(|layer| layer.ssrc == Some(info.ssrc)) else { continue };
             self.stats.sr_in += 1;
             let first = layer.clock.is_none();
-            layer.sender_report(now, info, rate);
+            layer.sender_report(now, info);
             if !first {
                 return;
             }

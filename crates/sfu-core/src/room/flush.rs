@@ -24,6 +24,7 @@ impl Room {
             let Some(track) = self.dirty.pop() else {
                 self.batch_base += self.batch.len() as u64;
                 self.batch.clear();
+                self.blocks.clear();
                 self.urgent = false;
                 return None;
             };
@@ -92,12 +93,12 @@ impl Room {
     }
 
     fn write_media(&mut self, now: Instant, index: usize, out: &mut [u8]) -> Option<usize> {
-        let Self { subscribers, tracks, batch, batch_base, stats, events, report_soon, .. } = self;
+        let Self { subscribers, tracks, batch, blocks, batch_base, stats, events, report_soon, .. } = self;
         let subscriber = subscribers.get_mut(index)?;
         let mut at = usize::try_from(subscriber.cursor.saturating_sub(*batch_base)).unwrap_or(usize::MAX);
         let mut written = None;
         while written.is_none()
-            && let Some(pending) = batch.get(at)
+            && let (Some(pending), Some(block)) = (batch.get(at), blocks.get_mut(at))
         {
             at += 1;
             let Some((track_index, track)) = pending.track.and_then(|index| Some((index, tracks.get(index)?))) else {
@@ -114,8 +115,8 @@ impl Room {
                 continue;
             };
             let began = stats.switches;
-            let Some((numbers, pt)) = subscription.accept(now, pending, &track.layers, stored, stats) else { continue };
-            written = subscription.write(out, numbers, pt, stored);
+            let Some(numbers) = subscription.accept(now, pending, &track.layers, stored, stats) else { continue };
+            written = subscription.write(out, numbers, stored, block);
             stats.unwritten += u64::from(written.is_none());
             if stats.switches == began {
                 continue;

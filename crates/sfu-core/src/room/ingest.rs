@@ -16,6 +16,7 @@ use crate::meta::Meta;
 use crate::nack::REORDER_TOLERANCE;
 use crate::spec::RtpIn;
 use crate::subscription::Pending;
+use crate::write::Block;
 
 impl Room {
     /// Takes in a decrypted packet of a publisher. What is dropped is counted here as well.
@@ -138,6 +139,7 @@ impl Room {
             return Err(Drop::BatchFull);
         }
         self.batch.push(pending);
+        self.blocks.push(Block::EMPTY);
         self.urgent |= track.kind == MediaKind::Audio;
         if !std::mem::replace(&mut track.dirty, true) {
             self.dirty.push(index);

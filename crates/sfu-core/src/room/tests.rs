@@ -259,7 +259,9 @@ impl World {
                         let arrived = feedback.arrivals().filter(|(_, delta)| delta.is_some()).count();
                         lines.push(format!("twcc {} {} {arrived}", feedback.media, feedback.base_seq.0));
                     }
-                    other => panic!("{other:?}"),
+                    other @ (Packet::Bye(_) | Packet::Fir(_) | Packet::Remb(_) | Packet::Other { .. } | _) => {
+                        panic!("{other:?}")
+                    }
                 }
             }
         }

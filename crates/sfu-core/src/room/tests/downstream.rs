@@ -331,3 +331,62 @@ fn the_round_trip_of_a_receiver_shortens_the_pause_between_repeats() {
         assert_eq!(world.room.stats().rtx_out, want, "{wait}");
     }
 }
+
+#[test]
+fn each_subscriber_has_its_own_mid_and_ids() {
+    let mut world = World::new(1);
+    let mut other = egress(CAROL, VIDEO);
+    other.mid = "a-longer-mid".parse().unwrap();
+    other.exts = map(&[(Kind::VideoOrientation, 2), (Kind::Mid, 14)]);
+    let mut none = egress(ALICE, VIDEO);
+    none.exts = ext::Map::new();
+    world.subscribe(BOB, VIDEO);
+    world.room.subscribe(world.now, CAROL, VIDEO, other);
+    world.room.subscribe(world.now, ALICE, VIDEO, none);
+    world.subscribe(PeerId(4), VIDEO);
+    for seq in 0..2 {
+        world.send(frame(0, seq, seq == 0)).unwrap();
+    }
+    let sent = world.flush();
+    let bob = [(9, b"m7".to_vec()), (7, vec![3])];
+    let carol = [(14, b"a-longer-mid".to_vec()), (2, vec![3])];
+    for peer in [BOB, CAROL, ALICE, PeerId(4)] {
+        let got: Vec<&Out> = sent.iter().filter(|out| out.to == peer).collect();
+        let want: &[(u8, Vec<u8>)] = match peer {
+            ALICE => &[],
+            CAROL => &carol,
+            _ => &bob,
+        };
+        assert_eq!(got.len(), 2);
+        assert!(got.iter().all(|out| out.extensions == want), "{got:?}");
+    }
+    assert!(sent.iter().all(|out| out.payload.len() == vp8(true, true, 0, false, 0).len()));
+}
+
+#[test]
+fn frame_numbers_of_the_dependency_descriptor_go_on_over_a_switch() {
+    let mut world = World::new(1);
+    world.room.remove_track(VIDEO);
+    let exts = map(&[(Kind::DependencyDescriptor, 6)]);
+    let pts = vec![(MEDIA_PT, Codec::Vp8)];
+    let kind = MediaKind::Video;
+    let spec = TrackSpec { track: VIDEO, publisher: ALICE, kind, pts, layers: 2, exts, rtx: true, nack: true };
+    world.room.add_track(world.now, spec);
+    for peer in [BOB, CAROL] {
+        world.room.subscribe(world.now, peer, VIDEO, Egress { exts, ..egress(peer, VIDEO) });
+    }
+    let mut numbers = Vec::new();
+    let frames = [(0, 1, 65_534_u16, true), (0, 2, 65_535, false), (1, 90, 700, true), (1, 91, 701, false)];
+    for (layer, seq, number, keyframe) in frames {
+        let [high, low] = number.to_be_bytes();
+        let fields = Fields { marker: true, pt: MEDIA_PT, seq: SeqNo(seq), ts: 0, ssrc: Ssrc(layer_ssrc(layer)) };
+        let bytes = rtp(fields, &[(6, &[0xc0, high, low, 9])], &vp8(keyframe, true, seq, false, 1));
+        world.send_bytes(VIDEO, layer, bytes).unwrap();
+        numbers.extend(world.flush().into_iter().map(|out| (out.to, out.extensions)));
+    }
+    for peer in [BOB, CAROL] {
+        let of_peer = numbers.iter().filter(|(to, _)| *to == peer).map(|(_, extensions)| extensions[0].1.clone());
+        let want = [[0xc0, 255, 254, 9], [0xc0, 255, 255, 9], [0xc0, 0, 0, 9], [0xc0, 0, 1, 9]];
+        assert_eq!(of_peer.collect::<Vec<_>>(), want);
+    }
+}
