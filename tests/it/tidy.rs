@@ -185,15 +185,20 @@ fn cores_do_not_read_a_clock() {
 
 /// Lines that read a clock, but for the tests at the end of the file and comments.
 fn clocks_in(text: &str) -> Vec<(usize, &'static str)> {
-    let lines: Vec<_> = text.lines().collect();
-    let is_test_module = |at: usize| {
-        lines[at].trim() == "#[cfg(test)]"
-            && lines.get(at + 1).is_some_and(|next| next.contains("mod ") && next.ends_with('{'))
-    };
-    let end = (0..lines.len()).find(|at| is_test_module(*at)).unwrap_or(lines.len());
-    let code = lines[..end].iter().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//"));
+    let tests = test_items(text).find(|(_, item)| item.contains("mod ") && item.ends_with('{'));
+    let end = tests.map_or(usize::MAX, |(at, _)| at);
+    let code = text.lines().enumerate().take(end).filter(|(_, line)| !line.trim_start().starts_with("//"));
     code.flat_map(|(at, line)| CLOCKS.iter().filter(|clock| line.contains(**clock)).map(move |clock| (at + 1, *clock)))
         .collect()
+}
+
+/// What `#[cfg(test)]` stands before, with the attribute's line: other attributes may stand in between.
+fn test_items(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let attributes = text.lines().enumerate().filter(|(_, line)| line.trim() == "#[cfg(test)]");
+    attributes.filter_map(|(at, _)| {
+        let item = text.lines().skip(at + 1).map(str::trim).find(|line| !line.starts_with("#["))?;
+        Some((at, item))
+    })
 }
 
 /// Files that are compiled for tests only: those of `#[cfg(test)] mod name;`.
@@ -215,9 +220,7 @@ fn test_files(files: &[PathBuf]) -> HashSet<PathBuf> {
 }
 
 fn test_modules(text: &str) -> impl Iterator<Item = &str> {
-    let lines = text.lines().zip(text.lines().skip(1));
-    let modules = lines.filter(|(line, _)| line.trim() == "#[cfg(test)]").map(|(_, next)| next.trim());
-    modules.filter_map(|next| next.split_once("mod ")?.1.strip_suffix(';'))
+    test_items(text).filter_map(|(_, item)| item.split_once("mod ")?.1.strip_suffix(';'))
 }
 
 #[test]
@@ -279,7 +282,8 @@ fn the_rules_themselves_catch_what_they_are_for() {
     let imported = "#[cfg(test)]\nuse x::y;\nfn f() { SystemTime::now(); }";
     assert_eq!(clocks_in(imported).len(), 1);
     assert_eq!(
-        test_modules("#[cfg(test)]\nmod harness;\nmod other;\n#[cfg(test)]\npub(crate) mod t;").collect::<Vec<_>>(),
+        test_modules("#[cfg(test)]\nmod harness;\nmod other;\n#[cfg(test)]\n#[path = \"t.rs\"]\npub(crate) mod t;")
+            .collect::<Vec<_>>(),
         ["harness", "t"]
     );
 }
