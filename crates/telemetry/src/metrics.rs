@@ -195,7 +195,8 @@ mod tests {
         let text = metrics.text();
         let mut served: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
         let mut known = SNAPSHOT.to_vec();
-        (served.sort_unstable(), known.sort_unstable());
+        served.sort_unstable();
+        known.sort_unstable();
         assert_eq!(served, known);
         assert_eq!(Metrics::NAMES.len(), SNAPSHOT.len());
     }
@@ -212,7 +213,7 @@ mod tests {
     #[test]
     fn what_a_worker_gathered_by_itself_is_served_after_its_flush() {
         let metrics = Metrics::new();
-        let mut local = metrics.forwarding.local();
+        let local = metrics.forwarding.local();
         for _ in 0..3 {
             local.observe(0.000_04);
         }
