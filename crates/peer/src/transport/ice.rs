@@ -297,4 +297,4 @@ impl Check {
 
 #[cfg(test)]
 #[path = "ice/tests.rs"]
-mod tests;
+pub(super) mod tests;

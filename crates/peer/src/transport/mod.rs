@@ -26,6 +26,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use convene_types::{SeqNo, Ssrc};
 
 pub use self::dtls::{Fingerprint, Identity, IdentityError};
 pub use self::srtp::{MAX_RTP_OVERHEAD, Profile, SealError};
@@ -40,7 +41,7 @@ const CONSENT_TIMEOUT: Duration = Duration::from_secs(15);
 /// Granularity of the consent timer. Each tick is one timer entry per peer.
 const TICK: Duration = Duration::from_secs(5);
 
-/// From creation to keys. Slow clients gather candidates and wait for signaling first.
+/// From the client's description to keys. Slow clients gather candidates first.
 const SETUP_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Answers to checks that wait for [`Transport::poll_transmit`]; more means that the caller does not poll.
@@ -117,7 +118,8 @@ pub struct Transport {
     /// An authenticated packet came since `last_heard`; set without a clock, on the media path.
     heard: bool,
     last_heard: Instant,
-    created: Instant,
+    /// When the client's description came. A transport without one waits for as long as its owner does.
+    described: Option<Instant>,
     next_tick: Instant,
     /// The latest time that any call brought, for calls that bring none.
     now: Instant,
@@ -138,7 +140,7 @@ impl Transport {
             events: VecDeque::new(),
             heard: false,
             last_heard: now,
-            created: now,
+            described: None,
             next_tick: now + TICK,
             now,
             over: false,
@@ -149,6 +151,9 @@ impl Transport {
     /// false when a later one brings another fingerprint, which would need another transport (RFC 8842 §4).
     pub fn set_remote(&mut self, now: Instant, fingerprint: Fingerprint) -> bool {
         self.now = now;
+        if self.dtls.client().is_none() {
+            self.described = Some(now);
+        }
         self.dtls.set_client(now, fingerprint.clone());
         self.drain_dtls();
         self.dtls.client() == Some(&fingerprint)
@@ -264,6 +269,12 @@ impl Transport {
         self.srtp.as_mut().ok_or(SealError::NoKeys)?.protect_rtp(buf, len)
     }
 
+    /// The highest sequence number sealed with this SSRC: whoever uses the SSRC again goes on after it.
+    #[must_use]
+    pub fn last_sealed(&self, ssrc: Ssrc) -> Option<SeqNo> {
+        self.srtp.as_ref()?.last_sealed(ssrc)
+    }
+
     /// Seals a compound RTCP packet.
     ///
     /// # Errors
@@ -341,7 +352,7 @@ impl Transport {
         let connected = self.agent.path().is_some();
         if connected && now.duration_since(self.last_heard) >= CONSENT_TIMEOUT {
             self.fail(FailReason::ConsentExpired);
-        } else if self.srtp.is_none() && now.duration_since(self.created) >= SETUP_TIMEOUT {
+        } else if self.srtp.is_none() && self.described.is_some_and(|at| now.duration_since(at) >= SETUP_TIMEOUT) {
             let reason = if connected { FailReason::HandshakeTimeout } else { FailReason::NeverConnected };
             self.fail(reason);
         }

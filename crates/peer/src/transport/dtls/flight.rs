@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::record::{CHANGE_CIPHER_SPEC, CLIENT_HELLO, Fragment, HANDSHAKE, HELLO_VERIFY_REQUEST, SERVER_HELLO, records};
+use super::record::{
+    CHANGE_CIPHER_SPEC, CLIENT_HELLO, Fragment, HANDSHAKE, HELLO_VERIFY_REQUEST, SERVER_HELLO, records,
+};
 
 /// Between two resends. Clients repeat after 50 ms at the earliest; a repeat of several datagrams is one repeat.
 const MIN_INTERVAL: Duration = Duration::from_millis(20);
@@ -82,9 +84,7 @@ impl Flight {
 
 /// Whether the datagram begins a ClientHello.
 pub(super) fn begins_hello(datagram: &[u8]) -> bool {
-    records(datagram)
-        .filter_map(Fragment::parse)
-        .any(|fragment| fragment.kind == CLIENT_HELLO && fragment.offset == 0)
+    records(datagram).filter_map(Fragment::parse).any(|fragment| fragment.kind == CLIENT_HELLO && fragment.offset == 0)
 }
 
 #[cfg(test)]

@@ -249,17 +249,20 @@ impl Server {
                 }
                 Err(reason) => self.fail(reason),
             },
-            EndpointEvent::ApplicationData(data) => {
-                if matches!(self.phase, Phase::Open) && self.outputs.len() < MAX_QUEUED {
-                    self.outputs.push_back(Output::App(data.freeze()));
-                }
-            }
+            EndpointEvent::ApplicationData(data) => self.handle_data(data.freeze()),
             EndpointEvent::PeerClosed => {
                 self.phase = Phase::Done;
                 self.outputs.push_back(Output::Closed);
             }
             // The stack's enum may grow; what we do not know we do not need.
             _unknown => {}
+        }
+    }
+
+    /// Data before the end of the handshake, and more than anybody takes, is lost like any datagram.
+    fn handle_data(&mut self, data: Bytes) {
+        if matches!(self.phase, Phase::Open) && self.outputs.len() < MAX_QUEUED {
+            self.outputs.push_back(Output::App(data));
         }
     }
 

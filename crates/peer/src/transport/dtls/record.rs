@@ -99,10 +99,10 @@ mod tests {
     fn only_whole_datagrams_pass() {
         let one = record(23, b"abc");
         let two = [one.clone(), record(21, b"de")].concat();
-        assert_eq!(records(&two).map(|r| (r.content_type, r.epoch, r.body.len())).collect::<Vec<_>>(), [
-            (23, 1, 3),
-            (21, 1, 2)
-        ]);
+        assert_eq!(
+            records(&two).map(|r| (r.content_type, r.epoch, r.body.len())).collect::<Vec<_>>(),
+            [(23, 1, 3), (21, 1, 2)]
+        );
         assert!(is_whole(&one) && is_whole(&two));
         assert!(!is_whole(&[]), "empty");
         assert!(!is_whole(&two[..two.len() - 1]), "cut");

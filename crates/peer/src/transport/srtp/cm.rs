@@ -3,9 +3,7 @@
 //! Not `rtc_srtp::Context`, which makes per-SSRC state before it has checked the tag and copies each packet; the tests
 //! check this module against it.
 
-use rtc_crypto::{
-    CryptoError, HmacAlgorithm, Mac, RTCCrypto, StreamCipher, StreamCipherAlgorithm, constant_time_eq,
-};
+use rtc_crypto::{CryptoError, HmacAlgorithm, Mac, RTCCrypto, StreamCipher, StreamCipherAlgorithm, constant_time_eq};
 
 use super::keys::{Label, Master, derive};
 use super::wire::{RTCP_E_FLAG, RTCP_HEADER_LEN};

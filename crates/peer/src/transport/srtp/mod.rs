@@ -15,6 +15,7 @@ mod tests;
 mod window;
 mod wire;
 
+use convene_types::{SeqNo, Ssrc};
 use rtc_crypto::{CryptoError, RTCCrypto};
 
 pub use self::keys::Profile;
@@ -121,6 +122,11 @@ impl Session {
             .ok_or(DropReason::SrtpAuthentication)?;
         self.received.commit(ticket);
         Ok(len)
+    }
+
+    /// The highest sequence number sealed with this SSRC.
+    pub(crate) fn last_sealed(&self, ssrc: Ssrc) -> Option<SeqNo> {
+        self.sent.last_seq(ssrc.0).map(SeqNo)
     }
 
     /// Seals a compound RTCP packet.

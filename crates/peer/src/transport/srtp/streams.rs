@@ -67,7 +67,14 @@ impl Streams {
         }
     }
 
+    /// The highest sequence number used with this SSRC.
+    pub(super) fn last_seq(&self, ssrc: u32) -> Option<u16> {
+        let (_, slot) = self.order.iter().find(|(known, _)| *known == ssrc)?;
+        self.windows.get(*slot).map(Window::last_seq)
+    }
+
     /// Highest seq and cycle are not needed outside; whether state exists is.
+    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.windows.len()
     }

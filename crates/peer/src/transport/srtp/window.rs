@@ -35,6 +35,11 @@ impl Window {
         window
     }
 
+    /// The highest sequence number used.
+    pub(super) const fn last_seq(&self) -> u16 {
+        (self.highest & 0xffff) as u16
+    }
+
     /// The index that `seq` most likely has: the one nearest to the highest (RFC 3711 §3.3.1, appendix A).
     /// `None` when the 32-bit rollover counter is used up.
     pub(super) fn guess(&self, seq: u16) -> Option<u64> {

@@ -54,8 +54,9 @@ mod tests {
         let mut packet = [0u8; 40];
         packet[2..4].copy_from_slice(&0xffff_u16.to_be_bytes());
         packet[8..12].copy_from_slice(&7u32.to_be_bytes());
-        // (first byte, extension words at its place, packet length, header length)
-        let rows: &[(u8, Option<(usize, u16)>, usize, Option<usize>)] = &[
+        // First byte, extension words at their place, packet length, header length.
+        type Row = (u8, Option<(usize, u16)>, usize, Option<usize>);
+        let rows: &[Row] = &[
             (0x80, None, 40, Some(12)),
             (0x80, None, 12, Some(12)),
             (0x80, None, 11, None),
