@@ -112,6 +112,29 @@ async def test_publish_and_play(server, room_name, codec, late):
         task.cancel()
 
 
+async def test_a_player_sees_the_next_publisher(server, room_name):
+    """Its sections and SSRCs are fixed by its one answer, so the next publisher's packets go on where the last ended."""
+    player, counts, tasks = RTCPeerConnection(), {"audio": 0, "video": 0, "audio-energy": 0, "video-energy": 0}, []
+    player.on("track", lambda track: tasks.append(asyncio.create_task(count_frames(track, counts))))
+    player.addTransceiver("video", direction="recvonly")
+    async with aiohttp.ClientSession() as http:
+        await negotiate(http, f"{server.http}/whep/{room_name}", server.token("player", room_name), player)
+        for number in range(3):
+            publisher = RTCPeerConnection()
+            publisher.addTrack(Picture())
+            token = server.token(f"p{number}", room_name)
+            location, _ = await negotiate(http, f"{server.http}/whip/{room_name}", token, publisher)
+            seen = counts["video"]
+            await until(lambda seen=seen: counts["video"] > seen + 30, f"frames of publisher {number}: {counts}", 20)
+            async with http.delete(server.http + location, headers={"Authorization": f"Bearer {token}"}) as reply:
+                assert reply.status == 200
+            await publisher.close()
+            await asyncio.sleep(0.5)
+    await player.close()
+    for task in tasks:
+        task.cancel()
+
+
 async def test_refusals_are_clear(server, room_name):
     good = server.token("p", room_name, can_publish=True)
     deaf = server.token("p", room_name, can_publish=False, can_subscribe=False)

@@ -13,7 +13,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use convene_rtp::ext::Kind;
 use convene_rtp::packet::View;
-use convene_types::{MediaKind, Ssrc, TrackId};
+use convene_types::{MediaKind, SeqNo, Ssrc, TrackId};
 
 use crate::DropReason;
 use crate::sctp::{self, ChannelId, Channels, SendError};
@@ -215,6 +215,12 @@ impl Peer {
     /// Seals `packet[..length]` in place; `packet` has room for the tag. Returns the sealed length.
     pub fn protect_rtp(&mut self, packet: &mut [u8], length: usize) -> Result<usize, SealError> {
         self.transport.protect_rtp(packet, length)
+    }
+
+    /// The highest sequence number sealed with this SSRC: whoever uses the SSRC again goes on after it.
+    #[must_use]
+    pub fn last_sealed(&self, ssrc: Ssrc) -> Option<SeqNo> {
+        self.transport.last_sealed(ssrc)
     }
 
     /// Seals a compound RTCP packet.

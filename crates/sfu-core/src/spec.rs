@@ -1,7 +1,7 @@
 //! What the shell says of tracks and subscriptions: the outcome of SDP, without SDP.
 
 use convene_rtp::ext;
-use convene_types::{Codec, MediaKind, Mid, PeerId, Pt, Ssrc, TrackId};
+use convene_types::{Codec, MediaKind, Mid, PeerId, Pt, SeqNo, Ssrc, TrackId};
 
 /// A published track.
 #[derive(Clone, Debug)]
@@ -38,10 +38,13 @@ pub struct PtMap {
 /// The way a track goes out to one subscriber.
 #[derive(Clone, Debug)]
 pub struct Egress {
-    /// Unique among all that the subscriber receives, and never used again on its transport.
+    /// Unique among all that the subscriber receives. Used again on its transport only with `after`.
     pub ssrc: Ssrc,
     /// The same for retransmissions. Without it NACKs are not answered: an SRTP index may not be used twice.
     pub rtx_ssrc: Option<Ssrc>,
+    /// The last sequence numbers sent with `ssrc` and `rtx_ssrc` where an earlier subscription had them (a reserved
+    /// section): numbers go on after them, because with these SSRCs each may be used once.
+    pub after: (Option<SeqNo>, Option<SeqNo>),
     /// The subscriber's media section.
     pub mid: Mid,
     /// The subscriber's header extension ids.

@@ -131,7 +131,10 @@ impl Worker {
             let track = subscribed.subscription.track;
             let Some(section) = session.peer.sending_section(track) else { continue };
             let Some(entry) = room.tracks.get(&track) else { continue };
-            room.core.subscribe(now, id, track, egress(section, entry, subscribed));
+            let mut egress = egress(section, entry, subscribed);
+            let last = |ssrc| session.peer.last_sealed(ssrc);
+            egress.after = (last(egress.ssrc), egress.rtx_ssrc.and_then(last));
+            room.core.subscribe(now, id, track, egress);
             subscribed.active = true;
             if let Some(target) = subscribed.target {
                 room.core.set_target(now, id, track, target.paused, target.max_layer);
@@ -207,7 +210,7 @@ fn egress(section: &Section, entry: &TrackEntry, subscribed: &Subscribed) -> Egr
     let pts: Vec<PtMap> = entry.codecs.iter().filter_map(map).collect();
     let rtx_ssrc = pts.iter().any(|pt| pt.rtx.is_some()).then_some(outgoing_rtx);
     let ssrc = outgoing.map_or(subscribed.ssrc, |outgoing| outgoing.ssrc);
-    Egress { ssrc, rtx_ssrc, mid: section.mid, exts: section.egress_exts(), pts }
+    Egress { ssrc, rtx_ssrc, after: (None, None), mid: section.mid, exts: section.egress_exts(), pts }
 }
 
 /// RIDs of a section from the lowest layer to the highest. Names that LiveKit clients use say it (`q h f`); otherwise

@@ -89,8 +89,13 @@ impl Room {
         for seq in nack.seqs() {
             self.stats.nack_in += 1;
             let Some(subscription) = subscriber.get_mut(track) else { return };
-            if subscription.may_repeat(now, seq.0, &mut self.stats) && !subscriber.queue_rtx(track, seq.0) {
-                self.stats.nack_suppressed += 1;
+            if !subscription.may_repeat(now, seq.0, &mut self.stats) {
+                continue;
+            }
+            for _ in 0..subscription.copies() {
+                if !subscriber.queue_rtx(track, seq.0) {
+                    self.stats.nack_suppressed += 1;
+                }
             }
         }
         if !subscriber.rtx.is_empty() {

@@ -53,6 +53,7 @@ fn egress(peer: PeerId, track: TrackId) -> Egress {
     let video = track != AUDIO;
     let ssrc = out_ssrc(peer, track);
     Egress {
+        after: (None, None),
         ssrc,
         rtx_ssrc: video.then_some(Ssrc(ssrc.0 + 500)),
         mid: "m7".parse().unwrap(),
