@@ -20,6 +20,7 @@ mod event;
 mod gaps;
 mod history;
 mod layer;
+mod loss;
 mod meta;
 mod munge;
 mod nack;

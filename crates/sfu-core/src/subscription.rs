@@ -7,6 +7,7 @@ use convene_types::{MediaKind, Pt, SeqNo, Ssrc};
 
 use crate::history::Stored;
 use crate::layer::Layer;
+use crate::loss::Loss;
 use crate::munge::{Munger, Numbers, Pts, Run, Start};
 use crate::spec::{Egress, PtMap};
 use crate::sr::{self, Clock};
@@ -55,13 +56,8 @@ pub(crate) struct Subscription {
     /// The last SR: the middle of its NTP time, and when it went out.
     last_sr: Option<(u32, Instant)>,
     round_trip: Option<Duration>,
-    /// The last receiver report told of loss above [`LOSSY_FRACTION`].
-    lossy: bool,
+    loss: Loss,
 }
-
-/// Loss of 2 % in 1/256 (RFC 3550 §6.4.1). At that rate one repeat in fifty is lost too; doubling the repeats costs 2 %
-/// more packets. Lower, and paths with a rare single loss pay for nothing.
-const LOSSY_FRACTION: u8 = 5;
 
 impl Subscription {
     pub(crate) fn new(track: usize, kind: MediaKind, egress: Egress, shape: Option<Shape>) -> Self {
@@ -84,7 +80,7 @@ impl Subscription {
             recent_rtx: Vec::new(),
             last_sr: None,
             round_trip: None,
-            lossy: false,
+            loss: Loss::default(),
         }
     }
 
@@ -161,7 +157,8 @@ impl Subscription {
         stored: Stored<'_>,
         block: &mut Block,
     ) -> Option<usize> {
-        let outgoing = Outgoing { egress: &self.egress, run: self.munger.run()?, numbers, pt, stored };
+        let playout_delay = self.loss.playout_delay();
+        let outgoing = Outgoing { egress: &self.egress, run: self.munger.run()?, numbers, pt, stored, playout_delay };
         write::media(out, &outgoing, self.shape, block)
     }
 
@@ -191,7 +188,7 @@ impl Subscription {
     /// How often a packet that was asked for is sent again. On a path that loses much the repeat is lost as often as the
     /// packet was, and the next chance is a round trip away: by then the picture has stopped.
     pub(crate) const fn copies(&self) -> usize {
-        if self.lossy { 2 } else { 1 }
+        if self.loss.is_bad() { 2 } else { 1 }
     }
 
     /// Writes a packet again, as RTX.
@@ -208,7 +205,8 @@ impl Subscription {
         };
         let rtx = Rtx { ssrc, pt: rtx_pt, seq: SeqNo(self.rtx_seq) };
         let numbers = run.numbers(in_seq, stored.meta);
-        let outgoing = Outgoing { egress: &self.egress, run, numbers, pt, stored };
+        let playout_delay = self.loss.playout_delay();
+        let outgoing = Outgoing { egress: &self.egress, run, numbers, pt, stored, playout_delay };
         let written = write::retransmission(out, &outgoing, &rtx)?;
         self.rtx_seq = self.rtx_seq.wrapping_add(1);
         Some(written)
@@ -230,7 +228,9 @@ impl Subscription {
 
     /// A receiver report: RFC 3550 §6.4.1 gives the round trip.
     pub(crate) fn receiver_report(&mut self, now: Instant, block: &ReportBlock) {
-        self.lossy = block.fraction_lost >= LOSSY_FRACTION;
+        if self.kind == MediaKind::Video {
+            self.loss.report(now, block.fraction_lost, self.round_trip);
+        }
         let Some((_, at)) = self.last_sr.filter(|(ntp, _)| *ntp == block.last_sr && block.last_sr != 0) else { return };
         let held = Duration::from_micros((u64::from(block.delay_since_last_sr) * 1_000_000) >> 16);
         if let Some(sample) = now.saturating_duration_since(at).checked_sub(held) {

@@ -22,6 +22,8 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) numbers: Numbers,
     pub(crate) pt: Pt,
     pub(crate) stored: Stored<'a>,
+    /// Written in place of the publisher's playout delay.
+    pub(crate) playout_delay: Option<[u8; 3]>,
 }
 
 /// Subscribers with the same MID and header extension ids get the same extension block; they share a shape.
@@ -78,7 +80,7 @@ pub(crate) struct Rtx {
 pub(crate) fn media(out: &mut [u8], outgoing: &Outgoing<'_>, shape: Option<Shape>, block: &mut Block) -> Option<usize> {
     let fields = fields(outgoing, outgoing.egress.ssrc, outgoing.pt, SeqNo(outgoing.numbers.seq as u16));
     let moves = outgoing.run.moves_frames() && outgoing.numbers.frame.is_some();
-    let shape = shape.filter(|_| !moves);
+    let shape = shape.filter(|_| !moves && outgoing.playout_delay.is_none());
     let header = match block.header(out, &fields, shape) {
         Some(header) => header,
         None => {
@@ -113,7 +115,7 @@ fn fields(outgoing: &Outgoing<'_>, ssrc: Ssrc, pt: Pt, seq: SeqNo) -> Fields {
 /// Header with the subscriber's MID and every extension that it has an id for.
 fn header(out: &mut [u8], fields: &Fields, outgoing: &Outgoing<'_>) -> Option<usize> {
     let Outgoing { egress, stored, .. } = outgoing;
-    let mut list: [(u8, &[u8]); MAX_EXTENSIONS + 1] = [(0, &[]); MAX_EXTENSIONS + 1];
+    let mut list: [(u8, &[u8]); MAX_EXTENSIONS + 2] = [(0, &[]); MAX_EXTENSIONS + 2];
     let mut count = 0;
     let mut add = |id: Option<u8>, value| {
         if let (Some(id), Some(slot)) = (id, list.get_mut(count)) {
@@ -122,12 +124,16 @@ fn header(out: &mut [u8], fields: &Fields, outgoing: &Outgoing<'_>) -> Option<us
         }
     };
     add(egress.exts.id(Kind::Mid), egress.mid.as_bytes());
+    if let Some(delay) = &outgoing.playout_delay {
+        add(egress.exts.id(Kind::PlayoutDelay), delay);
+    }
     let moved: [u8; 256];
     let frame = outgoing.numbers.frame.filter(|_| outgoing.run.moves_frames());
     let mut descriptor = None;
     for (kind, value) in stored.meta.extensions(stored.bytes) {
         match (kind, frame) {
             (Kind::DependencyDescriptor, Some(_)) => descriptor = Some(value),
+            (Kind::PlayoutDelay, _) if outgoing.playout_delay.is_some() => {}
             (kind, _) => add(egress.exts.id(kind), value),
         }
     }
