@@ -75,7 +75,7 @@ mod tests {
         let start = Instant::now();
         let at = |s| start + Duration::from_secs(s);
         let ms = |ms: u64| Some(Duration::from_millis(ms));
-        let delay = |ms: u32| Some([(ms / 10 >> 4) as u8, ((ms / 10) << 4) as u8 | 3, 0xe8]);
+        let delay = |ms: u32| Some([((ms / 10) >> 4) as u8, ((ms / 10) << 4) as u8 | 3, 0xe8]);
         let mut loss = Loss::default();
         let rows = [
             (at(0), 4, None, None, false),
