@@ -126,6 +126,15 @@ async def loudness_within(track: rtc.Track, seconds: float) -> float:
     return (squares / samples) ** 0.5 if samples else 0.0
 
 
+async def hears(track: rtc.Track, within_s: float = 10) -> bool:
+    """Whether the tone of `publish_microphone` comes out of `track`; a loaded machine may take seconds to start."""
+    deadline = time.monotonic() + within_s
+    while time.monotonic() < deadline:
+        if await loudness_within(track, 1) > 1_000:
+            return True
+    return False
+
+
 @asynccontextmanager
 async def people(server, room: str, single: bool, *identities: str):
     """Several participants in one room; they leave at the end."""

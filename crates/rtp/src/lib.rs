@@ -21,6 +21,7 @@ pub mod ext;
 pub mod h264;
 pub mod h265;
 pub mod packet;
+pub mod red;
 pub mod rtcp;
 pub mod rtx;
 pub mod seq;

@@ -51,6 +51,9 @@ pub struct Egress {
     pub exts: ext::Map,
     /// Packets with a payload type that is not here are not sent.
     pub pts: Vec<PtMap>,
+    /// The publisher's payload type of RED, where the subscriber cannot take RED: only the primary block is sent, under
+    /// the payload type that `pts` has for it.
+    pub unwrap_red: Option<Pt>,
 }
 
 /// One decrypted RTP packet of a publisher.

@@ -2,7 +2,7 @@
 
 use convene_rtp::ext::Kind;
 use convene_rtp::packet::{FIXED_HEADER_LEN, Fields, write_header};
-use convene_rtp::rtx;
+use convene_rtp::{red, rtx};
 use convene_types::{Pt, SeqNo, Ssrc};
 
 use crate::history::Stored;
@@ -155,7 +155,9 @@ fn move_frame(value: &[u8], frame: u16) -> [u8; 256] {
 /// Copies the payload and patches picture id and TL0PICIDX; its length.
 fn payload(out: &mut [u8], outgoing: &Outgoing<'_>) -> Option<usize> {
     let Stored { meta, bytes } = outgoing.stored;
-    let payload = meta.payload(bytes);
+    let whole = meta.payload(bytes);
+    let unwraps = outgoing.egress.unwrap_red == Some(meta.pt) && !whole.is_empty();
+    let payload = if unwraps { red::primary(whole)? } else { whole };
     let target = out.get_mut(..payload.len())?;
     target.copy_from_slice(payload);
     patch(target, meta, &outgoing.numbers);

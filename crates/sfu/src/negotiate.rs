@@ -5,7 +5,7 @@ use std::time::Instant;
 use convene_peer::Attach;
 use convene_peer::sdp::{CodecParams, SdpError, Section, match_codec};
 use convene_sfu_core::{Egress, PtMap, TrackSpec};
-use convene_types::{MediaKind, Mid, PeerId, Rid, RoomId, Ssrc, TrackId};
+use convene_types::{Codec, MediaKind, Mid, PeerId, Pt, Rid, RoomId, Ssrc, TrackId};
 
 use crate::control::CONNECT_TIMEOUT;
 use crate::handle::{Answer, Error, Event, Incoming, Missing, Offer, Publication, Subscription};
@@ -207,10 +207,24 @@ fn egress(section: &Section, entry: &TrackEntry, subscribed: &Subscribed) -> Egr
     // A reserved section keeps the SSRCs that its first answer announced.
     let outgoing = section.outgoing.as_ref();
     let outgoing_rtx = outgoing.map_or(subscribed.rtx_ssrc, |outgoing| outgoing.rtx_ssrc);
-    let pts: Vec<PtMap> = entry.codecs.iter().filter_map(map).collect();
+    let mut pts: Vec<PtMap> = entry.codecs.iter().filter_map(map).collect();
+    let unwrap_red = unwrapped_red(entry, section);
+    if let Some((from, to)) = unwrap_red {
+        pts.push(PtMap { from, to, rtx: None });
+    }
     let rtx_ssrc = pts.iter().any(|pt| pt.rtx.is_some()).then_some(outgoing_rtx);
     let ssrc = outgoing.map_or(subscribed.ssrc, |outgoing| outgoing.ssrc);
-    Egress { ssrc, rtx_ssrc, after: (None, None), mid: section.mid, exts: section.egress_exts(), pts }
+    Egress { ssrc, rtx_ssrc, after: (None, None), mid: section.mid, exts: section.egress_exts(), pts, unwrap_red: unwrap_red.map(|(red, _)| red) }
+}
+
+/// RED of a publisher for a subscriber without it: its payload type, and that of the subscriber's Opus.
+fn unwrapped_red(entry: &TrackEntry, section: &Section) -> Option<(Pt, Pt)> {
+    let red = entry.codecs.iter().find(|codec| codec.codec == Codec::Red)?;
+    let opus = entry.codecs.iter().find(|codec| codec.codec == Codec::Opus)?;
+    match match_codec(red, &section.codecs) {
+        Some(_) => None,
+        None => Some((red.pt, match_codec(opus, &section.codecs)?.pt)),
+    }
 }
 
 /// RIDs of a section from the lowest layer to the highest. Names that LiveKit clients use say it (`q h f`); otherwise

@@ -54,6 +54,7 @@ fn egress(peer: PeerId, track: TrackId) -> Egress {
     let ssrc = out_ssrc(peer, track);
     Egress {
         after: (None, None),
+        unwrap_red: None,
         ssrc,
         rtx_ssrc: video.then_some(Ssrc(ssrc.0 + 500)),
         mid: "m7".parse().unwrap(),

@@ -390,3 +390,17 @@ fn frame_numbers_of_the_dependency_descriptor_go_on_over_a_switch() {
         assert_eq!(of_peer.collect::<Vec<_>>(), want);
     }
 }
+
+#[test]
+fn red_is_unwrapped_for_a_subscriber_that_has_none() {
+    let mut world = World::new(1);
+    let bare = Egress { unwrap_red: Some(AUDIO_PT), ..egress(BOB, AUDIO) };
+    world.room.subscribe(world.now, BOB, AUDIO, bare);
+    world.room.subscribe(world.now, CAROL, AUDIO, egress(CAROL, AUDIO));
+    // RFC 2198 §3: one redundant block of two bytes, then the primary.
+    let red = [0x80 | 111, 0x0f, 0x00, 2, 111, 9, 9, 1, 2];
+    let fields = Fields { marker: false, pt: AUDIO_PT, seq: SeqNo(1), ts: 0, ssrc: Ssrc(600) };
+    world.send_bytes(AUDIO, 0, rtp(fields, &[], &red)).unwrap();
+    let got: Vec<_> = world.flush().into_iter().map(|out| (out.to, out.payload)).collect();
+    assert_eq!(got, [(BOB, vec![1, 2]), (CAROL, red.to_vec())]);
+}
