@@ -56,7 +56,15 @@ fn main() {
         let pts = vec![PtMap { from: Pt(96), to: Pt(96), rtx: Some(Pt(97)) }];
         let ssrc = Ssrc(peer as u32 * 2);
         let mid = "0".parse().unwrap_or_else(|_| unreachable!());
-        let egress = Egress { after: (None, None), unwrap_red: None, ssrc, rtx_ssrc: Some(Ssrc(ssrc.0 + 1)), mid, exts: exts(), pts };
+        let egress = Egress {
+            after: (None, None),
+            unwrap_red: None,
+            ssrc,
+            rtx_ssrc: Some(Ssrc(ssrc.0 + 1)),
+            mid,
+            exts: exts(),
+            pts,
+        };
         room.subscribe(now, PeerId(peer), TRACK, egress);
     }
     let mut arena = vec![0_u8; 64 << 10];

@@ -214,7 +214,15 @@ fn egress(section: &Section, entry: &TrackEntry, subscribed: &Subscribed) -> Egr
     }
     let rtx_ssrc = pts.iter().any(|pt| pt.rtx.is_some()).then_some(outgoing_rtx);
     let ssrc = outgoing.map_or(subscribed.ssrc, |outgoing| outgoing.ssrc);
-    Egress { ssrc, rtx_ssrc, after: (None, None), mid: section.mid, exts: section.egress_exts(), pts, unwrap_red: unwrap_red.map(|(red, _)| red) }
+    Egress {
+        ssrc,
+        rtx_ssrc,
+        after: (None, None),
+        mid: section.mid,
+        exts: section.egress_exts(),
+        pts,
+        unwrap_red: unwrap_red.map(|(red, _)| red),
+    }
 }
 
 /// RED of a publisher for a subscriber without it: its payload type, and that of the subscriber's Opus.

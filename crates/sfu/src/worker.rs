@@ -118,6 +118,7 @@ impl Worker {
         for room in self.rooms.keys().copied().collect::<Vec<_>>() {
             self.close_room(now, room);
         }
+        self.counters.export(now, 0);
     }
 
     fn run_until_stop(&mut self, inbox: &mut Inbox) {

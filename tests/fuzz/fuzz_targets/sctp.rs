@@ -1,0 +1,27 @@
+//! Any packets at data channels, as an authenticated but hostile client would send them: no panic, bounded memory.
+#![no_main]
+
+use std::time::{Duration, Instant};
+
+use convene_peer::sctp::{Channels, MAX_CHANNELS};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|input: &[u8]| {
+    let mut now = Instant::now();
+    let mut channels = Channels::new(now);
+    let mut opened = 0;
+    let _ = channels.open(now, "ours", true, None);
+    let mut rest = input;
+    while let Some(([wait, length], tail)) = rest.split_first_chunk::<2>().map(|(head, tail)| (*head, tail)) {
+        let (packet, tail) = tail.split_at(usize::from(length).saturating_mul(4).min(tail.len()));
+        rest = tail;
+        now += Duration::from_millis(u64::from(wait));
+        channels.handle_packet(now, packet);
+        channels.handle_timeout(now);
+        while channels.poll_packet().is_some() {}
+        while channels.poll_event().is_some() {
+            opened += 1;
+        }
+    }
+    assert!(opened <= input.len() + MAX_CHANNELS);
+});
