@@ -35,11 +35,11 @@ use self::ice::{Agent, Credentials, PathChange};
 use crate::DropReason;
 
 /// Without an authenticated packet for so long the client is gone. RFC 7675 §5.1 says 30 s for a full agent; browsers
-/// check each 2.5 s, so six checks in a row were lost. Looked at each [`TICK`], so it takes up to 20 s.
+/// check each 2.5 s, so six checks in a row were lost. Heard and judged at ticks, so it takes up to two [`TICK`]s more.
 const CONSENT_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Granularity of the consent timer. Each tick is one timer entry per peer.
-const TICK: Duration = Duration::from_secs(5);
+/// Granularity of the consent timer. Each tick is one timer entry per peer, which at a second is nothing beside its media.
+const TICK: Duration = Duration::from_secs(1);
 
 /// From the client's description to keys. Slow clients gather candidates first.
 const SETUP_TIMEOUT: Duration = Duration::from_secs(30);
@@ -79,7 +79,7 @@ pub enum Event {
 pub enum FailReason {
     /// No authenticated check in time.
     NeverConnected,
-    /// No authenticated packet for 15 to 20 s.
+    /// No authenticated packet for 15 to 17 s.
     ConsentExpired,
     /// The DTLS handshake did not finish in time.
     HandshakeTimeout,
