@@ -37,14 +37,7 @@ impl Worker {
                     session.local_ip = path.local_ip;
                 }
                 // The answer goes back by the way the check came, whatever the chosen path is.
-                while let Some(transmit) = session.peer.poll_transmit() {
-                    let back = Path { remote: transmit.to, local_ip: path.local_ip };
-                    self.counters.sent(
-                        self.socket.send(back, &transmit.payload, transmit.payload.len()),
-                        1,
-                        transmit.payload.len(),
-                    );
-                }
+                self.transmit_from(id, path.local_ip);
                 self.service(now, id);
             }
             Err(reason) => self.counters.dropped(reason.as_str()),
@@ -77,17 +70,14 @@ impl Worker {
         let owners: Vec<PeerId> = self.demux.owners(ssrc).to_vec();
         for id in owners {
             let Some(session) = self.sessions.get_mut(&id) else { continue };
-            // A failed attempt leaves the bytes as they were: GCM verifies before it writes.
+            // A failed attempt spoils the bytes, and there may be another owner to try.
             let mut copy = datagram.to_vec();
-            if unprotect(session, &mut copy).is_err() {
-                continue;
-            }
+            let Ok(length) = unprotect(session, &mut copy) else { continue };
             session.peer.move_path(now, path.remote);
             session.local_ip = path.local_ip;
             self.demux.add_address(id, path.remote, &mut session.entries);
             tracing::debug!(parent: &session.span, "path moved by media");
             // `copy` is plaintext already and its index is in the replay window: hand it on from here.
-            let length = copy.len();
             self.in_room = Some(session.room);
             self.handle_plain(now, id, &mut copy, length);
             return;

@@ -1,5 +1,6 @@
 //! After each input: what peers and rooms have to say goes to their owner, to the network and to the timers.
 
+use std::net::IpAddr;
 use std::time::Instant;
 
 use convene_peer as peer;
@@ -75,9 +76,15 @@ impl Worker {
 
     /// Sends what a peer's transport has queued: STUN, DTLS, SCTP.
     pub(crate) fn transmit(&mut self, id: PeerId) {
+        let local_ip = self.sessions.get(&id).and_then(|session| session.local_ip);
+        self.transmit_from(id, local_ip);
+    }
+
+    /// The same from one of our addresses.
+    pub(crate) fn transmit_from(&mut self, id: PeerId, local_ip: Option<IpAddr>) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         while let Some(transmit) = session.peer.poll_transmit() {
-            let path = Path { remote: transmit.to, local_ip: session.local_ip };
+            let path = Path { remote: transmit.to, local_ip };
             let length = transmit.payload.len();
             self.counters.sent(self.socket.send(path, &transmit.payload, length), 1, length);
         }
