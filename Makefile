@@ -84,7 +84,7 @@ clean: ## Remove everything that was built or installed here
 
 .PHONY: need-build need-e2e
 need-build:
-	@tools/need cargo cc
+	@tools/need cargo cc cmake
 need-e2e:
 	@tools/need chromium ip python3 venv
 
@@ -105,7 +105,7 @@ $(VENV)/.installed: tests/requirements.txt
 
 # Not optimised: it runs for a second, and a cold machine has to build it. A directory of its own, because its profile is.
 $(DENY):
-	@tools/need cargo cc
+	@tools/need cargo cc cmake
 	CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_DEBUG=false CARGO_PROFILE_RELEASE_LTO=off \
 	  CARGO_TARGET_DIR=target/tools/build $(CARGO) install cargo-deny --version $(DENY_VERSION) --locked --root target/tools
 	rm -rf target/tools/build

@@ -2,12 +2,14 @@
 //!
 //! Invariant: this crate holds no logic beyond conversion, never reads a clock, and depends on nothing of ours.
 
+mod chat;
 mod codec;
 mod ids;
 mod label;
 mod rate;
 mod seq;
 
+pub use chat::{Bump, ClientId, ConvId, DeviceId, Ordinal, OrgId, Seq, Useq, UserId};
 pub use codec::{Codec, MediaKind};
 pub use ids::{PeerId, RoomId, TrackId};
 pub use label::{Label, LabelError, Mid, Rid};
