@@ -17,6 +17,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("convene-rtp", &["convene-types"]),
     ("convene-peer", &["convene-types", "convene-rtp"]),
     ("convene-sfu-core", &["convene-types", "convene-rtp"]),
+    ("convene-voice", &[]),
     ("convene-telemetry", &["convene-types"]),
     ("convene-web", &[]),
     ("convene-sfu", &["convene-types", "convene-rtp", "convene-peer", "convene-sfu-core", "convene-telemetry"]),
@@ -26,7 +27,7 @@ const EDGES: &[(&str, &[&str])] = &[
 /// Crates that may depend on any of ours, because nothing that ships depends on them.
 const DEV_ONLY: &[&str] = &["convene-bench", "convene-tests"];
 /// No I/O, no clock, no runtime in these.
-const CORES: &[&str] = &["convene-types", "convene-rtp", "convene-peer", "convene-sfu-core"];
+const CORES: &[&str] = &["convene-types", "convene-rtp", "convene-peer", "convene-sfu-core", "convene-voice"];
 
 /// Foreign crates with one home: a name (a trailing `*` takes every name that begins so), who may use it, and why.
 const HOMES: &[(&str, &[&str], &str)] = &[
@@ -43,6 +44,9 @@ const HOMES: &[(&str, &[&str], &str)] = &[
         "metrics are made in convene-telemetry; a worker holds counters",
     ),
     ("quinn-udp", &["convene-sfu"], "UDP batches are moved by the media workers"),
+    ("opus", &["convene-voice"], "voice messages are decoded in convene-voice"),
+    ("ogg", &["convene-voice"], "voice messages are decoded in convene-voice"),
+    ("matroska*", &["convene-voice"], "WebM is read by convene_voice::webm, which takes files that are cut off"),
 ];
 /// What a core must not even have at hand.
 const NOT_IN_A_CORE: &[&str] =
