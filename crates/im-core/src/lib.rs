@@ -6,7 +6,9 @@
 //! Invariant: this crate reads no clock, draws no random number and does no I/O; time and ids come in as arguments.
 //! Invariant: nothing that a stranger sends makes it panic or hold more than its named limits.
 
+pub mod gate;
 pub mod model;
+pub mod outbox;
 pub mod rules;
 
 pub use model::{Conv, Member, Policy, Refusal, Target};
