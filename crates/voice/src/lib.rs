@@ -12,7 +12,7 @@
 //!
 //! Invariants: no I/O, no clock, no randomness, no panic on any bytes. What one call costs is bounded by [`Limits`]:
 //! the length is known from packet headers before the first packet is decoded, and no decoded sound is kept. Ten minutes
-//! still take a good second of a core to decode: an async caller hands this to a blocking thread.
+//! still take two to three seconds of a core: an async caller hands this to a blocking thread.
 #![cfg_attr(
     not(test),
     warn(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::cast_possible_truncation)
@@ -56,7 +56,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Ten minutes: beyond that it is a recording and goes as a file. Decoding it takes about a second of one core.
+    /// Ten minutes: beyond that it is a recording and goes as a file. Measuring it takes two to three seconds of a core.
     pub const MAX_DURATION_MS: u32 = 10 * 60 * 1000;
     /// Ten minutes at 200 kbit/s, above what any browser records voice with.
     pub const MAX_BYTES: usize = 16 << 20;
