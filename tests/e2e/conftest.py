@@ -23,6 +23,7 @@ from pathlib import Path
 import jwt
 import netns
 import pytest
+from im_client import Device
 from livekit import api
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -162,3 +163,22 @@ def server(tmp_path_factory):
 @pytest.fixture
 def room_name(request) -> str:
     return re.sub(r"[^a-z0-9]+", "-", f"{request.node.name}-{time.monotonic_ns()}".lower())
+
+
+@pytest.fixture
+async def people(server, room_name):
+    """Makes chat devices in an organisation of the test's own: `await people("alice")`. Each is checked at the end."""
+    org, made = f"org{time.monotonic_ns()}", []
+
+    async def person(name: str, connect: bool = True, **options) -> Device:
+        device = Device(server, name, options.pop("org", org), **options)
+        made.append(device)
+        if connect:
+            await device.connect()
+        return device
+
+    yield person
+    for device in made:
+        await device.close()
+    for device in made:
+        device.check()

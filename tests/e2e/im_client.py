@@ -13,7 +13,7 @@ import time
 import uuid
 from collections import defaultdict
 
-from im_lanes import CODES, Ended, Lane, QuicCarrier, Refused, WebSocketCarrier
+from im_lanes import ALPN, CODES, Ended, Lane, QuicCarrier, Refused, WebSocketCarrier
 from im_proto import pb
 
 HOLE_PATIENCE_S = 0.5
@@ -21,6 +21,8 @@ COUNTABLE = {"text", "voice", "image", "file", "location", "card", "custom", "ca
 PLACES = {"deliver": "feed", "deliver_user": "control", "goodbye": "control", "error": "control", "hint": "datagram"}
 # Reconnecting: first pause and longest pause.
 PAUSE_S, LONGEST_PAUSE_S = 0.05, 1.0
+# How often a session is asked whether it still is one, and how long it may take to answer.
+PING_EVERY_S, PING_DEADLINE_S = 4.0, 10.0
 
 
 def text(words: str, **fields):
@@ -215,12 +217,23 @@ class Device:
                 pause = PAUSE_S
                 for client_id, (request, done) in list(self.outbox.items()):
                     self._chore(self._send_once(client_id))
-                await self.session.control.finished.wait()
+                await self._watch(self.session)
             except (Ended, Refused, OSError, TimeoutError) as error:
                 if isinstance(error, Refused) and error.code not in ("UNAVAILABLE", "GOING_AWAY", "FLOOD"):
                     self.faults.append(f"refused at connecting: {error}")
                 await asyncio.sleep(pause * random.uniform(0.5, 1.5))
                 pause = min(2 * pause, LONGEST_PAUSE_S)
+
+    async def _watch(self, session: Session) -> None:
+        """Returns when the session is over, or as good as over."""
+        while session.alive:
+            try:
+                await asyncio.wait_for(session.control.finished.wait(), PING_EVERY_S)
+            except TimeoutError:
+                try:
+                    await session.post(ping=pb.Ping()).one(PING_DEADLINE_S)
+                except TimeoutError:
+                    session.vanish()
 
     async def close(self) -> None:
         if self.keeper:
@@ -421,6 +434,14 @@ class Device:
     def check(self) -> None:
         faults = self.faults + [fault for log in self.logs.values() for fault in log.faults]
         assert not faults, f"{self.name}: {faults}"
+
+
+async def open_raw(server, alpn: str = ALPN, home=None) -> tuple[QuicCarrier, Lane, list]:
+    """A QUIC connection on which nothing was said, its control lane, and the frames that answer no request."""
+    info, pushed = server.chat_info(), []
+    carrier = QuicCarrier(lambda frame, place: pushed.append(frame), lambda: None, home)
+    await carrier.open(server.host, info["quic_port"], info["hashes"], alpn=alpn)
+    return carrier, carrier.lane(bulk=False), pushed
 
 
 async def make_group(owner: Device, *others: Device, title: str = "Test") -> int:

@@ -187,6 +187,11 @@ class _Protocol(QuicConnectionProtocol):
     def quic_event_received(self, event) -> None:
         self.carrier.handle_event(event)
 
+    def error_received(self, error: OSError) -> None:
+        """Nobody listens there: the server is gone, which QUIC itself would find out by its idle timeout only."""
+        if isinstance(error, ConnectionRefusedError):
+            self.carrier.vanish(str(error))
+
 
 class QuicCarrier(Carrier):
     """aioquic. `home` is the network namespace whose sockets it uses."""
@@ -204,13 +209,18 @@ class QuicCarrier(Carrier):
             is_client=True, alpn_protocols=[alpn], verify_mode=ssl.CERT_NONE, server_name=host, session_ticket=ticket,
             max_datagram_frame_size=65_536, idle_timeout=60.0)
         self.quic = QuicConnection(configuration=configuration, session_ticket_handler=keep_ticket)
-        self.socket, self.protocol = await self._bind(lambda: _Protocol(self.quic))
+        self.server = host, port
+        self.protocol = _Protocol(self.quic)
         self.protocol.carrier = self
+        self.socket = await self._bind()
         try:
-            self.protocol.connect((host, port), transmit=first is None)
+            self.protocol.connect((host, port), transmit=False)
             if first is not None:
                 first(self)
-                self.protocol.transmit()
+            self.first_flight = [data for data, _ in self.quic.datagrams_to_send(now=asyncio.get_running_loop().time())]
+            for data in self.first_flight:
+                self.socket.sendto(data, (host, port))
+            self.protocol.transmit()
             async with asyncio.timeout(REPLY_DEADLINE_S):
                 await self.protocol.wait_connected()
             if ticket is None:
@@ -222,17 +232,17 @@ class QuicCarrier(Carrier):
                 raise Ended(f"no connection: {self.over}") from error
             raise
 
-    async def _bind(self, factory):
+    async def _bind(self):
         with netns.inside(self.home) if self.home else nullcontext():
             endpoint = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
             endpoint.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-            endpoint.bind(("0.0.0.0", 0))
-        return await asyncio.get_running_loop().create_datagram_endpoint(factory, sock=endpoint)
+            endpoint.connect(self.server)
+        return (await asyncio.get_running_loop().create_datagram_endpoint(lambda: self.protocol, sock=endpoint))[0]
 
     async def move(self) -> None:
         """Goes on from another local port, as after a change of network."""
         before = self.socket
-        self.socket, _ = await self._bind(lambda: self.protocol)
+        self.socket = await self._bind()
         before.abort()
         self.protocol.transmit()
 
@@ -286,7 +296,8 @@ class QuicCarrier(Carrier):
             lane.end(Ended(why))
 
     def close(self) -> None:
-        self.protocol.close()
+        if self.over is None:
+            self.protocol.close()
         self.vanish("closed")
 
     def vanish(self, reason: str = "vanished") -> None:
