@@ -40,6 +40,7 @@ class Log:
         self.conv, self.base, self.cursor = conv, base, base
         self.events: dict[int, object] = {}
         self.held: dict[tuple[int, int], list] = {}
+        self.chasing = False
         self.faults: list[str] = []
 
     def take(self, start: int, end: int, events: list) -> bool:
@@ -354,6 +355,16 @@ class Device:
         elif log.held:
             await self.fetch(conv, min(start for start, _ in log.held))
 
+    async def _chase(self, head) -> None:
+        """A head bump: this group is too busy for pushes."""
+        log = self.logs.get(head.conv)
+        if log is not None and log.cursor < head.seq and not log.chasing:
+            log.chasing = True
+            try:
+                await self.fetch(head.conv)
+            finally:
+                log.chasing = False
+
     async def fetch(self, conv: int, to: int = 0, session: Session | None = None) -> None:
         """Pages from the cursor up to `to` or the head."""
         session, log = session or self.session, self.logs[conv]
@@ -378,6 +389,8 @@ class Device:
                 self._take_user_events(getattr(frame.deliver_user, "from"), frame.deliver_user.to, frame.deliver_user.events)
             case "hint":
                 self.hints.append(frame.hint)
+                if frame.hint.HasField("head"):
+                    self._chore(self._chase(frame.hint.head))
             case "goodbye":
                 self.goodbyes.append(frame.goodbye)
             case "error":

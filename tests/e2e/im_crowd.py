@@ -6,7 +6,6 @@ import asyncio
 import random
 
 from im_client import Device, make_group
-from im_lanes import Ended, Refused
 
 
 async def gather(work, at_once: int = 32) -> list:
@@ -46,7 +45,7 @@ class Crowd:
         ack = await device.deliver(conv, words, within_s=within_s)
         self.acked.append((conv, number, words, ack))
 
-    async def talk(self, number: int, stop: asyncio.Event, pause_s: float = 0.02) -> None:
+    async def talk(self, number: int, stop: asyncio.Event, pause_s: float = 0.1) -> None:
         while not stop.is_set():
             await self.one_message(number)
             await asyncio.sleep(random.uniform(0, 2 * pause_s))
@@ -57,7 +56,7 @@ class Crowd:
         for number, device in enumerate(self.devices):
             await device.has(self.conv_of(number), tops[self.conv_of(number)], within_s)
 
-    def check(self, last_seen: dict[int, list[bytes]] | None = None) -> None:
+    def check(self) -> None:
         """No loss, no duplicate, no gap, order kept."""
         for device in self.devices:
             device.check()
@@ -92,5 +91,3 @@ class Crowd:
         for device in self.devices:
             await device.close()
 
-
-__all__ = ["Crowd", "Ended", "Refused", "gather"]

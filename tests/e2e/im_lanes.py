@@ -19,6 +19,7 @@ from aioquic.asyncio.protocol import QuicConnectionProtocol
 from aioquic.quic import events
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.connection import QuicConnection
+from aioquic.tls import Epoch
 from cryptography.hazmat.primitives.serialization import Encoding
 from im_proto import pb
 
@@ -187,6 +188,13 @@ class _Protocol(QuicConnectionProtocol):
     def quic_event_received(self, event) -> None:
         self.carrier.handle_event(event)
 
+    def datagram_received(self, data, addr) -> None:
+        """RFC 9000 §10.3.1, which aioquic leaves out: a server that lost its state says so with a token it gave before."""
+        known = (self._quic._peer_cid, *self._quic._peer_cid_available)
+        if len(data) >= 21 and data[-16:] in [cid.stateless_reset_token for cid in known]:
+            return self.carrier.vanish("stateless reset")
+        super().datagram_received(data, addr)
+
     def error_received(self, error: OSError) -> None:
         """Nobody listens there: the server is gone, which QUIC itself would find out by its idle timeout only."""
         if isinstance(error, ConnectionRefusedError):
@@ -245,6 +253,10 @@ class QuicCarrier(Carrier):
         self.socket = await self._bind()
         before.abort()
         self.protocol.transmit()
+
+    @property
+    def key_phase(self) -> int:
+        return self.quic._cryptos[Epoch.ONE_RTT].send.key_phase
 
     @property
     def local_port(self) -> int:

@@ -17,16 +17,16 @@ def beeps(seconds: float, level: float = 0.3) -> np.ndarray:
     return (np.sin(2 * np.pi * 440 * at) * (at % 1.0 < 0.5) * level * 32_767).astype(np.int16)
 
 
-def encode(samples: np.ndarray, container: str, codec: str = "libopus", rate: int = RATE, bit_rate: int = 24_000) -> bytes:
-    """`container`: "ogg", "webm", "mp3", "wav"."""
+def encode(samples: np.ndarray, container: str, codec: str = "libopus", bit_rate: int = 24_000, **options: str) -> bytes:
+    """`container`: "ogg", "webm", "wav"; `options`: of the encoder."""
     out = io.BytesIO()
     with av.open(out, "w", format=container) as file:
-        stream = file.add_stream(codec, rate=rate, layout="mono")
+        stream = file.add_stream(codec, rate=RATE, layout="mono", options=options)
         stream.bit_rate = bit_rate
         for start in range(0, len(samples), FRAME):
             piece = samples[start:start + FRAME].reshape(1, -1)
             frame = av.AudioFrame.from_ndarray(piece, format="s16", layout="mono")
-            frame.sample_rate, frame.pts = rate, start
+            frame.sample_rate, frame.pts = RATE, start
             file.mux(stream.encode(frame))
         file.mux(stream.encode(None))
     return out.getvalue()

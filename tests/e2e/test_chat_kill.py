@@ -22,7 +22,7 @@ async def test_nothing_acknowledged_is_lost(tmp_path):
     print(f"seed {seed}, {KILLS} kills")
     rng = random.Random(seed)
     server = start_server(tmp_path)
-    crowd = Crowd(server, "kills", SENDERS, QUIC_SENDERS)
+    crowd = Crowd(server, "kills", SENDERS, QUIC_SENDERS, groups=8)
     try:
         await crowd.gather()
         stop = asyncio.Event()

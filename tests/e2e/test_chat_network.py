@@ -159,6 +159,23 @@ async def test_restarts_under_load(tmp_path, how):
         assert server.stop() == 0
 
 
+async def test_a_restarted_server_knows_what_it_forgot(tmp_path):
+    """A client that was silent during the restart is told by a stateless reset, not by its idle timeout in minutes."""
+    server = start_server(tmp_path)
+    alice = Device(server, "alice")
+    try:
+        session = await alice.connect()
+        server.kill()
+        server.launch()
+        session.post(ping=pb.Ping())
+        await alice.until(lambda: not session.alive, "the old connection is reset", 10)
+        assert "reset" in str(session.carrier.over)
+        await alice.connect()
+    finally:
+        await alice.close()
+        assert server.stop() == 0
+
+
 @pytest.mark.timeout(300)
 async def test_a_crowd_comes_back_at_once(tmp_path):
     """All of a restarted server's clients, in one group, while some of them talk."""
