@@ -9,6 +9,7 @@
 pub mod gate;
 pub mod model;
 pub mod outbox;
+pub mod replica;
 pub mod rules;
 
 pub use model::{Conv, Member, Policy, Refusal, Target};

@@ -1,0 +1,32 @@
+//! Which erasures a client knows of, so that a page that was read before one of them does not bring a body back.
+
+use std::collections::BTreeMap;
+
+use convene_proto::im::{self, EraseReason};
+use convene_types::Seq;
+
+use crate::rules::Erasure;
+
+/// By the event that erases. The server applied them in this order, and the first reason stays.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Erased {
+    by: BTreeMap<Seq, Erasure>,
+}
+
+impl Erased {
+    /// Notes an event that erases others; answers what it erases.
+    pub(super) fn learn(&mut self, seq: Seq, body: &im::Body) -> Option<&Erasure> {
+        let erasure = Erasure::of(body)?;
+        Some(self.by.entry(seq).or_insert(erasure))
+    }
+
+    /// The first erasure of this body, if one is known.
+    pub(super) fn of(&self, seq: Seq, body: &im::Body) -> Option<(Seq, EraseReason)> {
+        let first = self.by.range(seq..).find(|(_, erasure)| erasure.covers(seq, body));
+        first.map(|(by, erasure)| (*by, erasure.reason))
+    }
+
+    pub(super) fn trim(&mut self, floor: Seq) {
+        self.by.retain(|seq, _| *seq > floor);
+    }
+}
