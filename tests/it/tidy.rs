@@ -17,6 +17,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("convene-rtp", &["convene-types"]),
     ("convene-peer", &["convene-types", "convene-rtp"]),
     ("convene-sfu-core", &["convene-types", "convene-rtp"]),
+    ("convene-proto", &["convene-types"]),
+    ("convene-im-core", &["convene-types", "convene-proto"]),
     ("convene-voice", &[]),
     ("convene-telemetry", &["convene-types"]),
     ("convene-web", &[]),
@@ -27,7 +29,15 @@ const EDGES: &[(&str, &[&str])] = &[
 /// Crates that may depend on any of ours, because nothing that ships depends on them.
 const DEV_ONLY: &[&str] = &["convene-bench", "convene-tests"];
 /// No I/O, no clock, no runtime in these.
-const CORES: &[&str] = &["convene-types", "convene-rtp", "convene-peer", "convene-sfu-core", "convene-voice"];
+const CORES: &[&str] = &[
+    "convene-types",
+    "convene-rtp",
+    "convene-peer",
+    "convene-sfu-core",
+    "convene-voice",
+    "convene-proto",
+    "convene-im-core",
+];
 
 /// Foreign crates with one home: a name (a trailing `*` takes every name that begins so), who may use it, and why.
 const HOMES: &[(&str, &[&str], &str)] = &[

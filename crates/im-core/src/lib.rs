@@ -11,5 +11,6 @@ pub mod model;
 pub mod outbox;
 pub mod replica;
 pub mod rules;
+pub mod sync;
 
 pub use model::{Conv, Member, Policy, Refusal, Target};
