@@ -63,6 +63,8 @@ pub enum Change {
     Event(ConvId, Seq),
     /// Forget all events of a conversation up to this one: they are hidden from here on.
     Hidden(ConvId, Seq),
+    /// Forget a conversation, its row and all its events: the server has started over, and so does the copy.
+    Forgotten(ConvId),
     /// Write [`Conversation::row`] anew.
     Conversation(ConvId),
     /// Write [`Replica::position`] anew.
@@ -120,6 +122,8 @@ pub struct Replica {
     syncing: bool,
     /// Another one is wanted.
     sync_wanted: bool,
+    /// Where the user log stood when the reply that is coming in was made.
+    reply_useq: Useq,
     sends: sends::Sends,
     online: bool,
     out: VecDeque<Output>,
@@ -152,6 +156,7 @@ impl Replica {
             bump: saved.bump,
             syncing: false,
             sync_wanted: false,
+            reply_useq: Useq(0),
             sends: sends::Sends::restore(saved.outgoing),
             online: false,
             out: VecDeque::new(),
@@ -170,7 +175,7 @@ impl Replica {
     /// The session is gone, and with it every reply that has not come.
     pub fn handle_disconnected(&mut self) {
         self.online = false;
-        self.syncing = false;
+        (self.syncing, self.reply_useq) = (false, Useq(0));
         self.sends.cut();
         self.personal.cut();
         self.conversations.values_mut().for_each(Conversation::cut);
@@ -199,19 +204,24 @@ impl Replica {
 
     /// One frame of the reply to a `Sync`.
     pub fn handle_sync_reply(&mut self, reply: im::SyncReply, now: Instant) {
+        self.reply_useq = self.reply_useq.max(Useq(reply.useq_to));
         let events = self.personal.synced(Useq(reply.useq_from), Useq(reply.useq_to), reply.user_events);
         self.apply_personal(events, now);
+        // Made before a push that came first: what it says of the user's own settings is older.
+        let stale = self.reply_useq < self.personal.useq();
         for delta in reply.conversations {
             let conv = ConvId(delta.conv);
-            self.conversation_mut(conv).delta(delta, now);
+            self.conversation_mut(conv).delta(delta, stale, now);
             self.settle(conv, now);
         }
         if reply.more {
             return;
         }
-        self.syncing = false;
         self.bump = self.bump.max(Bump(reply.bump));
-        self.sync_wanted = false;
+        (self.syncing, self.reply_useq) = (false, Useq(0));
+        // Conversations that came up since may be in the next reply; what is in none is nothing to show.
+        self.conversations.retain(|_, conversation| conversation.is_known() || conversation.awaits_sync());
+        self.sync_wanted = stale || self.conversations.values().any(|conversation| !conversation.is_known());
         self.out.push_back(Output::Change(Change::Position));
     }
 
@@ -314,6 +324,15 @@ impl Replica {
         let seq = conversation.mark_read(seq)?;
         self.out.push_back(Output::Change(Change::Conversation(conv)));
         Some(im::Read { conv: conv.0, seq: seq.0 })
+    }
+
+    /// The server was set back, as by a backup: nothing that is known holds any more, but for what is to be sent.
+    fn start_over(&mut self) {
+        let mut convs: Vec<_> = self.conversations.drain().map(|(conv, _)| conv).collect();
+        convs.sort_unstable();
+        self.out.extend(convs.into_iter().map(|conv| Output::Change(Change::Forgotten(conv))));
+        (self.personal, self.bump, self.sync_wanted) = (personal::Log::new(Useq(0)), Bump(0), true);
+        self.out.push_back(Output::Change(Change::Position));
     }
 
     fn conversation_mut(&mut self, conv: ConvId) -> &mut Conversation {

@@ -1,5 +1,5 @@
 //! Which conversations get how many events in the reply to a `Sync`: fair within a byte budget, and all of them where all
-//! fit (I8). A plan only; the store reads what [`Plan::next_read`] names and says how much that was.
+//! fit (I8), each conversation within one frame. A plan only; the store reads what [`Plan::next_read`] names and says how much that was.
 //!
 //! Two rounds. In the first each conversation may fill its share of what is left, so that a flood in one leaves the
 //! others their newest messages. In the second those that were cut off get the rest, most recently changed first.
@@ -16,6 +16,8 @@ const DEFAULT_PER_CONV: u32 = 20;
 const MAX_PER_CONV: u32 = 200;
 /// Bytes of events, if the client does not say.
 const DEFAULT_BUDGET: u32 = 256 * 1024;
+/// Bytes of events of one conversation: with title, announcement and draft they still fit into one frame.
+const MAX_CONV_BYTES: usize = 32 * 1024;
 
 /// A conversation that changed since the client's last sync.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +76,7 @@ struct Entry {
     head: Head,
     from: Seq,
     left_events: usize,
+    left_bytes: usize,
 }
 
 impl Entry {
@@ -83,7 +86,7 @@ impl Entry {
     }
 
     fn wants(&self) -> bool {
-        self.from > self.has() && self.left_events > 0
+        self.from > self.has() && self.left_events > 0 && self.left_bytes > 0
     }
 }
 
@@ -97,7 +100,8 @@ impl Plan {
         let entry = |(at, head): (usize, &Head)| {
             // Whoever says where it stands wants all that follows.
             let wanted = if head.cursor.is_some() { usize::MAX } else { per_conv };
-            Entry { head: *head, from: head.head, left_events: if at < top { wanted } else { 0 } }
+            let left_events = if at < top { wanted } else { 0 };
+            Entry { head: *head, from: head.head, left_events, left_bytes: MAX_CONV_BYTES }
         };
         let left_bytes = or(request.budget, DEFAULT_BUDGET).min(MAX_SYNC_BYTES) as usize;
         let parts = heads.iter().enumerate().map(entry).collect();
@@ -125,7 +129,7 @@ impl Plan {
                 after: entry.has(),
                 to: entry.from,
                 max_events: entry.left_events,
-                max_bytes: self.left_bytes / share.max(1),
+                max_bytes: (self.left_bytes / share.max(1)).min(entry.left_bytes),
                 index,
             });
         }
@@ -138,6 +142,7 @@ impl Plan {
         let Some(entry) = self.parts.get_mut(read.index) else { return };
         let count = usize::try_from(entry.from.0.saturating_sub(from.0)).unwrap_or(usize::MAX);
         entry.left_events = entry.left_events.saturating_sub(count);
+        entry.left_bytes = entry.left_bytes.saturating_sub(bytes);
         entry.from = entry.from.min(from);
     }
 
@@ -186,7 +191,7 @@ mod tests {
         let mut plan = Plan::new(&im::Sync::default(), &heads);
         run(&mut plan, |_, _| 200);
         let [flood, calm, unknown] = plan.finish().try_into().unwrap();
-        assert!(flood.limited && flood.from > Seq(98_000), "{flood:?}");
+        assert!(flood.limited && flood.from > Seq(99_000), "{flood:?}");
         assert_eq!((calm.from, calm.limited), (Seq(20), false));
         assert_eq!((unknown.from, unknown.limited), (Seq(480), true));
     }
@@ -214,7 +219,8 @@ mod tests {
             let used = run(&mut plan, size);
             prop_assert!(used <= budget as usize);
             let owed = heads.iter().map(|head| (head.head.0 - head.cursor.map_or(0, |c| c.0)) as usize * size(head.conv, 0));
-            if owed.sum::<usize>() <= budget as usize {
+            let fits = owed.clone().all(|bytes| bytes <= MAX_CONV_BYTES);
+            if fits && owed.sum::<usize>() <= budget as usize {
                 prop_assert!(plan.finish().iter().all(|part| !part.limited));
             }
             for (part, head) in plan.finish().iter().zip(&heads) {

@@ -17,6 +17,8 @@ use crate::rules::{EDIT, is_erasable, tombstone};
 
 /// Events of one conversation that wait behind a hole. More of them are dropped and fetched; fewer cost pages.
 const MAX_WAITING: usize = 1000;
+/// Syncs that may be silent about a conversation of which events came: they may have been under way already.
+const MAX_UNTOLD: u8 = 2;
 
 /// One conversation.
 #[derive(Debug)]
@@ -38,6 +40,8 @@ pub struct Conversation {
     /// Where an earlier stay of the user ended.
     ceiling: Seq,
     gap: Gap,
+    /// Syncs that did not tell of it.
+    untold: u8,
     changes: Vec<Change>,
 }
 
@@ -84,6 +88,7 @@ impl Conversation {
             expected: Seq(0),
             ceiling: Seq(0),
             gap: Gap::None,
+            untold: 0,
             changes: Vec::new(),
         }
     }
@@ -183,6 +188,12 @@ impl Conversation {
         self.known
     }
 
+    /// A sync has not told of it, but the next one may: events came.
+    pub(super) fn awaits_sync(&mut self) -> bool {
+        self.untold = self.untold.saturating_add(1);
+        self.waiting.first().is_some() && self.untold <= MAX_UNTOLD
+    }
+
     pub(super) fn take_changes(&mut self) -> Vec<Change> {
         let mut changes = std::mem::take(&mut self.changes);
         // A row without the sync's part would be restored as a known conversation.
@@ -265,8 +276,8 @@ impl Conversation {
         }
     }
 
-    /// What a sync says of it.
-    pub(super) fn delta(&mut self, delta: im::ConversationDelta, now: Instant) {
+    /// What a sync says of it. `stale`: the user's own settings are newer here.
+    pub(super) fn delta(&mut self, delta: im::ConversationDelta, stale: bool, now: Instant) {
         let (from, to, head) = (Seq(delta.from), Seq(delta.to), Seq(delta.head));
         if !self.known {
             self.state.floor = Seq(delta.floor);
@@ -282,7 +293,9 @@ impl Conversation {
             self.state_at = head;
         }
         self.state.raise_read(Seq(delta.read_seq), delta.read_ord);
-        self.state.settings = delta.settings.unwrap_or_default();
+        if !stale {
+            self.state.settings = delta.settings.unwrap_or_default();
+        }
         if !delta.events.is_empty() && is_whole(self.conv, from, to, &delta.events) {
             self.cover(from, to, delta.events);
         }

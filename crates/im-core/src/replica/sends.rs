@@ -165,6 +165,10 @@ impl Replica {
                     conversation.refused(again.then_some(wait), now);
                 }
             }
+            Request::Sync(_) if error.code() == Code::BeyondHead => {
+                self.syncing = false;
+                self.start_over();
+            }
             Request::Sync(_) => {
                 self.syncing = false;
                 self.personal.later(wait, now);
