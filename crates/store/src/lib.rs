@@ -1,1 +1,24 @@
-//! To be written.
+//! Durable state of chat: conversations, their logs, members, user logs, uploads and blobs.
+//!
+//! [`Engine`] is the one writer: a batch of [`Op`]s is one transaction. [`Reader`] answers from a snapshot and shows a user
+//! nothing but what they may see. [`Store`] is the shell around both: threads, queues, checkpoints, backup. [`Blobs`] keeps
+//! the bytes of files. `im` and `server` call them; what may happen to a conversation is decided by `convene-im-core`.
+//!
+//! Invariant: SQL and object storage appear in no other server crate. The engine reads no clock: `now_ms` is an argument.
+//! A second backend has to offer [`Engine`] and [`Reader`] over the same [`Op`] and [`Outcome`]; `tests/conformance.rs` is
+//! what it has to pass.
+
+mod blobs;
+mod engine;
+mod error;
+mod ops;
+mod reader;
+mod rows;
+mod shell;
+
+//pub use blobs::{BlobOptions, BlobPlace, Blobs, Checked, Inspected, S3};
+pub use engine::{Engine, EngineOptions};
+pub use error::StoreError;
+pub use ops::{Appended, BlobFacts, BlobRow, NewUpload, Op, Outcome, Trash, Upload, UserPush};
+pub use reader::Reader;
+pub use shell::{Options, StatsSnapshot, Store};

@@ -1,0 +1,227 @@
+//! The one writer. A batch of operations is one transaction: all of it is durable when [`Engine::apply`] returns, or
+//! nothing of it has happened. A refusal concerns its own operation alone.
+//!
+//! Not here: threads and queues (`shell`), and what is allowed (`convene-im-core`). The simulator drives it directly.
+
+mod append;
+mod cache;
+mod create;
+mod erase;
+mod personal;
+pub(crate) mod schema;
+mod uploads;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use convene_im_core::model::{Policy, Refusal};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+
+use crate::error::{Fault, StoreError, answer};
+use crate::ops::{Op, Outcome};
+use crate::reader::Reader;
+use crate::rows::{self, db};
+use cache::Cache;
+
+/// Page cache of the writer, in KiB.
+const WRITER_CACHE_KIB: i64 = 64 * 1024;
+/// Pages of the WAL that make a checkpoint, where no thread does them beside the writer.
+const AUTO_CHECKPOINT_PAGES: i64 = 1000;
+/// Statements kept compiled per connection: all there are.
+pub(crate) const STATEMENTS: usize = 128;
+/// How long a connection waits for a lock. Only checkpoints and backups ever hold one against the writer.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// How an engine works.
+#[derive(Clone, Debug, Default)]
+pub struct EngineOptions {
+    /// Limits of the organisation's rules.
+    pub policy: Policy,
+    /// Somebody else does the checkpoints, on a connection of their own.
+    pub checkpoints_elsewhere: bool,
+}
+
+/// The writer's connection and what it remembers.
+#[derive(Debug)]
+pub struct Engine {
+    conn: Connection,
+    cache: Cache,
+    place: Place,
+    options: EngineOptions,
+    /// Something was erased since the WAL was last emptied: its bytes are still in there (I14).
+    erased: bool,
+}
+
+/// Where the database is, for further connections.
+#[derive(Clone, Debug)]
+pub(crate) enum Place {
+    File(PathBuf),
+    /// Address of a database in memory, shared within the process.
+    Memory(String),
+}
+
+impl Place {
+    pub(crate) fn connect(&self, flags: OpenFlags) -> Result<Connection, StoreError> {
+        let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let conn = match self {
+            Self::File(path) => Connection::open_with_flags(path, flags),
+            Self::Memory(uri) => Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI),
+        };
+        let conn = conn.map_err(|error| schema::damaged(error, self.path()))?;
+        conn.busy_timeout(BUSY)?;
+        conn.set_prepared_statement_cache_capacity(STATEMENTS);
+        Ok(conn)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        match self {
+            Self::File(path) => path,
+            Self::Memory(uri) => Path::new(uri),
+        }
+    }
+}
+
+impl Engine {
+    /// Opens the database, or makes it where there is no file. A file that is damaged, foreign or of a later release is
+    /// an error, and stays as it is.
+    pub fn open(path: &Path, options: EngineOptions) -> Result<Self, StoreError> {
+        Self::start(Place::File(path.into()), options)
+    }
+
+    /// A database in memory, gone with the last connection. For tests and the simulator.
+    pub fn in_memory(options: EngineOptions) -> Result<Self, StoreError> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        Self::start(Place::Memory(format!("file:/convene-{number}?vfs=memdb")), options)
+    }
+
+    fn start(place: Place, options: EngineOptions) -> Result<Self, StoreError> {
+        let mut conn = place.connect(OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
+        schema::check(&conn, place.path())?;
+        let auto = if options.checkpoints_elsewhere { 0 } else { AUTO_CHECKPOINT_PAGES };
+        let pragmas = || -> rusqlite::Result<()> {
+            conn.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+            conn.pragma_update(None, "synchronous", "FULL")?;
+            conn.pragma_update(None, "foreign_keys", false)?;
+            // Erased payload is overwritten, not only unlinked (I14).
+            conn.pragma_update_and_check(None, "secure_delete", true, |_| Ok(()))?;
+            conn.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
+            conn.pragma_update_and_check(None, "wal_autocheckpoint", auto, |_| Ok(()))
+        };
+        pragmas().map_err(|error| schema::damaged(error, place.path()))?;
+        schema::migrate(&mut conn, place.path())?;
+        Ok(Self { conn, cache: Cache::default(), place, options, erased: false })
+    }
+
+    /// Carries a batch out, in order. When it returns `Ok`, all that was not refused is durable; `StoreError`: nothing
+    /// of it has happened, and the engine can be used again.
+    pub fn apply(&mut self, batch: Vec<Op>, now_ms: i64) -> Result<Vec<Result<Outcome, Refusal>>, StoreError> {
+        let result = self.transact(batch, now_ms);
+        match &result {
+            Ok(_) => self.cache.trim(),
+            Err(_) => self.cache.clear(),
+        }
+        result
+    }
+
+    fn transact(&mut self, batch: Vec<Op>, now_ms: i64) -> Result<Vec<Result<Outcome, Refusal>>, StoreError> {
+        let tx = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let before = rows::load_bump(&tx)?;
+        let mut work = Work {
+            conn: &tx,
+            cache: &mut self.cache,
+            policy: &self.options.policy,
+            now_ms,
+            bump: before,
+            erased: &mut self.erased,
+        };
+        let outcomes = batch.into_iter().map(|op| answer(work.run(op))).collect::<Result<Vec<_>, _>>()?;
+        work.cache.flush(&tx)?;
+        if work.bump != before {
+            let bump = db(work.bump);
+            tx.prepare_cached("UPDATE bump SET value = ?1")?.execute([bump])?;
+        }
+        tx.commit()?;
+        Ok(outcomes)
+    }
+
+    /// Drops what the writer remembers, and what a panic left undone.
+    pub fn reset(&mut self) {
+        self.cache.clear();
+        if !self.conn.is_autocommit() {
+            // Fails only if there is nothing to roll back.
+            let _ = self.conn.execute_batch("ROLLBACK");
+        }
+    }
+
+    /// A reader of what is committed.
+    pub fn reader(&self) -> Result<Reader, StoreError> {
+        Reader::open(&self.place)
+    }
+
+    pub(crate) fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// Moves the whole WAL into the database and empties it. False: a reader is in the way, try again.
+    pub fn empty_wal(&mut self) -> Result<bool, StoreError> {
+        let busy: i64 = self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+        if busy == 0 {
+            self.erased = false;
+        }
+        Ok(busy == 0)
+    }
+
+    /// Whether erased payload is still in the WAL.
+    #[must_use]
+    pub fn has_erased(&self) -> bool {
+        self.erased
+    }
+
+    /// Bounds the database file: writing beyond it fails as a full disk does. 0 takes the bound away.
+    pub fn set_max_pages(&mut self, pages: u32) -> Result<(), StoreError> {
+        let pages = if pages == 0 { u32::MAX - 1 } else { pages };
+        self.conn.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))?;
+        Ok(())
+    }
+}
+
+/// One transaction at work.
+struct Work<'a> {
+    conn: &'a Connection,
+    cache: &'a mut Cache,
+    policy: &'a Policy,
+    now_ms: i64,
+    /// Changes of conversations so far.
+    bump: u64,
+    erased: &'a mut bool,
+}
+
+impl Work<'_> {
+    /// Invariant: an operation refuses before it writes anything.
+    fn run(&mut self, op: Op) -> Result<Outcome, Fault> {
+        match op {
+            Op::Append { org, actor, client_id, conv, body } => {
+                self.append(append::Request { org, actor, client_id, conv }, body).map(Outcome::Appended)
+            }
+            Op::Create { org, maker, client_id, kind, title, members } => {
+                self.create(create::Request { org, maker, client_id, kind, title, members })
+            }
+            Op::Read { user, conv, seq } => self.read(user, conv, seq),
+            Op::Settings { user, settings } => self.settings(user, settings),
+            Op::EnsureUser { org_name, name, display_name } => self.ensure_user(&org_name, &name, &display_name),
+            Op::UploadBegin(new) => self.upload_begin(new),
+            Op::UploadCommit { upload, user, facts } => self.upload_commit(upload, user, facts),
+            Op::UploadDrop { upload } => self.upload_drop(upload),
+            Op::Expire { before_ms } => self.expire(before_ms),
+            Op::TrashDone { keys } => self.trash_done(&keys),
+        }
+    }
+
+    /// The next place in the order of changes.
+    fn next_bump(&mut self) -> u64 {
+        self.bump = self.bump.saturating_add(1);
+        self.bump
+    }
+}

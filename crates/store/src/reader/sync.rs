@@ -1,0 +1,226 @@
+//! Catching a client up after any absence: every conversation that changed, the newest events of the first ones, and the
+//! user's own log, cut into frames.
+
+use convene_proto::im::{self, Code};
+use convene_proto::limits::{MAX_CURSORS, MAX_PAYLOAD_BYTES, MAX_SYNC_BYTES};
+use convene_types::{ConvId, Seq, Useq, UserId};
+use prost::Message as _;
+use rusqlite::Connection;
+use rustc_hash::FxHashMap;
+
+use super::pages::{Bounds, decoded, range, user_events_after};
+use super::visible::Seen;
+use crate::error::{Fault, StoreError, refused};
+use crate::rows::{self, CONV_COLUMNS, CONV_WIDTH, MEMBER_COLUMNS, db};
+
+const DEFAULT_TOP: u32 = 50;
+const DEFAULT_PER_CONV: u32 = 20;
+const MAX_PER_CONV: u32 = 200;
+const DEFAULT_BUDGET: u32 = 256 * 1024;
+/// Events of one conversation in a reply, in bytes: with title, announcement and draft they still fit into a frame.
+const MAX_CONV_BYTES: usize = 32 * 1024;
+/// A new device learns from the conversations themselves what a longer log of changes led to.
+const MAX_FIRST_USER_EVENTS: u64 = 1_000;
+/// Tag and length around a part of a reply.
+const PART_OVERHEAD: usize = 5;
+
+pub(super) fn sync(conn: &Connection, user: UserId, request: &im::Sync) -> Result<Vec<im::SyncReply>, Fault> {
+    if request.cursors.len() > MAX_CURSORS {
+        return refused(Code::TooLong, format!("{} cursors, at most {MAX_CURSORS}", request.cursors.len()));
+    }
+    let bump = rows::load_bump(conn)?;
+    if request.bump > bump {
+        return refused(Code::BeyondHead, "a bump beyond the newest one");
+    }
+    let cursors: FxHashMap<_, _> = request.cursors.iter().map(|at| (ConvId(at.conv), Seq(at.seq))).collect();
+    check_cursors(conn, user, &cursors)?;
+    let mut frames = Frames::new(user_log(conn, user, request)?);
+    let mut budget = Budget::of(request);
+    for seen in changed(conn, user, request.bump)? {
+        let delta = delta(conn, user, &seen, cursors.get(&seen.conv()).copied(), &mut budget)?;
+        frames.push(delta);
+    }
+    Ok(frames.finish(bump))
+}
+
+/// What of the reply's events is left to give.
+struct Budget {
+    conversations: u32,
+    per_conv: u32,
+    bytes: usize,
+}
+
+impl Budget {
+    fn of(request: &im::Sync) -> Self {
+        let or = |value: u32, default: u32| if value == 0 { default } else { value };
+        let bytes = or(request.budget, DEFAULT_BUDGET).min(MAX_SYNC_BYTES);
+        Self {
+            conversations: or(request.top, DEFAULT_TOP),
+            per_conv: or(request.per_conv, DEFAULT_PER_CONV).min(MAX_PER_CONV),
+            bytes: usize::try_from(bytes).unwrap_or(usize::MAX),
+        }
+    }
+
+    /// The share of the next conversation, if there is any.
+    fn next(&mut self) -> Option<Bounds> {
+        self.conversations = self.conversations.checked_sub(1)?;
+        let bytes = self.bytes.min(MAX_CONV_BYTES);
+        (bytes > 0).then_some(Bounds { backward: true, events: self.per_conv, bytes })
+    }
+}
+
+/// A client that is ahead of the log was told things that are gone, as after a backup was restored: it starts anew.
+fn check_cursors(conn: &Connection, user: UserId, cursors: &FxHashMap<ConvId, Seq>) -> Result<(), Fault> {
+    let sql = "SELECT c.head FROM members m JOIN conversations c ON c.id = m.conv WHERE m.conv = ?1 AND m.user = ?2";
+    let mut statement = conn.prepare_cached(sql)?;
+    for (conv, seq) in cursors {
+        let mut found = statement.query((db(conv.0), db(user.0)))?;
+        // Of conversations the user is not in, nothing is said.
+        let Some(row) = found.next()? else { continue };
+        if seq.0 > rows::num(row, 0)? {
+            return refused(Code::BeyondHead, format!("a cursor beyond the head of conversation {conv}"));
+        }
+    }
+    Ok(())
+}
+
+/// Conversations in which something happened that the user sees, most recently changed first.
+fn changed(conn: &Connection, user: UserId, since: u64) -> Result<Vec<Seen>, StoreError> {
+    let sql = format!(
+        "SELECT {CONV_COLUMNS}, {MEMBER_COLUMNS} FROM members m JOIN conversations c ON c.id = m.conv
+         WHERE m.user = ?1 AND CASE m.role WHEN 0 THEN m.changed ELSE c.bump END > ?2
+         ORDER BY CASE m.role WHEN 0 THEN m.changed ELSE c.bump END DESC"
+    );
+    let mut statement = conn.prepare_cached(&sql)?;
+    let read = |row: &rusqlite::Row<'_>| Ok((rows::conv_from(row)?, rows::member_from(row, CONV_WIDTH)?));
+    let found = statement.query_map((db(user.0), db(since)), read)?;
+    found
+        .map(|row| {
+            let (conv, member) = row?;
+            Seen::of(conn, conv, member)
+        })
+        .collect()
+}
+
+fn delta(
+    conn: &Connection,
+    user: UserId,
+    seen: &Seen,
+    cursor: Option<Seq>,
+    budget: &mut Budget,
+) -> Result<im::ConversationDelta, StoreError> {
+    let low = cursor.unwrap_or(Seq(0)).max(seen.floor());
+    let events = match budget.next() {
+        Some(bounds) => range(conn, seen.conv(), (low, seen.head), bounds)?,
+        None => Vec::new(),
+    };
+    let used: usize = events.iter().map(|(_, event)| event.len()).sum();
+    budget.bytes = budget.bytes.saturating_sub(used);
+    let events = decoded(seen.conv(), events)?;
+    let from = events.first().map_or(seen.head.0.max(low.0), |event| event.seq.saturating_sub(1));
+    Ok(im::ConversationDelta {
+        from,
+        to: seen.head.0.max(low.0),
+        limited: from > low.0,
+        events,
+        settings: Some(rows::load_settings(conn, user, seen.conv())?),
+        ..state(user, seen)
+    })
+}
+
+/// How the conversation stands, without events.
+fn state(user: UserId, seen: &Seen) -> im::ConversationDelta {
+    let (conv, member) = (&seen.row.conv, &seen.member.member);
+    let mut delta = im::ConversationDelta {
+        conv: conv.id.0,
+        kind: conv.kind.into(),
+        head: seen.head.0,
+        head_ord: seen.head_ord.0,
+        floor: member.floor.0,
+        floor_ord: member.floor_ord.0,
+        read_seq: member.read.0,
+        read_ord: member.read_ord.0,
+        at_ms: seen.head_at_ms,
+        peer: seen.row.peer_of(user),
+        title: conv.title.clone(),
+        ..im::ConversationDelta::default()
+    };
+    // Who left is not told what became of the group.
+    if let Some(role) = member.role {
+        delta.role = role.into();
+        delta.member_count = conv.members;
+        delta.dissolved = conv.dissolved;
+        delta.announcement.clone_from(&conv.announcement);
+        delta.muted = conv.muted;
+    }
+    delta
+}
+
+/// The user's own log in pieces that fit into frames: where each ends, and its entries.
+struct UserLog {
+    from: u64,
+    pieces: Vec<(u64, Vec<im::UserEvent>)>,
+}
+
+fn user_log(conn: &Connection, user: UserId, request: &im::Sync) -> Result<UserLog, Fault> {
+    let head = rows::useq_head(conn, user)?;
+    let first = request.useq == 0 && request.bump == 0;
+    let from = if first && head > MAX_FIRST_USER_EVENTS { head } else { request.useq };
+    let (mut at, mut pieces) = (from, Vec::new());
+    loop {
+        let (Useq(to), events) = user_events_after(conn, user, Useq(at), MAX_PAYLOAD_BYTES)?;
+        pieces.push((to, events));
+        at = to;
+        if to >= head {
+            return Ok(UserLog { from, pieces });
+        }
+    }
+}
+
+/// Frames of the reply as they fill.
+struct Frames {
+    done: Vec<im::SyncReply>,
+    open: im::SyncReply,
+    bytes: usize,
+}
+
+impl Frames {
+    fn new(log: UserLog) -> Self {
+        let mut frames = Self { done: Vec::new(), open: im::SyncReply::default(), bytes: 0 };
+        let mut from = log.from;
+        for (at, (to, events)) in log.pieces.into_iter().enumerate() {
+            if at > 0 {
+                frames.close();
+            }
+            frames.bytes = events.iter().map(|event| event.encoded_len() + PART_OVERHEAD).sum();
+            frames.open =
+                im::SyncReply { useq_from: from, useq_to: to, user_events: events, ..im::SyncReply::default() };
+            from = to;
+        }
+        frames
+    }
+
+    fn push(&mut self, delta: im::ConversationDelta) {
+        let size = delta.encoded_len() + PART_OVERHEAD;
+        if self.bytes > 0 && self.bytes + size > MAX_PAYLOAD_BYTES {
+            self.close();
+        }
+        self.bytes += size;
+        self.open.conversations.push(delta);
+    }
+
+    /// Another frame follows. It covers nothing of the user log, at the place this one has reached.
+    fn close(&mut self) {
+        let useq = self.open.useq_to;
+        let next = im::SyncReply { useq_from: useq, useq_to: useq, ..im::SyncReply::default() };
+        let full = std::mem::replace(&mut self.open, next);
+        self.done.push(im::SyncReply { more: true, ..full });
+        self.bytes = 0;
+    }
+
+    fn finish(mut self, bump: u64) -> Vec<im::SyncReply> {
+        self.open.bump = bump;
+        self.done.push(self.open);
+        self.done
+    }
+}

@@ -1,0 +1,187 @@
+//! Threads and queues around the engine: one writer, some readers, one that checkpoints. `im` and `server` call it.
+//!
+//! Every queue is bounded. A full one answers UNAVAILABLE at once, and nothing was stored: the client tries again with the
+//! same client id.
+
+mod checkpoint;
+mod readers;
+mod stats;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use convene_im_core::model::{Policy, Refusal};
+use rusqlite::OpenFlags;
+use rusqlite::backup::{Backup, StepResult};
+use tokio::sync::oneshot;
+
+use crate::engine::{Engine, EngineOptions, Place};
+use crate::error::{StoreError, unavailable};
+use crate::ops::{Op, Outcome};
+use crate::reader::Reader;
+use readers::Readers;
+use stats::Stats;
+use writer::{Job, Writer};
+
+pub use stats::StatsSnapshot;
+
+/// How a store works.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The database file. It is made where there is none.
+    pub path: PathBuf,
+    /// Limits of the rules.
+    pub policy: Policy,
+    /// Connections that read.
+    pub readers: usize,
+    /// Operations that may wait for the writer. At 20,000/s the last of 8,192 waits 0.4 s; beyond that a refusal is the
+    /// better answer.
+    pub max_queued_writes: usize,
+    /// Questions that may wait for a reader.
+    pub max_queued_reads: usize,
+    /// Operations of one transaction. More makes commits rarer, and the first of a batch wait longer.
+    pub max_batch: usize,
+}
+
+impl Options {
+    /// Defaults for a database at `path`.
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self {
+            path: path.into(),
+            policy: Policy::default(),
+            readers: 4,
+            max_queued_writes: 8_192,
+            max_queued_reads: 4_096,
+            max_batch: 512,
+        }
+    }
+}
+
+/// The store at work. Clones are handles of the same one.
+#[derive(Clone, Debug)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    writer: Writer,
+    readers: Readers,
+    checkpoints: checkpoint::Thread,
+    place: Place,
+    stats: Arc<Stats>,
+}
+
+impl Store {
+    /// Opens the database and starts the threads.
+    pub fn start(options: Options) -> Result<Self, StoreError> {
+        let engine_options = EngineOptions { policy: options.policy, checkpoints_elsewhere: true };
+        let engine = Engine::open(&options.path, engine_options)?;
+        let place = engine.place().clone();
+        let stats = Arc::new(Stats::default());
+        let readers = Readers::start(&place, &options, &stats)?;
+        let checkpoints = checkpoint::Thread::start(&place, &stats)?;
+        let writer = Writer::start(engine, &options, &stats)?;
+        Ok(Self { inner: Arc::new(Inner { writer, readers, checkpoints, place, stats }) })
+    }
+
+    /// Hands an operation to the writer and returns at once. `done` runs in the order of the commits on the writer's
+    /// thread, after the commit, and must be quick. When the queue is full it runs right here, with UNAVAILABLE.
+    pub fn write(&self, op: Op, done: impl FnOnce(Result<Outcome, Refusal>) + Send + 'static) {
+        let job = Job::Op(op, Box::new(done));
+        if let Err(Job::Op(_, done)) = self.inner.writer.push(job) {
+            Stats::add(&self.inner.stats.writes_refused, 1);
+            done(Err(unavailable()));
+        }
+    }
+
+    /// The same for who can wait.
+    pub async fn write_async(&self, op: Op) -> Result<Outcome, Refusal> {
+        let (tx, rx) = oneshot::channel();
+        // Nobody waits any more: the operation happened all the same.
+        self.write(op, move |result| drop(tx.send(result)));
+        rx.await.unwrap_or_else(|_| Err(unavailable()))
+    }
+
+    /// Asks a question on one of the reading threads. A full queue or a failing database answers UNAVAILABLE.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&mut Reader) -> Result<Result<T, Refusal>, StoreError> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let (tx, rx) = oneshot::channel();
+        let stats = Arc::clone(&self.inner.stats);
+        let job = move |reader: &mut Reader| {
+            let result = ask(reader).unwrap_or_else(|error| {
+                Stats::add(&stats.failed_reads, 1);
+                tracing::error!(%error, "the store could not answer");
+                Err(unavailable())
+            });
+            drop(tx.send(result));
+        };
+        if !self.inner.readers.push(Box::new(job)) {
+            Stats::add(&self.inner.stats.reads_refused, 1);
+            return Err(unavailable());
+        }
+        rx.await.unwrap_or_else(|_| Err(unavailable()))
+    }
+
+    /// Copies the database as it stands to a new file, while work goes on. Blocks for as long as the copy takes.
+    pub fn backup(&self, to: &Path) -> Result<(), StoreError> {
+        let files = |doing: &'static str| move |source| StoreError::Files { doing, source };
+        let part = to.with_extension("part");
+        if part.exists() {
+            std::fs::remove_file(&part).map_err(files("removing an unfinished backup"))?;
+        }
+        let from = Reader::open(&self.inner.place)?;
+        let mut copy =
+            Place::File(part.clone()).connect(OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
+        {
+            // All pages in one step are one snapshot. In several, each commit in between would start it again.
+            let backup = Backup::new(from.connection(), &mut copy)?;
+            while backup.step(-1)? != StepResult::Done {
+                std::thread::sleep(std::time::Duration::from_millis(10));
+            }
+        }
+        // One file, nothing beside it.
+        copy.pragma_update_and_check(None, "journal_mode", "DELETE", |_| Ok(()))?;
+        drop(copy);
+        std::fs::File::open(&part).and_then(|file| file.sync_all()).map_err(files("syncing the backup"))?;
+        std::fs::rename(&part, to).map_err(files("naming the backup"))?;
+        if let Some(folder) = to.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            std::fs::File::open(folder).and_then(|dir| dir.sync_all()).map_err(files("syncing the backup's folder"))?;
+        }
+        Ok(())
+    }
+
+    /// What a check of the whole file finds; empty: sound. Blocks for as long as it takes.
+    pub fn integrity_check(&self) -> Result<Vec<String>, StoreError> {
+        Reader::open(&self.inner.place)?.integrity_check()
+    }
+
+    /// Counters since the start.
+    #[must_use]
+    pub fn stats(&self) -> StatsSnapshot {
+        self.inner.stats.snapshot()
+    }
+
+    /// Runs `work` on the writer's thread between two batches: maintenance, and faults for tests. False: the queue is full.
+    pub fn with_engine(&self, work: impl FnOnce(&mut Engine) + Send + 'static) -> bool {
+        self.inner.writer.push(Job::Engine(Box::new(work))).is_ok()
+    }
+
+    /// Writes what is queued, refuses what comes later, and waits for the threads. Blocks.
+    pub fn stop(&self) {
+        self.inner.checkpoints.stop();
+        self.inner.writer.stop();
+        self.inner.readers.stop();
+    }
+}
+
+/// Milliseconds since 1970.
+pub(crate) fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
