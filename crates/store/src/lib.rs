@@ -16,7 +16,7 @@ mod reader;
 mod rows;
 mod shell;
 
-//pub use blobs::{BlobOptions, BlobPlace, Blobs, Checked, Inspected, S3};
+pub use blobs::{BlobOptions, BlobPlace, Blobs, Checked, Inspected, S3};
 pub use engine::{Engine, EngineOptions};
 pub use error::StoreError;
 pub use ops::{Appended, BlobFacts, BlobRow, NewUpload, Op, Outcome, Trash, Upload, UserPush};

@@ -1,4 +1,371 @@
-//! stub
-pub(crate) fn key_of(id: &[u8; 16]) -> String {
-    id.iter().map(|byte| format!("{byte:02x}")).collect()
+//! The bytes of files, pictures and voice messages: uploads that go on after a cut, checks of hash and type, reading in
+//! pieces, deletion when nothing refers to them any more.
+//!
+//! `im` calls it. Not here: what a voice message must sound like (crate `voice`); `im` inspects it between
+//! [`Blobs::check`] and [`Blobs::commit`].
+
+mod objects;
+mod sniff;
+mod staging;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::digest;
+use bytes::Bytes;
+use convene_im_core::model::Refusal;
+use convene_proto::im::{self, Code};
+use convene_types::{OrgId, UserId};
+
+use crate::error::{StoreError, refuse, unavailable};
+use crate::ops::{BlobFacts, BlobRow, NewUpload, Op, Outcome, Upload};
+use crate::shell::{Store, now_ms};
+use objects::{Failed, Objects};
+use staging::{Id, Slot, Staged, Staging};
+
+/// Objects one sweep deletes.
+const MAX_SWEPT: u32 = 1_000;
+
+/// Where blobs are and how much of them there may be.
+#[derive(Clone, Debug)]
+pub struct BlobOptions {
+    /// Of finished blobs.
+    pub place: BlobPlace,
+    /// A local folder for uploads under way, used by nothing else.
+    pub staging: PathBuf,
+    /// Largest blob.
+    pub max_blob_bytes: u64,
+    /// Largest upload of a voice message: it is decoded in memory.
+    pub max_voice_bytes: u64,
+    /// What one user may have under way.
+    pub max_user_bytes: u64,
+    /// What all may have under way.
+    pub max_staged_bytes: u64,
+    /// Uploads, and blobs without an event, end after so long.
+    pub expire_after: Duration,
+}
+
+impl BlobOptions {
+    /// Folders `blobs` and `uploads` below this one, and limits that suit a small server.
+    #[must_use]
+    pub fn below(folder: impl Into<PathBuf>) -> Self {
+        const MIB: u64 = 1024 * 1024;
+        let folder = folder.into();
+        Self {
+            place: BlobPlace::Folder(folder.join("blobs")),
+            staging: folder.join("uploads"),
+            max_blob_bytes: 100 * MIB,
+            max_voice_bytes: 16 * MIB,
+            max_user_bytes: 400 * MIB,
+            max_staged_bytes: 10 * 1024 * MIB,
+            expire_after: Duration::from_secs(24 * 60 * 60),
+        }
+    }
+}
+
+/// Where finished blobs are.
+#[derive(Clone, Debug)]
+pub enum BlobPlace {
+    /// A local folder.
+    Folder(PathBuf),
+    /// A bucket.
+    S3(S3),
+}
+
+/// A bucket of an S3-compatible service.
+#[derive(Clone)]
+pub struct S3 {
+    /// Address of the service.
+    pub endpoint: String,
+    /// Region, e.g. `us-east-1`.
+    pub region: String,
+    /// Name of the bucket.
+    pub bucket: String,
+    /// Access key.
+    pub key_id: String,
+    /// Its secret.
+    pub secret: String,
+}
+
+impl std::fmt::Debug for S3 {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Without the secret.
+        f.debug_struct("S3").field("endpoint", &self.endpoint).field("bucket", &self.bucket).finish_non_exhaustive()
+    }
+}
+
+/// An upload whose bytes are all there and match their hash.
+#[derive(Clone, Debug)]
+pub enum Checked {
+    /// It became a blob before.
+    Done(im::BlobDone),
+    /// A file: commit it.
+    File,
+    /// A voice message: inspect it, and commit it with what was found.
+    Voice(Bytes),
+}
+
+/// What the inspection of a voice message found.
+#[derive(Clone, Debug)]
+pub struct Inspected {
+    /// The content to keep, in the place of what was uploaded.
+    pub content: Bytes,
+    /// Its type.
+    pub mime: String,
+    /// Duration, waveform and loudness.
+    pub voice: im::Voice,
+}
+
+/// Uploads and blobs. Clones are handles of the same.
+#[derive(Clone, Debug)]
+pub struct Blobs {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    store: Store,
+    objects: Objects,
+    staging: Staging,
+    options: BlobOptions,
+}
+
+impl Blobs {
+    /// Opens the places. `open` are the ids of unfinished uploads; files of others go.
+    pub async fn open(store: Store, options: BlobOptions) -> Result<Self, StoreError> {
+        let objects = Objects::open(&options.place)?;
+        let open = store.read(|reader| reader.open_uploads().map(Ok)).await.map_err(|_| StoreError::Stopped)?;
+        let staging = Staging::open(&options.staging, &open);
+        let staging = staging.map_err(|source| StoreError::Files { doing: "opening the folder of uploads", source })?;
+        Ok(Self { inner: Arc::new(Inner { store, objects, staging, options }) })
+    }
+
+    /// Begins an upload, or says where it stands.
+    pub async fn begin(&self, org: OrgId, user: UserId, request: &im::BlobBegin) -> Result<im::BlobStatus, Refusal> {
+        let inner = &self.inner;
+        let sha256: [u8; 32] = request.sha256.as_ref().try_into().map_err(|_| malformed("sha256 has 32 bytes"))?;
+        inner.check_size(user, &sha256, request)?;
+        let mut id = [0; 16];
+        aws_lc_rs::rand::fill(&mut id).map_err(|_| unavailable())?;
+        let (size, mime, voice) = (request.size, request.mime.chars().take(128).collect(), request.voice);
+        let new = NewUpload { id, org, user, sha256, size, mime, voice };
+        let upload = inner.upload(Op::UploadBegin(new)).await?;
+        if upload.blob.is_some() {
+            return Ok(status(&upload.id, upload.size, upload.size));
+        }
+        let id = upload.id;
+        let slot = inner.staging.resume(upload).map_err(failed)?;
+        let staged = slot.lock().await;
+        Ok(status(&id, staged.offset, staged.upload.size))
+    }
+
+    /// Appends a piece. It is on the disk when this returns.
+    pub async fn part(&self, user: UserId, part: im::BlobPart) -> Result<im::BlobStatus, Refusal> {
+        let slot = self.inner.slot(user, &part.upload_id).await?;
+        let Ok(slot) = slot else {
+            return Err(refuse(Code::BadOffset, "the upload is complete"));
+        };
+        let mut staged = slot.lock().await;
+        if part.offset != staged.offset {
+            return Err(refuse(Code::BadOffset, format!("the upload stands at {}", staged.offset)));
+        }
+        if staged.offset.saturating_add(part.data.len() as u64) > staged.upload.size {
+            return Err(malformed("more bytes than were announced"));
+        }
+        if !part.sha256.is_empty() && digest::digest(&digest::SHA256, &part.data).as_ref() != part.sha256 {
+            return Err(refuse(Code::HashMismatch, "the part is damaged: send it again"));
+        }
+        staged.append(part.data).await.map_err(failed)?;
+        Ok(status(&staged.upload.id, staged.offset, staged.upload.size))
+    }
+
+    /// Checks that all bytes are there and match the hash. If they do not, the upload begins again with nothing.
+    pub async fn check(&self, user: UserId, upload: &[u8]) -> Result<Checked, Refusal> {
+        let slot = match self.inner.slot(user, upload).await? {
+            Ok(slot) => slot,
+            Err(done) => return Ok(Checked::Done(done)),
+        };
+        let mut staged = slot.lock().await;
+        check(&mut staged).await?;
+        if !staged.upload.voice {
+            return Ok(Checked::File);
+        }
+        Ok(Checked::Voice(staging::read(staged.path.clone(), 0..staged.upload.size).await.map_err(failed)?))
+    }
+
+    /// Makes the upload a blob. Repeatable. A voice message needs what its inspection found.
+    pub async fn commit(
+        &self,
+        user: UserId,
+        upload: &[u8],
+        inspected: Option<Inspected>,
+    ) -> Result<im::BlobDone, Refusal> {
+        let slot = match self.inner.slot(user, upload).await? {
+            Ok(slot) => slot,
+            Err(done) => return Ok(done),
+        };
+        let mut staged = slot.lock().await;
+        check(&mut staged).await?;
+        let facts = self.inner.keep(&staged, inspected).await?;
+        let id = staged.upload.id;
+        let upload = self.inner.upload(Op::UploadCommit { upload: id, user, facts }).await?;
+        let blob = upload.blob.ok_or_else(gone)?;
+        self.inner.staging.remove(&id);
+        Ok(done(&blob))
+    }
+
+    /// A piece of a blob, from `offset`, at most `length` bytes: the caller asks for no more than it wants to hold.
+    /// Empty behind the end.
+    pub async fn read(&self, blob: &BlobRow, offset: u64, length: u64) -> Result<Bytes, Refusal> {
+        let end = blob.facts.size.min(offset.saturating_add(length));
+        if offset >= end {
+            return Ok(Bytes::new());
+        }
+        self.inner.objects.get(&blob.key, offset..end).await.map_err(|Failed| unavailable())
+    }
+
+    /// Ends what has expired and deletes objects nobody refers to. To be called every minute or so.
+    pub async fn sweep(&self) -> Result<(), Refusal> {
+        let inner = &self.inner;
+        let age = i64::try_from(inner.options.expire_after.as_millis()).unwrap_or(i64::MAX);
+        let op = Op::Expire { before_ms: now_ms().saturating_sub(age) };
+        if let Outcome::Expired(ended) = inner.store.write_async(op).await? {
+            ended.iter().for_each(|id| inner.staging.remove(id));
+        }
+        let trash = inner.store.read(|reader| reader.trash(MAX_SWEPT).map(Ok)).await?;
+        let mut keys = Vec::with_capacity(trash.len());
+        for trash in trash {
+            // What cannot be deleted stays in the trash, and the next sweep tries again.
+            if inner.objects.delete(&trash.key).await.is_ok() {
+                keys.push(trash.key);
+            }
+        }
+        if !keys.is_empty() {
+            inner.store.write_async(Op::TrashDone { keys }).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Inner {
+    fn check_size(&self, user: UserId, sha256: &[u8; 32], request: &im::BlobBegin) -> Result<(), Refusal> {
+        let options = &self.options;
+        let most =
+            if request.voice { options.max_voice_bytes.min(options.max_blob_bytes) } else { options.max_blob_bytes };
+        if request.size == 0 {
+            return Err(malformed("an empty blob"));
+        }
+        if request.size > most {
+            return Err(refuse(Code::BlobTooLarge, format!("at most {most} bytes")));
+        }
+        let (own, all) = self.staging.announced(user, sha256);
+        if own.saturating_add(request.size) > options.max_user_bytes {
+            return Err(refuse(Code::Flood, "too much of this user's is being uploaded already"));
+        }
+        if all.saturating_add(request.size) > options.max_staged_bytes {
+            return Err(unavailable());
+        }
+        Ok(())
+    }
+
+    async fn upload(&self, op: Op) -> Result<Upload, Refusal> {
+        match self.store.write_async(op).await? {
+            Outcome::Upload(upload) => Ok(upload),
+            Outcome::Appended(_)
+            | Outcome::Created { .. }
+            | Outcome::Read { .. }
+            | Outcome::Settings { .. }
+            | Outcome::User { .. }
+            | Outcome::Expired(_)
+            | Outcome::Done => Err(refuse(Code::Internal, "a mistake of the server")),
+        }
+    }
+
+    /// The upload under way, or what it became.
+    async fn slot(&self, user: UserId, id: &[u8]) -> Result<Result<Slot, im::BlobDone>, Refusal> {
+        let id: Id = id.try_into().map_err(|_| gone())?;
+        if let Some(slot) = self.staging.get(&id) {
+            let owner = slot.lock().await.upload.user;
+            return if owner == user { Ok(Ok(slot)) } else { Err(gone()) };
+        }
+        let upload = self.store.read(move |reader| reader.upload(user, &id)).await?;
+        if let Some(blob) = &upload.blob {
+            return Ok(Err(done(blob)));
+        }
+        self.staging.resume(upload).map(Ok).map_err(failed)
+    }
+
+    /// Stores the content under the upload's key, and says what it is.
+    async fn keep(&self, staged: &Staged, inspected: Option<Inspected>) -> Result<BlobFacts, Refusal> {
+        let (upload, key) = (&staged.upload, key_of(&staged.upload.id));
+        let failed_objects = |Failed| unavailable();
+        match inspected {
+            Some(Inspected { content, mime, voice }) => {
+                let (id, size) = (to_id(digest::digest(&digest::SHA256, &content)), content.len() as u64);
+                self.objects.put(&key, content).await.map_err(failed_objects)?;
+                Ok(BlobFacts { id, size, mime, voice: Some(im::Voice { blob: None, ..voice }) })
+            }
+            None if upload.voice => Err(refuse(Code::BadVoice, "not inspected")),
+            None => {
+                let head = upload.size.min(sniff::HEAD_BYTES as u64);
+                let head = staging::read(staged.path.clone(), 0..head).await.map_err(failed)?;
+                let mime = sniff::sniff(&head, &upload.mime);
+                self.objects.put_file(&key, staged.path.clone(), upload.size).await.map_err(failed_objects)?;
+                Ok(BlobFacts { id: upload.sha256, size: upload.size, mime, voice: None })
+            }
+        }
+    }
+}
+
+async fn check(staged: &mut Staged) -> Result<(), Refusal> {
+    if staged.offset != staged.upload.size {
+        return Err(refuse(Code::BadOffset, format!("the upload stands at {}", staged.offset)));
+    }
+    if staged.checked {
+        return Ok(());
+    }
+    if staging::hash(staged.path.clone()).await.map_err(failed)? != staged.upload.sha256 {
+        staged.clear().await.map_err(failed)?;
+        return Err(refuse(Code::HashMismatch, "the content is not what its hash says: send it again"));
+    }
+    staged.checked = true;
+    Ok(())
+}
+
+fn status(id: &Id, offset: u64, size: u64) -> im::BlobStatus {
+    im::BlobStatus { upload_id: Bytes::copy_from_slice(id), offset, complete: offset == size }
+}
+
+fn done(blob: &BlobRow) -> im::BlobDone {
+    let reference = blob.reference();
+    let voice = blob.facts.voice.clone().map(|voice| im::Voice { blob: Some(reference.clone()), ..voice });
+    im::BlobDone { blob: Some(reference), voice }
+}
+
+/// Name of the object that an upload makes.
+pub(crate) fn key_of(id: &Id) -> String {
+    use std::fmt::Write as _;
+    id.iter().fold(String::with_capacity(32), |mut key, byte| {
+        // A String takes whatever it is given.
+        let _ = write!(key, "{byte:02x}");
+        key
+    })
+}
+
+fn to_id(digest: digest::Digest) -> [u8; 32] {
+    digest.as_ref().try_into().expect("SHA-256 has 32 bytes")
+}
+
+fn failed(error: std::io::Error) -> Refusal {
+    let Failed = error.into();
+    unavailable()
+}
+
+fn malformed(text: &'static str) -> Refusal {
+    refuse(Code::Malformed, text)
+}
+
+fn gone() -> Refusal {
+    refuse(Code::UnknownUpload, "no such upload")
 }

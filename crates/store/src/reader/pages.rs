@@ -22,6 +22,8 @@ pub(super) struct Bounds {
     pub(super) backward: bool,
     pub(super) events: u32,
     pub(super) bytes: usize,
+    /// The first event is read whatever its size.
+    pub(super) at_least_one: bool,
 }
 
 pub(super) fn fetch(conn: &Connection, user: UserId, request: &im::Fetch) -> Result<im::FetchReply, Fault> {
@@ -32,7 +34,7 @@ pub(super) fn fetch(conn: &Connection, user: UserId, request: &im::Fetch) -> Res
     let low = Seq(request.after).max(seen.floor());
     let high = if request.before == 0 { seen.head } else { seen.head.min(Seq(request.before - 1)) };
     let events = if request.limit == 0 { DEFAULT_PAGE_EVENTS } else { request.limit.min(MAX_PAGE_EVENTS) };
-    let bounds = Bounds { backward: request.backward, events, bytes: MAX_PAYLOAD_BYTES };
+    let bounds = Bounds { backward: request.backward, events, bytes: MAX_PAYLOAD_BYTES, at_least_one: true };
     let events = decoded(seen.conv(), range(conn, seen.conv(), (low, high), bounds)?)?;
     // With nothing between them, both ends stand where the page would have begun.
     let empty = if request.backward { high.max(low) } else { low };
@@ -55,13 +57,13 @@ pub(super) fn events_after(
     max_bytes: usize,
 ) -> Result<(Seq, Vec<Bytes>), Fault> {
     let seen = seen(conn, user, conv)?;
-    let bounds = Bounds { backward: false, events: MAX_PAGE_EVENTS, bytes: max_bytes };
+    let bounds = Bounds { backward: false, events: MAX_PAGE_EVENTS, bytes: max_bytes, at_least_one: true };
     let events = range(conn, conv, (after.max(seen.floor()), seen.head), bounds)?;
     let to = events.last().map_or(after, |(seq, _)| *seq);
     Ok((to, events.into_iter().map(|(_, event)| event).collect()))
 }
 
-/// Events of (low, high] from one end until the bounds are reached, at least one if there is any; ascending.
+/// Events of (low, high] from one end until the bounds are reached; ascending.
 pub(super) fn range(
     conn: &Connection,
     conv: ConvId,
@@ -78,7 +80,7 @@ pub(super) fn range(
     while let Some(row) = found.next()? {
         let event: Vec<u8> = row.get(1)?;
         let size = event.len() + EVENT_OVERHEAD;
-        if size > left && !events.is_empty() {
+        if size > left && !(events.is_empty() && bounds.at_least_one) {
             break;
         }
         left = left.saturating_sub(size);

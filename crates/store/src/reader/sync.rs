@@ -1,8 +1,9 @@
 //! Catching a client up after any absence: every conversation that changed, the newest events of the first ones, and the
 //! user's own log, cut into frames.
 
+use convene_im_core::sync::{Head, Part, Plan};
 use convene_proto::im::{self, Code};
-use convene_proto::limits::{MAX_CURSORS, MAX_PAYLOAD_BYTES, MAX_SYNC_BYTES};
+use convene_proto::limits::{MAX_CURSORS, MAX_PAYLOAD_BYTES};
 use convene_types::{ConvId, Seq, Useq, UserId};
 use prost::Message as _;
 use rusqlite::Connection;
@@ -13,12 +14,8 @@ use super::visible::Seen;
 use crate::error::{Fault, StoreError, refused};
 use crate::rows::{self, CONV_COLUMNS, CONV_WIDTH, MEMBER_COLUMNS, db};
 
-const DEFAULT_TOP: u32 = 50;
-const DEFAULT_PER_CONV: u32 = 20;
-const MAX_PER_CONV: u32 = 200;
-const DEFAULT_BUDGET: u32 = 256 * 1024;
-/// Events of one conversation in a reply, in bytes: with title, announcement and draft they still fit into a frame.
-const MAX_CONV_BYTES: usize = 32 * 1024;
+/// Events of one conversation in a reply: the bytes they may take end sooner.
+const MAX_READ: u32 = 1_000;
 /// A new device learns from the conversations themselves what a longer log of changes led to.
 const MAX_FIRST_USER_EVENTS: u64 = 1_000;
 /// Tag and length around a part of a reply.
@@ -35,38 +32,46 @@ pub(super) fn sync(conn: &Connection, user: UserId, request: &im::Sync) -> Resul
     let cursors: FxHashMap<_, _> = request.cursors.iter().map(|at| (ConvId(at.conv), Seq(at.seq))).collect();
     check_cursors(conn, user, &cursors)?;
     let mut frames = Frames::new(user_log(conn, user, request)?);
-    let mut budget = Budget::of(request);
-    for seen in changed(conn, user, request.bump)? {
-        let delta = delta(conn, user, &seen, cursors.get(&seen.conv()).copied(), &mut budget)?;
-        frames.push(delta);
+    let changed = changed(conn, user, request.bump)?;
+    let mut events: Vec<Vec<im::Event>> = changed.iter().map(|_| Vec::new()).collect();
+    let parts = fill(conn, request, &changed, &cursors, &mut events)?;
+    for ((seen, part), events) in changed.iter().zip(parts).zip(events) {
+        let settings = Some(rows::load_settings(conn, user, seen.conv())?);
+        let (from, to, limited) = (part.from.0, part.to.0, part.limited);
+        frames.push(im::ConversationDelta { from, to, limited, events, settings, ..state(user, seen) });
     }
     Ok(frames.finish(bump))
 }
 
-/// What of the reply's events is left to give.
-struct Budget {
-    conversations: u32,
-    per_conv: u32,
-    bytes: usize,
-}
-
-impl Budget {
-    fn of(request: &im::Sync) -> Self {
-        let or = |value: u32, default: u32| if value == 0 { default } else { value };
-        let bytes = or(request.budget, DEFAULT_BUDGET).min(MAX_SYNC_BYTES);
-        Self {
-            conversations: or(request.top, DEFAULT_TOP),
-            per_conv: or(request.per_conv, DEFAULT_PER_CONV).min(MAX_PER_CONV),
-            bytes: usize::try_from(bytes).unwrap_or(usize::MAX),
+/// Reads the events that the plan wants, newest first.
+fn fill(
+    conn: &Connection,
+    request: &im::Sync,
+    changed: &[Seen],
+    cursors: &FxHashMap<ConvId, Seq>,
+    events: &mut [Vec<im::Event>],
+) -> Result<Vec<Part>, StoreError> {
+    let head = |seen: &Seen| Head {
+        conv: seen.conv(),
+        head: seen.head,
+        floor: seen.floor(),
+        cursor: cursors.get(&seen.conv()).copied(),
+    };
+    let heads: Vec<_> = changed.iter().map(head).collect();
+    let places: FxHashMap<_, _> = heads.iter().enumerate().map(|(at, head)| (head.conv, at)).collect();
+    let mut plan = Plan::new(request, &heads);
+    while let Some(read) = plan.next_read() {
+        let most = u32::try_from(read.max_events).unwrap_or(u32::MAX).min(MAX_READ);
+        let bounds = Bounds { backward: true, events: most, bytes: read.max_bytes, at_least_one: false };
+        let found = range(conn, read.conv, (read.after, read.to), bounds)?;
+        let from = found.first().map_or(read.to, |(seq, _)| Seq(seq.0.saturating_sub(1)));
+        plan.filled(&read, from, found.iter().map(|(_, event)| event.len()).sum());
+        if let Some(events) = places.get(&read.conv).and_then(|at| events.get_mut(*at)) {
+            let newer = std::mem::replace(events, decoded(read.conv, found)?);
+            events.extend(newer);
         }
     }
-
-    /// The share of the next conversation, if there is any.
-    fn next(&mut self) -> Option<Bounds> {
-        self.conversations = self.conversations.checked_sub(1)?;
-        let bytes = self.bytes.min(MAX_CONV_BYTES);
-        (bytes > 0).then_some(Bounds { backward: true, events: self.per_conv, bytes })
-    }
+    Ok(plan.finish())
 }
 
 /// A client that is ahead of the log was told things that are gone, as after a backup was restored: it starts anew.
@@ -100,32 +105,6 @@ fn changed(conn: &Connection, user: UserId, since: u64) -> Result<Vec<Seen>, Sto
             Seen::of(conn, conv, member)
         })
         .collect()
-}
-
-fn delta(
-    conn: &Connection,
-    user: UserId,
-    seen: &Seen,
-    cursor: Option<Seq>,
-    budget: &mut Budget,
-) -> Result<im::ConversationDelta, StoreError> {
-    let low = cursor.unwrap_or(Seq(0)).max(seen.floor());
-    let events = match budget.next() {
-        Some(bounds) => range(conn, seen.conv(), (low, seen.head), bounds)?,
-        None => Vec::new(),
-    };
-    let used: usize = events.iter().map(|(_, event)| event.len()).sum();
-    budget.bytes = budget.bytes.saturating_sub(used);
-    let events = decoded(seen.conv(), events)?;
-    let from = events.first().map_or(seen.head.0.max(low.0), |event| event.seq.saturating_sub(1));
-    Ok(im::ConversationDelta {
-        from,
-        to: seen.head.0.max(low.0),
-        limited: from > low.0,
-        events,
-        settings: Some(rows::load_settings(conn, user, seen.conv())?),
-        ..state(user, seen)
-    })
 }
 
 /// How the conversation stands, without events.
