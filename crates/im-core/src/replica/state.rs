@@ -114,6 +114,8 @@ impl State {
         if read > self.read {
             self.read = read;
             self.read_ord = self.read_ord.max(ord);
+            // What was read is there, even if its push has not come.
+            self.raise_head(read, ord);
         }
     }
 
