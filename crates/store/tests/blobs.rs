@@ -1,5 +1,7 @@
 //! Uploads and blobs, on a real folder.
 
+#![cfg(test)]
+
 mod common;
 
 use std::path::Path;

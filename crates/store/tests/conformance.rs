@@ -1,6 +1,8 @@
 //! What every backend of the store has to pass: each test names the invariant it holds to, and runs against [`Engine`] and
 //! [`Reader`] in memory and on a file.
 
+#![cfg(test)]
+
 mod common;
 
 use common::{World, both, client, code, text};

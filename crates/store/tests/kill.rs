@@ -3,6 +3,8 @@
 //!
 //! The child is this test binary again. CONVENE_TEST_KILLS sets how often; 50 is the long form.
 
+#![cfg(test)]
+
 mod common;
 
 use std::collections::HashMap;

@@ -1,6 +1,8 @@
 //! Random operations from a seed, in batches of random length with failures in between, against a plain model that
 //! recounts everything from its own full log (I1, I3, I9, I10, I11, I13, I16). A failing seed is printed; pin it in `SEEDS`.
 
+#![cfg(test)]
+
 mod common;
 
 use std::collections::{BTreeMap, HashMap};

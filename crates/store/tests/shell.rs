@@ -1,5 +1,7 @@
 //! The store with its threads: queues, faults, files that cannot be opened, backup; and how fast it is (ignored).
 
+#![cfg(test)]
+
 mod common;
 
 use std::path::Path;

@@ -4,6 +4,8 @@
 //! Invariant: the writer reads and changes `conversations` and `members` only through this cache; before SQL of its own
 //! touches them it flushes.
 
+use std::collections::hash_map::Entry;
+
 use convene_types::{ConvId, UserId};
 use prost::Message as _;
 use rusqlite::Connection;
@@ -38,11 +40,14 @@ pub(crate) struct Cache {
 impl Cache {
     /// The conversation, from here or from the database.
     pub(crate) fn conv(&mut self, conn: &Connection, id: ConvId) -> Result<Option<&ConvRow>, StoreError> {
-        if !self.convs.contains_key(&id) {
-            let Some(row) = rows::load_conv(conn, id)? else { return Ok(None) };
-            self.convs.insert(id, (row, Dirty::No));
-        }
-        Ok(self.convs.get(&id).map(|(row, _)| row))
+        let found = match self.convs.entry(id) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
+                let Some(row) = rows::load_conv(conn, id)? else { return Ok(None) };
+                entry.insert((row, Dirty::No))
+            }
+        };
+        Ok(Some(&found.0))
     }
 
     /// Changes the numbers that each event changes.
@@ -72,8 +77,8 @@ impl Cache {
         user: UserId,
     ) -> Result<Option<&MemberRow>, StoreError> {
         let found = match self.members.entry((conv, user)) {
-            std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
-            std::collections::hash_map::Entry::Vacant(entry) => entry.insert(rows::load_member(conn, conv, user)?),
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => entry.insert(rows::load_member(conn, conv, user)?),
         };
         Ok(found.as_ref())
     }

@@ -91,7 +91,7 @@ impl Store {
     /// Hands an operation to the writer and returns at once. `done` runs in the order of the commits on the writer's
     /// thread, after the commit, and must be quick. When the queue is full it runs right here, with UNAVAILABLE.
     pub fn write(&self, op: Op, done: impl FnOnce(Result<Outcome, Refusal>) + Send + 'static) {
-        let job = Job::Op(op, Box::new(done));
+        let job = Job::Op(Box::new(op), Box::new(done));
         if let Err(Job::Op(_, done)) = self.inner.writer.push(job) {
             Stats::add(&self.inner.stats.writes_refused, 1);
             done(Err(unavailable()));

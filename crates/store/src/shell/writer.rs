@@ -26,7 +26,7 @@ type Done = Box<dyn FnOnce(Result<Outcome, Refusal>) + Send>;
 type Results = Vec<Result<Outcome, Refusal>>;
 
 pub(super) enum Job {
-    Op(Op, Done),
+    Op(Box<Op>, Done),
     Engine(Box<dyn FnOnce(&mut Engine) + Send>),
     Stop,
 }
@@ -79,7 +79,7 @@ impl Thread {
                 None => self.jobs.recv_timeout(IDLE),
             };
             match first {
-                Ok(Job::Op(op, done)) => held = self.batch(op, done),
+                Ok(Job::Op(op, done)) => held = self.batch(*op, done),
                 Ok(Job::Engine(work)) => self.maintain(work),
                 Ok(Job::Stop) | Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) if self.engine.has_erased() => self.empty_wal(),
@@ -101,7 +101,7 @@ impl Thread {
         while ops.len() < self.max_batch {
             match self.jobs.try_recv() {
                 Ok(Job::Op(op, done)) => {
-                    ops.push(op);
+                    ops.push(*op);
                     waiting.push(done);
                 }
                 Ok(job @ (Job::Engine(_) | Job::Stop)) => {

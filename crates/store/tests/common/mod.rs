@@ -1,6 +1,7 @@
 //! An engine with some users, and short words for what tests do with it.
 
-#![allow(dead_code)]
+#![cfg(test)]
+#![allow(dead_code, clippy::unwrap_in_result)]
 
 use std::path::PathBuf;
 
