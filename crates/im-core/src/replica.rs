@@ -16,6 +16,8 @@ mod personal;
 mod sends;
 mod spans;
 mod state;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};

@@ -11,6 +11,8 @@ mod erase;
 mod kinds;
 mod members;
 mod requests;
+#[cfg(test)]
+mod tests;
 
 use bytes::Bytes;
 use convene_proto::im;

@@ -387,6 +387,8 @@ impl Conversation {
             self.raise_floor(floor, 0);
         }
         self.state.floor = floor;
+        // What is hidden is there nevertheless.
+        self.state.raise_head(floor, 0);
         if self.state.role == Role::Unspecified {
             self.state.role = Role::Member;
         }

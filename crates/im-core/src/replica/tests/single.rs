@@ -1,0 +1,187 @@
+//! One device, by the step.
+
+use std::time::{Duration, Instant};
+
+use convene_proto::im::{self, Code, Role, body::Kind};
+use convene_types::{ClientId, ConvId, Seq, UserId};
+
+use crate::replica::{Change, GAP_WAIT, Output, Progress, Replica, Request};
+
+const ME: UserId = UserId(7);
+const CONV: ConvId = ConvId(1);
+
+fn text(text: &str) -> im::Body {
+    im::Body { kind: Some(Kind::Text(im::Text { text: text.into() })), ..im::Body::default() }
+}
+
+fn event(seq: u64) -> im::Event {
+    im::Event { conv: CONV.0, seq, ord: seq, sender: 8, body: Some(text("x")), ..im::Event::default() }
+}
+
+fn deliver(from: u64, to: u64) -> im::Deliver {
+    im::Deliver { conv: CONV.0, from, to, events: (from + 1..=to).map(event).collect() }
+}
+
+/// A replica that has synced one conversation, whose head is 10.
+fn synced() -> (Replica, Instant) {
+    let (mut replica, now) = (Replica::new(ME), Instant::now());
+    replica.handle_connected();
+    let delta = im::ConversationDelta {
+        conv: CONV.0,
+        head: 10,
+        head_ord: 10,
+        read_seq: 10,
+        read_ord: 10,
+        role: Role::Member.into(),
+        ..im::ConversationDelta::default()
+    };
+    replica.handle_sync_reply(im::SyncReply { conversations: vec![delta], bump: 1, ..im::SyncReply::default() }, now);
+    requests(&mut replica);
+    (replica, now)
+}
+
+fn requests(replica: &mut Replica) -> Vec<Request> {
+    let request = |output| match output {
+        Output::Request(request) => Some(request),
+        Output::Change(_) => None,
+    };
+    std::iter::from_fn(|| replica.poll()).filter_map(request).collect()
+}
+
+fn fetch(after: u64, before: u64) -> Request {
+    Request::Fetch(im::Fetch { conv: CONV.0, after, before, backward: false, limit: 500 })
+}
+
+#[test]
+fn i06_a_hole_is_fetched_after_half_a_second_and_not_shown_past() {
+    let (mut replica, now) = synced();
+    replica.handle_deliver(deliver(12, 14), now);
+    assert_eq!(requests(&mut replica), []);
+    assert_eq!(replica.poll_timeout(), Some(now + GAP_WAIT));
+    let conversation = replica.conversation(CONV).unwrap();
+    assert_eq!((conversation.cursor(), conversation.unread()), (Seq(10), 4), "counted, not shown");
+    assert!(conversation.event(Seq(13)).is_none());
+
+    replica.handle_timeout(now + GAP_WAIT - Duration::from_millis(1));
+    assert_eq!(requests(&mut replica), []);
+    replica.handle_timeout(now + GAP_WAIT);
+    assert_eq!(requests(&mut replica), [fetch(10, 13)]);
+    let page = deliver(10, 12);
+    let page = im::FetchReply { conv: CONV.0, from: 10, to: 12, events: page.events, head: 14, head_ord: 14, floor: 0 };
+    replica.handle_fetch_reply(page, now + GAP_WAIT);
+    assert_eq!(replica.conversation(CONV).unwrap().cursor(), Seq(14));
+    assert_eq!(replica.poll_timeout(), None);
+}
+
+#[test]
+fn a_hole_that_fills_by_itself_costs_no_request() {
+    let (mut replica, now) = synced();
+    replica.handle_deliver(deliver(11, 12), now);
+    replica.handle_deliver(deliver(10, 11), now);
+    replica.handle_timeout(now + GAP_WAIT * 2);
+    assert_eq!(requests(&mut replica), []);
+    assert_eq!(replica.conversation(CONV).unwrap().cursor(), Seq(12));
+}
+
+#[test]
+fn what_waits_behind_a_hole_is_bounded() {
+    let (mut replica, now) = synced();
+    (11..2000).for_each(|from| replica.handle_deliver(deliver(from, from + 1), now));
+    // Dropped, and asked for without waiting any longer.
+    let asked = requests(&mut replica);
+    assert!(matches!(asked[..], [Request::Fetch(_)]), "{asked:?}");
+    assert_eq!(replica.conversation(CONV).unwrap().unread(), 1990);
+}
+
+#[test]
+fn a_delivery_that_is_not_whole_is_fetched_instead() {
+    let (mut replica, now) = synced();
+    let mut missing = deliver(10, 13);
+    missing.events.remove(1);
+    let foreign = im::Deliver { events: vec![im::Event { conv: 99, ..event(11) }], ..deliver(10, 11) };
+    let backward = im::Deliver { from: 12, to: 10, ..deliver(10, 10) };
+    for bad in [missing, foreign, backward] {
+        replica.handle_deliver(bad, now);
+        assert_eq!(replica.conversation(CONV).unwrap().cursor(), Seq(10));
+    }
+    replica.handle_timeout(now + GAP_WAIT);
+    assert_eq!(requests(&mut replica), [fetch(10, 0)]);
+}
+
+#[test]
+fn i04_own_messages_keep_their_order_over_refusals_and_cuts() {
+    let (mut replica, now) = synced();
+    let id = |n: u8| ClientId([n; 16]);
+    (1..=3).for_each(|n| replica.send(id(n), CONV, text("x")).unwrap());
+    replica.send(id(4), ConvId(2), text("x")).unwrap();
+    let ids = |requests: Vec<Request>| -> Vec<u8> {
+        requests
+            .iter()
+            .map(|request| match request {
+                Request::Send(send) => send.client_id[0],
+                Request::Fetch(_) | Request::Sync(_) => panic!("{request:?}"),
+            })
+            .collect()
+    };
+    assert_eq!(ids(requests(&mut replica)), [1, 4], "one at a time, in each conversation");
+    let first = Request::Send(im::Send { client_id: vec![1; 16].into(), ..im::Send::default() });
+    let flood = im::Error { code: Code::Flood.into(), retry_after_ms: 300, ..im::Error::default() };
+    replica.handle_refused(&first, &flood, now);
+    assert_eq!(ids(requests(&mut replica)), []);
+    replica.handle_timeout(now + Duration::from_millis(300));
+    assert_eq!(ids(requests(&mut replica)), [1]);
+    replica.handle_disconnected();
+    replica.handle_connected();
+    assert_eq!(ids(requests(&mut replica)), [1, 4], "under the same ids");
+    let muted = im::Error { code: Code::Muted.into(), ..im::Error::default() };
+    replica.handle_refused(&first, &muted, now);
+    assert_eq!(ids(requests(&mut replica)), [2], "a message that cannot go does not hold the others up");
+    let refused: Vec<_> = replica.outgoing().map(|outgoing| outgoing.progress).collect();
+    assert_eq!(refused[0], Progress::Refused(Code::Muted));
+    assert!(!replica.discard(id(2)), "it may be in the log already");
+    assert!(replica.discard(id(1)));
+}
+
+#[test]
+fn i05_an_own_message_stays_in_the_list_until_the_log_has_it() {
+    let (mut replica, now) = synced();
+    replica.send(ClientId([1; 16]), CONV, text("x")).unwrap();
+    requests(&mut replica);
+    let ack = im::Ack { client_id: vec![1; 16].into(), conv: CONV.0, seq: 11, ord: 11, ..im::Ack::default() };
+    replica.handle_ack(&ack, now);
+    assert_eq!(replica.outgoing().next().unwrap().progress, Progress::Acked(Seq(11)));
+    assert_eq!(replica.conversation(CONV).unwrap().unread(), 0, "who sends has read");
+    replica.handle_deliver(deliver(10, 11), now);
+    assert_eq!(replica.outgoing().count(), 0);
+}
+
+#[test]
+fn a_head_is_fetched_when_it_is_shown() {
+    let (mut replica, now) = synced();
+    replica.handle_head(&im::Head { conv: CONV.0, seq: 700, ord: 600 });
+    assert_eq!(replica.conversation(CONV).unwrap().unread(), 590);
+    assert_eq!(replica.poll_timeout(), None);
+    assert_eq!(requests(&mut replica), []);
+    replica.show(CONV, now);
+    replica.show(CONV, now);
+    assert_eq!(requests(&mut replica), [fetch(10, 0)], "once");
+    let page = |from: u64, to: u64| {
+        let events = deliver(from, to).events;
+        im::FetchReply { conv: CONV.0, from, to, events, head: 700, head_ord: 600, floor: 0 }
+    };
+    replica.handle_fetch_reply(page(10, 500), now);
+    assert_eq!(requests(&mut replica), [fetch(500, 0)], "the rest follows");
+    replica.handle_fetch_reply(page(500, 700), now);
+    assert_eq!((requests(&mut replica), replica.poll_timeout()), (vec![], None));
+}
+
+#[test]
+fn a_server_that_was_set_back_is_synced_from_nothing() {
+    let (mut replica, now) = synced();
+    let error = im::Error { code: Code::BeyondHead.into(), ..im::Error::default() };
+    replica.handle_refused(&Request::Sync(im::Sync::default()), &error, now);
+    let outputs: Vec<_> = std::iter::from_fn(|| replica.poll()).collect();
+    assert!(outputs.contains(&Output::Change(Change::Forgotten(CONV))), "{outputs:?}");
+    assert!(outputs.contains(&Output::Request(Request::Sync(im::Sync::default()))), "{outputs:?}");
+    assert!(replica.conversation(CONV).is_none());
+}
