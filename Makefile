@@ -20,6 +20,7 @@ DENY_VERSION := 0.20.2
 FUZZ_SECONDS ?= $(if $(SHORT),2,60)
 SOAK_JOINS ?= $(if $(SHORT),200,5000)
 BENCH_ARGS ?= --subscribers 200 $(if $(SHORT),--seconds 5)
+CHAT_BENCH_ARGS ?= $(if $(SHORT),--short)
 # Arguments of the server: make run ARGS="--port-base 9000"
 ARGS ?=
 # Arguments of pytest: make e2e PYTEST_ARGS="-k whip"
@@ -64,8 +65,14 @@ lint: ui need-build $(DENY) ## Formatting, clippy with warnings denied, licences
 	tools/deny $(DENY)
 
 .PHONY: bench
-bench: build ## Packets a second a core, beside the limit of the machine
+bench: build ## Packets and durable messages a second a core, beside the limits of the machine
 	$(CARGO) run $(PROFILE) -p convene-bench --bin sfu -- $(BENCH_ARGS)
+	$(CARGO) run $(PROFILE) -p convene-bench --bin chat -- $(CHAT_BENCH_ARGS)
+
+.PHONY: bench-peers
+bench-peers: build ## The same chat load on Convene and on Prosody with its archive, side by side
+	@bench/peers/need-prosody.sh
+	$(CARGO) run $(PROFILE) -p convene-bench --bin peers
 
 .PHONY: fuzz
 fuzz: need-build ## Every parser with random bytes, FUZZ_SECONDS each
