@@ -22,6 +22,8 @@ use crate::error::Error;
 const HEAD_START: Duration = Duration::from_millis(500);
 /// Between the addresses of one name (RFC 8305 §5: 250 ms).
 const NEXT_ADDRESS: Duration = Duration::from_millis(250);
+/// How long an ending client waits for its last packets to leave.
+const GOODBYE: Duration = Duration::from_millis(100);
 /// Addresses of one name that are tried.
 const MAX_ADDRESSES: usize = 6;
 
@@ -84,6 +86,19 @@ impl Dialer {
     pub(crate) fn network(&self) -> Option<String> {
         let remote = (*self.good.lock())?;
         quic::local_address(remote).map(|address| address.to_string())
+    }
+
+    /// Whether QUIC was to be tried at all.
+    pub(crate) fn has_quic(&self) -> bool {
+        self.ways == Ways::Both && self.info.lock().as_ref().is_some_and(|info| info.quic_port != 0)
+    }
+
+    /// Gives what says goodbye the time to leave the machine.
+    pub(crate) async fn wait_idle(&self) {
+        let endpoint = self.endpoint.lock().clone();
+        if let Some(endpoint) = endpoint {
+            let _ = tokio::time::timeout(GOODBYE, endpoint.wait_idle()).await; // late is good enough
+        }
     }
 
     async fn known_info(&self) -> Result<Info, Error> {
