@@ -18,17 +18,47 @@ const EDGES: &[(&str, &[&str])] = &[
     ("convene-peer", &["convene-types", "convene-rtp"]),
     ("convene-sfu-core", &["convene-types", "convene-rtp"]),
     ("convene-proto", &["convene-types"]),
+    ("convene-accounts", &["convene-types"]),
     ("convene-im-core", &["convene-types", "convene-proto"]),
     ("convene-voice", &[]),
     ("convene-store", &["convene-types", "convene-proto", "convene-im-core"]),
+    (
+        "convene-im",
+        &[
+            "convene-types",
+            "convene-proto",
+            "convene-accounts",
+            "convene-im-core",
+            "convene-store",
+            "convene-voice",
+            "convene-telemetry",
+        ],
+    ),
+    ("convene-client", &["convene-types", "convene-proto", "convene-im-core", "convene-voice"]),
     ("convene-telemetry", &["convene-types"]),
     ("convene-web", &[]),
     ("convene-sfu", &["convene-types", "convene-rtp", "convene-peer", "convene-sfu-core", "convene-telemetry"]),
-    ("convene-signaling", &["convene-types", "convene-telemetry", "convene-sfu", "convene-web"]),
-    ("convene-server", &["convene-types", "convene-telemetry", "convene-sfu", "convene-signaling", "convene-web"]),
+    (
+        "convene-signaling",
+        &["convene-types", "convene-accounts", "convene-im", "convene-telemetry", "convene-sfu", "convene-web"],
+    ),
+    (
+        "convene-server",
+        &[
+            "convene-types",
+            "convene-accounts",
+            "convene-client",
+            "convene-im",
+            "convene-sfu",
+            "convene-signaling",
+            "convene-store",
+            "convene-telemetry",
+            "convene-web",
+        ],
+    ),
 ];
 /// Crates that may depend on any of ours, because nothing that ships depends on them.
-const DEV_ONLY: &[&str] = &["convene-bench", "convene-tests"];
+const DEV_ONLY: &[&str] = &["convene-bench", "convene-sim", "convene-tests"];
 /// No I/O, no clock, no runtime in these.
 const CORES: &[&str] = &[
     "convene-types",
@@ -37,6 +67,7 @@ const CORES: &[&str] = &[
     "convene-sfu-core",
     "convene-voice",
     "convene-proto",
+    "convene-accounts",
     "convene-im-core",
 ];
 
@@ -48,13 +79,19 @@ const HOMES: &[(&str, &[&str], &str)] = &[
     ("rtc-*", &["convene-peer"], "SDP, ICE, DTLS and SRTP stay inside convene-peer"),
     ("axum", &["convene-signaling", "convene-telemetry", "convene-server"], "HTTP stays in the shells that serve it"),
     ("livekit-*", &["convene-signaling"], "LiveKit message types stop at the adapter in signaling"),
-    ("jsonwebtoken", &["convene-signaling"], "tokens are read and minted by convene_signaling::token"),
+    (
+        "jsonwebtoken",
+        &["convene-signaling", "convene-accounts"],
+        "tokens are read and minted by convene_signaling::token and convene_accounts::token",
+    ),
     (
         "prometheus",
         &["convene-telemetry", "convene-sfu"],
         "metrics are made in convene-telemetry; a worker holds counters",
     ),
     ("quinn-udp", &["convene-sfu"], "UDP batches are moved by the media workers"),
+    ("quinn", &["convene-im", "convene-client"], "QUIC stays in the shells of chat"),
+    ("web-transport-*", &["convene-im", "convene-client"], "QUIC stays in the shells of chat"),
     ("rusqlite", &["convene-store", "convene-client"], "SQL stays in convene-store, and in the client's own database"),
     ("object_store", &["convene-store"], "blobs are kept by convene_store::Blobs"),
     ("opus", &["convene-voice"], "voice messages are decoded in convene-voice"),

@@ -78,7 +78,8 @@ async fn connection(incoming: Incoming, shared: Arc<Shared>, permit: OwnedSemaph
         metrics.im_handshakes.with_label_values(&[result]).inc();
         drop(permit);
     });
-    Box::pin(quic::run(shared, link)).await;
+    // A task of its own, so that the memory of the handshake goes.
+    tokio::spawn(quic::run(shared, link));
 }
 
 fn failed(shared: &Shared, result: &str, remote: SocketAddr, reason: &str) {

@@ -52,8 +52,13 @@ impl Hub {
         if let Some(sessions) = self.users.get(&session.owner.user) {
             for other in sessions.iter().filter(|other| !Arc::ptr_eq(other, session)) {
                 others_online |= other.is_confirmed();
-                if other.owner.device == session.owner.device && other.number < session.number {
+                if other.owner.device != session.owner.device {
+                    continue;
+                }
+                if other.number < session.number {
                     other.end(replaced());
+                } else if other.is_confirmed() {
+                    session.end(replaced()); // its handshake took longer than that of a later one
                 }
             }
         }

@@ -21,7 +21,9 @@ mod endpoint;
 mod fanout;
 mod flood;
 mod guard;
+mod http;
 mod hub;
+mod links;
 mod login;
 mod options;
 mod quic;
@@ -36,6 +38,12 @@ mod websocket;
 mod writer;
 mod writes;
 
+/// The messages that callers hand in and get out.
+pub use convene_proto::im as wire;
+
+pub use convene_im_core::model::{Policy, Refusal};
+
 pub use certificate::{Certificate, CertificateError};
+pub use http::{Asker, Blob, Content};
 pub use options::{Limits, Options};
 pub use start::{Caller, Handle, Info, Server, StartError, start};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use convene_accounts::token::Authority;
-use convene_store::Store;
+use convene_store::{Blobs, Store};
 use convene_telemetry::Metrics;
 
 use crate::certificate::Certificate;
@@ -20,7 +20,8 @@ pub struct Options {
     pub authority: Arc<Authority>,
     /// Where chat is kept.
     pub store: Store,
-
+    /// Where files are kept.
+    pub blobs: Blobs,
     /// Counts.
     pub metrics: Arc<Metrics>,
     /// How much is too much.

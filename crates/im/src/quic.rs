@@ -112,7 +112,7 @@ async fn read(shared: &Arc<Shared>, session: &Arc<Session>, mut reading: Reading
             done = confirmed.clone(), if !session.is_confirmed() => confirm(shared, session, done),
             () = session.ended() => {}
             frame = reader.next() => match frame {
-                Some(frame) => Box::pin(control(shared, session, frame)).await,
+                Some(frame) => Box::pin(controls(shared, session, &mut reading, frame)).await,
                 None => session.end(End::Gone),
             },
             stream = connection.accept_bi() => match stream {
@@ -143,6 +143,24 @@ pub(crate) fn confirm(shared: &Shared, session: &Arc<Session>, done: bool) {
         session.end(End::Gone);
     } else if session.confirm() {
         shared.hub.confirmed(session);
+    }
+}
+
+/// Answers a frame and those that came with it.
+async fn controls(
+    shared: &Arc<Shared>,
+    session: &Arc<Session>,
+    reading: &mut Reading,
+    frame: Result<im::Frame, FrameError>,
+) {
+    let mut next = Some(frame);
+    while let Some(frame) = next.take_if(|_| session.over().is_none()) {
+        if !session.is_confirmed() {
+            // What is read after the handshake may be asked for.
+            reading.confirmed.clone().now_or_never().into_iter().for_each(|done| confirm(shared, session, done));
+        }
+        control(shared, session, frame).await;
+        next = reading.reader.buffered();
     }
 }
 
@@ -194,7 +212,7 @@ impl FrameReader {
     /// memory, as most streams wait most of the time.
     pub(crate) async fn next(&mut self) -> Option<Result<im::Frame, FrameError>> {
         loop {
-            if let Some(frame) = self.decoder.next_frame().transpose() {
+            if let Some(frame) = self.buffered() {
                 return Some(frame);
             }
             if self.decoder.is_between_frames() {
@@ -203,6 +221,11 @@ impl FrameReader {
             let chunk = self.recv.read_chunk(READ_BYTES, true).await.ok()??;
             self.decoder.push(&chunk.bytes);
         }
+    }
+
+    /// The next frame, if it is here already.
+    pub(crate) fn buffered(&mut self) -> Option<Result<im::Frame, FrameError>> {
+        self.decoder.next_frame().transpose()
     }
 
     /// Tells the client to send no more.

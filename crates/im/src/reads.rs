@@ -13,15 +13,19 @@ use crate::shared::Shared;
 /// Answers a request with one frame.
 pub(crate) async fn answer(shared: &Shared, owner: Owner, body: Body) -> Result<Body, Refusal> {
     let user = owner.user;
-    match body {
-        Body::Fetch(fetch) => Ok(Body::FetchReply(ask(shared, move |reader| reader.fetch(user, &fetch)).await?)),
-        Body::FindUsers(find) => Ok(Body::Users(users(shared, owner, find).await?)),
-        Body::GetMembers(get) => {
-            Ok(Body::MembersPage(ask(shared, move |reader| reader.get_members(user, &get)).await?))
-        }
-        Body::GetReceipts(get) => Ok(Body::Receipts(ask(shared, move |reader| reader.receipts(user, &get)).await?)),
-        _ => Err(Refusal::new(Code::Unimplemented, "this server does not know how")),
+    if let Body::Fetch(fetch) = body {
+        return Ok(Body::FetchReply(ask(shared, move |reader| reader.fetch(user, &fetch)).await?));
     }
+    if let Body::FindUsers(find) = body {
+        return Ok(Body::Users(users(shared, owner, find).await?));
+    }
+    if let Body::GetMembers(get) = body {
+        return Ok(Body::MembersPage(ask(shared, move |reader| reader.get_members(user, &get)).await?));
+    }
+    if let Body::GetReceipts(get) = body {
+        return Ok(Body::Receipts(ask(shared, move |reader| reader.receipts(user, &get)).await?));
+    }
+    Err(Refusal::new(Code::Unimplemented, "this server does not know how"))
 }
 
 /// Answers a `Sync`, with one frame or several. The session is in the hub already, so that nothing is committed between

@@ -47,22 +47,24 @@ pub(crate) fn admit(shared: &Shared, session: &Session, frame: im::Frame, place:
     }
     allowed?;
     let now = Instant::now();
-    match &body {
-        Body::Send(send) => shared.flood.send(&session.gates, ConvId(send.conv), now)?,
+    if let Body::Send(send) = &body {
+        shared.flood.send(&session.gates, ConvId(send.conv), now)?;
+    } else if !matches!(body, Body::BlobPart(_)) {
         // Parts are bounded by flow control and by the size that was announced.
-        Body::BlobPart(_) => {}
-        _ => shared.flood.request(&session.gates, now)?,
+        shared.flood.request(&session.gates, now)?;
     }
     Ok(body)
 }
 
 /// What a refusal of this frame is about.
 pub(crate) fn about(frame: &im::Frame) -> About {
-    match &frame.body {
-        Some(Body::Send(send)) => About { conv: send.conv, client_id: send.client_id.clone() },
-        Some(Body::Create(create)) => About { conv: 0, client_id: create.client_id.clone() },
-        _ => About::default(),
+    if let Some(Body::Send(send)) = &frame.body {
+        return About { conv: send.conv, client_id: send.client_id.clone() };
     }
+    if let Some(Body::Create(create)) = &frame.body {
+        return About { conv: 0, client_id: create.client_id.clone() };
+    }
+    About::default()
 }
 
 async fn answer(shared: &Arc<Shared>, session: &Arc<Session>, rid: u64, body: Body) -> Result<(), Refusal> {
@@ -84,14 +86,32 @@ async fn answer(shared: &Arc<Shared>, session: &Arc<Session>, rid: u64, body: Bo
         }
         Body::Hello(_) => Err(Refusal::new(Code::HelloExpected, "the session has begun")),
         Body::BlobGet(get) => blobs::get_on_control(shared, session, rid, get).await,
-        Body::BlobBegin(_) | Body::BlobPart(_) | Body::BlobCommit(_) | Body::BlobUrl(_) => {
+        body @ (Body::BlobBegin(_) | Body::BlobPart(_) | Body::BlobCommit(_) | Body::BlobUrl(_)) => {
             session.reply(rid, blobs::answer(shared, owner, body).await?);
             Ok(())
         }
-        other => {
-            session.reply(rid, reads::answer(shared, owner, other).await?);
+        body @ (Body::Fetch(_) | Body::FindUsers(_) | Body::GetMembers(_) | Body::GetReceipts(_)) => {
+            session.reply(rid, reads::answer(shared, owner, body).await?);
             Ok(())
         }
+        // What a server says: was refused before.
+        Body::Welcome(_)
+        | Body::Ack(_)
+        | Body::SyncReply(_)
+        | Body::FetchReply(_)
+        | Body::Done(_)
+        | Body::Created(_)
+        | Body::Users(_)
+        | Body::MembersPage(_)
+        | Body::Receipts(_)
+        | Body::BlobStatus(_)
+        | Body::BlobDone(_)
+        | Body::BlobData(_)
+        | Body::BlobLink(_)
+        | Body::Error(_)
+        | Body::Deliver(_)
+        | Body::DeliverUser(_)
+        | Body::Goodbye(_) => Err(Refusal::new(Code::Malformed, "what a server says, a client does not")),
     }
 }
 

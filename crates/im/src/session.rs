@@ -72,8 +72,12 @@ pub(crate) struct Session {
     confirmed: AtomicBool,
     end: OnceLock<End>,
     ended: Notify,
+    /// Something was written: the outbox may have room again.
+    pub(crate) written: Notify,
     /// Bulk streams on which a blob moves.
     pub(crate) moving: AtomicU32,
+    /// Downloads on the control stream.
+    pub(crate) downloads: AtomicU32,
 }
 
 impl fmt::Debug for Session {
@@ -107,7 +111,9 @@ impl Session {
             confirmed: AtomicBool::new(new.confirmed),
             end: OnceLock::new(),
             ended: Notify::new(),
+            written: Notify::new(),
             moving: AtomicU32::new(0),
+            downloads: AtomicU32::new(0),
         }
     }
 
@@ -177,6 +183,20 @@ impl Session {
     /// Runs over the outbox, after a repair.
     pub(crate) fn with_outbox<T>(&self, work: impl FnOnce(&mut Outbox) -> T) -> T {
         work(&mut self.outbox.lock())
+    }
+
+    /// Waits until the outbox holds less than `bytes`, or the session is over.
+    pub(crate) async fn room(&self, bytes: usize) {
+        loop {
+            let written = self.written.notified(); // hears of a write from here on
+            if self.over().is_some() || self.outbox.lock().queued_bytes() < bytes {
+                return;
+            }
+            tokio::select! {
+                () = written => {}
+                () = self.ended() => return,
+            }
+        }
     }
 
     /// Ends the session: the writer says goodbye, the reader stops. The first reason counts.

@@ -8,7 +8,7 @@ use convene_accounts::token::Authority;
 use convene_im_core::model::Refusal;
 use convene_proto::frame;
 use convene_proto::im::{self, Code, frame::Body};
-use convene_store::{Appended, Store, UserPush};
+use convene_store::{Appended, Blobs, Store, UserPush};
 use convene_telemetry::Metrics;
 use convene_types::Useq;
 use tokio::sync::Semaphore;
@@ -17,6 +17,7 @@ use crate::certificate::Resolver;
 use crate::fanout::{Fanout, Job};
 use crate::flood::Flood;
 use crate::hub::Hub;
+use crate::links::Links;
 use crate::login::Known;
 use crate::options::Limits;
 use crate::session::Session;
@@ -25,6 +26,7 @@ use crate::session::Session;
 pub(crate) struct Shared {
     pub(crate) authority: Arc<Authority>,
     pub(crate) store: Store,
+    pub(crate) blobs: Blobs,
     pub(crate) hub: Arc<Hub>,
     pub(crate) fanout: Fanout,
     pub(crate) flood: Flood,
@@ -36,7 +38,7 @@ pub(crate) struct Shared {
     /// Voice messages that are being decoded.
     pub(crate) inspections: Arc<Semaphore>,
     /// Signs addresses of blobs.
-    pub(crate) link_secret: Vec<u8>,
+    pub(crate) links: Links,
 }
 
 impl Shared {

@@ -23,10 +23,11 @@ use crate::endpoint;
 use crate::fanout::{Fanout, Parts};
 use crate::flood::Flood;
 use crate::hub::Hub;
-use crate::login::{self, Known};
+use crate::links::Links;
+use crate::login::Known;
 use crate::options::Options;
 use crate::session::{End, Owner};
-use crate::shared::{Shared, now_s};
+use crate::shared::Shared;
 use crate::websocket;
 
 /// Voice messages that are decoded at the same time. Each takes a core for up to a second.
@@ -84,7 +85,7 @@ pub struct Server {
 
 /// Starts the chat service: binds its port and begins to take connections.
 pub async fn start(options: Options) -> Result<(Handle, Server), StartError> {
-    let Options { bind, certificate, authority, store, metrics, limits } = options;
+    let Options { bind, certificate, authority, store, blobs, metrics, limits } = options;
     let resolver = Resolver::new(certificate, SystemTime::now())?;
     let endpoint = endpoint::bind(bind, Arc::clone(&resolver), limits.idle_timeout);
     let wrong = |source| StartError::Bind { address: bind, source };
@@ -99,6 +100,7 @@ pub async fn start(options: Options) -> Result<(Handle, Server), StartError> {
     let shared = Arc::new(Shared {
         authority,
         store,
+        blobs,
         hub,
         fanout,
         flood: Flood::new(&limits),
@@ -107,7 +109,7 @@ pub async fn start(options: Options) -> Result<(Handle, Server), StartError> {
         resolver: Arc::clone(&resolver),
         known: Known::default(),
         inspections: Arc::new(Semaphore::new(MAX_INSPECTIONS)),
-        link_secret: link_secret.to_vec(),
+        links: Links::new(&link_secret),
     });
     tasks.push(tokio::spawn(accept::run(endpoint.clone(), Arc::clone(&shared))));
     tasks.push(tokio::spawn(resolver.keep_fresh()));
@@ -190,15 +192,6 @@ impl Handle {
         outcome.await.unwrap_or_else(|_| Err(Refusal::new(Code::Unavailable, "the store has stopped")))
     }
 
-    /// The user of a token, as HTTP requests bring it.
-    pub async fn sign_in(&self, token: &str) -> Result<Caller, Refusal> {
-        let identity = self.shared.authority.check(token, now_s());
-        let identity = identity.map_err(|error| Refusal::new(Code::Unauthenticated, error.to_string()))?;
-        let device = identity.device.unwrap_or_default();
-        let (org, user) = login::user(&self.shared, identity).await?;
-        Ok(Caller(Owner { org, user: UserId(user.id), device }))
-    }
-
     /// Tells all sessions to come back later, and waits for them to go.
     pub async fn drain(&self) {
         self.shared.hub.every(|session| {
@@ -218,9 +211,17 @@ impl Handle {
 
 /// Who asks over HTTP.
 #[derive(Clone, Copy, Debug)]
-pub struct Caller(pub(crate) Owner);
+pub struct Caller(Owner);
 
 impl Caller {
+    pub(crate) fn new(org: OrgId, user: UserId, device: DeviceId) -> Self {
+        Self(Owner { org, user, device })
+    }
+
+    pub(crate) fn owner(&self) -> Owner {
+        self.0
+    }
+
     /// Their organisation.
     #[must_use]
     pub fn org(&self) -> OrgId {

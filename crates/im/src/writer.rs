@@ -70,13 +70,17 @@ pub(crate) async fn run(shared: Arc<Shared>, session: Arc<Session>, mut wire: im
         let taken = session.take(MAX_PARTS, MAX_WRITE_BYTES);
         if taken.is_empty() {
             session.wake.notified().await;
-        } else if !write(&shared, &session, &mut wire, taken).await {
-            session.end(End::Gone);
+        } else {
+            // Boxed, so that an idle session does not hold the room that writing takes.
+            if !Box::pin(write(&shared, &session, &mut wire, taken)).await {
+                session.end(End::Gone);
+            }
+            session.written.notify_waiters();
         }
     }
     // A client that was told goodbye may still get the answers that wait before it.
     let rest = session.take(MAX_PARTS, MAX_WRITE_BYTES);
-    let _ = timeout(FAREWELL, farewell(&shared, &session, wire, rest)).await; // its time is up: the connection is dropped
+    let _ = timeout(FAREWELL, Box::pin(farewell(&shared, &session, wire, rest))).await; // its time is up: the connection is dropped
 }
 
 /// Writes one batch. `false`: the client is out of reach.
@@ -96,12 +100,23 @@ async fn write(shared: &Shared, session: &Session, wire: &mut impl Wire, taken: 
     if ready.is_empty() {
         return true;
     }
+    count(shared, &ready);
     match timeout(PATIENCE, wire.write(ready)).await {
         Ok(Ok(())) => true,
         Ok(Err(Lost)) => false,
         Err(_) => {
             session.end(too_slow());
             true
+        }
+    }
+}
+
+fn count(shared: &Shared, ready: &Ready) {
+    let feeds: usize = ready.feeds.values().map(Vec::len).sum();
+    for (kind, frames) in [("control", ready.control.len()), ("deliver", feeds), ("hint", ready.hints.len())] {
+        if frames > 0 {
+            let frames = u64::try_from(frames).unwrap_or(0);
+            shared.metrics.im_frames.with_label_values(&["out", kind]).inc_by(frames);
         }
     }
 }

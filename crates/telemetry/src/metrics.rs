@@ -96,7 +96,7 @@ metrics! {
     im_handshakes: IntCounterVec = "convene_im_handshakes_total" ["result"];
     /// Frames in early data by result: accepted, refused.
     im_early_data: IntCounterVec = "convene_im_early_data_total" ["result"];
-    /// Frames by direction (in, out) and kind.
+    /// Frames by direction and kind: in by what they ask for, out by where they go (control, deliver, hint).
     im_frames: IntCounterVec = "convene_im_frames_total" ["direction", "kind"];
     /// Sends by result: ok, duplicate, or the code of the refusal.
     im_sends: IntCounterVec = "convene_im_sends_total" ["result"];
