@@ -10,6 +10,10 @@ CARGO := cargo
 # One profile for everything, so that a cold machine compiles each dependency once.
 PROFILE := --release --locked
 BINARY := target/release/convene
+# What `make build` compiles. One scope for all of `make test`: cargo picks features of shared dependencies by scope, and
+# another scope compiles them once more.
+BUILD_SCOPE ?= -p convene-server --bin convene
+EVERYTHING := --workspace --bins
 UI := crates/web/ui
 UI_SOURCES := $(shell find $(UI)/src $(UI)/public -type f 2>/dev/null) $(addprefix $(UI)/,index.html package.json vite.config.ts tsconfig.json)
 VENV := tests/.venv
@@ -36,19 +40,19 @@ run: build ## Start the server for development: http://localhost:7880
 
 .PHONY: build
 build: ui need-build ## Build the release binary with the web client in it
-	$(CARGO) build $(PROFILE) -p convene-server --bin convene
+	$(CARGO) build $(PROFILE) $(BUILD_SCOPE)
 
 .PHONY: ui
 ui: $(UI)/dist/index.html ## Build the web client
 
 .PHONY: test
 test: ## Everything that CI checks: lint, unit tests, real clients, fuzz, soak and bench in their short forms
-	@$(MAKE) --no-print-directory build
+	@$(MAKE) --no-print-directory build BUILD_SCOPE="$(EVERYTHING)"
 	@$(MAKE) --no-print-directory lint SHORT=1
 	@$(MAKE) --no-print-directory fuzz SHORT=1
 	@$(MAKE) --no-print-directory bench SHORT=1
 	@$(MAKE) --no-print-directory unit
-	@$(MAKE) --no-print-directory e2e SHORT=1
+	@$(MAKE) --no-print-directory e2e SHORT=1 BUILD_SCOPE="$(EVERYTHING)"
 
 .PHONY: unit
 unit: ui need-build ## Unit tests and the tidy test
@@ -65,14 +69,16 @@ lint: ui need-build $(DENY) ## Formatting, clippy with warnings denied, licences
 	tools/deny $(DENY)
 
 .PHONY: bench
-bench: build ## Packets and durable messages a second a core, beside the limits of the machine
-	$(CARGO) run $(PROFILE) -p convene-bench --bin sfu -- $(BENCH_ARGS)
-	$(CARGO) run $(PROFILE) -p convene-bench --bin chat -- $(CHAT_BENCH_ARGS)
+bench: ## Packets and durable messages a second a core, beside the limits of the machine
+	@$(MAKE) --no-print-directory build BUILD_SCOPE="$(EVERYTHING)"
+	target/release/sfu $(BENCH_ARGS)
+	target/release/chat $(CHAT_BENCH_ARGS)
 
 .PHONY: bench-peers
-bench-peers: build ## The same chat load on Convene and on Prosody with its archive, side by side
+bench-peers: ## The same chat load on Convene and on Prosody with its archive, side by side
+	@$(MAKE) --no-print-directory build BUILD_SCOPE="$(EVERYTHING)"
 	@bench/peers/need-prosody.sh
-	$(CARGO) run $(PROFILE) -p convene-bench --bin peers
+	target/release/peers
 
 .PHONY: fuzz
 fuzz: need-build ## Every parser with random bytes, FUZZ_SECONDS each
