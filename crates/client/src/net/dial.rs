@@ -46,6 +46,7 @@ pub(crate) struct Dialer {
     tls: Tls,
     ways: Ways,
     endpoint: Mutex<Option<Endpoint>>,
+    config: Mutex<Option<(Vec<[u8; 32]>, quinn::ClientConfig)>>,
     info: Mutex<Option<Info>>,
     good: Mutex<Option<SocketAddr>>,
 }
@@ -54,7 +55,7 @@ impl Dialer {
     /// `info`: what [`Dialer::info`] gave in an earlier life.
     pub(crate) fn new(url: ServerUrl, tls: Tls, ways: Ways, info: Option<&[u8]>) -> Self {
         let info = Mutex::new(info.and_then(Info::parse));
-        Self { url, tls, ways, endpoint: Mutex::new(None), info, good: Mutex::new(None) }
+        Self { url, tls, ways, endpoint: Mutex::new(None), config: Mutex::new(None), info, good: Mutex::new(None) }
     }
 
     /// What the server said of itself, to be kept.
@@ -168,7 +169,7 @@ impl Dialer {
         if info.quic_port == 0 {
             return Err(Error::Unreachable(format!("{}: it has no QUIC", self.url)));
         }
-        let config = quic::config(&self.tls, &info.pins().unwrap_or_default())?;
+        let config = self.config(info.pins().unwrap_or_default())?;
         let endpoint = self.endpoint()?;
         let addresses = self.addresses(info.quic_port).await?;
         let mut attempts: FuturesUnordered<_> = (0_u32..)
@@ -193,6 +194,19 @@ impl Dialer {
             }
         }
         Err(last)
+    }
+
+    /// One configuration for as long as the pins stay: a ticket is used only with the verifier it was given under.
+    fn config(&self, pins: Vec<[u8; 32]>) -> Result<quinn::ClientConfig, Error> {
+        let mut made = self.config.lock();
+        match &*made {
+            Some((under, config)) if *under == pins => Ok(config.clone()),
+            Some(_) | None => {
+                let config = quic::config(&self.tls, &pins)?;
+                *made = Some((pins, config.clone()));
+                Ok(config)
+            }
+        }
     }
 
     fn endpoint(&self) -> Result<Endpoint, Error> {

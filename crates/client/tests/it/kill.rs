@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use convene_client::{Client, Config, TokenSource, body};
+use convene_client::{Client, Config, Error, TokenSource, body};
 
 use crate::harness::{DEADLINE, Server, text_of, token};
 
@@ -20,7 +20,10 @@ async fn child() {
     let conv = variable("KILL_CONV").parse().unwrap();
     let first: u64 = variable("KILL_FIRST").parse().unwrap();
     for n in first.. {
-        client.send(conv, body::text(n.to_string())).await.unwrap();
+        while let Err(error) = client.send(conv, body::text(n.to_string())).await {
+            assert_eq!(error, Error::Busy("the outbox is full"));
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
         println!("queued {n}");
     }
 }
