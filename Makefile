@@ -23,6 +23,7 @@ DENY_VERSION := 0.20.2
 
 FUZZ_SECONDS ?= $(if $(SHORT),2,60)
 SOAK_JOINS ?= $(if $(SHORT),200,5000)
+SOAK_SEEDS ?= $(if $(SHORT),300,10000)
 BENCH_ARGS ?= --subscribers 200 $(if $(SHORT),--seconds 5)
 CHAT_BENCH_ARGS ?= $(if $(SHORT),--short)
 # Arguments of the server: make run ARGS="--port-base 9000"
@@ -86,7 +87,8 @@ fuzz: need-build ## Every parser with random bytes, FUZZ_SECONDS each
 	tests/fuzz/run.sh $(FUZZ_SECONDS)
 
 .PHONY: soak
-soak: build need-e2e $(VENV)/.installed ## SOAK_JOINS joins and abrupt leaves: nothing may leak
+soak: build need-e2e $(VENV)/.installed ## SOAK_SEEDS runs of the chat simulator; SOAK_JOINS joins and abrupt leaves: nothing may leak
+	CONVENE_TEST_SEEDS=$(SOAK_SEEDS) $(CARGO) test $(PROFILE) -p convene-sim --test seeds all_invariants -- --nocapture
 	cd tests/e2e && CONVENE_TEST_CHURN=$(SOAK_JOINS) ../.venv/bin/python -m pytest test_churn.py $(PYTEST_ARGS)
 
 .PHONY: clean

@@ -209,11 +209,12 @@ impl Replica {
         self.reply_useq = self.reply_useq.max(Useq(reply.useq_to));
         let events = self.personal.synced(Useq(reply.useq_from), Useq(reply.useq_to), reply.user_events);
         self.apply_personal(events, now);
-        // Made before a push that came first: what it says of the user's own settings is older.
+        // Made before a push that came first.
         let stale = self.reply_useq < self.personal.useq();
+        let useq = self.reply_useq;
         for delta in reply.conversations {
             let conv = ConvId(delta.conv);
-            self.conversation_mut(conv).delta(delta, stale, now);
+            self.conversation_mut(conv).delta(delta, useq, now);
             self.settle(conv, now);
         }
         if reply.more {

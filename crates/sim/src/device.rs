@@ -227,7 +227,11 @@ impl Device {
                 let place = (ack.conv, ack.seq, ack.duplicate);
                 let body = oracle.logs.get(&conv).and_then(|log| log.entry(seq)).and_then(|e| e.event.body.clone());
                 let erased = matches!(body.and_then(|body| body.kind), Some(im::body::Kind::Tombstone(_)));
-                ensure!(erased && place == (conv, seq, true), I3, "another payload was taken for {conv}/{seq}: {ack:?}");
+                ensure!(
+                    erased && place == (conv, seq, true),
+                    I3,
+                    "another payload was taken for {conv}/{seq}: {ack:?}"
+                );
             }
             Some((Asked::Forbidden(_), _)) => ensure!(false, I16, "a send that is forbidden was taken: {ack:?}"),
             Some((Asked::Replica(_), _)) => {
@@ -260,8 +264,14 @@ impl Device {
             Asked::Replica(request) => {
                 if let Request::Send(send) = &request {
                     let place = oracle.place(self.user, &send.client_id);
-                    let conflict = error.code() == Code::Conflict;
-                    ensure!(place.is_none() || conflict, I16, "refused with {:?}, and is at {place:?}", error.code());
+                    // Of a retry it says nothing that the store is out of order.
+                    let says_nothing = is_passing(error.code());
+                    ensure!(
+                        place.is_none() || says_nothing,
+                        I16,
+                        "refused with {:?}, and is at {place:?}",
+                        error.code()
+                    );
                 }
                 self.replica.iter_mut().for_each(|replica| replica.handle_refused(&request, error, at));
             }
@@ -341,7 +351,11 @@ impl Device {
             let (head, stays) = log.map_or((0, 0), |log| (log.head(), log.stays.get(&self.user).map_or(0, Vec::len)));
             let state = conversation.state();
             let (read, cursor, floor) = (state.read, conversation.cursor(), state.floor);
-            ensure!(read.0 <= head && cursor.0 <= head && state.head.0 <= head, I10, "{conv}: beyond {head}: {state:?}");
+            ensure!(
+                read.0 <= head && cursor.0 <= head && state.head.0 <= head,
+                I10,
+                "{conv}: beyond {head}: {state:?}"
+            );
             let before = self.seen.insert(conv.0, (read, cursor, floor)).unwrap_or_default();
             // With another stay the cursors start over.
             let fell = (read < before.0 || cursor < before.1) && stays <= 1;

@@ -208,7 +208,8 @@ mod tests {
 
     #[test]
     fn a_cut_node_hears_nothing_and_says_nothing() {
-        let (mut net, mut rng) = (Net::new(Weather { loss: 0, duplicates: 0, delay_ms: (1, 1), streams: false }), StdRng::seed_from_u64(1));
+        let (mut net, mut rng) =
+            (Net::new(Weather { loss: 0, duplicates: 0, delay_ms: (1, 1), streams: false }), StdRng::seed_from_u64(1));
         net.send(0, NodeId(0), NodeId(1), &1, &mut rng);
         net.set_cut(NodeId(1), true);
         net.send(0, NodeId(1), NodeId(0), &2, &mut rng);

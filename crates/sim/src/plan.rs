@@ -6,6 +6,9 @@ use rand::{RngExt as _, rngs::StdRng};
 
 use crate::net::{Millis, Weather};
 
+/// More than any group of a run has.
+pub(crate) const MANY_MEMBERS: usize = 100;
+
 /// A mistake built in on purpose: the simulator has to find each of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mutation {
@@ -79,7 +82,7 @@ impl Plan {
             limits: limits(rng),
             slow_ms: if rng.random_bool(0.5) { rng.random_range(20..500) } else { 0 },
             repair_bytes: if rng.random_bool(0.5) { rng.random_range(1..2000) } else { 48 * 1024 },
-            push_members: if rng.random_bool(0.2) { 2 } else { 100 },
+            push_members: if rng.random_bool(0.2) { 2 } else { MANY_MEMBERS },
             sync: sync(rng),
             file: rng.random_range(0..8) == 0,
             flood: rng.random_range(0..5) == 0,
@@ -97,7 +100,8 @@ fn limits(rng: &mut StdRng) -> Limits {
         control_bytes,
         event_bytes: rng.random_range(100..4000),
         user_bytes: rng.random_range(50..500),
-        frames: rng.random_range(1..12),
+        // Of replies, too: fewer than a device asks for at once would have it sent away for ever.
+        frames: rng.random_range(40..80),
         hints: rng.random_range(1..4),
         dirty: rng.random_range(1..5),
     }

@@ -89,6 +89,8 @@ pub struct Report {
     pub replays: u64,
     /// Bodies that were erased.
     pub erased: u64,
+    /// Texts that were erased and are still in the file, in space that is not in use: see `verdict`.
+    pub leftovers: u64,
     /// A hash over all logs, as every device has them at the end.
     pub digest: u64,
 }

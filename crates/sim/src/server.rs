@@ -192,7 +192,12 @@ impl Server {
     }
 
     /// Takes a frame of a client. `false`: it knows no such session.
-    pub(crate) fn frame(&mut self, (id, user, node): (u64, u64, NodeId), frame: Frame, ctx: &mut Context<'_>) -> Check<bool> {
+    pub(crate) fn frame(
+        &mut self,
+        (id, user, node): (u64, u64, NodeId),
+        frame: Frame,
+        ctx: &mut Context<'_>,
+    ) -> Check<bool> {
         let (rid, Some(body)) = (frame.rid, frame.body) else { return Ok(true) };
         if let Body::Hello(hello) = body {
             if !self.sessions.contains_key(&id) {
@@ -283,22 +288,38 @@ impl Server {
             self.opened().engine.set_max_pages(0)?;
         }
         ensure!(result.is_some() || fails, Store, "a batch failed by itself");
-        let Some(outcomes) = result else {
+        let kept = fails && self.mutation == Some(Mutation::RefusedButKept);
+        let Some(outcomes) = result.filter(|_| !kept) else {
             self.report.failures += 1;
+            self.check_untouched(ctx.oracle)?;
             let refusal = Refusal::later(Code::Unavailable, "made to fail", 50);
-            batch.into_iter().for_each(|pending| self.done.push_back(Due::Outcome(pending, Box::new(Err(refusal.clone())))));
+            batch
+                .into_iter()
+                .for_each(|pending| self.done.push_back(Due::Outcome(pending, Box::new(Err(refusal.clone())))));
             self.done_at.get_or_insert(ctx.now);
             return Ok(());
         };
         self.report.commits += 1;
         for (pending, outcome) in batch.into_iter().zip(outcomes) {
             learn(&pending.op, &outcome, ctx.oracle)?;
-            let kept = fails && self.mutation == Some(Mutation::RefusedButKept);
-            let told = if kept { Err(Refusal::new(Code::Unavailable, "a lie")) } else { outcome };
-            self.done.push_back(Due::Outcome(pending, Box::new(told)));
+            self.done.push_back(Due::Outcome(pending, Box::new(outcome)));
         }
         self.done_at.get_or_insert(ctx.now);
         self.crashes_here(ctx).map(drop)
+    }
+
+    /// What a failed batch was to bring is not there (I16).
+    fn check_untouched(&mut self, oracle: &Oracle) -> Check {
+        for user in 1..=self.plan.devices.len() as u64 {
+            let all = im::Sync { top: 1, per_conv: 1, ..im::Sync::default() };
+            let replies = self.opened().reader.sync(UserId(user), &all)??;
+            let deltas = replies.iter().flat_map(|reply| &reply.conversations);
+            let mut seen: Vec<_> = deltas.map(|delta| (delta.conv, delta.head)).collect();
+            seen.sort_unstable();
+            let want = heads(oracle, user);
+            ensure!(seen == want, I16, "a batch failed, and user {user} sees {seen:?} instead of {want:?}");
+        }
+        Ok(())
     }
 
     /// Answers in commit order: acknowledgements, and what others are told.
@@ -400,7 +421,8 @@ impl Server {
                 if let Ok(replies) = &replies {
                     crate::verdict::check_sync(&sync, replies, ctx.oracle, user.0)?;
                 }
-                ctx.oracle.owed.insert((id, rid), heads);
+                // A request that came twice is answered twice.
+                ctx.oracle.owed.entry((id, rid)).or_insert(heads);
                 replies.map(|mut replies| {
                     replies.iter_mut().filter(|_| partial).for_each(|reply| drop(reply.conversations.pop()));
                     replies.into_iter().map(Body::SyncReply).collect()
@@ -409,7 +431,8 @@ impl Server {
             Body::Fetch(fetch) => reader.fetch(user, &fetch)?.map(|reply| vec![Body::FetchReply(reply)]),
             _ => Err(Refusal::new(Code::Unimplemented, "not simulated")),
         };
-        self.report.fetches += u64::from(matches!(&result, Ok(bodies) if matches!(bodies.first(), Some(Body::FetchReply(_)))));
+        self.report.fetches +=
+            u64::from(matches!(&result, Ok(bodies) if matches!(bodies.first(), Some(Body::FetchReply(_)))));
         match result {
             Ok(bodies) => {
                 let at = ctx.now + ctx.rng.random_range(0..20);

@@ -122,7 +122,9 @@ impl Session {
                 Some(Out::Control(frame)) => parts.push(Part { stream: Some(0), frame }),
                 Some(Out::Event { conv, frame }) => parts.push(feed(conv, frame)),
                 Some(Out::Hint(frame)) => parts.push(Part { stream: None, frame }),
-                Some(Out::RepairConv { conv, after }) => parts.extend(self.repair(reader, conv, after, repair_bytes)?),
+                Some(Out::RepairConv { conv, after }) => {
+                    parts.extend(self.repair(reader, conv, after, repair_bytes)?)
+                }
                 Some(Out::RepairUser { after }) => parts.extend(self.repair_user(reader, after, repair_bytes)?),
                 Some(Out::TooSlow) => self.over = true,
                 None => {

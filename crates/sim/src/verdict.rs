@@ -15,22 +15,27 @@ use crate::oracle::{Log, Oracle};
 use crate::report::{Check, ensure};
 use crate::world::World;
 
+/// What one conversation may take of a reply, since it has to fit into a frame.
+const MAX_CONV_BYTES: usize = 32 * 1024;
+
 /// Of the reply to a sync: what fits into the budget comes at once (I8).
 pub(crate) fn check_sync(sync: &im::Sync, replies: &[im::SyncReply], oracle: &Oracle, user: u64) -> Check {
     let or = |value: u32, default: u32| if value == 0 { default } else { value } as usize;
     let deltas: Vec<_> = replies.iter().flat_map(|reply| &reply.conversations).collect();
     let known: BTreeMap<_, _> = sync.cursors.iter().map(|cursor| (cursor.conv, cursor.seq)).collect();
-    let (mut owed, mut unknown_fit) = (0, true);
+    let (mut owed, mut fit) = (0, true);
     for delta in &deltas {
         let Some(log) = oracle.logs.get(&delta.conv) else { continue };
         let Some((floor, head, _)) = log.visible(user) else { continue };
         let low = known.get(&delta.conv).copied().unwrap_or(0).max(floor);
         let missing = log.events.iter().filter(|entry| entry.event.seq > low && entry.event.seq <= head);
         let sizes: Vec<_> = missing.map(|entry| entry.event.encoded_len() + 8).collect();
-        owed += sizes.iter().sum::<usize>();
-        unknown_fit &= known.contains_key(&delta.conv) || sizes.len() <= or(sync.per_conv, 20);
+        let bytes = sizes.iter().sum::<usize>();
+        owed += bytes;
+        fit &= bytes <= MAX_CONV_BYTES;
+        fit &= known.contains_key(&delta.conv) || sizes.len() <= or(sync.per_conv, 20);
     }
-    if owed <= or(sync.budget, 256 * 1024) && deltas.len() <= or(sync.top, 50) && unknown_fit {
+    if owed <= or(sync.budget, 256 * 1024) && deltas.len() <= or(sync.top, 50) && fit {
         let limited: Vec<_> = deltas.iter().filter(|delta| delta.limited).map(|delta| delta.conv).collect();
         ensure!(limited.is_empty(), I8, "{owed} bytes are owed, within {sync:?}, and {limited:?} are limited");
     }
@@ -61,9 +66,10 @@ impl World {
             check_truth(&fresh, &self.oracle, user)?;
             for device in self.devices.iter().filter(|device| device.user == user) {
                 let Some(replica) = &device.replica else { continue };
+                let kept = |copy| without_kept(copy, &fresh, &self.oracle, user);
                 let restored = copy(&Replica::restore(UserId(user), device.db.load()));
-                same(&fresh, &copy(replica), &format!("device {}", device.index))?;
-                same(&fresh, &restored, &format!("the database of device {}", device.index))?;
+                same(&fresh, &kept(copy(replica)), &format!("device {}", device.index))?;
+                same(&fresh, &kept(restored), &format!("the database of device {}", device.index))?;
             }
         }
         check_receipts(&mut opened.reader, &self.oracle)?;
@@ -81,7 +87,9 @@ impl World {
         for device in &self.devices {
             for event in device.db.events.values() {
                 let text = event.body.as_ref().and_then(crate::oracle::token);
-                let left = text.filter(|text| self.oracle.erased_texts.contains(*text));
+                let log = self.oracle.logs.get(&event.conv);
+                let keeps = log.is_some_and(|log| log.may_keep(device.user, event.seq));
+                let left = text.filter(|text| self.oracle.erased_texts.contains(*text) && !keeps);
                 ensure!(left.is_none(), I14, "device {} keeps {left:?} of {}/{}", device.index, event.conv, event.seq);
             }
         }
@@ -92,10 +100,28 @@ impl World {
         let bytes = self.server.place.bytes()?;
         for at in memchr(&bytes, b"tok-") {
             let text = bytes.get(at..at + 20).and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default();
-            ensure!(!self.oracle.erased_texts.contains(text), I14, "{text:?} is still in the file");
+            if self.oracle.erased_texts.contains(text) {
+                ensure!(is_leftover(&bytes, at), I14, "{text:?} is still in the file");
+                self.server.report.leftovers += 1;
+            }
         }
         Ok(())
     }
+}
+
+/// Whether a byte of a database file is in the unallocated space of a page of a B-tree: nothing refers to it.
+///
+/// SQLite's secure_delete overwrites what it deletes, but not what is left behind when a full page is split and its rows
+/// move to another one. It is counted and not a violation, because only a VACUUM mends it.
+fn is_leftover(file: &[u8], at: usize) -> bool {
+    let number = |at: usize| file.get(at..at + 2).map_or(0, |b| usize::from(b[0]) << 8 | usize::from(b[1]));
+    let size = number(16).max(512);
+    let page = at / size * size;
+    let header = page + if page == 0 { 100 } else { 0 };
+    let inner = matches!(file.get(header), Some(2 | 5));
+    let is_tree = inner || matches!(file.get(header), Some(10 | 13));
+    let pointers = header + if inner { 12 } else { 8 } + 2 * number(header + 3);
+    is_tree && at >= pointers && at + 20 <= page + number(header + 5)
 }
 
 fn memchr<'a>(bytes: &'a [u8], what: &'a [u8]) -> impl Iterator<Item = usize> + 'a {
@@ -199,6 +225,23 @@ fn copy(replica: &Replica) -> Copy {
     replica.conversations().iter().map(shown).collect()
 }
 
+/// What was erased after its user had left is erased on the server only: takes over what a fresh device is told.
+fn without_kept(mut copy: Copy, fresh: &Copy, oracle: &Oracle, user: u64) -> Copy {
+    for (conv, shown) in &mut copy {
+        let (Some(log), Some(fresh)) = (oracle.logs.get(conv), fresh.get(conv)) else { continue };
+        let kept: Vec<_> = fresh.events.keys().copied().filter(|seq| log.may_keep(user, *seq)).collect();
+        if kept.is_empty() {
+            continue;
+        }
+        for seq in kept {
+            shown.events.extend(fresh.events.get(&seq).map(|event| (seq, event.clone())));
+        }
+        shown.folded.clone_from(&fresh.folded);
+        (shown.pinned, shown.mentions) = (fresh.pinned.clone(), fresh.mentions.clone());
+    }
+    copy
+}
+
 /// I5: the path makes no difference.
 fn same(fresh: &Copy, other: &Copy, whose: &str) -> Check {
     let convs = |copy: &Copy| copy.keys().copied().collect::<Vec<_>>();
@@ -228,9 +271,18 @@ fn check_truth(copy: &Copy, oracle: &Oracle, user: u64) -> Check {
             continue;
         };
         let seqs: Vec<_> = shown.events.keys().copied().collect();
-        ensure!(seqs == (floor + 1..=head).collect::<Vec<_>>(), I13, "user {user} has {seqs:?} of {conv}: ({floor}, {head}]");
+        ensure!(
+            seqs == (floor + 1..=head).collect::<Vec<_>>(),
+            I13,
+            "user {user} has {seqs:?} of {conv}: ({floor}, {head}]"
+        );
         let read = oracle.reads.get(&(user, *conv)).copied().unwrap_or(0);
-        ensure!(shown.state.read.0 == read, I10, "{conv} of user {user} is read up to {read}, not {}", shown.state.read);
+        ensure!(
+            shown.state.read.0 == read,
+            I10,
+            "{conv} of user {user} is read up to {read}, not {}",
+            shown.state.read
+        );
         let unread = log.count(read.max(floor), head);
         ensure!(shown.unread == unread, I9, "{conv} of user {user}: {} unread, counted {unread}", shown.unread);
         ensure!(member == (shown.state.role != Role::Unspecified), I5, "user {user} in {conv}: {:?}", shown.state);
@@ -282,12 +334,17 @@ fn check_receipts(reader: &mut Reader, oracle: &Oracle) -> Check {
                 let sender = log.entry(seq).map_or(0, |entry| entry.event.sender);
                 let meant = members.iter().filter(|(other, stay)| *other != sender && stay.joined <= seq);
                 let read = |other: &u64| oracle.reads.get(&(*other, *conv)).is_some_and(|read| *read >= seq);
-                let (all, readers): (Vec<_>, Vec<_>) = meant.map(|(other, _)| (*other, Some(*other).filter(read))).unzip();
+                let (all, readers): (Vec<_>, Vec<_>) =
+                    meant.map(|(other, _)| (*other, Some(*other).filter(read))).unzip();
                 let readers: Vec<_> = readers.into_iter().flatten().collect();
                 let request = im::GetReceipts { conv: *conv, seq, limit: 100, ..im::GetReceipts::default() };
                 let told = reader.receipts(UserId(*user), &request)??;
                 let counts = (told.members as usize, told.readers as usize);
-                ensure!(counts == (all.len(), readers.len()), I11, "{conv}/{seq}: {told:?}, counted {all:?} {readers:?}");
+                ensure!(
+                    counts == (all.len(), readers.len()),
+                    I11,
+                    "{conv}/{seq}: {told:?}, counted {all:?} {readers:?}"
+                );
                 ensure!(told.users == readers, I11, "{conv}/{seq}: {:?}, counted {readers:?}", told.users);
             }
         }

@@ -379,4 +379,3 @@ fn populate(server: &mut Server, oracle: &mut Oracle, users: u64) -> Check {
     }
     Ok(())
 }
-

@@ -7,11 +7,14 @@ use std::time::Instant;
 use convene_sim::{Invariant, Mutation, Violation, run, run_with};
 
 /// Seeds that failed once. What they found is mended, and stays so.
-const REGRESSIONS: &[u64] = &[];
+/// 2, 257: a sync that a push had overtaken lost the settings of conversations the push said nothing of.
+/// 249, 452, 745, 1319: a sync that events had overtaken told nothing of how a group stood that was joined again.
+/// 937, 2185, 2895: floors and cursors of somebody who joined again had no ordinals, or those of the stay before.
+const REGRESSIONS: &[u64] = &[2, 249, 257, 452, 745, 937, 1319, 2185, 2895];
 /// Seeds of a run, if `CONVENE_TEST_SEEDS` does not say.
 const SEEDS: u64 = 300;
 /// Seeds in which a mistake has to be found: most are found within the first few.
-const SEEDS_TO_FIND: u64 = 60;
+const SEEDS_TO_FIND: u64 = 100;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|value| value.parse().expect("a number"))
@@ -84,9 +87,9 @@ fn mistakes_are_found() {
         (Mutation::ReplayTakesOver, Invariant::I15),
     ];
     for (mutation, invariant) in mistakes {
-        let found: Vec<_> = (0..SEEDS_TO_FIND).filter_map(|seed| run_with(seed, Some(mutation)).err()).collect();
-        let named = found.iter().filter(|violation| violation.invariant == invariant).count();
-        println!("{mutation:?}: found by {} of {SEEDS_TO_FIND} seeds, {named} times as {invariant}", found.len());
-        assert!(named > 0, "{mutation:?} is not found as {invariant}: {:?}", found.first());
+        let mut found = (0..SEEDS_TO_FIND).filter_map(|seed| run_with(seed, Some(mutation)).err());
+        let named = found.find(|violation| violation.invariant == invariant);
+        println!("{mutation:?}: {}", named.as_ref().map_or_else(String::new, ToString::to_string));
+        assert!(named.is_some(), "{mutation:?} is not found as {invariant}");
     }
 }

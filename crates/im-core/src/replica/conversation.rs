@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use convene_proto::im::{self, Role, body::Kind};
 use convene_proto::limits::MAX_PAGE_EVENTS;
-use convene_types::{ConvId, Seq, UserId};
+use convene_types::{ConvId, Seq, Useq, UserId};
 
 use super::erased::Erased;
 use super::fold::{self, Folded, Index};
@@ -40,6 +40,8 @@ pub struct Conversation {
     /// Where an earlier stay of the user ended.
     ceiling: Seq,
     gap: Gap,
+    /// The entry of the user log that changed the settings last.
+    settings_at: Useq,
     /// Syncs that did not tell of it.
     untold: u8,
     changes: Vec<Change>,
@@ -88,6 +90,7 @@ impl Conversation {
             expected: Seq(0),
             ceiling: Seq(0),
             gap: Gap::None,
+            settings_at: Useq(0),
             untold: 0,
             changes: Vec::new(),
         }
@@ -276,8 +279,8 @@ impl Conversation {
         }
     }
 
-    /// What a sync says of it. `stale`: the user's own settings are newer here.
-    pub(super) fn delta(&mut self, delta: im::ConversationDelta, stale: bool, now: Instant) {
+    /// What a sync says of it that was made when the user log stood at `useq`.
+    pub(super) fn delta(&mut self, delta: im::ConversationDelta, useq: Useq, now: Instant) {
         let (from, to, head) = (Seq(delta.from), Seq(delta.to), Seq(delta.head));
         if !self.known {
             self.state.floor = Seq(delta.floor);
@@ -285,15 +288,18 @@ impl Conversation {
         self.known = true;
         if Seq(delta.floor) > self.state.floor {
             self.raise_floor(Seq(delta.floor), delta.floor_ord);
+        } else if Seq(delta.floor) == self.state.floor {
+            // Learned from a push, the floor came without its ordinal.
+            self.state.floor_ord = self.state.floor_ord.max(delta.floor_ord);
         } else if head >= self.state_at {
             (self.state.floor, self.state.floor_ord) = (Seq(delta.floor), delta.floor_ord);
         }
-        if head >= self.state_at {
-            self.state.take(&delta);
-            self.state_at = head;
+        if head >= self.state_at || self.knows_all_since(head) {
+            self.take_state(&delta, head);
         }
         self.state.raise_read(Seq(delta.read_seq), delta.read_ord);
-        if !stale {
+        // Of a push that came first it knows nothing. Without one it is the only thing that tells.
+        if useq >= self.settings_at {
             self.state.settings = delta.settings.unwrap_or_default();
         }
         if !delta.events.is_empty() && is_whole(self.conv, from, to, &delta.events) {
@@ -305,6 +311,22 @@ impl Conversation {
         }
         self.drain();
         self.expect(self.expected, now);
+    }
+
+    /// Whether what came behind `head` is here, so that it can be put on top of how things stood there.
+    fn knows_all_since(&self, head: Seq) -> bool {
+        let count = u64::try_from(self.events.range(head.next()..=self.state_at.max(head.next())).count()).ok();
+        head > self.state.floor && self.state_at.0.checked_sub(head.0) == count
+    }
+
+    /// How things stood at `head`, and what has happened since: events that overtook a reply told nothing of what came
+    /// before they could be seen.
+    fn take_state(&mut self, delta: &im::ConversationDelta, head: Seq) {
+        self.state.take(delta);
+        for (_, entry) in self.events.range(head.next()..=self.state_at.max(head.next())) {
+            self.state.apply(self.me, &entry.event);
+        }
+        self.state_at = self.state_at.max(head);
     }
 
     /// Takes in (from, to]: a new part, or one that continues or repeats others.
@@ -385,8 +407,10 @@ impl Conversation {
     pub(super) fn joined(&mut self, floor: Seq) {
         if floor > self.state.floor {
             self.raise_floor(floor, 0);
+        } else if floor < self.state.floor {
+            // With history this time.
+            (self.state.floor, self.state.floor_ord) = (floor, 0);
         }
-        self.state.floor = floor;
         // What is hidden is there nevertheless.
         self.state.raise_head(floor, 0);
         if self.state.role == Role::Unspecified {
@@ -414,7 +438,8 @@ impl Conversation {
         self.state.raise_read(seq, ord);
     }
 
-    pub(super) fn set(&mut self, settings: im::Settings) {
+    pub(super) fn set(&mut self, settings: im::Settings, useq: Useq) {
+        self.settings_at = useq;
         self.state.set(settings);
     }
 

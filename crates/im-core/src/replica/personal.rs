@@ -103,7 +103,7 @@ impl Replica {
     }
 
     fn apply_one(&mut self, event: im::UserEvent, now: Instant) {
-        let Some(kind) = event.kind else { return };
+        let (useq, Some(kind)) = (Useq(event.useq), event.kind) else { return };
         let conv = match kind {
             Kind::Read(read) => {
                 let conv = ConvId(read.conv);
@@ -112,7 +112,7 @@ impl Replica {
             }
             Kind::Settings(settings) => {
                 let conv = ConvId(settings.conv);
-                self.conversation_mut(conv).set(settings);
+                self.conversation_mut(conv).set(settings, useq);
                 conv
             }
             Kind::Joined(joined) => {

@@ -109,9 +109,9 @@ impl State {
         }
     }
 
-    /// The read cursor only rises, and so merges by maximum.
+    /// The read cursor only rises, and so merges by maximum. One that came with a push of joining had no ordinal.
     pub(super) fn raise_read(&mut self, read: Seq, ord: u64) {
-        if read > self.read {
+        if read >= self.read {
             self.read = read;
             self.read_ord = self.read_ord.max(ord);
             // What was read is there, even if its push has not come.

@@ -185,3 +185,100 @@ fn a_server_that_was_set_back_is_synced_from_nothing() {
     assert!(outputs.contains(&Output::Request(Request::Sync(im::Sync::default()))), "{outputs:?}");
     assert!(replica.conversation(CONV).is_none());
 }
+
+#[test]
+fn i05_a_late_sync_tells_of_settings_that_nothing_newer_has_changed() {
+    let (mut replica, now) = (Replica::new(ME), Instant::now());
+    replica.handle_connected();
+    let settings = |conv, pinned| im::Settings { conv, pinned: Some(pinned), ..im::Settings::default() };
+    // A push overtakes the reply, and concerns one of its two conversations.
+    let event = im::UserEvent { useq: 2, at_ms: 1, kind: Some(im::user_event::Kind::Settings(settings(1, false))) };
+    replica.handle_deliver_user(im::DeliverUser { from: 1, to: 2, events: vec![event] }, now);
+    let delta = |conv| im::ConversationDelta { conv, settings: Some(settings(conv, true)), ..Default::default() };
+    let user_events = vec![im::UserEvent { useq: 1, ..im::UserEvent::default() }];
+    let conversations = vec![delta(1), delta(2)];
+    replica.handle_sync_reply(im::SyncReply { useq_to: 1, user_events, conversations, ..Default::default() }, now);
+    let pinned = |conv| replica.conversation(ConvId(conv)).unwrap().state().settings.pinned;
+    assert_eq!((pinned(1), pinned(2)), (Some(false), Some(true)));
+}
+
+#[test]
+fn i05_a_sync_that_events_overtook_tells_what_was_missed_before_them() {
+    let (mut replica, now) = synced();
+    let members = |seq, change| im::Event {
+        body: Some(im::Body { kind: Some(Kind::Members(change)), ..im::Body::default() }),
+        ..event(seq)
+    };
+    let other = im::Member { user: 9, role: Role::Member.into(), ..im::Member::default() };
+    // Out, then in again without history while the title changed; an event comes before the reply that was made before it.
+    let push = |useq, kind| im::UserEvent { useq, at_ms: 1, kind: Some(kind) };
+    let left = push(1, im::user_event::Kind::Left(im::Left { conv: CONV.0, seq: 10 }));
+    let joined = push(2, im::user_event::Kind::Joined(im::Joined { conv: CONV.0, floor: 20 }));
+    replica.handle_deliver_user(im::DeliverUser { from: 0, to: 2, events: vec![left, joined] }, now);
+    let add = |member: im::Member| im::MemberChange { add: vec![member], ..im::MemberChange::default() };
+    let me = im::Member { user: ME.0, ..other };
+    for (seq, change) in [(21, add(me)), (22, add(other))] {
+        let deliver = im::Deliver { conv: CONV.0, from: seq - 1, to: seq, events: vec![members(seq, change)] };
+        replica.handle_deliver(deliver, now);
+    }
+    let delta = im::ConversationDelta {
+        conv: CONV.0,
+        head: 21,
+        head_ord: 21,
+        floor: 20,
+        title: "new".into(),
+        role: Role::Member.into(),
+        member_count: 5,
+        ..im::ConversationDelta::default()
+    };
+    let reply = im::SyncReply {
+        useq_from: 2,
+        useq_to: 2,
+        conversations: vec![delta],
+        bump: 2,
+        more: false,
+        ..Default::default()
+    };
+    replica.handle_sync_reply(reply, now);
+    let state = replica.conversation(CONV).unwrap().state();
+    assert_eq!((state.title.as_str(), state.member_count, state.head), ("new", 6, Seq(22)));
+}
+
+#[test]
+fn i09_a_floor_that_came_with_a_push_gets_its_ordinal_from_the_sync() {
+    let (mut replica, now) = synced();
+    let kind = im::user_event::Kind::Joined(im::Joined { conv: CONV.0, floor: 20 });
+    let joined = im::UserEvent { useq: 1, at_ms: 1, kind: Some(kind) };
+    replica.handle_deliver_user(im::DeliverUser { from: 0, to: 1, events: vec![joined] }, now);
+    let delta = im::ConversationDelta {
+        conv: CONV.0,
+        head: 22,
+        head_ord: 22,
+        floor: 20,
+        floor_ord: 20,
+        read_seq: 20,
+        read_ord: 20,
+        role: Role::Member.into(),
+        ..im::ConversationDelta::default()
+    };
+    replica.handle_sync_reply(im::SyncReply { conversations: vec![delta], bump: 2, ..Default::default() }, now);
+    let conversation = replica.conversation(CONV).unwrap();
+    let state = conversation.state();
+    assert_eq!((conversation.unread(), state.floor_ord, state.read_ord), (2, 20, 20));
+}
+
+#[test]
+fn i09_joining_again_with_history_takes_the_floor_away_with_its_ordinal() {
+    let (mut replica, now) = synced();
+    let joined = |useq, floor| {
+        let kind = im::user_event::Kind::Joined(im::Joined { conv: CONV.0, floor });
+        let event = im::UserEvent { useq, at_ms: 1, kind: Some(kind) };
+        im::DeliverUser { from: useq - 1, to: useq, events: vec![event] }
+    };
+    replica.handle_deliver_user(joined(1, 10), now);
+    replica.handle_deliver(deliver(10, 11), now);
+    assert_eq!(replica.conversation(CONV).unwrap().state().floor_ord, 10);
+    replica.handle_deliver_user(joined(2, 0), now);
+    let state = replica.conversation(CONV).unwrap().state();
+    assert_eq!((state.floor, state.floor_ord), (Seq(0), 0));
+}
