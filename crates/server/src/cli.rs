@@ -46,6 +46,9 @@ pub(crate) enum Command {
     /// Mint a room token or a chat token and print it.
     #[command(after_help = TOKEN_HELP)]
     Token(TokenArgs),
+    /// Chat from a terminal.
+    #[command(after_help = crate::chat::HELP)]
+    Chat(Box<crate::chat::ChatArgs>),
     /// Look after what chat has stored.
     #[command(after_help = STORE_HELP)]
     Store(StoreArgs),
