@@ -53,6 +53,7 @@ pub(crate) enum Link {
 
 /// What an answer belongs to.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "a few dozen at a time")]
 pub(crate) enum Asked {
     Replica(Request),
     Read(u64, u64),
@@ -188,9 +189,8 @@ impl Device {
             Body::DeliverUser(deliver) => replica.handle_deliver_user(deliver, at),
             Body::SyncReply(reply) => self.sync_reply(rid, reply, at, oracle)?,
             Body::FetchReply(reply) => {
-                if self.asked.remove(&rid).is_some() {
-                    replica.handle_fetch_reply(reply, at);
-                }
+                let asked = self.asked.remove(&rid).is_some();
+                asked.then(|| replica.handle_fetch_reply(reply, at));
             }
             Body::Error(error) => self.refused(rid, &error, at, oracle)?,
             Body::Done(_) => {

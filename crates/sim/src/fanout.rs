@@ -1,6 +1,7 @@
 //! From commits to outboxes, as `im` does it: lists of members that are loaded late and kept right by the events, what has
 //! queued of one conversation in one frame, nothing below a member's floor.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
@@ -53,10 +54,10 @@ impl Fanout {
         let Some(first) = self.jobs.pop_front() else { return Ok(None) };
         let events = self.batch(first);
         let conv = events[0].conv;
-        if !self.lists.contains_key(&conv) {
-            self.lists.insert(conv, reader.members(conv)?.into_iter().collect());
-        }
-        let list = self.lists.entry(conv).or_default();
+        let list = match self.lists.entry(conv) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => entry.insert(reader.members(conv)?.into_iter().collect()),
+        };
         for event in &events {
             list.extend(event.added.iter().copied());
         }

@@ -35,6 +35,7 @@ pub(crate) struct Pending {
 
 /// An answer that is due after a commit, or a reply that was read.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "a few dozen at a time")]
 enum Due {
     Outcome(Pending, Box<Result<Outcome, Refusal>>),
     Replies(u64, u64, Vec<Body>),

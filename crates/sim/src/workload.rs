@@ -114,7 +114,11 @@ impl World {
                 (body.reply_to, body.mentions) = (if long > 3 { seq } else { 0 }, vec![user]);
                 Kind::Text(im::Text { text: self.text(long) })
             }
-            45..48 => Kind::Custom(im::Custom { r#type: "a.b".into(), silent: seq % 2 == 0, ..im::Custom::default() }),
+            45..48 => Kind::Custom(im::Custom {
+                r#type: "a.b".into(),
+                silent: seq.is_multiple_of(2),
+                ..im::Custom::default()
+            }),
             48..59 => Kind::Edit(im::Edit { text: self.text(3) }),
             59..66 => Kind::Recall(im::Recall {}),
             66..73 => Kind::React(im::React { emoji: "+".into(), remove: long > 3 || user == 1 }),

@@ -116,9 +116,9 @@ impl World {
         self.end_cuts();
         while let Some((_, to, message)) = self.net.arrived(self.now) {
             if to == SERVER {
-                self.to_server(message)?;
+                self.server_hears(message)?;
             } else {
-                self.to_device(to.0 - 1, message)?;
+                self.device_hears(to.0 - 1, message)?;
             }
         }
         let mut ctx = Context { now: self.now, rng: &mut self.rng, oracle: &mut self.oracle };
@@ -165,7 +165,7 @@ impl World {
         }
     }
 
-    fn to_server(&mut self, message: Message) -> Check {
+    fn server_hears(&mut self, message: Message) -> Check {
         let Message::Up(session, frame) = message else { return Ok(()) };
         let index = usize::try_from(session >> 32).unwrap_or(0);
         let (user, node) = (self.devices[index].user, self.devices[index].node);
@@ -181,7 +181,7 @@ impl World {
         Ok(())
     }
 
-    fn to_device(&mut self, index: usize, message: Message) -> Check {
+    fn device_hears(&mut self, index: usize, message: Message) -> Check {
         let device = &mut self.devices[index];
         if device.frozen {
             self.inbox.push((index, message));
@@ -266,7 +266,7 @@ impl World {
         self.devices.iter_mut().for_each(|device| device.frozen = false);
         self.server.sessions.values_mut().for_each(|session| session.stalled = false);
         for (index, message) in std::mem::take(&mut self.inbox) {
-            self.to_device(index, message)?;
+            self.device_hears(index, message)?;
         }
         Ok(())
     }

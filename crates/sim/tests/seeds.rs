@@ -1,5 +1,7 @@
 //! The simulator's seeds: some hundred of them on each build, ten thousand in `make soak`.
 
+#![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a test: what it finds is to be read")]
+
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
