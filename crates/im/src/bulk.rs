@@ -6,15 +6,14 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use convene_im_core::gate::Place;
 use convene_im_core::model::Refusal;
-use convene_proto::frame;
 use convene_proto::im::{self, frame::Body};
+use convene_proto::{FrameError, frame};
 use web_transport_quinn as wt;
 
-use crate::accept::Confirmed;
 use crate::endpoint;
 use crate::quic::{self, FrameReader};
 use crate::requests;
-use crate::session::{self, Session};
+use crate::session::{self, About, Session};
 use crate::shared::Shared;
 use crate::{blobs, reads};
 
@@ -32,7 +31,7 @@ pub(crate) struct Bulk {
 }
 
 /// Answers the requests of one stream, in order.
-pub(crate) async fn run(shared: Arc<Shared>, session: Arc<Session>, mut bulk: Bulk, confirmed: Confirmed) {
+pub(crate) async fn run(shared: Arc<Shared>, session: Arc<Session>, mut bulk: Bulk) {
     let _ = bulk.send.set_priority(PRIORITY); // fails when the stream is gone, which the next read tells
     let mut moving = None;
     loop {
@@ -44,18 +43,20 @@ pub(crate) async fn run(shared: Arc<Shared>, session: Arc<Session>, mut bulk: Bu
             None => break,
             Some(Ok(frame)) => frame,
             Some(Err(error)) => {
-                let _ = write(&mut bulk.send, 0, refused(&shared, &quic::framing(&error))).await; // the stream ends
-                return bulk.reader.stop(quic::code(quic::framing(&error).code));
+                // Whose answer it would be is unknown: it is told where frames without a request are.
+                let refusal = quic::framing(&error);
+                shared.refuse(&session, 0, &refusal, About::default());
+                if error == FrameError::TooLarge {
+                    bulk.reader.stop(quic::code(refusal.code));
+                    break;
+                }
+                continue;
             }
         };
-        // The handshake may be done though the session's own task has not looked yet.
-        if !session.is_confirmed() && futures_util::FutureExt::now_or_never(confirmed.clone()) == Some(true) {
-            quic::confirm(&shared, &session, true);
-        }
         if moving.is_none() && moves(&frame) {
             moving = Some(Moving::begin(&session, &bulk.connection));
         }
-        if serve(&shared, &session, &mut bulk.send, frame).await.is_err() {
+        if serve(&shared, &session, &mut bulk, frame).await.is_err() {
             return;
         }
     }
@@ -65,14 +66,9 @@ pub(crate) async fn run(shared: Arc<Shared>, session: Arc<Session>, mut bulk: Bu
 /// The stream takes no more.
 struct Closed;
 
-async fn serve(
-    shared: &Arc<Shared>,
-    session: &Arc<Session>,
-    send: &mut wt::SendStream,
-    frame: im::Frame,
-) -> Result<(), Closed> {
-    let rid = frame.rid;
-    match requests::admit(shared, session, frame, Place::Bulk) {
+async fn serve(shared: &Arc<Shared>, session: &Arc<Session>, bulk: &mut Bulk, frame: im::Frame) -> Result<(), Closed> {
+    let (rid, send) = (frame.rid, &mut bulk.send);
+    match requests::admit(shared, session, frame, Place::Bulk, bulk.reader.is_early()) {
         Ok(Body::BlobGet(get)) => download(shared, session, send, rid, get).await,
         Ok(body @ (Body::BlobBegin(_) | Body::BlobPart(_) | Body::BlobCommit(_))) => {
             let reply = blobs::answer(shared, session.owner, body).await;
@@ -109,7 +105,7 @@ async fn download(
 
 fn refused(shared: &Shared, refusal: &Refusal) -> Body {
     shared.count_refusal(refusal.code);
-    Body::Error(session::error(refusal, session::About::default()))
+    Body::Error(session::error(refusal, About::default()))
 }
 
 async fn write(send: &mut wt::SendStream, rid: u64, body: Body) -> Result<(), Closed> {

@@ -44,7 +44,7 @@ pub(crate) async fn run(shared: Arc<Shared>, link: Link) {
         return link.session.close(code(Code::HelloExpected), b"no control stream");
     };
     let _ = control.set_priority(CONTROL_PRIORITY); // fails when the stream is gone, which the first write tells
-    let mut reader = FrameReader::new(recv);
+    let mut reader = FrameReader::new(recv, link.confirmed.clone());
     let opened = match timeout(MAX_HELLO, Box::pin(hello(&shared, &link, &mut reader))).await {
         Ok(Ok(opened)) => opened,
         Ok(Err((rid, refusal))) => return refuse(&shared, link, control, rid, &refusal).await,
@@ -102,7 +102,7 @@ async fn read(shared: &Arc<Shared>, session: &Arc<Session>, mut reading: Reading
     }
     if let Some(sync) = sync {
         let frame = frame::of(rid.max(1), Body::Sync(sync));
-        Box::pin(requests::control(shared, session, frame)).await;
+        Box::pin(requests::control(shared, session, frame, reading.reader.is_early())).await;
     }
     let expiry = Instant::now() + Duration::from_secs(session.expires_s.saturating_sub(now_s()));
     while session.over().is_none() {
@@ -112,15 +112,14 @@ async fn read(shared: &Arc<Shared>, session: &Arc<Session>, mut reading: Reading
             done = confirmed.clone(), if !session.is_confirmed() => confirm(shared, session, done),
             () = session.ended() => {}
             frame = reader.next() => match frame {
-                Some(frame) => Box::pin(controls(shared, session, &mut reading, frame)).await,
+                Some(frame) => Box::pin(controls(shared, session, reader, frame)).await,
                 None => session.end(End::Gone),
             },
             stream = connection.accept_bi() => match stream {
                 Ok((send, recv)) => {
-                    let bulk = Bulk { connection: connection.clone(), send, reader: FrameReader::new(recv) };
+                    let bulk = Bulk { connection: connection.clone(), send, reader: FrameReader::new(recv, confirmed.clone()) };
                     let (to_shared, to_session) = (Arc::clone(shared), Arc::clone(session));
-                    let confirmed = confirmed.clone();
-                    tokio::spawn(guarded(shared, session, bulk::run(to_shared, to_session, bulk, confirmed)));
+                    tokio::spawn(guarded(shared, session, bulk::run(to_shared, to_session, bulk)));
                 }
                 Err(_) => session.end(End::Gone),
             },
@@ -150,23 +149,19 @@ pub(crate) fn confirm(shared: &Shared, session: &Arc<Session>, done: bool) {
 async fn controls(
     shared: &Arc<Shared>,
     session: &Arc<Session>,
-    reading: &mut Reading,
+    reader: &mut FrameReader,
     frame: Result<im::Frame, FrameError>,
 ) {
     let mut next = Some(frame);
     while let Some(frame) = next.take_if(|_| session.over().is_none()) {
-        if !session.is_confirmed() {
-            // What is read after the handshake may be asked for.
-            reading.confirmed.clone().now_or_never().into_iter().for_each(|done| confirm(shared, session, done));
-        }
-        control(shared, session, frame).await;
-        next = reading.reader.buffered();
+        control(shared, session, frame, reader.is_early()).await;
+        next = reader.buffered();
     }
 }
 
-async fn control(shared: &Arc<Shared>, session: &Arc<Session>, frame: Result<im::Frame, FrameError>) {
+async fn control(shared: &Arc<Shared>, session: &Arc<Session>, frame: Result<im::Frame, FrameError>, early: bool) {
     match frame {
-        Ok(frame) => requests::control(shared, session, frame).await,
+        Ok(frame) => requests::control(shared, session, frame, early).await,
         Err(error) => {
             let refusal = framing(&error);
             shared.refuse(session, 0, &refusal, About::default());
@@ -201,11 +196,19 @@ pub(crate) fn code(code: Code) -> u32 {
 pub(crate) struct FrameReader {
     recv: wt::RecvStream,
     decoder: Decoder,
+    confirmed: Confirmed,
+    /// What was read last had come before the handshake was done.
+    early: bool,
 }
 
 impl FrameReader {
-    pub(crate) fn new(recv: wt::RecvStream) -> Self {
-        Self { recv, decoder: Decoder::default() }
+    pub(crate) fn new(recv: wt::RecvStream, confirmed: Confirmed) -> Self {
+        Self { recv, decoder: Decoder::default(), confirmed, early: true }
+    }
+
+    /// Whether the frame that was taken last came as early data. Bytes that come after the handshake are read after it.
+    pub(crate) fn is_early(&self) -> bool {
+        self.early
     }
 
     /// The next frame; `None` at the end of the stream. May be dropped while it waits. Between two frames it holds no
@@ -219,6 +222,7 @@ impl FrameReader {
                 self.decoder = Decoder::default();
             }
             let chunk = self.recv.read_chunk(READ_BYTES, true).await.ok()??;
+            self.early = self.early && self.confirmed.clone().now_or_never() != Some(true);
             self.decoder.push(&chunk.bytes);
         }
     }

@@ -23,9 +23,9 @@ pub(crate) const MAX_HINTED_MEMBERS: usize = 1_000;
 
 /// Answers a frame of the control stream. Changes are handed to the store in this order; what is read is read before the
 /// next frame is looked at.
-pub(crate) async fn control(shared: &Arc<Shared>, session: &Arc<Session>, frame: im::Frame) {
+pub(crate) async fn control(shared: &Arc<Shared>, session: &Arc<Session>, frame: im::Frame, early: bool) {
     let (rid, about) = (frame.rid, about(&frame));
-    let body = match admit(shared, session, frame, Place::Control) {
+    let body = match admit(shared, session, frame, Place::Control, early) {
         Ok(body) => body,
         Err(refusal) => return shared.refuse(session, rid, &refusal, about),
     };
@@ -35,11 +35,16 @@ pub(crate) async fn control(shared: &Arc<Shared>, session: &Arc<Session>, frame:
 }
 
 /// Whether a frame may come now and here, and not too often.
-pub(crate) fn admit(shared: &Shared, session: &Session, frame: im::Frame, place: Place) -> Result<Body, Refusal> {
+pub(crate) fn admit(
+    shared: &Shared,
+    session: &Session,
+    frame: im::Frame,
+    place: Place,
+    early: bool,
+) -> Result<Body, Refusal> {
     gate::check_request(&frame)?;
     let Some(body) = frame.body else { return Err(Refusal::new(Code::Malformed, "a frame of no known kind")) };
     shared.count_frame("in", &body);
-    let early = !session.is_confirmed();
     let allowed = gate::allowed(&body, place, early);
     if early {
         let result = if allowed.is_ok() { "accepted" } else { "refused" };
@@ -117,7 +122,7 @@ async fn answer(shared: &Arc<Shared>, session: &Arc<Session>, rid: u64, body: Bo
 
 /// Answers a frame that came as a datagram: hints only, and nothing is said about what is wrong with them.
 pub(crate) fn datagram(shared: &Shared, session: &Session, frame: im::Frame) {
-    if let Ok(Body::Hint(hint)) = admit(shared, session, frame, Place::Datagram) {
+    if let Ok(Body::Hint(hint)) = admit(shared, session, frame, Place::Datagram, !session.is_confirmed()) {
         typing(shared, session, hint);
     }
 }

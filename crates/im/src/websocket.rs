@@ -76,7 +76,7 @@ async fn read(
     shared.hub.confirmed(session);
     if let Some(sync) = sync {
         let frame = frame::of(rid.max(1), Body::Sync(sync));
-        Box::pin(requests::control(shared, session, frame)).await;
+        Box::pin(requests::control(shared, session, frame, false)).await;
     }
     let expiry = Instant::now() + Duration::from_secs(session.expires_s.saturating_sub(now_s()));
     while session.over().is_none() {
@@ -97,7 +97,7 @@ async fn read(
 
 async fn control(shared: &Arc<Shared>, session: &Arc<Session>, frame: Result<im::Frame, FrameError>) {
     match frame {
-        Ok(frame) => requests::control(shared, session, frame).await,
+        Ok(frame) => requests::control(shared, session, frame, false).await,
         // Messages have an end of their own, so the next one can be read whatever this one was.
         Err(error) => shared.refuse(session, 0, &framing(&error), About::default()),
     }
