@@ -18,7 +18,7 @@ from im_proto import pb
 
 HOLE_PATIENCE_S = 0.5
 COUNTABLE = {"text", "voice", "image", "file", "location", "card", "custom", "call"}
-PLACES = {"deliver": "feed", "deliver_user": "control", "goodbye": "control", "error": "control", "hint": "datagram"}
+PLACES = {"deliver": "feed", "deliver_user": "control", "goodbye": "control", "hint": "datagram"}
 # Reconnecting: first pause and longest pause.
 PAUSE_S, LONGEST_PAUSE_S = 0.05, 1.0
 # How often a session is asked whether it still is one, and how long it may take to answer.
@@ -33,11 +33,16 @@ def new_id() -> bytes:
     return uuid.uuid4().bytes
 
 
+def countable(body) -> bool:
+    return body.WhichOneof("kind") in COUNTABLE and not body.custom.silent
+
+
 class Log:
     """What a device knows of a conversation: every event of (base, cursor], and what arrived past a hole."""
 
-    def __init__(self, conv: int, base: int):
-        self.conv, self.base, self.cursor = conv, base, base
+    def __init__(self, conv: int, base: int, owner: int):
+        self.conv, self.base, self.cursor, self.owner = conv, base, base, owner
+        self.own = (0, 0)  # seq and ord of the newest event that the owner sent
         self.events: dict[int, object] = {}
         self.held: dict[tuple[int, int], list] = {}
         self.chasing = False
@@ -63,12 +68,13 @@ class Log:
     def _apply(self, event) -> None:
         before = self.events.get(event.seq - 1)
         kind = event.body.WhichOneof("kind")
-        countable = kind in COUNTABLE and not (kind == "custom" and event.body.custom.silent)
-        if before is not None and kind != "tombstone" and event.ord != before.ord + countable:
+        if before is not None and kind != "tombstone" and event.ord != before.ord + countable(event.body):
             self.faults.append(f"event {event.seq} ({kind}) has ord {event.ord} after {before.ord}")
         if event.conv != self.conv:
             self.faults.append(f"event of {event.conv} in the log of {self.conv}")
         self.events[event.seq], self.cursor = event, event.seq
+        if event.sender == self.owner:
+            self.own = event.seq, event.ord
         if kind == "recall":
             self._erase(event.body.target, event.body.target, pb.ERASE_REASON_RECALLED)
         for gone in event.body.erase.ranges:
@@ -156,10 +162,10 @@ class Device:
 
     # ---------------------------------------------------------------------------------------------------- connecting
 
-    async def connect(self, early=(), ticket=None, sync: bool = True) -> Session:
+    async def connect(self, early=(), ticket=None, sync: bool = True, stall_s: float = 0) -> Session:
         """Hello, Sync behind it, and `early`: (name of the request, message) pairs right behind Hello.
 
-        With a `ticket` the first flight is early data. The replies to `early` are in `session.early`.
+        With a `ticket` the first flight is early data; for `stall_s` behind it nothing more is sent. The replies to `early` are in `session.early`.
         """
         info = self.server.chat_info()
         carrier_type = QuicCarrier if self.transport == "quic" else WebSocketCarrier
@@ -175,7 +181,8 @@ class Device:
             session.early = [session.post(**{name: message}) for name, message in early]
 
         if self.transport == "quic":
-            await carrier.open(self.server.host, info["quic_port"], info["hashes"], ticket, self.tickets.append, first=first)
+            await carrier.open(self.server.host, info["quic_port"], info["hashes"], ticket, self.tickets.append, first=first,
+                               stall_s=stall_s)
         else:
             await carrier.open(self.server.ws + info["websocket"], first)
         session = waiting["session"]
@@ -333,7 +340,7 @@ class Device:
         """The conversation is ours from `floor` on."""
         if conv in self.logs and self.logs[conv].cursor >= floor:
             return
-        self.logs[conv] = Log(conv, floor)
+        self.logs[conv] = Log(conv, floor, self.me.id)
         for start, end, events in self.early_frames.pop(conv, []):
             self._take(conv, start, end, events)
 
@@ -416,16 +423,20 @@ class Device:
 
     # ------------------------------------------------------------------------------------------------------- judging
 
+    def read_cursor(self, conv: int) -> tuple[int, int]:
+        """What the server said, or one's own newest event: sending reads everything before."""
+        return max(self.reads.get(conv, (0, 0)), self.logs[conv].own)
+
     def unread(self, conv: int) -> int:
         """Counted from the log itself, above the read cursor."""
-        read = self.reads.get(conv, (0, 0))[0]
-        kinds = [event.body.WhichOneof("kind") for seq, event in self.logs[conv].events.items() if seq > read]
-        return sum(kind in COUNTABLE for kind in kinds)
+        read = self.read_cursor(conv)[0]
+        return sum(countable(event.body) for seq, event in self.logs[conv].events.items() if seq > read)
 
     def unread_by_ord(self, conv: int) -> int:
-        """Counted as the protocol says."""
+        """Counted as the protocol says. What is hidden below the floor counts as read."""
         log = self.logs[conv]
-        return log.events[log.cursor].ord - self.reads.get(conv, (0, 0))[1]
+        first = log.events[log.base + 1]
+        return log.events[log.cursor].ord - max(self.read_cursor(conv)[1], first.ord - countable(first.body))
 
     async def until(self, condition, what: str, within_s: float = 15):
         """Waits until `condition()` holds; looks again whenever something arrived."""

@@ -11,6 +11,7 @@ import hashlib
 import itertools
 import socket
 import ssl
+import time
 from contextlib import nullcontext
 
 import aiohttp
@@ -211,7 +212,7 @@ class QuicCarrier(Carrier):
         self.established = asyncio.Event()
 
     async def open(self, host: str, port: int, hashes: list[bytes], ticket=None, keep_ticket=lambda ticket: None,
-                   alpn: str = ALPN, first=None) -> None:
+                   alpn: str = ALPN, first=None, stall_s: float = 0) -> None:
         """Connects. `first(carrier)` writes what shall travel in the first flight, as early data if `ticket` allows."""
         configuration = QuicConfiguration(
             is_client=True, alpn_protocols=[alpn], verify_mode=ssl.CERT_NONE, server_name=host, session_ticket=ticket,
@@ -228,6 +229,7 @@ class QuicCarrier(Carrier):
             self.first_flight = [data for data, _ in self.quic.datagrams_to_send(now=asyncio.get_running_loop().time())]
             for data in self.first_flight:
                 self.socket.sendto(data, (host, port))
+            time.sleep(stall_s)  # the whole program: so no handshake is finished meanwhile
             self.protocol.transmit()
             async with asyncio.timeout(REPLY_DEADLINE_S):
                 await self.protocol.wait_connected()
@@ -271,13 +273,15 @@ class QuicCarrier(Carrier):
     def write(self, stream: int, frame: bytes) -> None:
         self.write_raw(stream, prefixed(frame))
 
-    def write_raw(self, stream: int, data: bytes) -> None:
-        self.quic.send_stream_data(stream, data)
+    def write_raw(self, stream: int, data: bytes, last: bool = False) -> None:
+        try:
+            self.quic.send_stream_data(stream, data, end_stream=last)
+        except RuntimeError:
+            return  # the server asked for no more (STOP_SENDING); its own last words may still be on their way
         self.protocol._transmit_soon()
 
     def finish(self, stream: int) -> None:
-        self.quic.send_stream_data(stream, b"", end_stream=True)
-        self.protocol._transmit_soon()
+        self.write_raw(stream, b"", last=True)
 
     def hint(self, hint) -> None:
         self.quic.send_datagram_frame(pb.Frame(hint=hint).SerializeToString())
@@ -318,6 +322,8 @@ class QuicCarrier(Carrier):
             self.protocol._timer.cancel()
         self.socket.abort()
         self.end(reason)
+        if (waiter := self.protocol._connected_waiter) and not waiter.done():
+            waiter.set_exception(ConnectionError(reason))
 
 
 class WebSocketCarrier(Carrier):
@@ -375,18 +381,20 @@ class WebSocketCarrier(Carrier):
         self.write(0, pb.Frame(hint=hint).SerializeToString())
 
     def close(self) -> None:
-        if not self.over:
-            transport = self.socket._response.connection and self.socket._response.connection.transport
-            asyncio.get_running_loop().create_task(self._close(transport))
         self.end("closed")
-
-    async def _close(self, transport) -> None:
-        await self.socket.close()
-        for task in self.tasks:
-            task.cancel()
-        await self.http.close()
 
     def vanish(self, reason: str = "vanished") -> None:
         if connection := self.socket._response.connection:
             connection.transport.abort()
         self.end(reason)
+
+    def end(self, reason: str) -> None:
+        if self.over is None:
+            self.closing = asyncio.get_running_loop().create_task(self._close())
+        super().end(reason)
+
+    async def _close(self) -> None:
+        for task in self.tasks:
+            task.cancel()
+        await self.socket.close()
+        await self.http.close()

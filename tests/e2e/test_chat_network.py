@@ -16,9 +16,9 @@ from im_client import Device, make_direct, make_group
 from im_crowd import Crowd, gather
 from im_proto import pb
 
-# How many come back at once. All of them as real clients: so many with QUIC, the others with WebSockets.
-CROWD = int(os.environ.get("CONVENE_TEST_CROWD", "2000"))
-CROWD_QUIC = int(os.environ.get("CONVENE_TEST_CROWD_QUIC", "100"))
+# How many come back at once (CI: 500). All are whole clients: so many of them with QUIC, the others with WebSockets.
+CROWD = int(os.environ.get("CONVENE_TEST_CROWD", "500"))
+CROWD_QUIC = int(os.environ.get("CONVENE_TEST_CROWD_QUIC", str(CROWD // 10)))
 
 needs_namespaces = pytest.mark.skipif(
     not shutil.which("ip") or not netns.available(), reason="needs the right to make network namespaces and TAP devices"
@@ -138,19 +138,22 @@ async def test_restarts_under_load(tmp_path, how):
         stop = asyncio.Event()
         talks = [asyncio.create_task(crowd.talk(n, stop)) for n in range(len(crowd.devices))]
         for _ in range(3):
-            await asyncio.sleep(1)
+            for device in crowd.devices:
+                await device.until(lambda device=device: device.online, "back", 60)
+            await asyncio.sleep(0.5)
             if how == "SIGTERM":
                 assert await asyncio.to_thread(server.stop) == 0
             else:
                 server.kill()
             await asyncio.to_thread(server.launch)
-        await asyncio.sleep(1)
+        for device in crowd.devices:
+            await device.until(lambda device=device: device.online, "back", 60)
         stop.set()
         await asyncio.wait_for(asyncio.gather(*talks), 60)
         await crowd.settled()
         crowd.check()
         await crowd.fresh_look()
-        assert all(device.connects >= 4 for device in crowd.devices)
+        assert all(device.connects >= 2 for device in crowd.devices)
         if how == "SIGTERM":
             told = [{goodbye.code for goodbye in device.goodbyes} for device in crowd.devices]
             assert all(codes == {pb.CODE_GOING_AWAY} for codes in told), "a server that stops says so"
@@ -197,7 +200,7 @@ async def test_a_crowd_comes_back_at_once(tmp_path):
         for number in range(10):
             await crowd.one_message(number)
         server.kill()
-        away = [asyncio.create_task(crowd.one_message(number, 120)) for number in range(50)]
+        away = [asyncio.create_task(crowd.one_message(number, 120)) for number in range(20)]
         await asyncio.to_thread(server.launch)
         started = time.monotonic()
         await asyncio.gather(*away)
@@ -206,7 +209,7 @@ async def test_a_crowd_comes_back_at_once(tmp_path):
         print(f"back in {time.monotonic() - started:.1f} s")
         await crowd.settled(120)
         crowd.check()
-        assert len(crowd.acked) == 60 and len(crowd.devices[-1].logs[conv].texts()) == 60
+        assert len(crowd.acked) == 30 and len(crowd.devices[-1].logs[conv].texts()) == 30
     finally:
         await crowd.close()
         assert server.stop() == 0
