@@ -60,8 +60,9 @@ unit: ui need-build ## Unit tests and the tidy test
 	$(CARGO) test $(PROFILE) --workspace
 
 .PHONY: e2e
-e2e: build need-e2e $(VENV)/.installed ## Calls with Chromium, the LiveKit SDKs, WHIP and WHEP; network faults; churn
-	cd tests/e2e && CONVENE_TEST_CHURN=$(if $(SHORT),500,$(SOAK_JOINS)) ../.venv/bin/python -m pytest $(PYTEST_ARGS)
+e2e: build need-e2e $(VENV)/.installed ## Calls and chat with clients of others; network faults; restarts, kill -9, churn
+	cd tests/e2e && CONVENE_TEST_CHURN=$(if $(SHORT),500,$(SOAK_JOINS)) CONVENE_TEST_KILLS=$(if $(SHORT),10,50) \
+	  CONVENE_TEST_CROWD=$(if $(SHORT),500,2000) ../.venv/bin/python -m pytest $(PYTEST_ARGS)
 
 .PHONY: lint
 lint: ui need-build $(DENY) ## Formatting, clippy with warnings denied, licences and advisories of dependencies
