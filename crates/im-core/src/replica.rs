@@ -150,6 +150,7 @@ impl Replica {
                 conversation.restore_event(event);
             }
         }
+        conversations.values_mut().for_each(Conversation::restored);
         Self {
             me,
             profile: im::User { id: me.0, ..im::User::default() },

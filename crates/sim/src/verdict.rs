@@ -54,7 +54,7 @@ impl World {
                 }
             }
         }
-        self.oracle.check_sends()?;
+        self.oracle.check_sends(self.plan.weather.duplicates > 0)?;
         let mut hash = rustc_hash::FxHasher::default();
         let Some(opened) = self.server.opened.as_mut() else { return Ok(()) };
         let faults = opened.reader.integrity_check()?;

@@ -114,6 +114,15 @@ impl Conversation {
         }
     }
 
+    /// All events are in. A tombstone that one of them left may still get the reason of an earlier erasure.
+    pub(super) fn restored(&mut self) {
+        for (seq, entry) in &mut self.events {
+            if let Some(Kind::Tombstone(left)) = entry.event.body.as_ref().and_then(|body| body.kind.as_ref()) {
+                entry.erased_by = self.erased.leaving(*seq, left);
+            }
+        }
+    }
+
     /// Which one.
     #[must_use]
     pub fn id(&self) -> ConvId {

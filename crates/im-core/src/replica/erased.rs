@@ -26,6 +26,13 @@ impl Erased {
         first.map(|(by, erasure)| (*by, erasure.reason))
     }
 
+    /// The first erasure known that leaves this tombstone at `seq`: by a range of its own, for this reason.
+    pub(super) fn leaving(&self, seq: Seq, left: &im::Tombstone) -> Option<Seq> {
+        let within = |range: &im::SeqRange| (range.first..=range.last).contains(&seq.0);
+        let leaves = |erasure: &Erasure| erasure.reason == left.reason() && erasure.ranges.iter().any(within);
+        self.by.range(seq..).find(|(_, erasure)| leaves(erasure)).map(|(by, _)| *by)
+    }
+
     pub(super) fn trim(&mut self, floor: Seq) {
         self.by.retain(|seq, _| *seq > floor);
     }

@@ -282,3 +282,30 @@ fn i09_joining_again_with_history_takes_the_floor_away_with_its_ordinal() {
     let state = replica.conversation(CONV).unwrap().state();
     assert_eq!((state.floor, state.floor_ord), (Seq(0), 0));
 }
+
+#[test]
+fn i05_after_a_restart_an_earlier_erasure_still_gives_its_reason() {
+    let (mut replica, now) = (Replica::new(ME), Instant::now());
+    replica.handle_connected();
+    let erase = |seq, reason: im::EraseReason| {
+        let erase = im::Erase { ranges: vec![im::SeqRange { first: 1, last: 1 }], reason: reason.into() };
+        im::Event { body: Some(im::Body { kind: Some(Kind::Erase(erase)), ..im::Body::default() }), ..event(seq) }
+    };
+    let page = |from, events: Vec<im::Event>| {
+        let to = from + events.len() as u64;
+        im::FetchReply { conv: CONV.0, from, to, events, head: 3, head_ord: 3, floor: 0 }
+    };
+    // What was said, and the later of two erasures.
+    let delta = im::ConversationDelta { conv: CONV.0, head: 3, from: 2, to: 3, ..im::ConversationDelta::default() };
+    let delta = im::ConversationDelta { events: vec![erase(3, im::EraseReason::Account)], ..delta };
+    replica.handle_sync_reply(im::SyncReply { conversations: vec![delta], ..im::SyncReply::default() }, now);
+    replica.handle_fetch_reply(page(0, vec![event(1)]), now);
+    let conversation = replica.conversation(CONV).unwrap();
+    let events = [1, 3].map(|seq| conversation.event(Seq(seq)).unwrap().clone()).to_vec();
+    let saved = crate::replica::Saved { rows: vec![conversation.row()], events, ..Default::default() };
+    let mut replica = Replica::restore(ME, saved);
+    replica.handle_fetch_reply(page(1, vec![erase(2, im::EraseReason::Retention)]), now);
+    let left = replica.conversation(CONV).unwrap().event(Seq(1)).unwrap().body.clone().unwrap().kind;
+    let Some(Kind::Tombstone(left)) = left else { panic!("{left:?}") };
+    assert_eq!(left.reason(), im::EraseReason::Retention);
+}
