@@ -189,6 +189,11 @@ class _Protocol(QuicConnectionProtocol):
     def quic_event_received(self, event) -> None:
         self.carrier.handle_event(event)
 
+    def transmit(self) -> None:
+        """aioquic's timers outlive a socket that was closed under it."""
+        if self.carrier.over is None:
+            super().transmit()
+
     def datagram_received(self, data, addr) -> None:
         """RFC 9000 §10.3.1, which aioquic leaves out: a server that lost its state says so with a token it gave before."""
         known = (self._quic._peer_cid, *self._quic._peer_cid_available)
@@ -231,6 +236,8 @@ class QuicCarrier(Carrier):
                 self.socket.sendto(data, (host, port))
             time.sleep(stall_s)  # the whole program: so no handshake is finished meanwhile
             self.protocol.transmit()
+            if self.over:
+                raise ConnectionError
             async with asyncio.timeout(REPLY_DEADLINE_S):
                 await self.protocol.wait_connected()
             if ticket is None:
@@ -312,8 +319,7 @@ class QuicCarrier(Carrier):
             lane.end(Ended(why))
 
     def close(self) -> None:
-        if self.over is None:
-            self.protocol.close()
+        self.protocol.close()
         self.vanish("closed")
 
     def vanish(self, reason: str = "vanished") -> None:

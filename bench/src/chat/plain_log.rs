@@ -20,8 +20,14 @@ const HEADER_BYTES: usize = 48;
 /// Where the tasks wait.
 type Waiting = oneshot::Sender<()>;
 
-/// One round with a writer thread on `core`.
-pub async fn round(directory: &Path, core: usize, tasks: usize, body: usize, span: Duration) -> Result<Round> {
+/// One round with a writer thread on `core`, and the CPU time of that thread.
+pub async fn round(
+    directory: &Path,
+    core: usize,
+    tasks: usize,
+    body: usize,
+    span: Duration,
+) -> Result<(Round, Duration)> {
     let path = directory.join("plain.log");
     let file = File::create(&path).context("making the plain log")?;
     let (queue, queued) = mpsc::channel(MAX_BATCH);
@@ -38,12 +44,12 @@ pub async fn round(directory: &Path, core: usize, tasks: usize, body: usize, spa
         }
     })
     .await;
-    writer.join().ok().context("the plain log's writer panicked")??;
+    let cpu = writer.join().ok().context("the plain log's writer panicked")??;
     std::fs::remove_file(path).context("removing the plain log")?;
-    round
+    Ok((round?, cpu))
 }
 
-fn write(mut file: File, mut queued: mpsc::Receiver<Waiting>, record: &[u8]) -> Result<()> {
+fn write(mut file: File, mut queued: mpsc::Receiver<Waiting>, record: &[u8]) -> Result<Duration> {
     let (mut batch, mut bytes) = (Vec::new(), Vec::new());
     while queued.blocking_recv_many(&mut batch, MAX_BATCH) > 0 {
         bytes.clear();
@@ -55,5 +61,5 @@ fn write(mut file: File, mut queued: mpsc::Receiver<Waiting>, record: &[u8]) -> 
             let _ = done.send(());
         }
     }
-    Ok(())
+    cpu::of_this_thread()
 }

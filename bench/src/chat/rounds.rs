@@ -117,25 +117,21 @@ impl Bench<'_> {
     }
 
     async fn plain_log(&self, span: Duration) -> Result<Measured> {
-        self.own_threads(plain_log::round(self.scratch, self.server_core, engine::SENDERS, BODY_BYTES, span)).await
+        plain_log::round(self.scratch, self.server_core, engine::SENDERS, BODY_BYTES, span).await
     }
 
     async fn engine(&self, tasks: usize, span: Duration) -> Result<Measured> {
-        self.own_threads(engine::round(&self.store, &self.layout, tasks, BODY_BYTES, span)).await
+        // Every thread of this process but the one that makes the load belongs to the store.
+        let others = || anyhow::Ok(cpu::of_process(std::process::id())?.saturating_sub(cpu::of_this_thread()?));
+        let before = others()?;
+        let round = engine::round(&self.store, &self.layout, tasks, BODY_BYTES, span).await?;
+        Ok((round, others()?.saturating_sub(before)))
     }
 
     async fn send(&self, tasks: usize, span: Duration) -> Result<Measured> {
         let before = self.node.cpu()?;
         let round = send::round(&self.sessions, &self.layout, tasks, BODY_BYTES, span).await?;
         Ok((round, self.node.cpu()? - before))
-    }
-
-    /// Counts the CPU time of every thread of this process but the one that makes the load.
-    async fn own_threads(&self, round: impl Future<Output = Result<Round>>) -> Result<Measured> {
-        let others = || anyhow::Ok(cpu::of_process(std::process::id())?.saturating_sub(cpu::of_this_thread()?));
-        let before = others()?;
-        let round = round.await?;
-        Ok((round, others()?.saturating_sub(before)))
     }
 }
 

@@ -58,12 +58,12 @@ struct Shared {
 impl Client {
     /// Opens the database and begins to connect. Everything that needs no server works at once.
     ///
-    /// Call it inside a tokio runtime with I/O and time.
+    /// Call it inside a tokio runtime with time. The client has a small one of its own, so that neither delays the other
+    /// and it may outlive its owner's.
     pub async fn open(config: Config) -> Result<Self, Error> {
         if !config.server.is_secure() && !config.server.is_loopback() && !config.allow_insecure {
             return Err(Error::Insecure(config.server.to_string()));
         }
-        let runtime = tokio::runtime::Handle::current();
         let outgoing = config.data_dir.join("outgoing");
         let path = config.data_dir.join("client.db");
         let directory = outgoing.clone();
@@ -82,7 +82,16 @@ impl Client {
         let shared = Shared { orders: to_shell, updates: updates.clone(), session: watched, outgoing };
         let parts = Parts { engine, dialer, tokens: config.token, orders, updates, session };
         let thread = std::thread::Builder::new().name("convene-client".to_owned());
-        let spawned = thread.spawn(move || runtime.block_on(Shell::new(parts).run()));
+        let spawned = thread.spawn(move || {
+            match tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build() {
+                Ok(runtime) => {
+                    runtime.block_on(Shell::new(parts).run());
+                    runtime.shutdown_background(); // whatever still runs belongs to connections that are closed
+                }
+                // Every call of the owner is answered by `Closed`.
+                Err(error) => tracing::error!(%error, "no threads for the network"),
+            }
+        });
         spawned.map_err(|error| Error::File(format!("no thread: {error}")))?;
         Ok(Self(Arc::new(shared)))
     }
@@ -389,10 +398,12 @@ fn unexpected() -> Error {
 /// Puts the file's name where the server takes it from.
 fn named(kind: Kind, name: &str) -> Kind {
     let blob = Some(im::BlobRef { name: name.to_owned(), ..im::BlobRef::default() });
-    match kind {
-        Kind::File(file) => Kind::File(im::File { blob, ..file }),
-        Kind::Image(image) => Kind::Image(im::Image { blob, ..image }),
-        other => other,
+    if let Kind::File(file) = kind {
+        Kind::File(im::File { blob, ..file })
+    } else if let Kind::Image(image) = kind {
+        Kind::Image(im::Image { blob, ..image })
+    } else {
+        kind
     }
 }
 
@@ -411,7 +422,7 @@ async fn opus_of(source: Source) -> Result<Source, Error> {
         Source::Bytes { name, bytes } if is_wav(Path::new(&name)) => {
             (Path::new(&name).with_extension("ogg").to_string_lossy().into_owned(), bytes)
         }
-        source => return Ok(source),
+        source @ (Source::Path(_) | Source::Bytes { .. }) => return Ok(source),
     };
     let encode = move || convene_voice::encode::from_wav(&bytes).map_err(|error| Error::File(error.to_string()));
     Ok(Source::Bytes { name, bytes: blocking(encode).await? })

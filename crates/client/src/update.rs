@@ -15,6 +15,7 @@ pub(crate) const MAX_BEHIND: usize = 1024;
 /// Something happened. The database already has it: whoever misses an update reads there.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
+#[allow(clippy::large_enum_variant, reason = "most of them are the large one: a box would cost an allocation each")]
 pub enum Update {
     /// A session is open.
     Connected {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use convene_proto::limits::{ALPN, MAX_BULK_STREAMS};
 use quinn::crypto::rustls::QuicServerConfig;
-use quinn::{Endpoint, EndpointConfig, IdleTimeout, ServerConfig, TokioRuntime, TransportConfig, VarInt};
+use quinn::{Endpoint, IdleTimeout, ServerConfig, TokioRuntime, TransportConfig, VarInt};
 use rustls::server::ServerSessionMemoryCache;
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -35,9 +35,15 @@ const RESUMABLE_SESSIONS: usize = 32 * 1024;
 const SOCKET_BUFFER: usize = 4 * 1024 * 1024;
 
 /// Binds the port.
-pub(crate) fn bind(address: SocketAddr, resolver: Arc<Resolver>, idle: Duration) -> io::Result<Endpoint> {
+pub(crate) fn bind(
+    address: SocketAddr,
+    resolver: Arc<Resolver>,
+    idle: Duration,
+    secret: &[u8],
+) -> io::Result<Endpoint> {
     let config = server_config(resolver, idle).map_err(io::Error::other)?;
-    Endpoint::new(EndpointConfig::default(), Some(config), socket(address)?, Arc::new(TokioRuntime))
+    let endpoint = crate::reset::endpoint_config(secret);
+    Endpoint::new(endpoint, Some(config), socket(address)?, Arc::new(TokioRuntime))
 }
 
 fn server_config(resolver: Arc<Resolver>, idle: Duration) -> Result<ServerConfig, rustls::Error> {

@@ -29,6 +29,7 @@ mod options;
 mod quic;
 mod reads;
 mod requests;
+mod reset;
 mod session;
 mod shared;
 mod start;

@@ -76,19 +76,16 @@ pub(crate) async fn user(shared: &Shared, identity: Identity) -> Result<(OrgId, 
         return Ok(known.clone());
     }
     let op = Op::EnsureUser { org_name: key.0.clone(), name: key.1.clone(), display_name };
-    match shared.store.write_async(op).await? {
-        Outcome::User { org, user, push } => {
-            if let Some(push) = push {
-                shared.push_user(push);
-            }
-            if shared.known.len() >= MAX_KNOWN {
-                shared.known.clear();
-            }
-            shared.known.insert(key, (org, user.clone()));
-            Ok((org, user))
-        }
-        other => Err(unexpected(&other)),
+    let outcome = shared.store.write_async(op).await?;
+    let Outcome::User { org, user, push } = outcome else { return Err(unexpected(&outcome)) };
+    if let Some(push) = push {
+        shared.push_user(push);
     }
+    if shared.known.len() >= MAX_KNOWN {
+        shared.known.clear();
+    }
+    shared.known.insert(key, (org, user.clone()));
+    Ok((org, user))
 }
 
 /// The store answered something else than was asked.

@@ -272,10 +272,10 @@ impl Wire for QuicWire {
     }
 
     async fn close(mut self, goodbye: Option<Bytes>, code: u32) {
-        if let Some(goodbye) = goodbye {
-            if self.control.write_chunk(goodbye).await.is_err() {
-                return;
-            }
+        if let Some(goodbye) = goodbye
+            && self.control.write_chunk(goodbye).await.is_err()
+        {
+            return;
         }
         let _ = self.control.finish(); // the close says the same
         let _ = timeout(GOODBYE, self.control.stopped()).await; // it has arrived, or it will not

@@ -18,6 +18,7 @@ use crate::flood::Gates;
 
 /// What carries a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::enum_variant_names, reason = "it is its name")]
 pub(crate) enum Transport {
     Quic,
     WebTransport,

@@ -87,11 +87,11 @@ pub struct Server {
 pub async fn start(options: Options) -> Result<(Handle, Server), StartError> {
     let Options { bind, certificate, authority, store, blobs, metrics, limits } = options;
     let resolver = Resolver::new(certificate, SystemTime::now())?;
-    let endpoint = endpoint::bind(bind, Arc::clone(&resolver), limits.idle_timeout);
+    let secret = store.read(|reader| Ok(Ok(reader.url_secret()?))).await.map_err(StartError::Store)?;
+    let endpoint = endpoint::bind(bind, Arc::clone(&resolver), limits.idle_timeout, &secret);
     let wrong = |source| StartError::Bind { address: bind, source };
     let endpoint = endpoint.map_err(wrong)?;
     let address = endpoint.local_addr().map_err(wrong)?;
-    let link_secret = store.read(|reader| Ok(Ok(reader.url_secret()?))).await.map_err(StartError::Store)?;
     let hub: Arc<Hub> = Arc::default();
     let parts =
         Parts { hub: Arc::clone(&hub), store: store.clone(), metrics: Arc::clone(&metrics), limits: limits.clone() };
@@ -109,7 +109,7 @@ pub async fn start(options: Options) -> Result<(Handle, Server), StartError> {
         resolver: Arc::clone(&resolver),
         known: Known::default(),
         inspections: Arc::new(Semaphore::new(MAX_INSPECTIONS)),
-        links: Links::new(&link_secret),
+        links: Links::new(&secret),
     });
     tasks.push(tokio::spawn(accept::run(endpoint.clone(), Arc::clone(&shared))));
     tasks.push(tokio::spawn(resolver.keep_fresh()));

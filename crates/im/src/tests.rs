@@ -7,4 +7,5 @@ mod early;
 mod harness;
 mod pushes;
 mod refusals;
+mod relay;
 mod sessions;

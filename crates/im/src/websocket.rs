@@ -117,10 +117,10 @@ impl<W: Sink<Bytes> + Unpin + Send> Wire for SocketWire<W> {
     }
 
     async fn close(mut self, goodbye: Option<Bytes>, _: u32) {
-        if let Some(goodbye) = goodbye {
-            if self.sink.send(frame::without_prefix(goodbye)).await.is_err() {
-                return;
-            }
+        if let Some(goodbye) = goodbye
+            && self.sink.send(frame::without_prefix(goodbye)).await.is_err()
+        {
+            return;
         }
         let _ = self.sink.close().await; // it is closed already when this fails
     }

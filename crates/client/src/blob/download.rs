@@ -41,10 +41,7 @@ async fn receive(link: &Sender, job: &Job, part: &Path, progress: &impl Fn(u64, 
     let get = im::BlobGet { id: job.id.clone(), conv: job.conv, offset, length: 0 };
     bulk.send(Body::BlobGet(get)).await?;
     loop {
-        let data = match bulk.recv().await? {
-            Body::BlobData(data) => data,
-            other => return Err(unexpected(&other)),
-        };
+        let Body::BlobData(data) = bulk.recv().await? else { return Err(unexpected()) };
         if data.offset != offset {
             return Err(Error::Protocol("a piece of a blob is missing".to_owned()));
         }

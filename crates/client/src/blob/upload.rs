@@ -64,13 +64,10 @@ async fn attempt(link: &Sender, job: &Job, part: usize, progress: &impl Fn(u64))
     if !status.complete {
         send_parts(&mut bulk, job, part, &status, progress).await?;
     }
-    match bulk.request(Body::BlobCommit(im::BlobCommit { upload_id: status.upload_id })).await? {
-        Body::BlobDone(done) => {
-            progress(job.size);
-            Ok(done)
-        }
-        other => Err(unexpected(&other)),
-    }
+    let commit = Body::BlobCommit(im::BlobCommit { upload_id: status.upload_id });
+    let Body::BlobDone(done) = bulk.request(commit).await? else { return Err(unexpected()) };
+    progress(job.size);
+    Ok(done)
 }
 
 async fn send_parts(
@@ -119,12 +116,9 @@ async fn read(file: &mut File, wanted: usize) -> std::io::Result<Bytes> {
 }
 
 fn status(body: Body) -> Result<im::BlobStatus, Error> {
-    match body {
-        Body::BlobStatus(status) => Ok(status),
-        other => Err(unexpected(&other)),
-    }
+    if let Body::BlobStatus(status) = body { Ok(status) } else { Err(unexpected()) }
 }
 
-pub(super) fn unexpected(_body: &Body) -> Error {
+pub(super) fn unexpected() -> Error {
     Error::Protocol("another reply than the one asked for".to_owned())
 }

@@ -24,10 +24,7 @@ pub(crate) struct Database {
 impl Database {
     /// Opens or makes it, and brings its schema up to date.
     pub(crate) fn open(path: &Path) -> Result<Self, Error> {
-        Self::prepare(Connection::open(path)?).map_err(|error| match error {
-            Error::Database(text) => Error::Database(format!("{}: {text}", path.display())),
-            other => other,
-        })
+        Self::prepare(Connection::open(path)?).map_err(|error| Error::Database(format!("{}: {error}", path.display())))
     }
 
     #[cfg(test)]
@@ -35,19 +32,21 @@ impl Database {
         Self::prepare(Connection::open_in_memory().unwrap()).unwrap()
     }
 
-    fn prepare(mut conn: Connection) -> Result<Self, Error> {
+    fn prepare(mut conn: Connection) -> Result<Self, String> {
         // FULL: what is queued for sending survives a loss of power, as its caller was told.
         let pragmas = "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
             PRAGMA foreign_keys = ON;";
         // Whoever has it open keeps it: there is nothing to wait for.
-        conn.busy_timeout(Duration::ZERO)?;
-        let opened = conn.execute_batch(pragmas).and_then(|()| schema::migrate(&mut conn));
+        let opened = conn
+            .busy_timeout(Duration::ZERO)
+            .and_then(|()| conn.execute_batch(pragmas))
+            .and_then(|()| schema::migrate(&mut conn));
         match opened {
             Ok(()) => Ok(Self { conn }),
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
-                Err(Error::Database("another client has it open".to_owned()))
+                Err("another client has it open".to_owned())
             }
-            Err(error) => Err(error.into()),
+            Err(error) => Err(error.to_string()),
         }
     }
 

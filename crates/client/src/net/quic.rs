@@ -138,12 +138,11 @@ async fn open_early(connection: &Connection, flight: &[Frame]) -> Option<(SendSt
 }
 
 fn failure(address: SocketAddr, error: quinn::ConnectionError) -> Error {
-    match error {
-        // RFC 9001 §4.8: TLS alerts are QUIC errors 0x100 to 0x1ff.
-        quinn::ConnectionError::TransportError(error) if u64::from(error.code) >> 8 == 1 => {
-            Error::Tls(error.to_string())
-        }
-        error => Error::Unreachable(format!("udp {address}: {error}")),
+    // RFC 9001 §4.8: TLS alerts are QUIC errors 0x100 to 0x1ff.
+    if matches!(&error, quinn::ConnectionError::TransportError(error) if u64::from(error.code) >> 8 == 1) {
+        Error::Tls(error.to_string())
+    } else {
+        Error::Unreachable(format!("udp {address}: {error}"))
     }
 }
 

@@ -95,15 +95,12 @@ impl Engine {
                 Ok(())
             }
             Done::Fetched(fetch, Err(error)) => {
-                let refusal = match error {
-                    Error::Refused { code, retry_after_ms, .. } => {
-                        im::Error { code: code.into(), retry_after_ms, ..im::Error::default() }
-                    }
+                tracing::debug!(%error, "a page did not come");
+                let refusal = if let Error::Refused { code, retry_after_ms, .. } = error {
+                    im::Error { code: code.into(), retry_after_ms, ..im::Error::default() }
+                } else {
                     // The connection is going: it will not be asked again over this one.
-                    error => {
-                        tracing::debug!(%error, "a page did not come");
-                        im::Error { code: Code::Unavailable.into(), ..im::Error::default() }
-                    }
+                    im::Error { code: Code::Unavailable.into(), ..im::Error::default() }
                 };
                 self.with_replica(|replica| replica.handle_refused(&Request::Fetch(fetch), &refusal, now.instant));
                 self.page_came(&fetch, false, now);

@@ -90,6 +90,7 @@ impl Script {
         (seqs, rest)
     }
 
+    #[allow(clippy::unwrap_in_result, reason = "the result is what is tested")]
     fn send(&mut self, text: &str) -> Result<ClientId, Error> {
         let (answer, mut done) = oneshot::channel();
         let body = Box::new(crate::body::text(text));

@@ -1,5 +1,6 @@
 //! The client against the real service over real sockets on loopback: what is written offline, restarts, kills, networks.
 
+#![cfg(test)]
 #![allow(clippy::wildcard_enum_match_arm, reason = "a test looks for one thing among many")]
 
 mod blobs;

@@ -1,49 +1,12 @@
 //! Early data: what may ride in the first flight, and that it replaces nobody before the handshake is done.
 
-use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use convene_proto::im::{self, Code, frame::Body};
-use tokio::net::UdpSocket;
 
 use super::client::{Client, endpoint, hello, random_id, say};
 use super::harness::{Harness, free};
-
-/// A way to the server that can be told to let no answer through, so that a handshake stays undone.
-struct Relay {
-    address: SocketAddr,
-    held: Arc<AtomicBool>,
-}
-
-impl Relay {
-    async fn to(server: SocketAddr) -> Self {
-        let front = Arc::new(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap());
-        let back = Arc::new(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap());
-        back.connect(server).await.unwrap();
-        let (address, held) = (front.local_addr().unwrap(), Arc::new(AtomicBool::new(false)));
-        let relay = Self { address, held: Arc::clone(&held) };
-        tokio::spawn(async move {
-            let (mut there, mut here, mut client) = (vec![0; 2048], vec![0; 2048], None);
-            loop {
-                tokio::select! {
-                    got = front.recv_from(&mut there) => {
-                        let Ok((len, from)) = got else { return };
-                        client = Some(from);
-                        let _ = back.send(&there[..len]).await; // a loss like others
-                    }
-                    got = back.recv(&mut here) => {
-                        let (Ok(len), Some(client)) = (got, client) else { continue };
-                        if !held.load(Ordering::Acquire) {
-                            let _ = front.send_to(&here[..len], client).await; // a loss like others
-                        }
-                    }
-                }
-            }
-        });
-        relay
-    }
-}
+use super::relay::Relay;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_first_flight_sends_and_replaces_nobody_before_the_handshake() {

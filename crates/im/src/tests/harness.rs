@@ -21,6 +21,7 @@ pub(super) struct Harness {
     pub(super) server: Server,
     pub(super) store: Store,
     pub(super) metrics: Arc<Metrics>,
+    blobs: Blobs,
     authority: Arc<Authority>,
     _folder: TempDir,
 }
@@ -32,17 +33,15 @@ impl Harness {
         let blobs = Blobs::open(store.clone(), BlobOptions::below(folder.path())).await.unwrap();
         let authority = Arc::new(Authority::new(HashMap::from([("key".to_owned(), "secret".to_owned())])));
         let metrics: Arc<Metrics> = Arc::default();
-        let options = Options {
-            bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-            certificate: Certificate::SelfMade { names: vec!["localhost".to_owned()] },
-            authority: Arc::clone(&authority),
-            store: store.clone(),
-            blobs,
-            metrics: Arc::clone(&metrics),
-            limits,
-        };
-        let (handle, server) = crate::start(options).await.unwrap();
-        Self { handle, server, store, metrics, authority, _folder: folder }
+        let parts = (store.clone(), blobs.clone(), Arc::clone(&authority), Arc::clone(&metrics));
+        let (handle, server) = start(parts, limits).await;
+        Self { handle, server, store, metrics, blobs, authority, _folder: folder }
+    }
+
+    /// Another service over the same store.
+    pub(super) async fn beside(&self, limits: Limits) -> (Handle, Server) {
+        let metrics = Arc::default();
+        start((self.store.clone(), self.blobs.clone(), Arc::clone(&self.authority), metrics), limits).await
     }
 
     pub(super) fn token(&self, user: &str) -> String {
@@ -65,6 +64,20 @@ impl Harness {
             panic!("{line} is not in\n{}", self.metrics.text());
         }
     }
+}
+
+async fn start(parts: (Store, Blobs, Arc<Authority>, Arc<Metrics>), limits: Limits) -> (Handle, Server) {
+    let (store, blobs, authority, metrics) = parts;
+    let options = Options {
+        bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        certificate: Certificate::SelfMade { names: vec!["localhost".to_owned()] },
+        authority,
+        store,
+        blobs,
+        metrics,
+        limits,
+    };
+    crate::start(options).await.unwrap()
 }
 
 /// Limits under which nothing is too often.

@@ -4,8 +4,9 @@ use bytes::Bytes;
 use convene_proto::frame;
 use convene_proto::im::{self, Code, frame::Body};
 
-use super::client::{Carrier, Client, connect, hello, say};
-use super::harness::{Harness, free};
+use super::client::{Carrier, Client, connect, endpoint, hello, say};
+use super::harness::{DEADLINE, Harness, free};
+use super::relay::Relay;
 use crate::Limits;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -176,4 +177,20 @@ async fn a_frame_may_come_in_pieces_and_many_in_one() {
     for rid in (100..110).chain(100..110) {
         assert_eq!(ana.reply(rid).await, Body::Done(im::Done {}));
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_resets_connections_of_the_one_before_it() {
+    let harness = Harness::new(free()).await;
+    let relay = Relay::to(harness.handle.address()).await;
+    let (endpoint, config) = endpoint();
+    let connection = endpoint.connect_with(config, relay.address, "localhost").unwrap().await.unwrap();
+    let mut ana = Client::over(connection, endpoint).await;
+    assert!(matches!(ana.ask(Body::Hello(hello(&harness.token("ana"), 1))).await, Body::Welcome(_)));
+    let (next, server) = harness.beside(free()).await;
+    relay.turn(next.address()).await;
+    ana.post(Body::Ping(im::Ping {})).await;
+    let closed = tokio::time::timeout(DEADLINE, ana.connection().closed()).await.unwrap();
+    assert_eq!(closed, quinn::ConnectionError::Reset);
+    server.stop().await;
 }
