@@ -14,6 +14,15 @@ pub enum Event {
         /// What its payload is.
         codec: Codec,
     },
+    /// A subscriber's path became too narrow for a track, which is paused, or is wide enough again.
+    StreamState {
+        /// Receiver.
+        peer: PeerId,
+        /// Which.
+        track: TrackId,
+        /// Which of the two.
+        paused: bool,
+    },
     /// First media packet of a track went out to a subscriber.
     TrackFlowing {
         /// Receiver.

@@ -1,5 +1,6 @@
 //! [`Room`]: the tracks and subscribers of one room, and everything that goes in and out.
 
+mod bandwidth;
 mod control;
 mod feedback;
 mod flush;
@@ -28,6 +29,8 @@ use crate::subscriber::Subscriber;
 use crate::subscription::Pending;
 use crate::track::Track;
 use crate::write::Block;
+
+pub(crate) use self::bandwidth::REMB_LASTS;
 
 /// One room's forwarding state.
 ///
@@ -63,6 +66,10 @@ pub struct Room {
     report_soon: Vec<usize>,
     pli_wanted: bool,
     nack_due: Option<Instant>,
+    /// A probe under way wants its next helping.
+    probe_due: Option<Instant>,
+    /// Subscribers with a probe under way.
+    probing: Vec<usize>,
     next_tick: Option<Instant>,
     ticks: u64,
     active_until: Instant,
@@ -96,6 +103,8 @@ impl Room {
             report_soon: Vec::new(),
             pli_wanted: false,
             nack_due: None,
+            probe_due: None,
+            probing: Vec::new(),
             next_tick: None,
             ticks: 0,
             active_until: now,

@@ -43,7 +43,14 @@ impl Room {
                     self.request_keyframe(from, entry.ssrc);
                 }
             }
-            Packet::Remb(_) | Packet::TransportCc(_) => self.stats.bwe_in += 1,
+            Packet::TransportCc(feedback) => {
+                self.stats.bwe_in += 1;
+                self.handle_twcc(now, from, feedback);
+            }
+            Packet::Remb(remb) => {
+                self.stats.bwe_in += 1;
+                self.handle_remb(now, from, remb);
+            }
             // A publisher's end and name are signaling's matter.
             Packet::Bye(_) | Packet::SourceDescription(_) | Packet::Other { .. } | _ => {}
         }

@@ -1,3 +1,4 @@
+mod bandwidth;
 mod control;
 mod downstream;
 mod random;

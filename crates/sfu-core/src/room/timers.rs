@@ -10,13 +10,16 @@ impl Room {
     /// When `handle_timeout` wants to be called. `None`: not before the next input.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        [self.next_tick, self.nack_due].into_iter().flatten().min()
+        [self.next_tick, self.nack_due, self.probe_due].into_iter().flatten().min()
     }
 
     /// Does what is due; early calls do nothing.
     pub fn handle_timeout(&mut self, now: Instant) {
         if self.nack_due.is_some_and(|due| due <= now) {
             self.send_nacks(now);
+        }
+        if self.probe_due.is_some_and(|due| due <= now) {
+            self.feed_probes(now);
         }
         if self.next_tick.is_some_and(|due| due <= now) {
             self.tick(now);
@@ -38,6 +41,8 @@ impl Room {
         }
         if self.ticks.is_multiple_of(SELECT_TICKS) {
             self.select_all();
+            self.allocate_all(now);
+            self.begin_probes(now);
         }
         if self.ticks.is_multiple_of(SPEAKER_TICKS) {
             self.update_speakers();
