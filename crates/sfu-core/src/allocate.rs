@@ -37,9 +37,9 @@ impl Want {
         let layers = 0..MAX_LAYERS as u8;
         let lowest = layers.clone().find(there);
         let max = self.max.max(lowest.unwrap_or(0));
-        layers.filter(move |layer| *layer <= max).filter(move |layer| {
-            self.rates.get(usize::from(*layer)).is_some_and(|rate| *rate > 0.0)
-        })
+        layers
+            .filter(move |layer| *layer <= max)
+            .filter(move |layer| self.rates.get(usize::from(*layer)).is_some_and(|rate| *rate > 0.0))
     }
 
     fn rate(&self, layer: u8) -> f64 {

@@ -24,8 +24,6 @@ mod groups;
 mod ledger;
 mod losses;
 mod prober;
-#[cfg(test)]
-mod tests;
 mod trend;
 
 use std::time::{Duration, Instant};

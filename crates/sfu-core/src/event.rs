@@ -2,6 +2,8 @@
 
 use convene_types::{Codec, PeerId, TrackId};
 
+use crate::quality::Rating;
+
 /// Taken by [`crate::Room::poll_event`], in order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
@@ -23,6 +25,8 @@ pub enum Event {
         /// Which of the two.
         paused: bool,
     },
+    /// Connections whose rating changed.
+    Quality(Vec<(PeerId, Rating)>),
     /// First media packet of a track went out to a subscriber.
     TrackFlowing {
         /// Receiver.

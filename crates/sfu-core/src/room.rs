@@ -5,6 +5,7 @@ mod control;
 mod feedback;
 mod flush;
 mod ingest;
+mod quality;
 mod report;
 mod select;
 mod timers;
@@ -23,6 +24,7 @@ use slab::Slab;
 use crate::config::Config;
 use crate::event::Event;
 use crate::publisher::Publisher;
+use crate::quality::Rating;
 use crate::speakers::Speakers;
 use crate::stats::Stats;
 use crate::subscriber::Subscriber;
@@ -74,6 +76,8 @@ pub struct Room {
     ticks: u64,
     active_until: Instant,
     speakers: Speakers,
+    /// What was told of each peer's connection.
+    rated: FxHashMap<PeerId, Rating>,
     stats: Stats,
 }
 
@@ -109,6 +113,7 @@ impl Room {
             ticks: 0,
             active_until: now,
             speakers: Speakers::default(),
+            rated: FxHashMap::default(),
             stats: Stats::default(),
         }
     }

@@ -44,14 +44,7 @@ pub(crate) enum Change {
 
 impl Default for Share {
     fn default() -> Self {
-        Self {
-            priority: 0,
-            limit: Limit::Free,
-            pause: MIN_PAUSE,
-            rise_after: None,
-            rose: None,
-            told_paused: false,
-        }
+        Self { priority: 0, limit: Limit::Free, pause: MIN_PAUSE, rise_after: None, rose: None, told_paused: false }
     }
 }
 

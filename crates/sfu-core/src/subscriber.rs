@@ -38,6 +38,10 @@ pub(crate) struct Subscriber {
     pub(crate) desired: f64,
     /// Bytes of a probe that wait for the flush.
     pub(crate) probe_bytes: usize,
+    /// When its last RTCP came.
+    pub(crate) heard: Option<Instant>,
+    /// Packets sent to it when it was last rated.
+    pub(crate) packets_rated: u32,
     epoch: Instant,
 }
 
@@ -56,6 +60,8 @@ impl Subscriber {
             remb: None,
             desired: 0.0,
             probe_bytes: 0,
+            heard: None,
+            packets_rated: 0,
             epoch,
         }
     }

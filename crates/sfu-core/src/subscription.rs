@@ -280,6 +280,11 @@ impl Subscription {
         }
     }
 
+    /// Media packets that went out; wraps.
+    pub(crate) const fn packets(&self) -> u32 {
+        self.packets
+    }
+
     /// The round trip, once a report has told it.
     pub(crate) const fn round_trip(&self) -> Option<Duration> {
         self.round_trip

@@ -69,6 +69,19 @@ pub(super) fn notice(notice: Notice) -> Message {
                 speakers.iter().map(|s| pb::SpeakerInfo { sid: s.sid.clone(), level: s.level, active: s.active });
             Message::SpeakersChanged(pb::SpeakersChanged { speakers: speakers.collect() })
         }
+        Notice::Quality(changed) => {
+            let updates = changed.iter().map(|info| pb::ConnectionQualityInfo {
+                participant_sid: info.sid.clone(),
+                quality: convert::quality(info.rating.grade) as i32,
+                score: info.rating.score,
+            });
+            Message::ConnectionQuality(pb::ConnectionQualityUpdate { updates: updates.collect() })
+        }
+        Notice::StreamState { participant, track, paused } => {
+            let state = if paused { pb::StreamState::Paused } else { pb::StreamState::Active };
+            let info = pb::StreamStateInfo { participant_sid: participant, track_sid: track, state: state as i32 };
+            Message::StreamStateUpdate(pb::StreamStateUpdate { stream_states: vec![info] })
+        }
         Notice::Answer { id, answer: Answered { sdp, mids, .. } } => {
             Message::Answer(description("answer", sdp, id, mids))
         }

@@ -20,7 +20,8 @@ struct Group {
 pub(super) struct Delta {
     pub(super) sent_us: i64,
     pub(super) arrival_us: i64,
-    /// By the receiver's clock.
+    /// When it was sent, and when it arrived by the receiver's clock.
+    pub(super) sent_at_us: i64,
     pub(super) at_us: i64,
 }
 
@@ -52,6 +53,7 @@ impl Groups {
         Some(Delta {
             sent_us: complete.sent - previous.sent,
             arrival_us: complete.arrival - previous.arrival,
+            sent_at_us: complete.sent,
             at_us: complete.arrival,
         })
     }

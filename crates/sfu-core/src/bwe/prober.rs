@@ -101,9 +101,10 @@ impl Prober {
 
     /// When `due` has something next.
     pub(super) fn next(&self) -> Option<i64> {
-        self.probe.as_ref().map(|probe| probe.next_us).filter(|next| {
-            self.probe.as_ref().is_some_and(|probe| *next < probe.from_us + LENGTH_US)
-        })
+        self.probe
+            .as_ref()
+            .map(|probe| probe.next_us)
+            .filter(|next| self.probe.as_ref().is_some_and(|probe| *next < probe.from_us + LENGTH_US))
     }
 
     /// A packet goes out; the probe it is part of, 0: none.

@@ -28,7 +28,7 @@ const OVERUSE_MS: f64 = 10.0;
 /// without a queue is only jitter.
 const MIN_QUEUE_MS: f64 = 15.0;
 /// And this many times the usual unevenness from burst to burst.
-const QUEUE_OVER_NOISE: f64 = 2.0;
+const QUEUE_OVER_NOISE: f64 = 3.0;
 /// Weight of the past in the unevenness and in the mean change it is measured from: long, so that a queue that begins to
 /// grow is not taken for unevenness.
 const NOISE_SMOOTHING: f64 = 0.97;
@@ -53,6 +53,8 @@ pub(super) struct Trend {
     /// Arrival and smoothed delay of each burst, in ms.
     line: VecDeque<(f64, f64)>,
     zero_us: Option<i64>,
+    /// Time on the way of the first burst, by two clocks that have nothing in common.
+    lag_us: Option<i64>,
     bursts: f64,
     delay: f64,
     smoothed: f64,
@@ -80,6 +82,7 @@ impl Trend {
         Self {
             line: VecDeque::with_capacity(WINDOW),
             zero_us: None,
+            lag_us: None,
             bursts: 0.0,
             delay: 0.0,
             smoothed: 0.0,
@@ -109,7 +112,9 @@ impl Trend {
         let change = (delta.arrival_us - delta.sent_us) as f64 / 1e3;
         self.mean_change = NOISE_SMOOTHING * self.mean_change + (1.0 - NOISE_SMOOTHING) * change;
         self.noise = NOISE_SMOOTHING * self.noise + (1.0 - NOISE_SMOOTHING) * (change - self.mean_change).abs();
-        self.delay += change;
+        // Absolute, not a sum of changes: what is left out between (probes) must not add up.
+        let lag = delta.at_us - delta.sent_at_us;
+        self.delay = (lag - *self.lag_us.get_or_insert(lag)) as f64 / 1e3;
         self.smoothed = SMOOTHING * self.smoothed + (1.0 - SMOOTHING) * self.delay;
         self.floor.add(delta.at_us, self.smoothed);
         if self.line.len() >= WINDOW {
@@ -187,7 +192,7 @@ mod tests {
         for index in 1..=bursts {
             let arrival_us = 33_000 + delay(index) - delay(index - 1);
             let at_us = 33_000 * index + delay(index);
-            trend.add(&Delta { sent_us: 33_000, arrival_us, at_us });
+            trend.add(&Delta { sent_us: 33_000, arrival_us, sent_at_us: 33_000 * index, at_us });
             over += usize::from(trend.usage() == Usage::Over);
             under += usize::from(trend.usage() == Usage::Under);
         }

@@ -171,12 +171,7 @@ fn free(subscriber: &mut Subscriber) -> Vec<(usize, Change)> {
     freed.filter(|(_, change)| *change != Change::None).collect()
 }
 
-fn share(
-    now: Instant,
-    subscriber: &mut Subscriber,
-    tracks: &slab::Slab<Track>,
-    budget: f64,
-) -> Vec<(usize, Change)> {
+fn share(now: Instant, subscriber: &mut Subscriber, tracks: &slab::Slab<Track>, budget: f64) -> Vec<(usize, Change)> {
     let can_probe = subscriber.can_probe();
     let mut audio = 0.0;
     let (mut wants, mut places) = (Vec::new(), Vec::new());

@@ -77,6 +77,7 @@ impl Room {
             self.drop_subscriber_if_empty(index);
         }
         self.rtcp.retain(|(to, _)| *to != peer);
+        self.rated.remove(&peer);
     }
 
     /// Subscribes a peer to a track; unknown tracks are ignored. Video flows from the next keyframe on, which is asked

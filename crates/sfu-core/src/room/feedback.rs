@@ -13,6 +13,10 @@ impl Room {
     /// cannot be read does not stop the others.
     pub fn handle_rtcp(&mut self, now: Instant, from: PeerId, packet: &[u8]) -> Result<(), Drop> {
         self.touch(now);
+        let subscriber = self.subscriber_places.get(&from).and_then(|index| self.subscribers.get_mut(*index));
+        if let Some(subscriber) = subscriber {
+            subscriber.heard = Some(now);
+        }
         let mut result = Ok(());
         for part in packets(packet) {
             match part {

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::Room;
-use crate::config::{IDLE_AFTER, REPORT_TICKS, SELECT_TICKS, SPEAKER_TICKS, TICK, TWCC_TICKS};
+use crate::config::{IDLE_AFTER, QUALITY_TICKS, REPORT_TICKS, SELECT_TICKS, SPEAKER_TICKS, TICK, TWCC_TICKS};
 use crate::event::Event;
 
 impl Room {
@@ -46,6 +46,9 @@ impl Room {
         }
         if self.ticks.is_multiple_of(SPEAKER_TICKS) {
             self.update_speakers();
+        }
+        if self.ticks.is_multiple_of(QUALITY_TICKS) {
+            self.rate(now);
         }
         self.send_soon_reports(now);
         self.send_receiver_reports(now, self.ticks % REPORT_TICKS, REPORT_TICKS);

@@ -6,6 +6,7 @@
 mod join;
 mod negotiate;
 mod people;
+mod quality;
 mod subscribe;
 mod tracks;
 
@@ -17,7 +18,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use convene_sfu::{Channel, LayerTarget, Subscription};
+use convene_sfu::{Channel, LayerTarget, Rating, Subscription};
 use convene_types::{MediaKind, PeerId, TrackId};
 use tokio::sync::mpsc;
 
@@ -119,6 +120,8 @@ struct Participant {
     joined_at: Instant,
     /// Media has reached it.
     has_media: bool,
+    /// Each transport's connection, once it is known.
+    ratings: BTreeMap<PeerId, Rating>,
 }
 
 struct Track {

@@ -405,7 +405,8 @@ fn sizes_and_qualities_choose_layers() {
         (0, 1920, 1080, 2),
     ];
     for (max_layer, width, height, want) in rows {
-        let settings = TrackSettings { tracks: vec![info.sid.clone()], disabled: false, max_layer, width, height };
+        let tracks = vec![info.sid.clone()];
+        let settings = TrackSettings { tracks, disabled: false, max_layer, width, height, priority: 0 };
         room.state.set_targets(bob.id, &settings);
         let actions = room.actions();
         assert!(
