@@ -221,7 +221,7 @@ impl Estimator {
                 self.trend.add(&delta);
             }
         }
-        self.trend.usage()
+        self.trend.verdict()
     }
 
     fn unwrap_reference(&mut self, reference: u32) -> i64 {

@@ -75,9 +75,16 @@ impl Share {
         self.rise_after.is_none_or(|after| after <= now)
     }
 
+    /// What is asked for or sent is another thing than before: what was decided says nothing of it, and a smaller picture
+    /// is no fall.
+    pub(crate) fn forget(&mut self) {
+        (self.limit, self.rise_after, self.rose) = (Limit::Free, None, None);
+    }
+
     /// Nothing is known of the path, or no longer.
     pub(crate) fn free(&mut self) -> Change {
         let before = std::mem::replace(&mut self.limit, Limit::Free);
+        self.rise_after = None;
         if before == Limit::Free { Change::None } else { Change::Rise }
     }
 
@@ -136,6 +143,9 @@ mod tests {
             assert!(share.may_rise(at(rise)), "{ms}");
             assert!(rise == 0 || !share.may_rise(at(rise - 1)), "{ms}");
         }
+        share.forget();
+        assert!(share.may_rise(at(80_000)), "the client's own wish is no mistake");
+        assert_eq!((share.give(at(80_000), None), share.may_rise(at(80_000))), (Change::Fall, true));
         assert_eq!((share.free(), share.free()), (Change::Rise, Change::None));
     }
 }

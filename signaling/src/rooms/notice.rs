@@ -29,6 +29,15 @@ pub enum Notice {
         /// Which of the two.
         paused: bool,
     },
+    /// The layers of a track of this participant that somebody wants; the others need not be sent.
+    LayersWanted {
+        /// `TR_…`.
+        sid: String,
+        /// `video/VP8`; empty while it is not known.
+        mime_type: String,
+        /// The highest of them, 0 = lowest; more than there are: all. `None`: none at all.
+        highest: Option<u8>,
+    },
     /// The answer to an offer given with [`super::RoomHandle::offer_by_notice`].
     Answer {
         /// The offer's id.

@@ -6,6 +6,9 @@ use super::trend::Usage;
 
 /// Part of what arrives that is taken when a queue grows: below it, so that the queue empties.
 const DECREASE: f64 = 0.85;
+/// The target falls by no more than this at once. An SFU mostly sends far less than the target, so that one false alarm
+/// would cost nearly all of it; a true one is repeated with the next feedback.
+const MAX_FALL: f64 = 0.5;
 /// Growth in a second where no limit is near: slow, because probes do the large steps.
 const GROWTH: f64 = 0.08;
 /// Growth in bit/s in a second near the rate at which a queue last grew: a packet each tenth of a second.
@@ -55,7 +58,7 @@ impl Aimd {
             Usage::Over => {
                 // Where too little arrived to say (a path that has just begun), half is the guess.
                 let arriving = acked.short().or(acked.long()).unwrap_or(self.target / 2.0);
-                self.target = self.target.min(arriving * DECREASE);
+                self.target = self.target.min((arriving * DECREASE).max(self.target * MAX_FALL));
                 self.limit = Some((arriving, now_us));
                 self.hold_until_us = now_us + HOLD_US;
             }
@@ -93,6 +96,7 @@ mod tests {
     fn goes_down_to_what_arrives_and_up_no_further_than_it_shows() {
         // (start, what arrives, usage, seconds, target at least, at most)
         let rows = [
+            (2e6, 1e6, Usage::Over, 0, 0.99e6, 1.01e6),
             (2e6, 1e6, Usage::Over, 1, 0.8e6, 0.9e6),
             (0.5e6, 1e6, Usage::Over, 1, 0.49e6, 0.5e6),
             (1e6, 1e6, Usage::Under, 10, 0.99e6, 1.01e6),

@@ -63,6 +63,8 @@ pub(super) struct Trend {
     updated_ms: Option<f64>,
     over_ms: Option<f64>,
     over_bursts: u32,
+    /// A burst was judged since the last look.
+    judged: bool,
     floor: Floor,
     mean_change: f64,
     noise: f64,
@@ -91,6 +93,7 @@ impl Trend {
             updated_ms: None,
             over_ms: None,
             over_bursts: 0,
+            judged: false,
             mean_change: 0.0,
             noise: 0.0,
             floor: Floor { since_us: i64::MIN, before: f64::INFINITY, current: f64::INFINITY },
@@ -98,9 +101,9 @@ impl Trend {
         }
     }
 
-    /// The delay's verdict as of the last burst.
-    pub(super) fn usage(&self) -> Usage {
-        self.usage
+    /// What the bursts since the last call say; nothing new is `Normal`.
+    pub(super) fn verdict(&mut self) -> Usage {
+        if std::mem::take(&mut self.judged) { self.usage } else { Usage::Normal }
     }
 
     /// A burst is complete.
@@ -141,6 +144,7 @@ impl Trend {
             self.usage = if scaled < -self.threshold { Usage::Under } else { Usage::Normal };
         }
         self.slope = slope;
+        self.judged = true;
         self.learn(at, scaled.abs());
     }
 
@@ -193,8 +197,9 @@ mod tests {
             let arrival_us = 33_000 + delay(index) - delay(index - 1);
             let at_us = 33_000 * index + delay(index);
             trend.add(&Delta { sent_us: 33_000, arrival_us, sent_at_us: 33_000 * index, at_us });
-            over += usize::from(trend.usage() == Usage::Over);
-            under += usize::from(trend.usage() == Usage::Under);
+            let usage = trend.verdict();
+            over += usize::from(usage == Usage::Over);
+            under += usize::from(usage == Usage::Under);
         }
         (over, under)
     }

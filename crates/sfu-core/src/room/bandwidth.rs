@@ -181,6 +181,10 @@ fn share(now: Instant, subscriber: &mut Subscriber, tracks: &slab::Slab<Track>, 
             continue;
         }
         let rates = rates(track);
+        if subscription.share.given().is_some_and(|given| rates.get(usize::from(given)).is_none_or(|rate| *rate <= 0.0))
+        {
+            subscription.share.forget(); // its publisher sends that layer no longer
+        }
         match track.kind {
             MediaKind::Audio => audio += rates.iter().sum::<f64>(),
             MediaKind::Video => {

@@ -123,6 +123,9 @@ impl Room {
         self.touch(now);
         let subscriber = self.subscribers.get_mut(index);
         let Some(subscription) = subscriber.and_then(|subscriber| subscriber.get_mut(track_index)) else { return };
+        if subscription.max_layer != max_layer {
+            subscription.share.forget();
+        }
         (subscription.paused, subscription.max_layer) = (paused, max_layer);
         self.allocate(now, index);
         self.select(track_index);

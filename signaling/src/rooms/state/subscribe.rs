@@ -41,6 +41,7 @@ impl State {
             let (track, subscribed) = (track.id, track.subscribers.contains(&id));
             let Some(participant) = self.participants.get_mut(&id) else { return };
             participant.targets.insert(track, target);
+            self.demands_changed.insert(track);
             if subscribed {
                 let peer = participant.peers.subscriber;
                 self.actions.push_back(Action::SetTarget { peer, track, target });
@@ -91,6 +92,7 @@ impl State {
         if wanted == track.subscribers.contains(&id) {
             return;
         }
+        self.demands_changed.insert(track_id);
         if !wanted {
             self.actions.push_back(Action::Unsubscribe { peer, track: track_id });
             if let Some(track) = self.tracks.get_mut(&track_id) {
