@@ -71,7 +71,8 @@ pub(crate) fn allocate(mut budget: f64, wants: &[Want]) -> Vec<Option<u8>> {
         let (Some(want), Some(slot)) = (wants.get(*index), given.get_mut(*index)) else { continue };
         let Some(lowest) = want.ladder().next() else { continue };
         let cost = want.cost(lowest);
-        if want.keep || (want.allows(lowest) && cost <= budget) {
+        // No patience here: a picture that may come back does, and the margin alone keeps it from flapping.
+        if want.keep || cost <= budget {
             *slot = Some(lowest);
             budget -= cost;
         }
@@ -139,6 +140,8 @@ mod tests {
         assert_eq!(allocate(9e6, &[capped]), [Some(1)]);
         let resting = Want { may_rise: false, ..want(0, &CAMERA, Some(0)) };
         assert_eq!(allocate(9e6, &[resting]), [Some(0)]);
+        let paused = Want { may_rise: false, ..want(0, &CAMERA, None) };
+        assert_eq!(allocate(9e6, &[paused]), [Some(0)], "back at once, and no further");
         let kept = Want { keep: true, ..want(0, &CAMERA, Some(0)) };
         assert_eq!(allocate(0.0, &[kept]), [Some(0)]);
         let gap = want(0, &[0.0, 500e3, 0.0, 900e3], None);

@@ -106,8 +106,11 @@ impl Share {
             (Change::Rise, _) => self.rose = Some(now),
             // The first decision is no fall: nothing was in force before.
             (Change::Fall, Limit::UpTo(_) | Limit::Starved) => {
-                let wrong = self.rose.is_some_and(|rose| now.saturating_duration_since(rose) < WRONG_RISE);
-                self.pause = if wrong { (self.pause * 2).min(MAX_PAUSE) } else { MIN_PAUSE };
+                // A rise is wrong once, however many steps the way down has.
+                if let Some(rose) = self.rose.take() {
+                    let wrong = now.saturating_duration_since(rose) < WRONG_RISE;
+                    self.pause = if wrong { (self.pause * 2).min(MAX_PAUSE) } else { MIN_PAUSE };
+                }
                 self.rise_after = Some(now + self.pause);
             }
             (Change::Fall, Limit::Free) | (Change::None, _) => {}
@@ -135,8 +138,12 @@ mod tests {
             (22_000, None, Change::Fall, 24_000),
             (24_000, Some(0), Change::Rise, 24_000),
             (25_000, None, Change::Fall, 29_000),
+            (25_100, None, Change::None, 29_000),
             (60_000, Some(2), Change::Rise, 29_000),
             (80_000, Some(1), Change::Fall, 81_000),
+            (90_000, Some(2), Change::Rise, 81_000),
+            (91_000, Some(1), Change::Fall, 93_000),
+            (91_500, Some(0), Change::Fall, 93_500),
         ];
         for (ms, layer, change, rise) in rows {
             assert_eq!(share.give(at(ms), layer), change, "{ms}");
@@ -144,8 +151,8 @@ mod tests {
             assert!(rise == 0 || !share.may_rise(at(rise - 1)), "{ms}");
         }
         share.forget();
-        assert!(share.may_rise(at(80_000)), "the client's own wish is no mistake");
-        assert_eq!((share.give(at(80_000), None), share.may_rise(at(80_000))), (Change::Fall, true));
+        assert!(share.may_rise(at(91_500)), "the client's own wish is no mistake");
+        assert_eq!((share.give(at(91_500), None), share.may_rise(at(91_500))), (Change::Fall, true));
         assert_eq!((share.free(), share.free()), (Change::Rise, Change::None));
     }
 }
