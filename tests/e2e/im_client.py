@@ -275,8 +275,15 @@ class Device:
         self.outbox[client_id] = request, done
         if self.session and self.session.alive:
             self._chore(self._send_once(client_id))
-        async with asyncio.timeout(within_s):
-            return await done
+        try:
+            async with asyncio.timeout(within_s):
+                return await done
+        except TimeoutError:
+            raise AssertionError(f"{self.name}: not acknowledged within {within_s} s: {self}") from None
+
+    def __str__(self) -> str:
+        over = self.session and self.session.carrier.over
+        return f"{self.connects} sessions, the last one {over or 'alive'}, keeper {self.keeper}, faults {self.faults}"
 
     async def _send_once(self, client_id: bytes) -> None:
         request, done = self.outbox[client_id]
