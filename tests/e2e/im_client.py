@@ -61,8 +61,8 @@ class Log:
                 self._apply(event)
             else:
                 self._compare(event)
-        for key in sorted(key for key in self.held if key[0] <= self.cursor):
-            self.take(*key, self.held.pop(key))
+        while self.held and (first := min(self.held))[0] <= self.cursor:
+            self.take(*first, self.held.pop(first))
         return True
 
     def _apply(self, event) -> None:
@@ -210,6 +210,7 @@ class Device:
     async def stay_connected(self) -> None:
         """From here on reconnects by itself, syncs, and repeats what was not acknowledged."""
         self.keeper = asyncio.create_task(self._keep())
+        self.keeper.add_done_callback(self._chore_done)
         await self.until(lambda: self.online, "connected", 60)
 
     @property
