@@ -10,6 +10,10 @@ CARGO := cargo
 # One profile for everything, so that a cold machine compiles each dependency once.
 PROFILE := --release --locked
 BINARY := target/release/convene
+# What `make build` compiles. One scope for all of `make test`: cargo picks features of shared dependencies by scope, and
+# another scope compiles them once more.
+BUILD_SCOPE ?= -p convene-server --bin convene
+EVERYTHING := --workspace --bins
 UI := crates/web/ui
 UI_SOURCES := $(shell find $(UI)/src $(UI)/public -type f 2>/dev/null) $(addprefix $(UI)/,index.html package.json vite.config.ts tsconfig.json)
 VENV := tests/.venv
@@ -19,7 +23,9 @@ DENY_VERSION := 0.20.2
 
 FUZZ_SECONDS ?= $(if $(SHORT),2,60)
 SOAK_JOINS ?= $(if $(SHORT),200,5000)
+SOAK_SEEDS ?= $(if $(SHORT),300,10000)
 BENCH_ARGS ?= --subscribers 200 $(if $(SHORT),--seconds 5)
+CHAT_BENCH_ARGS ?= $(if $(SHORT),--short)
 # Arguments of the server: make run ARGS="--port-base 9000"
 ARGS ?=
 # Arguments of pytest: make e2e PYTEST_ARGS="-k whip"
@@ -35,27 +41,28 @@ run: build ## Start the server for development: http://localhost:7880
 
 .PHONY: build
 build: ui need-build ## Build the release binary with the web client in it
-	$(CARGO) build $(PROFILE) -p convene-server --bin convene
+	$(CARGO) build $(PROFILE) $(BUILD_SCOPE)
 
 .PHONY: ui
 ui: $(UI)/dist/index.html ## Build the web client
 
 .PHONY: test
 test: ## Everything that CI checks: lint, unit tests, real clients, fuzz, soak and bench in their short forms
-	@$(MAKE) --no-print-directory build
+	@$(MAKE) --no-print-directory build BUILD_SCOPE="$(EVERYTHING)"
 	@$(MAKE) --no-print-directory lint SHORT=1
 	@$(MAKE) --no-print-directory fuzz SHORT=1
 	@$(MAKE) --no-print-directory bench SHORT=1
 	@$(MAKE) --no-print-directory unit
-	@$(MAKE) --no-print-directory e2e SHORT=1
+	@$(MAKE) --no-print-directory e2e SHORT=1 BUILD_SCOPE="$(EVERYTHING)"
 
 .PHONY: unit
 unit: ui need-build ## Unit tests and the tidy test
 	$(CARGO) test $(PROFILE) --workspace
 
 .PHONY: e2e
-e2e: build need-e2e $(VENV)/.installed ## Calls with Chromium, the LiveKit SDKs, WHIP and WHEP; network faults; churn
-	cd tests/e2e && CONVENE_TEST_CHURN=$(if $(SHORT),500,$(SOAK_JOINS)) ../.venv/bin/python -m pytest $(PYTEST_ARGS)
+e2e: build need-e2e $(VENV)/.installed ## Calls and chat with clients of others; network faults; restarts, kill -9, churn
+	cd tests/e2e && CONVENE_TEST_CHURN=$(if $(SHORT),500,$(SOAK_JOINS)) CONVENE_TEST_KILLS=$(if $(SHORT),10,50) \
+	  CONVENE_TEST_CROWD=$(if $(SHORT),500,2000) ../.venv/bin/python -m pytest $(PYTEST_ARGS)
 
 .PHONY: lint
 lint: ui need-build $(DENY) ## Formatting, clippy with warnings denied, licences and advisories of dependencies
@@ -64,8 +71,16 @@ lint: ui need-build $(DENY) ## Formatting, clippy with warnings denied, licences
 	tools/deny $(DENY)
 
 .PHONY: bench
-bench: build ## Packets a second a core, beside the limit of the machine
-	$(CARGO) run $(PROFILE) -p convene-bench --bin sfu -- $(BENCH_ARGS)
+bench: ## Packets and durable messages a second a core, beside the limits of the machine
+	@$(MAKE) --no-print-directory build BUILD_SCOPE="$(EVERYTHING)"
+	target/release/sfu $(BENCH_ARGS)
+	target/release/chat $(CHAT_BENCH_ARGS)
+
+.PHONY: bench-peers
+bench-peers: ## The same chat load on Convene and on Prosody with its archive, side by side
+	@$(MAKE) --no-print-directory build BUILD_SCOPE="$(EVERYTHING)"
+	@bench/peers/need-prosody.sh
+	target/release/peers
 
 .PHONY: fuzz
 fuzz: need-build ## Every parser with random bytes, FUZZ_SECONDS each
@@ -73,7 +88,8 @@ fuzz: need-build ## Every parser with random bytes, FUZZ_SECONDS each
 	tests/fuzz/run.sh $(FUZZ_SECONDS)
 
 .PHONY: soak
-soak: build need-e2e $(VENV)/.installed ## SOAK_JOINS joins and abrupt leaves: nothing may leak
+soak: build need-e2e $(VENV)/.installed ## SOAK_SEEDS runs of the chat simulator; SOAK_JOINS joins and abrupt leaves: nothing may leak
+	CONVENE_TEST_SEEDS=$(SOAK_SEEDS) $(CARGO) test $(PROFILE) -p convene-sim --test seeds all_invariants -- --nocapture
 	cd tests/e2e && CONVENE_TEST_CHURN=$(SOAK_JOINS) ../.venv/bin/python -m pytest test_churn.py $(PYTEST_ARGS)
 
 .PHONY: clean

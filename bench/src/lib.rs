@@ -1,6 +1,7 @@
 //! Load tools: real WebRTC clients (webrtc-rs' sans-I/O PeerConnection, which shares no code with the server's media path)
-//! against the server binary in a process of its own, and the physical limit beside it.
+//! and real QUIC sessions against the server binary in a process of its own, and the physical limit beside it.
 
+pub mod chat;
 pub mod client;
 pub mod cpu;
 pub mod fleet;

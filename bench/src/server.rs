@@ -1,6 +1,6 @@
 //! The server under test: the release binary, a process of its own, on one core.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -18,12 +18,19 @@ pub struct Server {
 
 impl Server {
     /// Starts `convene serve --dev` with one media worker on `core`.
-    pub fn start(binary: &PathBuf, base: u16, core: usize) -> Result<Self> {
+    pub fn start(binary: &Path, base: u16, core: usize) -> Result<Self> {
+        let data_dir = std::env::temp_dir().join(format!("convene-bench-{base}"));
+        Self::start_in(binary, base, core, &data_dir, &[])
+    }
+
+    /// The same with a data directory and further settings, as `CONVENE_*` variables.
+    pub fn start_in(binary: &Path, base: u16, core: usize, data_dir: &Path, settings: &[(&str, &str)]) -> Result<Self> {
         cpu::pin(core); // inherited by the child
         let child = Command::new(binary)
             .args(["serve", "--dev", "--workers", "1", "--node-ip", "127.0.0.1", "--port-base", &base.to_string()])
-            .args(["--data-dir", &std::env::temp_dir().join(format!("convene-bench-{base}")).to_string_lossy()])
+            .args(["--data-dir", &data_dir.to_string_lossy()])
             .env("CONVENE_LOG_FILTER", "warn")
+            .envs(settings.iter().copied())
             .stdout(Stdio::null())
             .spawn()
             .with_context(|| format!("starting {}", binary.display()))?;

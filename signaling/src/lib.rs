@@ -1,13 +1,16 @@
-//! Signaling: the control plane of rooms, and the protocols that reach it (LiveKit's WebSocket and Twirp API, WHIP, WHEP).
+//! Signaling: the control plane of rooms, and the protocols that reach it (LiveKit's WebSocket and Twirp API, WHIP, WHEP);
+//! and the HTTP side of chat.
 //!
 //! ```text
 //!  livekit (WebSocket) ─┐
 //!  twirp (API)         ─┼─> rooms::Registry ─> room tasks ─> convene_sfu (media plane)
 //!  whip, whep (HTTP)   ─┘
+//!  chat (WebSocket, files) ──> convene_im
 //! ```
 //!
 //! Invariant: `rooms` knows no wire protocol, and nothing here touches a media packet.
 
+mod chat;
 #[cfg(test)]
 mod harness;
 mod http;
@@ -21,6 +24,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::Router;
+use convene_accounts::token::Authority;
 use convene_telemetry::Metrics;
 
 /// What the routes are made from.
@@ -41,6 +45,7 @@ pub struct State {
     verifier: Arc<token::Verifier>,
     registry: Arc<rooms::Registry>,
     metrics: Arc<Metrics>,
+    chat: Option<convene_im::Handle>,
 }
 
 impl State {
@@ -50,7 +55,13 @@ impl State {
         let verifier = Arc::new(token::Verifier::new(config.api_keys.clone()));
         let registry =
             rooms::Registry::new(media, config.rooms.clone(), Arc::new(livekit::PacketFormat), Arc::clone(&metrics));
-        Self { config: Arc::new(config), verifier, registry: Arc::new(registry), metrics }
+        Self { config: Arc::new(config), verifier, registry: Arc::new(registry), metrics, chat: None }
+    }
+
+    /// Serves chat as well.
+    #[must_use]
+    pub fn with_chat(self, chat: convene_im::Handle) -> Self {
+        Self { chat: Some(chat), ..self }
     }
 
     /// The open rooms; `drain` it before the server stops.
@@ -62,11 +73,21 @@ impl State {
 
 /// Every route of the public port.
 pub fn router(state: &State) -> Router {
-    let State { config, verifier, registry, metrics } = state;
+    let State { config, verifier, registry, metrics, chat } = state;
     let dev = config.dev_key.as_deref().and_then(|key| verifier.minter(key));
     let router = http::routes(Arc::clone(verifier), dev)
         .merge(livekit::routes(verifier, registry, metrics))
         .merge(twirp::routes(verifier, registry))
         .merge(whip::routes(verifier, registry));
+    let router = match chat {
+        Some(chat) => router.merge(chat::routes(chat, chat_minter(config))),
+        None => router,
+    };
     http::finish(router, Arc::clone(metrics))
+}
+
+/// Who mints chat tokens for anybody: `--dev` only.
+fn chat_minter(config: &Config) -> Option<(Arc<Authority>, String)> {
+    let key = config.dev_key.clone()?;
+    Some((Arc::new(Authority::new(config.api_keys.clone())), key))
 }

@@ -6,7 +6,9 @@ The clients here are ones that Convene's authors did not write: Chromium with li
 
 from __future__ import annotations
 
+import base64
 import datetime
+import json
 import os
 import re
 import signal
@@ -14,15 +16,21 @@ import socket
 import subprocess
 import time
 import urllib.request
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import jwt
+import netns
 import pytest
+from im_client import Device
 from livekit import api
 
 ROOT = Path(__file__).resolve().parents[2]
 BINARY = Path(os.environ.get("CONVENE_TEST_BIN", ROOT / "target/release/convene"))
 START_DEADLINE_S = 30
+# No proxy: everything here is on this machine.
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 @dataclass
@@ -33,6 +41,10 @@ class Server:
     process: subprocess.Popen
     log: Path
     host: str = "127.0.0.1"
+    command: list[str] = field(default_factory=list)
+    # The network namespace it runs in, if any.
+    home: netns.Host | None = None
+    info: dict | None = None
 
     @property
     def http(self) -> str:
@@ -44,7 +56,7 @@ class Server:
 
     @property
     def ops(self) -> str:
-        return f"http://{self.host}:{self.base + 3}"
+        return f"http://127.0.0.1:{self.base + 3}"
 
     def token(self, identity: str, room: str, ttl_s: int = 600, **grants) -> str:
         grants = {"room_join": True, "room": room} | grants
@@ -57,9 +69,46 @@ class Server:
             .to_jwt()
         )
 
+    def chat_token(self, user: str, org: str = "test", ttl_s: int = 3600, key: str = "secret", **claims) -> str:
+        """Who a chat client is. Made here, so that the format is what the documentation says and not what our code does."""
+        now = int(time.time())
+        known = {"iss": "devkey", "sub": user, "aud": "convene-chat", "org": org, "name": user.title(), "nbf": now, "exp": now + ttl_s}
+        return jwt.encode(known | claims, key, algorithm="HS256")
+
+    def open(self, request: str | urllib.request.Request, timeout: float = 5.0):
+        """An HTTP request, from where the server is."""
+        with netns.inside(self.home) if self.home else nullcontext():
+            return DIRECT.open(request, timeout=timeout)
+
+    def chat_info(self) -> dict:
+        """`/im/info`, asked once a start. `hashes` holds the decoded hashes of the certificate."""
+        if self.info is None:
+            self.info = json.load(self.open(f"{self.http}/im/info"))
+            self.info["hashes"] = [base64.b64decode(text) for text in self.info["certificate_hashes"]]
+        return self.info
+
+    def launch(self) -> None:
+        """Starts the process, again if it was there before, and waits until it serves."""
+        self.info = None
+        self.process = subprocess.Popen(self.command, stdout=self.log.open("ab"), stderr=subprocess.STDOUT)
+        deadline = time.monotonic() + START_DEADLINE_S
+        while time.monotonic() < deadline and self.process.poll() is None:
+            try:
+                if self.open(f"{self.ops}/readyz", timeout=1).status == 200:
+                    return
+            except OSError:
+                time.sleep(0.02)
+        self.process.kill()
+        raise RuntimeError(f"server did not start:\n{self.log.read_text()[-4000:]}")
+
+    def kill(self) -> None:
+        """kill -9: nothing is flushed, nothing is said."""
+        self.process.kill()
+        self.process.wait(timeout=15)
+
     def metrics(self) -> dict[str, float]:
         """The value of each series, keyed as it is printed."""
-        text = urllib.request.urlopen(f"{self.ops}/metrics", timeout=5).read().decode()
+        text = self.open(f"{self.ops}/metrics").read().decode()
         rows = (line.rsplit(" ", 1) for line in text.splitlines() if line and not line.startswith("#"))
         return {name: float(value) for name, value in rows}
 
@@ -92,23 +141,13 @@ def free_port_base() -> int:
     raise RuntimeError("no free port range")
 
 
-def start_server(tmp: Path, *extra: str, prefix: tuple[str, ...] = (), host: str = "127.0.0.1") -> Server:
+def start_server(tmp: Path, *extra: str, home: netns.Host | None = None) -> Server:
     base = free_port_base()
-    log = tmp / f"convene-{base}.log"
+    prefix, host = (home.prefix, home.address) if home else ((), "127.0.0.1")
     command = [*prefix, str(BINARY), "serve", "--dev", "--port-base", str(base), "--data-dir", str(tmp / "data"), *extra]
-    process = subprocess.Popen(command, stdout=log.open("wb"), stderr=subprocess.STDOUT)
-    server = Server(base, process, log, host)
-    deadline = time.monotonic() + START_DEADLINE_S
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            break
-        try:
-            if prefix or urllib.request.urlopen(f"{server.ops}/readyz", timeout=1).status == 200:
-                return server
-        except OSError:
-            time.sleep(0.1)
-    process.kill()
-    raise RuntimeError(f"server did not start:\n{log.read_text()[-4000:]}")
+    server = Server(base, None, tmp / f"convene-{base}.log", host, command, home)
+    server.launch()
+    return server
 
 
 @pytest.fixture(scope="session")
@@ -124,3 +163,22 @@ def server(tmp_path_factory):
 @pytest.fixture
 def room_name(request) -> str:
     return re.sub(r"[^a-z0-9]+", "-", f"{request.node.name}-{time.monotonic_ns()}".lower())
+
+
+@pytest.fixture
+async def people(server, room_name):
+    """Makes chat devices in an organisation of the test's own: `await people("alice")`. Each is checked at the end."""
+    org, made = f"org{time.monotonic_ns()}", []
+
+    async def person(name: str, connect: bool = True, **options) -> Device:
+        device = Device(server, name, options.pop("org", org), **options)
+        made.append(device)
+        if connect:
+            await device.connect()
+        return device
+
+    yield person
+    for device in made:
+        await device.close()
+    for device in made:
+        device.check()

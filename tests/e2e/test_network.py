@@ -24,8 +24,7 @@ pytestmark = pytest.mark.skipif(
 async def scene(tmp_path, *people: str):
     """A server and one browser a person, each in a host of its own. Yields (hosts, server, pages)."""
     with netns.network(*people) as hosts:
-        server = start_server(tmp_path, "--node-ip", "10.77.0.1", prefix=hosts["server"].prefix, host="10.77.0.1")
-        await asyncio.sleep(2)
+        server = start_server(tmp_path, "--node-ip", "10.77.0.1", home=hosts["server"])
         browsers = [chromium(executable=hosts[name].wrapper(tmp_path, CHROMIUM)) for name in people]
         try:
             opened = [await browser.__aenter__() for browser in browsers]

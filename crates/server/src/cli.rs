@@ -9,7 +9,7 @@ use toml::Value;
 
 use crate::config::{LogFormat, Sources};
 
-/// One self-hosted server for calls and meetings.
+/// One self-hosted server for calls, meetings and chat.
 #[derive(Parser, Debug)]
 #[command(name = "convene", version, about, long_about = LONG_ABOUT, after_help = EXAMPLES)]
 pub(crate) struct Cli {
@@ -17,10 +17,11 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-const LONG_ABOUT: &str = "One self-hosted server for calls and meetings.
+const LONG_ABOUT: &str = "One self-hosted server for calls, meetings and chat.
 
 People join with the web client it serves, with LiveKit client SDKs (it speaks their protocol; not affiliated), or with
-WHIP and WHEP. Media is relayed, never mixed: each client gets the others' streams at the quality it can take.";
+WHIP and WHEP. Media is relayed, never mixed: each client gets the others' streams at the quality it can take.
+Chat travels over QUIC, WebTransport or WebSocket; an acknowledged message is on disk.";
 
 const EXAMPLES: &str = "Examples:
   convene serve --dev
@@ -29,6 +30,8 @@ const EXAMPLES: &str = "Examples:
       One server for real, behind a TLS proxy for the HTTP port.
   convene token --dev --room standup --identity ana
       A token that lets ana into the room standup for six hours.
+  convene token --dev --chat-user ana
+      A token that lets ana's devices chat.
   convene check-config --config my.toml
       Says what is wrong, or what would be served where.
 
@@ -40,25 +43,38 @@ pub(crate) enum Command {
     /// Run the server until SIGTERM or Ctrl-C.
     #[command(after_help = SERVE_HELP)]
     Serve(ServeArgs),
-    /// Mint a room token and print it.
+    /// Mint a room token or a chat token and print it.
     #[command(after_help = TOKEN_HELP)]
     Token(TokenArgs),
+    /// Chat from a terminal.
+    #[command(after_help = crate::chat::HELP)]
+    Chat(Box<crate::chat::ChatArgs>),
+    /// Look after what chat has stored.
+    #[command(after_help = STORE_HELP)]
+    Store(StoreArgs),
     /// Check the configuration and say what it means, without starting anything.
     CheckConfig(CheckArgs),
 }
 
 const SERVE_HELP: &str = "Ports, N being --port-base:
-  N       TCP  web client, signaling (/rtc, /rtc/v1, /twirp), WHIP (/whip/ROOM), WHEP (/whep/ROOM)
+  N       TCP  web client, signaling (/rtc, /rtc/v1, /twirp), WHIP (/whip/ROOM), WHEP (/whep/ROOM), chat (/im)
+  N+2     UDP  chat over QUIC and WebTransport
   N+3     TCP  /metrics, /healthz, /readyz; loopback only unless --ops-bind says otherwise
   N+10+i  UDP  media, one port a worker: open these in the firewall
 
-SIGTERM and Ctrl-C stop it gracefully: participants are told to reconnect, then it exits with 0. A second one ends it at
+SIGTERM and Ctrl-C stop it gracefully: participants and chat clients are told to reconnect, then it exits with 0. A second one ends it at
 once.
 
 Examples:
   convene serve --dev --port-base 9000
   convene serve --config configs/single.toml --node-ip 203.0.113.7
   CONVENE_MEDIA_WORKERS=4 convene serve --config configs/single.toml --log info,convene_sfu=debug";
+
+const STORE_HELP: &str = "Both work while the server runs, and read --data-dir or the configuration's.
+
+Examples:
+  convene store check --data-dir ./data
+  convene store backup --config configs/single.toml /backup/chat-2026-01-31.db";
 
 const TOKEN_HELP: &str =
     "Without --api-key and --api-secret, the key is the first of the configuration (--config, CONVENE_KEYS);
@@ -67,7 +83,8 @@ with --dev it is devkey.
 Examples:
   convene token --dev --room standup --identity ana
   convene token --config my.toml --room standup --identity camera-1 --no-subscribe --valid-for 30d
-  convene token --dev --room standup --identity ops --admin --create --list --no-join";
+  convene token --dev --room standup --identity ops --admin --create --list --no-join
+  convene token --dev --chat-user ana --name \"Ana B.\" --valid-for 30d";
 
 /// What `serve` takes; each flag overrides one key of the configuration.
 #[derive(Args, Clone, Debug, Default)]
@@ -81,7 +98,7 @@ pub(crate) struct ServeArgs {
     /// Moves every port [default: 7880].
     #[arg(long, value_name = "N")]
     pub(crate) port_base: Option<u16>,
-    /// Where durable state lives [default: ./data]; calls keep none yet.
+    /// Where chat is kept [default: ./data].
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
     /// Address of the HTTP port [default: 0.0.0.0].
@@ -152,12 +169,18 @@ pub(crate) struct CheckArgs {
 /// What `token` takes.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct TokenArgs {
+    /// Makes a chat token for this account instead of a room token.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["room", "identity"])]
+    pub(crate) chat_user: Option<String>,
+    /// Organisation of the account [default: the server's one].
+    #[arg(long, value_name = "NAME", requires = "chat_user")]
+    pub(crate) org: Option<String>,
     /// The room it is for.
-    #[arg(long, required_unless_present = "no_join")]
+    #[arg(long, required_unless_present_any = ["no_join", "chat_user"])]
     pub(crate) room: Option<String>,
     /// Who it is for; unique in the room: a second join with it replaces the first.
-    #[arg(long)]
-    pub(crate) identity: String,
+    #[arg(long, required_unless_present = "chat_user")]
+    pub(crate) identity: Option<String>,
     /// Display name.
     #[arg(long, default_value = "", hide_default_value = true)]
     pub(crate) name: String,
@@ -214,6 +237,40 @@ pub(crate) struct TokenArgs {
     /// May list rooms.
     #[arg(long)]
     pub(crate) list: bool,
+}
+
+/// What `store` takes.
+#[derive(Args, Debug)]
+pub(crate) struct StoreArgs {
+    #[command(subcommand)]
+    pub(crate) command: StoreCommand,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum StoreCommand {
+    /// Check the whole database and say what is wrong.
+    Check {
+        #[command(flatten)]
+        place: StorePlace,
+    },
+    /// Copy the database as it stands to a new file.
+    Backup {
+        #[command(flatten)]
+        place: StorePlace,
+        /// The file to write. It must not be there.
+        to: PathBuf,
+    },
+}
+
+/// Which store.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct StorePlace {
+    /// Configuration file, TOML. Also: CONVENE_CONFIG.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Where chat is kept [default: ./data].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
 }
 
 fn attribute(text: &str) -> Result<(String, String), String> {

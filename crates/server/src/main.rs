@@ -1,9 +1,12 @@
 //! The binary `convene`: reads the command line and starts what it names.
 
 mod addresses;
+mod chat;
 mod cli;
 mod config;
+mod im;
 mod run;
+mod store;
 mod token;
 
 use std::io::Write as _;
@@ -28,6 +31,8 @@ fn dispatch(cli: Cli) -> Result<()> {
     match cli.command {
         Command::Serve(args) => run::serve(&config::Settings::of(&config::load(&args.sources())?)?),
         Command::Token(args) => print(&token::mint(&args)?),
+        Command::Chat(args) => chat::run(&args),
+        Command::Store(args) => print(store::run(&args)?.trim_end()),
         Command::CheckConfig(args) if args.print_reference => print(config::reference().trim_end()),
         Command::CheckConfig(args) => print(&config::Settings::of(&config::load(&args.serve.sources())?)?.summary()),
     }

@@ -1,8 +1,8 @@
 //! `convene serve`: builds the parts, runs them, stops them in order.
 //!
 //! ```text
-//!  logs -> media workers -> signaling -> ports -> ready ... SIGTERM or Ctrl-C
-//!  not ready -> rooms close: participants told to reconnect -> HTTP ends -> media workers end -> exit 0
+//!  logs -> media workers -> chat (store, then its port) -> signaling -> ports -> ready ... SIGTERM or Ctrl-C
+//!  not ready -> rooms close, chat sessions end: all told to reconnect -> HTTP ends -> media workers, store end -> exit 0
 //! ```
 
 mod signals;
@@ -26,10 +26,13 @@ use tracing::{info, warn};
 
 use crate::addresses;
 use crate::config::{DEV_KEY, LogFormat, Rooms, Settings};
+use crate::im::{self, Chat};
 use signals::Signals;
 
 /// Longest time for rooms to close. A client that does not read must not keep the server.
 const MAX_DRAIN: Duration = Duration::from_secs(2);
+/// Longest time for chat sessions to take their leave and for the store to write what has queued.
+const MAX_CHAT_END: Duration = Duration::from_secs(4);
 /// How long connections get to write out what their rooms told them: at once, where the socket has room.
 const FAREWELL: Duration = Duration::from_millis(300);
 /// Longest time for HTTP exchanges that are under way.
@@ -56,7 +59,8 @@ async fn run(settings: &Settings) -> Result<()> {
     let http = bind(settings.http, "http").await?;
     let ops = bind(settings.ops, "ops").await?;
     let (media, workers) = start_media(settings, &metrics)?;
-    let state = State::new(signaling(settings), media.clone(), Arc::clone(&metrics));
+    let chat = im::start(settings, &metrics).await?;
+    let state = State::new(signaling(settings), media.clone(), Arc::clone(&metrics)).with_chat(chat.handle.clone());
 
     let ops = tokio::spawn(convene_telemetry::serve(ops, metrics, ready.clone()));
     let (end, ended) = oneshot::channel();
@@ -70,7 +74,7 @@ async fn run(settings: &Settings) -> Result<()> {
     }
     ready.set(false);
     tokio::select! {
-        () = stop(&state, &media, workers, end, http) => info!("stopped"),
+        ((), ()) = async { tokio::join!(stop(&state, &media, workers, end, http), stop_chat(chat)) } => info!("stopped"),
         () = signals.next() => warn!("stopped at once by a second signal"),
     }
     ops.abort();
@@ -130,7 +134,7 @@ fn announce(settings: &Settings) {
     for warning in &settings.warnings {
         warn!("{warning}");
     }
-    info!(http = %settings.http, ops = %settings.ops, workers = settings.media_ports.len(), "convene is up");
+    info!(http = %settings.http, chat = %settings.chat, ops = %settings.ops, workers = settings.media_ports.len(), "convene is up");
     if settings.dev {
         let (key, secret) = DEV_KEY;
         info!("open http://localhost:{} (development: api key {key}, secret {secret})", settings.http.port());
@@ -160,6 +164,10 @@ async fn stop(
     .await;
 }
 
+async fn stop_chat(chat: Chat) {
+    within(MAX_CHAT_END, "ending chat", chat.stop()).await;
+}
+
 async fn within(longest: Duration, step: &str, work: impl Future<Output = ()>) {
     if timeout(longest, work).await.is_err() {
         warn!(step, ?longest, "took too long; going on without");
@@ -179,5 +187,6 @@ mod tests {
     #[test]
     fn stopping_takes_five_seconds_at_most() {
         assert!(MAX_DRAIN + FAREWELL + MAX_HTTP_END + MAX_MEDIA_END < Duration::from_secs(5));
+        assert!(MAX_CHAT_END < Duration::from_secs(5));
     }
 }

@@ -14,6 +14,10 @@ const FORWARDING_BUCKETS: [f64; 11] = [5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 3e-3,
 /// Upper bounds in seconds: a good join is below half a second, a person gives up before ten.
 const TIME_TO_MEDIA_BUCKETS: [f64; 9] = [0.1, 0.25, 0.5, 0.75, 1.0, 2.0, 4.0, 8.0, 16.0];
 
+/// Upper bounds in seconds: from a commit on a quiet disk (0.2 ms) over a batch (2 ms) and a checkpoint (50 ms) to what a
+/// sender takes for a hang.
+const CHAT_BUCKETS: [f64; 13] = [2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 1e-1, 2e-1, 5e-1, 1.0, 5.0];
+
 macro_rules! metrics {
     ($($(#[doc = $doc:literal])+ $field:ident: $kind:ident = $name:literal $([$($label:literal),+])? $({$buckets:expr})?;)+) => {
         /// See the module. Each field's documentation is also the metric's help text.
@@ -86,6 +90,36 @@ metrics! {
     worker_busy: GaugeVec = "convene_sfu_worker_busy_ratio" ["worker"];
     /// Rooms closed because their code panicked. Any value above 0 is a bug to report.
     room_panics: IntCounter = "convene_room_panics_total";
+    /// Open chat sessions by transport: quic, webtransport, websocket.
+    im_sessions: IntGaugeVec = "convene_im_sessions" ["transport"];
+    /// Handshakes of the chat port by result: ok, retry, refused, failed, timeout.
+    im_handshakes: IntCounterVec = "convene_im_handshakes_total" ["result"];
+    /// Frames in early data by result: accepted, refused.
+    im_early_data: IntCounterVec = "convene_im_early_data_total" ["result"];
+    /// Frames by direction and kind: in by what they ask for, out by where they go (control, deliver, hint).
+    im_frames: IntCounterVec = "convene_im_frames_total" ["direction", "kind"];
+    /// Sends by result: ok, duplicate, or the code of the refusal.
+    im_sends: IntCounterVec = "convene_im_sends_total" ["result"];
+    /// Events put into outboxes of devices.
+    im_deliveries: IntCounter = "convene_im_deliveries_total";
+    /// Conversations that a device was caught up with from the store, because its outbox was full.
+    im_repairs: IntCounter = "convene_im_repairs_total";
+    /// Sessions ended by the server, by code.
+    im_ended: IntCounterVec = "convene_im_sessions_ended_total" ["code"];
+    /// From an event's commit to its last online member's outbox.
+    im_fanout: Histogram = "convene_im_fanout_seconds" {CHAT_BUCKETS};
+    /// From a send's arrival to its commit.
+    im_commit: Histogram = "convene_im_commit_seconds" {CHAT_BUCKETS};
+    /// Transactions of the store.
+    im_commits: IntCounter = "convene_im_commits_total";
+    /// Changes in those transactions: divided by their number, the batch size.
+    im_committed: IntCounter = "convene_im_committed_changes_total";
+    /// Size of the store's write-ahead log.
+    im_wal: IntGauge = "convene_im_wal_bytes";
+    /// Bytes of files and voice messages by direction: in is uploads, out downloads.
+    im_blob_bytes: IntCounterVec = "convene_im_blob_bytes_total" ["direction"];
+    /// Chat sessions ended because their code panicked. Any value above 0 is a bug to report.
+    im_panics: IntCounter = "convene_im_session_panics_total";
 }
 
 impl Default for Metrics {
@@ -163,7 +197,7 @@ mod tests {
     }
 
     /// Dashboards and alerts name these: a change here is a change for every operator and goes into CHANGELOG.md.
-    const SNAPSHOT: [&str; 22] = [
+    const SNAPSHOT: [&str; 37] = [
         "convene_rooms gauge",
         "convene_participants gauge",
         "convene_tracks gauge",
@@ -186,6 +220,21 @@ mod tests {
         "convene_sfu_forwarding_seconds histogram",
         "convene_sfu_worker_busy_ratio gauge",
         "convene_room_panics_total counter",
+        "convene_im_sessions gauge",
+        "convene_im_handshakes_total counter",
+        "convene_im_early_data_total counter",
+        "convene_im_frames_total counter",
+        "convene_im_sends_total counter",
+        "convene_im_deliveries_total counter",
+        "convene_im_repairs_total counter",
+        "convene_im_sessions_ended_total counter",
+        "convene_im_fanout_seconds histogram",
+        "convene_im_commit_seconds histogram",
+        "convene_im_commits_total counter",
+        "convene_im_committed_changes_total counter",
+        "convene_im_wal_bytes gauge",
+        "convene_im_blob_bytes_total counter",
+        "convene_im_session_panics_total counter",
     ];
 
     #[test]
@@ -242,11 +291,18 @@ mod tests {
                 (&self.nacked, 1),
                 (&self.pli, 1),
                 (&self.rtx, 1),
+                (&self.im_handshakes, 1),
+                (&self.im_early_data, 1),
+                (&self.im_frames, 2),
+                (&self.im_sends, 1),
+                (&self.im_ended, 1),
+                (&self.im_blob_bytes, 1),
             ];
             for (family, labels) in counters {
                 family.with_label_values(&vec!["x"; labels]).inc();
             }
             self.tracks.with_label_values(&["audio"]).set(1);
+            self.im_sessions.with_label_values(&["quic"]).set(1);
             self.peers.with_label_values(&["0"]).set(1);
             self.worker_busy.with_label_values(&["0"]).set(0.5);
         }

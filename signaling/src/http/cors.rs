@@ -6,8 +6,8 @@ use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-/// Headers that scripts may read: WHIP and WHEP clients need them (RFC 9725 §4.2, §4.3.1).
-const EXPOSED: &str = "Location, ETag, Link, Accept-Post, Accept-Patch, WWW-Authenticate, Retry-After";
+/// Headers that scripts may read: WHIP and WHEP clients need them (RFC 9725 §4.2, §4.3.1), and who reads a file by range.
+const EXPOSED: &str = "Location, ETag, Link, Accept-Post, Accept-Patch, WWW-Authenticate, Retry-After, Content-Range";
 const METHODS: &str = "GET, HEAD, POST, PATCH, DELETE, OPTIONS";
 /// Used where the preflight names none. `*` does not cover `Authorization`, so that stands first.
 const HEADERS: &str = "Authorization, *";

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use convene_proto::im::{self, EraseReason};
 use convene_types::Seq;
 
-use crate::rules::Erasure;
+use crate::rules::{EDIT, Erasure};
 
 /// By the event that erases. The server applied them in this order, and the first reason stays.
 #[derive(Clone, Debug, Default)]
@@ -26,10 +26,13 @@ impl Erased {
         first.map(|(by, erasure)| (*by, erasure.reason))
     }
 
-    /// The first erasure known that leaves this tombstone at `seq`: by a range of its own, for this reason.
+    /// The first erasure known that may have left this tombstone at `seq`, for this reason. Which message an erased edit
+    /// was of is not known any more: any that was recalled will do.
     pub(super) fn leaving(&self, seq: Seq, left: &im::Tombstone) -> Option<Seq> {
         let within = |range: &im::SeqRange| (range.first..=range.last).contains(&seq.0);
-        let leaves = |erasure: &Erasure| erasure.reason == left.reason() && erasure.ranges.iter().any(within);
+        let edit = |erasure: &Erasure| left.kind == EDIT && erasure.edits_of.is_some_and(|target| target < seq);
+        let leaves =
+            |erasure: &Erasure| erasure.reason == left.reason() && (erasure.ranges.iter().any(within) || edit(erasure));
         self.by.range(seq..).find(|(_, erasure)| leaves(erasure)).map(|(by, _)| *by)
     }
 

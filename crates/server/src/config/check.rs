@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZero;
+use std::path::PathBuf;
 use std::thread;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use super::{Config, Log, Rooms};
+use super::{Config, Im, Log, Rooms};
 
 /// The key and secret of development mode: what LiveKit's SDKs and tools use there.
 pub(crate) const DEV_KEY: (&str, &str) = ("devkey", "secret");
@@ -31,6 +32,12 @@ pub(crate) struct Settings {
     pub(crate) node_ip: Vec<IpAddr>,
     pub(crate) keys: Secrets,
     pub(crate) rooms: Rooms,
+    /// UDP.
+    pub(crate) chat: SocketAddr,
+    /// PEM files: chain and key.
+    pub(crate) chat_certificate: Option<(PathBuf, PathBuf)>,
+    pub(crate) im: Im,
+    pub(crate) data_dir: PathBuf,
     pub(crate) log: Log,
     /// What works and should not stay so.
     pub(crate) warnings: Vec<String>,
@@ -58,6 +65,10 @@ impl Settings {
             http_port != ops_port || http_port == 0,
             "http.port and ops.port are both {http_port}: give one of them another port"
         );
+        let chat_port = match config.im.port {
+            Some(port) => port,
+            None => above(config.port_base, 2).context("choosing the chat port")?,
+        };
         let (keys, warnings) = keys(config)?;
         Ok(Self {
             dev: config.dev,
@@ -68,6 +79,10 @@ impl Settings {
             node_ip: node_ip(config)?,
             keys: Secrets(keys),
             rooms: rooms(&config.rooms)?,
+            chat: SocketAddr::new(config.im.bind, chat_port),
+            chat_certificate: chat_certificate(&config.im)?,
+            im: im(&config.im)?,
+            data_dir: config.data_dir.clone(),
             log: config.log.clone(),
             warnings,
         })
@@ -82,8 +97,13 @@ impl Settings {
         };
         let keys = self.keys.0.len();
         let mut text = format!(
-            "configuration is good\n  http   {} (tcp)\n  ops    {} (tcp)\n  media  {} port {media} (udp)\n  keys   {keys}",
-            self.http, self.ops, self.media_bind
+            "configuration is good\n  http   {} (tcp)\n  chat   {} (udp)\n  ops    {} (tcp)\n  media  {} port {media} (udp)\n  \
+             data   {}\n  keys   {keys}",
+            self.http,
+            self.chat,
+            self.ops,
+            self.media_bind,
+            self.data_dir.display()
         );
         for warning in &self.warnings {
             text.push_str("\n  warning: ");
@@ -137,6 +157,31 @@ fn rooms(rooms: &Rooms) -> Result<Rooms> {
     Ok(rooms.clone())
 }
 
+fn im(im: &Im) -> Result<Im> {
+    let limits = [
+        ("max_sessions", im.max_sessions),
+        ("max_members", im.max_members),
+        ("max_blob_mib", im.max_blob_mib),
+        ("max_voice_s", im.max_voice_s),
+        ("idle_timeout_s", im.idle_timeout_s),
+    ];
+    let zero = limits.iter().find(|(_, limit)| *limit == 0);
+    if let Some((name, _)) = zero {
+        bail!("im.{name} is 0: nobody could chat, give it at least 1");
+    }
+    Ok(im.clone())
+}
+
+fn chat_certificate(im: &Im) -> Result<Option<(PathBuf, PathBuf)>> {
+    match (&im.certificate, &im.certificate_key) {
+        (Some(chain), Some(key)) => Ok(Some((chain.clone(), key.clone()))),
+        (None, None) => Ok(None),
+        (Some(_), None) | (None, Some(_)) => {
+            bail!("im.certificate and im.certificate_key go together: give both or none")
+        }
+    }
+}
+
 fn keys(config: &Config) -> Result<(HashMap<String, String>, Vec<String>)> {
     let mut keys: HashMap<_, _> = config.keys.0.clone().into_iter().collect();
     let empty = keys.iter().find(|(key, secret)| key.is_empty() || secret.is_empty());
@@ -178,7 +223,7 @@ mod tests {
     fn ports_follow_the_base() {
         let media = Media { workers: 3, ..Media::default() };
         let settings = Settings::of(&Config { port_base: 9000, media, ..with_keys(true, &[]) }).unwrap();
-        assert_eq!((settings.http.port(), settings.ops.port()), (9000, 9003));
+        assert_eq!((settings.http.port(), settings.chat.port(), settings.ops.port()), (9000, 9002, 9003));
         assert_eq!(settings.media_ports, [9010, 9011, 9012]);
         assert!(settings.ops.ip().is_loopback());
     }
@@ -215,6 +260,11 @@ mod tests {
             (media(Media { workers: 2, first_port: Some(65535), ..Media::default() }), "65535"),
             (media(Media { node_ip: vec![IpAddr::from([0, 0, 0, 0])], ..Media::default() }), "0.0.0.0"),
             (Config { http: Http { port: Some(7883), ..Http::default() }, ..with_keys(true, &[]) }, "7883"),
+            (Config { im: Im { max_members: 0, ..Im::default() }, ..with_keys(true, &[]) }, "max_members"),
+            (
+                Config { im: Im { certificate: Some("a".into()), ..Im::default() }, ..with_keys(true, &[]) },
+                "certificate_key",
+            ),
             (Config { rooms: Rooms { max_tracks: 0, ..Rooms::default() }, ..with_keys(true, &[]) }, "max_tracks"),
         ];
         for (config, word) in rows {

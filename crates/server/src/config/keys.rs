@@ -38,20 +38,21 @@ pub(super) const KEYS: &[Key] = &[
     Key {
         path: "port_base",
         kind: Kind::Integer,
-        doc: "Moves every port: HTTP at N, ops at N+3, media worker i at N+10+i. N+1 (ICE over TCP) and N+2 (chat over\n\
-              QUIC) are kept free for what will listen there.",
+        doc: "Moves every port: HTTP at N, chat at N+2, ops at N+3, media worker i at N+10+i. N+1 (ICE over TCP) is kept free\n\
+              for what will listen there.",
         example: None,
     },
     Key {
         path: "data_dir",
         kind: Kind::Text,
-        doc: "Where durable state lives. Calls keep none: nothing is written there yet.",
+        doc: "Where durable state lives: chat.db with what was said, blobs with files and voice messages. Calls keep none.\n\
+              One server at a time uses it.",
         example: None,
     },
     Key {
         path: "keys",
         kind: Kind::Map,
-        doc: "API keys and their secrets: who may mint room tokens. Give secrets of 32 or more random characters.\n\
+        doc: "API keys and their secrets: who may mint room and chat tokens. Give secrets of 32 or more random characters.\n\
               As a variable: CONVENE_KEYS=\"name:secret,other:secret\".",
         example: Some("my-backend = \"a long random secret\""),
     },
@@ -118,6 +119,88 @@ pub(super) const KEYS: &[Key] = &[
         path: "rooms.max_tracks",
         kind: Kind::Integer,
         doc: "Most tracks of a participant, announced and published together.",
+        example: None,
+    },
+    Key {
+        path: "im.bind",
+        kind: Kind::Text,
+        doc: "Address of the chat port (UDP): QUIC and WebTransport. `::` takes IPv4 and IPv6.",
+        example: None,
+    },
+    Key { path: "im.port", kind: Kind::Integer, doc: "Default: port_base + 2.", example: Some("port = 7882") },
+    Key {
+        path: "im.certificate",
+        kind: Kind::Text,
+        doc: "Certificate of the chat port and those that lead to its root, a PEM file. Read again when it changes.\n\
+              Default: the server makes its own, replaces it every six days and tells clients its hash at /im/info.",
+        example: Some("certificate = \"/etc/convene/chain.pem\""),
+    },
+    Key {
+        path: "im.certificate_key",
+        kind: Kind::Text,
+        doc: "Its private key, a PEM file.",
+        example: Some("certificate_key = \"/etc/convene/key.pem\""),
+    },
+    Key {
+        path: "im.max_sessions",
+        kind: Kind::Integer,
+        doc: "Most chat sessions: one per device that is online. An idle one takes about 40 KiB.",
+        example: None,
+    },
+    Key { path: "im.max_members", kind: Kind::Integer, doc: "Most members of a group.", example: None },
+    Key { path: "im.max_blob_mib", kind: Kind::Integer, doc: "Largest file, in MiB.", example: None },
+    Key {
+        path: "im.max_voice_s",
+        kind: Kind::Integer,
+        doc: "Longest voice message, in seconds. Ten minutes take a second of a core to decode.",
+        example: None,
+    },
+    Key {
+        path: "im.edit_window_s",
+        kind: Kind::Integer,
+        doc: "Seconds in which a sender may edit a message.",
+        example: None,
+    },
+    Key {
+        path: "im.recall_window_s",
+        kind: Kind::Integer,
+        doc: "Seconds in which a sender may recall a message. Admins of a group always may.",
+        example: None,
+    },
+    Key {
+        path: "im.device_sends_per_s",
+        kind: Kind::Integer,
+        doc: "Messages a second of one device, on average; bursts of ten times as many pass. 0: any.",
+        example: None,
+    },
+    Key {
+        path: "im.conversation_sends_per_s",
+        kind: Kind::Integer,
+        doc: "Messages a second into one conversation, on average; bursts of twice as many pass. 0: any.",
+        example: None,
+    },
+    Key {
+        path: "im.device_requests_per_s",
+        kind: Kind::Integer,
+        doc: "Other requests a second of one device, on average; bursts of ten times as many pass. 0: any.",
+        example: None,
+    },
+    Key {
+        path: "im.push_members",
+        kind: Kind::Integer,
+        doc: "Groups with more members are not sent every message: devices are told of the newest, and fetch what they show.",
+        example: None,
+    },
+    Key {
+        path: "im.push_deliveries_per_s",
+        kind: Kind::Integer,
+        doc: "The same for groups whose messages times their devices online exceed this, for as long as they do.",
+        example: None,
+    },
+    Key {
+        path: "im.idle_timeout_s",
+        kind: Kind::Integer,
+        doc: "Seconds after which a silent device counts as gone. Clients make themselves heard every 30 s or so.",
         example: None,
     },
     Key {

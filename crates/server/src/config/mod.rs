@@ -31,6 +31,7 @@ pub(crate) struct Config {
     pub(crate) http: Http,
     pub(crate) media: Media,
     pub(crate) rooms: Rooms,
+    pub(crate) im: Im,
     pub(crate) ops: Ops,
     pub(crate) log: Log,
 }
@@ -78,6 +79,31 @@ pub(crate) struct Rooms {
     pub(crate) max_tracks: u32,
 }
 
+/// Chat: its port, and how much is too much.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Im {
+    pub(crate) bind: IpAddr,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) port: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) certificate: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) certificate_key: Option<PathBuf>,
+    pub(crate) max_sessions: u32,
+    pub(crate) max_members: u32,
+    pub(crate) max_blob_mib: u32,
+    pub(crate) max_voice_s: u32,
+    pub(crate) edit_window_s: u32,
+    pub(crate) recall_window_s: u32,
+    pub(crate) device_sends_per_s: u32,
+    pub(crate) conversation_sends_per_s: u32,
+    pub(crate) device_requests_per_s: u32,
+    pub(crate) push_members: u32,
+    pub(crate) push_deliveries_per_s: u32,
+    pub(crate) idle_timeout_s: u32,
+}
+
 /// The port for operators.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -115,6 +141,7 @@ impl Default for Config {
             http: Http::default(),
             media: Media::default(),
             rooms: Rooms::default(),
+            im: Im::default(),
             ops: Ops::default(),
             log: Log::default(),
         }
@@ -142,6 +169,29 @@ impl Default for Rooms {
             max_rooms: 20_000,
             max_participants: 5_000,
             max_tracks: 64,
+        }
+    }
+}
+
+impl Default for Im {
+    fn default() -> Self {
+        Self {
+            bind: Ipv4Addr::UNSPECIFIED.into(),
+            port: None,
+            certificate: None,
+            certificate_key: None,
+            max_sessions: 50_000,
+            max_members: 100_000,
+            max_blob_mib: 100,
+            max_voice_s: 600,
+            edit_window_s: 86_400,
+            recall_window_s: 86_400,
+            device_sends_per_s: 50,
+            conversation_sends_per_s: 500,
+            device_requests_per_s: 100,
+            push_members: 20_000,
+            push_deliveries_per_s: 50_000,
+            idle_timeout_s: 300,
         }
     }
 }

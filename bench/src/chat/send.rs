@@ -1,0 +1,41 @@
+//! Durable sends over QUIC: each sender has one session, and several of its sends may be under way.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+
+use crate::chat::closed_loop::{self, Round};
+use crate::chat::engine::{self, Layout};
+use crate::chat::net::Net;
+use crate::chat::session::{Opening, Session, client_id};
+
+/// One session for each sender of the layout.
+pub async fn sessions(net: &Net) -> Result<Arc<Vec<Session>>> {
+    let mut sessions = Vec::new();
+    for number in 0..engine::SENDERS {
+        sessions.push(Session::open(net, number, &engine::sender(number), Opening::default()).await?);
+    }
+    Ok(Arc::new(sessions))
+}
+
+/// One round with `tasks` sends under way, over the conversations of the layout in turn.
+pub async fn round(
+    sessions: &Arc<Vec<Session>>,
+    layout: &Arc<Layout>,
+    tasks: usize,
+    body: usize,
+    span: Duration,
+) -> Result<Round> {
+    let (sessions, layout) = (sessions.clone(), layout.clone());
+    closed_loop::run(tasks, span, move |task, turn| {
+        let (sessions, layout) = (sessions.clone(), layout.clone());
+        async move {
+            let (sender, conv) = layout.pick(task, turn);
+            let session = sessions.get(sender).context("no session for a sender")?;
+            session.send_text(conv, client_id(), engine::text(turn, body)).await?;
+            Ok(())
+        }
+    })
+    .await
+}

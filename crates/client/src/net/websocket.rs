@@ -1,0 +1,120 @@
+//! The WebSocket, for networks that carry no UDP: one binary message per frame.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use convene_proto::im::Frame;
+use convene_proto::{frame, limits};
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{SinkExt as _, StreamExt as _};
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::{WebSocketStream, client_async_with_config};
+
+use super::KEEP_ALIVE;
+use super::address::ServerUrl;
+use super::http::{self, Stream};
+use super::link::{Link, MAX_INCOMING, MAX_OUTGOING, Routes, Sender, Way};
+use super::tls::Tls;
+use crate::error::Error;
+
+/// For TCP, TLS and the upgrade together.
+const HANDSHAKE: Duration = Duration::from_secs(15);
+/// Buffers of the library: a frame or two; its defaults are made for servers with long messages.
+const BUFFER_BYTES: usize = 32 * 1024;
+
+/// Connects.
+pub(super) async fn connect(url: &ServerUrl, path: &str, tls: &Tls) -> Result<Link, Error> {
+    let late = |_| Error::Unreachable(format!("{url}: no WebSocket within {} s", HANDSHAKE.as_secs()));
+    let socket = tokio::time::timeout(HANDSHAKE, open(url, path, tls)).await.map_err(late)??;
+    Ok(start(socket))
+}
+
+async fn open(url: &ServerUrl, path: &str, tls: &Tls) -> Result<WebSocketStream<Stream>, Error> {
+    let stream = http::dial(url, tls).await?;
+    let config = WebSocketConfig::default()
+        .read_buffer_size(BUFFER_BYTES)
+        .write_buffer_size(BUFFER_BYTES)
+        .max_message_size(Some(limits::MAX_FRAME_BYTES))
+        .max_frame_size(Some(limits::MAX_FRAME_BYTES));
+    let upgraded = client_async_with_config(url.websocket(path), stream, Some(config)).await;
+    let (socket, _) = upgraded.map_err(|error| Error::Unreachable(format!("{url}: WebSocket: {error}")))?;
+    Ok(socket)
+}
+
+fn start(socket: WebSocketStream<Stream>) -> Link {
+    let (to_engine, incoming) = mpsc::channel(MAX_INCOMING);
+    let (control, outgoing) = mpsc::channel(MAX_OUTGOING);
+    let routes: Routes = Arc::new(Mutex::new(HashMap::new()));
+    let heard = Arc::new(AtomicU64::new(0));
+    let (sink, source) = socket.split();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(write(sink, outgoing));
+    tasks.spawn(read(source, Receivers { control: to_engine, routes: routes.clone(), heard: heard.clone() }));
+    Link { sender: Sender::new(Way::WebSocket(routes), control, heard), incoming, early: false, _tasks: tasks }
+}
+
+async fn write(mut sink: SplitSink<WebSocketStream<Stream>, Message>, mut outgoing: mpsc::Receiver<Bytes>) {
+    loop {
+        let next = tokio::time::timeout(KEEP_ALIVE, outgoing.recv()).await;
+        let written = match next {
+            Ok(Some(bytes)) => sink.feed(Message::Binary(bytes)).await,
+            Ok(None) => break,
+            Err(_) => sink.feed(Message::Ping(Bytes::new())).await,
+        };
+        // What else is there goes into the same packet.
+        let written = match written {
+            Ok(()) if outgoing.is_empty() => sink.flush().await,
+            written => written,
+        };
+        if written.is_err() {
+            return;
+        }
+    }
+    let _ = sink.close().await; // the other side may be gone already
+}
+
+struct Receivers {
+    control: mpsc::Sender<Frame>,
+    routes: Routes,
+    heard: Arc<AtomicU64>,
+}
+
+async fn read(mut source: SplitStream<WebSocketStream<Stream>>, to: Receivers) {
+    while let Some(Ok(message)) = source.next().await {
+        to.heard.fetch_add(1, Ordering::Relaxed);
+        let Message::Binary(bytes) = message else { continue };
+        match frame::decode(bytes) {
+            Ok(frame) => {
+                if !to.deliver(frame).await {
+                    break;
+                }
+            }
+            Err(error) => tracing::warn!(%error, "skipped what is no frame"),
+        }
+    }
+    // Exchanges wait for replies: they learn that none will come.
+    to.routes.lock().clear();
+}
+
+impl Receivers {
+    /// False when nobody listens any more.
+    async fn deliver(&self, frame: Frame) -> bool {
+        let exchange = frame.rid >> 32;
+        if exchange == 0 {
+            return self.control.send(frame).await.is_ok();
+        }
+        let route = self.routes.lock().get(&exchange).cloned();
+        if let Some(route) = route {
+            // An exchange that was given up has dropped its end: its replies are of no use.
+            let _ = route.send(frame).await;
+        }
+        true
+    }
+}

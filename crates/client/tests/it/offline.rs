@@ -1,0 +1,89 @@
+//! What is written without a server is sent when there is one, once and in order.
+
+use convene_client::{Error, Update, body};
+
+use crate::harness::Server;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_written_offline_survives_the_client_and_is_sent_in_order() {
+    let mut server = Server::start().await;
+    let bob = server.client("bob").await.synced().await;
+    let ana = server.client("ana").await.synced().await;
+    let conv = ana.client.create_direct("bob").await.unwrap();
+    ana.client.send(conv, body::text("zero")).await.unwrap();
+    ana.shows(conv, &["zero"]).await;
+    server.stop().await;
+    let dir = ana.dir;
+    ana.client.shutdown().await;
+    let path = match &dir {
+        crate::harness::Dir::Temporary(dir) => dir.path().to_path_buf(),
+        crate::harness::Dir::Kept(dir) => dir.clone(),
+    };
+
+    let offline = server.client_in("ana", &path).await;
+    offline.shows(conv, &["zero"]).await;
+    for text in ["one", "two", "three"] {
+        offline.client.send(conv, body::text(text)).await.unwrap();
+    }
+    assert_eq!(offline.client.outgoing(Some(conv)).await.unwrap().len(), 3);
+    offline.client.shutdown().await;
+    assert_eq!(offline.client.me().await, Err(Error::Closed));
+
+    server.resume().await;
+    let back = server.client_in("ana", &path).await;
+    bob.shows(conv, &["zero", "one", "two", "three"]).await;
+    back.shows(conv, &["zero", "one", "two", "three"]).await;
+    assert_eq!(back.client.outgoing(None).await.unwrap(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_restart_loses_nothing_and_doubles_nothing() {
+    let mut server = Server::start().await;
+    let bob = server.client("bob").await.synced().await;
+    let mut ana = server.client("ana").await.synced().await;
+    let conv = ana.client.create_direct("bob").await.unwrap();
+    ana.client.send(conv, body::text("before")).await.unwrap();
+    bob.shows(conv, &["before"]).await;
+    server.stop().await;
+    ana.until("end", |update| matches!(update, Update::Disconnected { .. }).then_some(())).await;
+    ana.client.send(conv, body::text("during")).await.unwrap();
+    bob.client.send(conv, body::text("during too")).await.unwrap();
+    server.resume().await;
+    ana.client.reconnect().await.unwrap();
+    ana.until("session", |update| matches!(update, Update::Connected { .. }).then_some(())).await;
+    bob.client.reconnect().await.unwrap();
+    ana.client.send(conv, body::text("after")).await.unwrap();
+    let texts = |log: Vec<convene_proto::im::Event>| log.iter().filter_map(crate::harness::text_of).collect::<Vec<_>>();
+    let both = async {
+        loop {
+            let (a, b) = (ana.client.log(conv).await.unwrap(), bob.client.log(conv).await.unwrap());
+            if a == b && texts(a.clone()).len() == 4 {
+                return a;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    let log = tokio::time::timeout(crate::harness::DEADLINE, both).await.unwrap();
+    let mut texts = texts(log);
+    texts.sort();
+    assert_eq!(texts, ["after", "before", "during", "during too"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_is_open_once_and_belongs_to_one_user() {
+    let server = Server::start().await;
+    let ana = server.client("ana").await.synced().await;
+    let second = convene_client::Client::open(server.config("ana", ana.dir())).await;
+    assert!(matches!(&second, Err(Error::Database(text)) if text.contains("another client")), "{second:?}");
+    let path = ana.dir().to_path_buf();
+    ana.client.shutdown().await;
+    let mut eve = server.client_in("eve", &path).await;
+    let (reason, retry) = eve
+        .until("refusal", |update| match update {
+            Update::Disconnected { reason, retry_in } => Some((reason, retry_in)),
+            _other => None,
+        })
+        .await;
+    assert!(reason.contains("belongs to ana"), "{reason}");
+    assert_eq!(retry, None);
+}

@@ -1,0 +1,248 @@
+//! Starting and stopping, and the handle that `signaling` and `server` hold.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use convene_im_core::model::Refusal;
+use convene_proto::im::Code;
+use convene_store::{Op, Outcome};
+use convene_types::{DeviceId, OrgId, UserId};
+use futures_util::{Sink, Stream};
+use quinn::Endpoint;
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+use tokio::time::{interval, sleep, timeout};
+use tracing::info;
+
+use crate::accept;
+use crate::certificate::{CertificateError, Resolver};
+use crate::endpoint;
+use crate::fanout::{Fanout, Parts};
+use crate::flood::Flood;
+use crate::hub::Hub;
+use crate::links::Links;
+use crate::login::Known;
+use crate::options::Options;
+use crate::session::{End, Owner};
+use crate::shared::Shared;
+use crate::websocket;
+
+/// Voice messages that are decoded at the same time. Each takes a core for up to a second.
+const MAX_INSPECTIONS: usize = 2;
+/// Clients that were sent away come back within this time, spread out, so that they do not all come at once.
+const SPREAD_MS: u32 = 3_000;
+/// How long a drain waits for sessions to take their leave.
+const MAX_DRAIN: Duration = Duration::from_secs(3);
+/// How often the store's counters are read.
+const SAMPLE_EVERY: Duration = Duration::from_secs(1);
+
+/// Why the chat service cannot start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The port is taken, or not ours to take.
+    #[error("binding the chat port udp {address}")]
+    Bind {
+        /// Where.
+        address: SocketAddr,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// No certificate.
+    #[error("preparing the certificate of the chat port")]
+    Certificate(#[from] CertificateError),
+    /// The store cannot be read.
+    #[error("reading the store")]
+    Store(#[source] Refusal),
+}
+
+/// What `/im/info` says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Info {
+    /// UDP port of QUIC and WebTransport.
+    pub quic_port: u16,
+    /// SHA-256 of the certificates to accept though nobody vouches for them.
+    pub certificate_hashes: Vec<[u8; 32]>,
+}
+
+/// The chat service, for those who serve HTTP and run the process. Cheap to clone.
+#[derive(Clone)]
+pub struct Handle {
+    pub(crate) shared: Arc<Shared>,
+    address: SocketAddr,
+}
+
+/// The running tasks. Dropping it does not stop them: call [`Server::stop`].
+pub struct Server {
+    endpoint: Endpoint,
+    handle: Handle,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+/// Starts the chat service: binds its port and begins to take connections.
+pub async fn start(options: Options) -> Result<(Handle, Server), StartError> {
+    let Options { bind, certificate, authority, store, blobs, metrics, limits } = options;
+    let resolver = Resolver::new(certificate, SystemTime::now())?;
+    let secret = store.read(|reader| Ok(Ok(reader.url_secret()?))).await.map_err(StartError::Store)?;
+    let endpoint = endpoint::bind(bind, Arc::clone(&resolver), limits.idle_timeout, &secret);
+    let wrong = |source| StartError::Bind { address: bind, source };
+    let endpoint = endpoint.map_err(wrong)?;
+    let address = endpoint.local_addr().map_err(wrong)?;
+    let hub: Arc<Hub> = Arc::default();
+    let parts =
+        Parts { hub: Arc::clone(&hub), store: store.clone(), metrics: Arc::clone(&metrics), limits: limits.clone() };
+    let shards = std::thread::available_parallelism().map_or(2, |cores| cores.get().saturating_mul(2));
+    let (fanout, mut tasks) = Fanout::start(&parts, shards);
+    let shared = Arc::new(Shared {
+        authority,
+        store,
+        blobs,
+        hub,
+        fanout,
+        flood: Flood::new(&limits),
+        limits,
+        metrics,
+        resolver: Arc::clone(&resolver),
+        known: Known::default(),
+        inspections: Arc::new(Semaphore::new(MAX_INSPECTIONS)),
+        links: Links::new(&secret),
+    });
+    tasks.push(tokio::spawn(accept::run(endpoint.clone(), Arc::clone(&shared))));
+    tasks.push(tokio::spawn(resolver.keep_fresh()));
+    tasks.push(tokio::spawn(sample(Arc::clone(&shared))));
+    let handle = Handle { shared, address };
+    Ok((handle.clone(), Server { endpoint, handle, tasks }))
+}
+
+/// Exports the store's counters.
+async fn sample(shared: Arc<Shared>) {
+    let mut ticks = interval(SAMPLE_EVERY);
+    let (mut batches, mut ops) = (0, 0);
+    loop {
+        ticks.tick().await;
+        let stats = shared.store.stats();
+        shared.metrics.im_wal.set(i64::try_from(stats.wal_bytes).unwrap_or(i64::MAX));
+        shared.metrics.im_commits.inc_by(stats.batches.saturating_sub(batches));
+        shared.metrics.im_committed.inc_by(stats.ops.saturating_sub(ops));
+        (batches, ops) = (stats.batches, stats.ops);
+    }
+}
+
+impl Server {
+    /// Tells all sessions to come back later, waits for them to go, and ends the tasks. The store goes on.
+    pub async fn stop(self) {
+        self.endpoint.set_server_config(None); // newcomers are refused
+        self.handle.drain().await;
+        self.endpoint.close(0_u32.into(), b"");
+        let _ = timeout(MAX_DRAIN, self.endpoint.wait_idle()).await; // who does not hear of the end finds out
+        for task in self.tasks {
+            task.abort();
+        }
+    }
+}
+
+impl Handle {
+    /// What clients need to know to connect.
+    #[must_use]
+    pub fn info(&self) -> Info {
+        Info { quic_port: self.address.port(), certificate_hashes: self.shared.resolver.hashes() }
+    }
+
+    /// The address of the chat port.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves a WebSocket until it ends: one message a frame, both ways.
+    pub async fn serve_websocket<W, R>(&self, sink: W, stream: R)
+    where
+        W: Sink<Bytes> + Unpin + Send + 'static,
+        R: Stream<Item = Bytes> + Unpin + Send,
+    {
+        Box::pin(websocket::run(Arc::clone(&self.shared), sink, stream)).await;
+    }
+
+    /// Open sessions.
+    #[must_use]
+    pub fn sessions(&self) -> usize {
+        self.shared.hub.len()
+    }
+
+    /// Ends the sessions of a user, or of one device of theirs. They are told why.
+    pub fn end_sessions(&self, user: UserId, device: Option<DeviceId>, code: Code) {
+        let text = "ended by the server";
+        self.shared.hub.end(user, device, &End::Told { code, text, retry_after_ms: 0 });
+    }
+
+    /// Makes a change on the server's own behalf, and tells everybody concerned.
+    pub async fn publish(&self, op: Op) -> Result<Outcome, Refusal> {
+        let (to, outcome) = tokio::sync::oneshot::channel();
+        let shared = Arc::clone(&self.shared);
+        self.shared.store.write(op, move |result| {
+            if let Ok(outcome) = &result {
+                tell(&shared, outcome.clone());
+            }
+            let _ = to.send(result); // nobody waits any more: it happened all the same
+        });
+        outcome.await.unwrap_or_else(|_| Err(Refusal::new(Code::Unavailable, "the store has stopped")))
+    }
+
+    /// Tells all sessions to come back later, and waits for them to go.
+    pub async fn drain(&self) {
+        self.shared.hub.every(|session| {
+            let retry_after_ms = rand::random_range(0..SPREAD_MS);
+            session.end(End::Told { code: Code::GoingAway, text: "the server stops", retry_after_ms });
+        });
+        let empty = async {
+            while self.shared.hub.len() > 0 {
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        if timeout(MAX_DRAIN, empty).await.is_err() {
+            info!(sessions = self.shared.hub.len(), "some sessions do not take their leave");
+        }
+    }
+}
+
+/// Who asks over HTTP.
+#[derive(Clone, Copy, Debug)]
+pub struct Caller(Owner);
+
+impl Caller {
+    pub(crate) fn new(org: OrgId, user: UserId, device: DeviceId) -> Self {
+        Self(Owner { org, user, device })
+    }
+
+    pub(crate) fn owner(&self) -> Owner {
+        self.0
+    }
+
+    /// Their organisation.
+    #[must_use]
+    pub fn org(&self) -> OrgId {
+        self.0.org
+    }
+
+    /// Who they are.
+    #[must_use]
+    pub fn user(&self) -> UserId {
+        self.0.user
+    }
+}
+
+fn tell(shared: &Shared, outcome: Outcome) {
+    match outcome {
+        Outcome::Appended(appended) => shared.publish(appended),
+        Outcome::Created { events, .. } => events.into_iter().for_each(|event| shared.publish(event)),
+        Outcome::Read { push, .. } | Outcome::User { push, .. } => {
+            push.into_iter().for_each(|push| shared.push_user(push))
+        }
+        Outcome::Settings { push } => shared.push_user(push),
+        Outcome::Upload(_) | Outcome::Expired(_) | Outcome::Done => {}
+    }
+}

@@ -1,0 +1,161 @@
+//! Chat within `convene serve`: opens the store and the folder of blobs, starts the service over them, and stops them in
+//! that order backwards.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use convene_accounts::token::Authority;
+use convene_im::{Certificate, Handle, Limits, Server};
+use convene_store::{BlobOptions, Blobs, Options, Store};
+use convene_telemetry::Metrics;
+use tracing::warn;
+
+use crate::addresses;
+use crate::config::{Im, Settings};
+
+/// How often uploads and blobs that nobody wants any more are looked for.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+/// Voice messages at the highest bit rate anybody records with.
+const VOICE_BYTES_PER_S: u64 = 32 * 1024;
+
+/// Chat at work.
+pub(crate) struct Chat {
+    pub(crate) handle: Handle,
+    server: Server,
+    store: Store,
+    sweeper: tokio::task::JoinHandle<()>,
+    /// Held for as long as the store is open.
+    _lock: File,
+}
+
+/// The database of a data directory.
+pub(crate) fn database(data_dir: &Path) -> PathBuf {
+    data_dir.join("chat.db")
+}
+
+/// Opens the store, makes it where there is none, and starts the service.
+pub(crate) async fn start(settings: &Settings, metrics: &Arc<Metrics>) -> Result<Chat> {
+    let data_dir = &settings.data_dir;
+    fs::create_dir_all(data_dir).with_context(|| format!("making the data directory {}", data_dir.display()))?;
+    let lock = lock(data_dir)?;
+    let path = database(data_dir);
+    let options = Options { policy: policy(&settings.im), ..Options::new(&path) };
+    let store = Store::start(options).with_context(|| format!("opening {}", path.display()))?;
+    let blobs = Blobs::open(store.clone(), blob_options(data_dir, &settings.im)).await.context("opening the blobs")?;
+    let options = convene_im::Options {
+        bind: settings.chat,
+        certificate: certificate(settings)?,
+        authority: Arc::new(Authority::new(settings.keys.0.clone())),
+        store: store.clone(),
+        blobs: blobs.clone(),
+        metrics: Arc::clone(metrics),
+        limits: limits(&settings.im),
+    };
+    let hint = "is another server running there? --port-base moves all ports";
+    let (handle, server) = convene_im::start(options).await.with_context(|| format!("starting chat ({hint})"))?;
+    Ok(Chat { handle, server, store, sweeper: tokio::spawn(sweep(blobs)), _lock: lock })
+}
+
+impl Chat {
+    /// Tells clients to come back later, writes what has queued, and ends.
+    pub(crate) async fn stop(self) {
+        self.sweeper.abort();
+        self.server.stop().await;
+        let store = self.store;
+        // A panic of its threads was logged where it happened.
+        let _ = tokio::task::spawn_blocking(move || store.stop()).await;
+    }
+}
+
+/// Two servers over one database would not know of each other's events.
+fn lock(data_dir: &Path) -> Result<File> {
+    let path = data_dir.join("lock");
+    let file = File::create(&path).with_context(|| format!("making {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(fs::TryLockError::WouldBlock) => {
+            bail!("another server uses the data directory {}: name another --data-dir", data_dir.display())
+        }
+        Err(fs::TryLockError::Error(error)) => Err(error).with_context(|| format!("locking {}", path.display())),
+    }
+}
+
+async fn sweep(blobs: Blobs) {
+    loop {
+        tokio::time::sleep(SWEEP_EVERY).await;
+        if let Err(refusal) = blobs.sweep().await {
+            warn!(%refusal, "blobs could not be swept; the next sweep tries again");
+        }
+    }
+}
+
+fn certificate(settings: &Settings) -> Result<Certificate> {
+    if let Some((chain, key)) = settings.chat_certificate.clone() {
+        return Ok(Certificate::Files { chain, key });
+    }
+    let own = addresses::advertised(&settings.node_ip, settings.chat.ip(), settings.dev);
+    let own = own.context("listing the network interfaces")?;
+    let names = std::iter::once("localhost".to_owned()).chain(own.iter().map(ToString::to_string)).collect();
+    Ok(Certificate::SelfMade { names })
+}
+
+fn policy(im: &Im) -> convene_im::Policy {
+    convene_im::Policy {
+        max_members: im.max_members,
+        edit_window_ms: i64::from(im.edit_window_s) * 1000,
+        recall_window_ms: i64::from(im.recall_window_s) * 1000,
+    }
+}
+
+fn blob_options(data_dir: &Path, im: &Im) -> BlobOptions {
+    let max_blob_bytes = u64::from(im.max_blob_mib) * 1024 * 1024;
+    BlobOptions {
+        max_blob_bytes,
+        max_voice_bytes: u64::from(im.max_voice_s).saturating_mul(VOICE_BYTES_PER_S),
+        max_user_bytes: max_blob_bytes.saturating_mul(4),
+        ..BlobOptions::below(data_dir)
+    }
+}
+
+fn limits(im: &Im) -> Limits {
+    let count = |count: u32| usize::try_from(count).unwrap_or(usize::MAX);
+    Limits {
+        max_sessions: count(im.max_sessions),
+        device_sends_per_s: im.device_sends_per_s,
+        conversation_sends_per_s: im.conversation_sends_per_s,
+        device_requests_per_s: im.device_requests_per_s,
+        push_members: count(im.push_members),
+        push_deliveries_per_s: im.push_deliveries_per_s,
+        max_members: im.max_members,
+        max_blob_bytes: u64::from(im.max_blob_mib) * 1024 * 1024,
+        max_voice_ms: im.max_voice_s.saturating_mul(1000),
+        idle_timeout: Duration::from_secs(im.idle_timeout_s.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_those_of_the_parts() {
+        assert_eq!(limits(&Im::default()), Limits::default());
+        assert_eq!(policy(&Im::default()), convene_im::Policy::default());
+        let blobs = blob_options(Path::new("x"), &Im::default());
+        assert_eq!(blobs.max_blob_bytes, BlobOptions::below("x").max_blob_bytes);
+    }
+
+    #[test]
+    fn a_data_directory_serves_one_server() {
+        let folder = std::env::temp_dir().join(format!("convene-lock-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let held = lock(&folder).unwrap();
+        assert!(lock(&folder).unwrap_err().to_string().contains("--data-dir"));
+        drop(held);
+        lock(&folder).unwrap();
+        fs::remove_dir_all(&folder).unwrap();
+    }
+}

@@ -1,0 +1,76 @@
+//! `convene store`: looks after the database of chat. Works beside a running server.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use convene_store::{Options, Store};
+
+use crate::cli::{ServeArgs, StoreArgs, StoreCommand, StorePlace};
+use crate::config;
+use crate::im;
+
+/// Does what the command says; answers what to print.
+pub(crate) fn run(args: &StoreArgs) -> Result<String> {
+    match &args.command {
+        StoreCommand::Check { place } => check(place),
+        StoreCommand::Backup { place, to } => {
+            ensure!(!to.exists(), "{} is there already: name another file", to.display());
+            let store = open(place)?;
+            let result = store.backup(to).with_context(|| format!("copying the database to {}", to.display()));
+            store.stop();
+            result?;
+            Ok(format!("written to {}; copy the blobs folder after it", to.display()))
+        }
+    }
+}
+
+fn check(place: &StorePlace) -> Result<String> {
+    let store = open(place)?;
+    let found = store.integrity_check().context("checking the database");
+    store.stop();
+    let found = found?;
+    if !found.is_empty() {
+        bail!("the database is damaged:\n  {}", found.join("\n  "));
+    }
+    Ok("the database is sound".to_owned())
+}
+
+fn open(place: &StorePlace) -> Result<Store> {
+    let path = path(place)?;
+    ensure!(path.exists(), "there is no database at {}: name another --data-dir", path.display());
+    Store::start(Options { readers: 1, ..Options::new(&path) }).with_context(|| format!("opening {}", path.display()))
+}
+
+fn path(place: &StorePlace) -> Result<PathBuf> {
+    let serve = ServeArgs { config: place.config.clone(), data_dir: place.data_dir.clone(), ..ServeArgs::default() };
+    Ok(im::database(&config::load(&serve.sources())?.data_dir))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    fn command(line: &str) -> Result<String> {
+        let Command::Store(args) = Cli::try_parse_from(line.split_whitespace())?.command else { panic!("store") };
+        run(&args)
+    }
+
+    #[test]
+    fn a_database_is_checked_and_copied() {
+        let folder = std::env::temp_dir().join(format!("convene-store-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let (data, copy) = (folder.display(), folder.join("copy.db"));
+        let missing = command(&format!("convene store check --data-dir {data}")).unwrap_err();
+        assert!(missing.to_string().contains("chat.db"), "{missing}");
+        Store::start(Options::new(im::database(&folder))).unwrap().stop();
+        assert_eq!(command(&format!("convene store check --data-dir {data}")).unwrap(), "the database is sound");
+        let backup = format!("convene store backup --data-dir {data} {}", copy.display());
+        command(&backup).unwrap();
+        assert!(copy.exists());
+        assert!(command(&backup).unwrap_err().to_string().contains("there already"));
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+}
