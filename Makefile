@@ -13,7 +13,7 @@ BINARY := target/release/convene
 # What `make build` compiles. One scope for all of `make test`: cargo picks features of shared dependencies by scope, and
 # another scope compiles them once more.
 BUILD_SCOPE ?= -p convene-server --bin convene
-EVERYTHING := --workspace --bins
+EVERYTHING := --workspace --all-targets
 UI := crates/web/ui
 UI_SOURCES := $(shell find $(UI)/src $(UI)/public -type f 2>/dev/null) $(addprefix $(UI)/,index.html package.json vite.config.ts tsconfig.json)
 VENV := tests/.venv
