@@ -65,9 +65,14 @@ e2e: build need-e2e $(VENV)/.installed ## Calls and chat with clients of others;
 	  CONVENE_TEST_CROWD=$(if $(SHORT),500,2000) ../.venv/bin/python -m pytest $(PYTEST_ARGS)
 
 .PHONY: lint
-lint: ui need-build $(DENY) ## Formatting, clippy with warnings denied, licences and advisories of dependencies
+lint: ui need-build ## Formatting, clippy with warnings denied
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy $(PROFILE) --workspace --all-targets -- -D warnings
+
+# Its licences, bans and sources are in `make unit` as well (tests/it/dependencies.rs): a cold machine builds cargo-deny for
+# minutes, and its advisories need a network that CI may lack.
+.PHONY: audit
+audit: $(DENY) ## Dependencies: advisories, licences, bans, duplicates, by cargo-deny
 	tools/deny $(DENY)
 
 .PHONY: bench
