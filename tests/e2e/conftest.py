@@ -44,7 +44,8 @@ class Server:
     command: list[str] = field(default_factory=list)
     # The network namespace it runs in, if any.
     home: netns.Host | None = None
-    info: dict | None = None
+    # What `/im/info` said, and the process that said it.
+    info: tuple[subprocess.Popen, dict] | None = None
 
     @property
     def http(self) -> str:
@@ -81,15 +82,16 @@ class Server:
             return DIRECT.open(request, timeout=timeout)
 
     def chat_info(self) -> dict:
-        """`/im/info`, asked once a start. `hashes` holds the decoded hashes of the certificate."""
-        if self.info is None:
-            self.info = json.load(self.open(f"{self.http}/im/info"))
-            self.info["hashes"] = [base64.b64decode(text) for text in self.info["certificate_hashes"]]
-        return self.info
+        """`/im/info`, asked once of each process. `hashes` holds the decoded hashes of the certificate."""
+        process = self.process
+        if self.info is None or self.info[0] is not process:
+            info = json.load(self.open(f"{self.http}/im/info"))
+            info["hashes"] = [base64.b64decode(text) for text in info["certificate_hashes"]]
+            self.info = process, info
+        return self.info[1]
 
     def launch(self) -> None:
         """Starts the process, again if it was there before, and waits until it serves."""
-        self.info = None
         self.process = subprocess.Popen(self.command, stdout=self.log.open("ab"), stderr=subprocess.STDOUT)
         deadline = time.monotonic() + START_DEADLINE_S
         while time.monotonic() < deadline and self.process.poll() is None:

@@ -13,7 +13,7 @@ import time
 import uuid
 from collections import defaultdict
 
-from im_lanes import ALPN, CODES, Ended, Lane, QuicCarrier, Refused, WebSocketCarrier
+from im_lanes import ALPN, CODES, Ended, Lane, QuicCarrier, Refused, WebSocketCarrier, WrongCertificate
 from im_proto import pb
 
 HOLE_PATIENCE_S = 0.5
@@ -162,10 +162,11 @@ class Device:
 
     # ---------------------------------------------------------------------------------------------------- connecting
 
-    async def connect(self, early=(), ticket=None, sync: bool = True, stall_s: float = 0) -> Session:
+    async def connect(self, early=(), ticket=None, sync: bool = True, hold=None) -> Session:
         """Hello, Sync behind it, and `early`: (name of the request, message) pairs right behind Hello.
 
-        With a `ticket` the first flight is early data; for `stall_s` behind it nothing more is sent. The replies to `early` are in `session.early`.
+        With a `ticket` the first flight is early data; until `hold()` returns nothing more is sent. The replies to `early`
+        are in `session.early`.
         """
         info = self.server.chat_info()
         carrier_type = QuicCarrier if self.transport == "quic" else WebSocketCarrier
@@ -181,8 +182,12 @@ class Device:
             session.early = [session.post(**{name: message}) for name, message in early]
 
         if self.transport == "quic":
-            await carrier.open(self.server.host, info["quic_port"], info["hashes"], ticket, self.tickets.append, first=first,
-                               stall_s=stall_s)
+            try:
+                await carrier.open(self.server.host, info["quic_port"], info["hashes"], ticket, self.tickets.append, first=first,
+                                   hold=hold)
+            except WrongCertificate:
+                assert self.server.chat_info() is not info, "the server shows a certificate that it does not name"
+                raise  # it was restarted since it was asked
         else:
             await carrier.open(self.server.ws + info["websocket"], first)
         session = waiting["session"]
@@ -251,6 +256,7 @@ class Device:
             chore.cancel()
         if self.session:
             self.session.close()
+            await self.session.carrier.closed()
         await asyncio.sleep(0)
 
     def _handle_end(self) -> None:
@@ -394,6 +400,8 @@ class Device:
         kind = frame.WhichOneof("body")
         if frame.rid and kind != "error":
             self.faults.append(f"{kind} with rid {frame.rid} answers nothing")
+        if place == "control" and kind != "error" and not carrier.welcomed:
+            self.faults.append(f"{kind} came before Welcome")
         if isinstance(carrier, QuicCarrier) and kind in PLACES and PLACES[kind] != place:
             self.faults.append(f"{kind} came by {place}")
         match kind:

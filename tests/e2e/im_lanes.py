@@ -11,7 +11,6 @@ import hashlib
 import itertools
 import socket
 import ssl
-import time
 from contextlib import nullcontext
 
 import aiohttp
@@ -41,6 +40,10 @@ class Refused(Exception):
 
 class Ended(Exception):
     """The session is over: what was asked may or may not have been carried out."""
+
+
+class WrongCertificate(Ended):
+    """It is not one that `/im/info` names: of another server, or of a later life of this one."""
 
 
 def prefixed(frame: bytes) -> bytes:
@@ -166,14 +169,19 @@ class Carrier:
         self.handle_push, self.handle_end = handle_push, handle_end
         self.rids = itertools.count(1)
         self.over: Exception | None = None
+        self.welcomed = False
         self.lanes: dict[int, Lane] = {}
         self.bulk_lanes = asyncio.Semaphore(MAX_BULK_LANES)
 
     def take(self, raw: bytes, stream: int, place: str) -> None:
         frame = pb.Frame.FromString(raw)
+        self.welcomed = self.welcomed or frame.HasField("welcome")
         lane = self.lanes.get(stream)
         if frame.rid == 0 or lane is None or not lane.handle_frame(frame):
             self.handle_push(frame, place)
+
+    async def closed(self) -> None:
+        """Waits until nothing of it is left."""
 
     def end(self, reason: str) -> None:
         if self.over is None:
@@ -217,8 +225,9 @@ class QuicCarrier(Carrier):
         self.established = asyncio.Event()
 
     async def open(self, host: str, port: int, hashes: list[bytes], ticket=None, keep_ticket=lambda ticket: None,
-                   alpn: str = ALPN, first=None, stall_s: float = 0) -> None:
-        """Connects. `first(carrier)` writes what shall travel in the first flight, as early data if `ticket` allows."""
+                   alpn: str = ALPN, first=None, hold=None) -> None:
+        """Connects. `first(carrier)` writes what shall travel in the first flight, as early data if `ticket` allows;
+        `hold()` runs behind it, before anything is read: until it returns the handshake cannot be finished."""
         configuration = QuicConfiguration(
             is_client=True, alpn_protocols=[alpn], verify_mode=ssl.CERT_NONE, server_name=host, session_ticket=ticket,
             max_datagram_frame_size=65_536, idle_timeout=60.0)
@@ -234,7 +243,8 @@ class QuicCarrier(Carrier):
             self.first_flight = [data for data, _ in self.quic.datagrams_to_send(now=asyncio.get_running_loop().time())]
             for data in self.first_flight:
                 self.socket.sendto(data, (host, port))
-            time.sleep(stall_s)  # the whole program: so no handshake is finished meanwhile
+            if hold is not None:
+                hold()
             self.protocol.transmit()
             if self.over:
                 raise ConnectionError
@@ -242,7 +252,8 @@ class QuicCarrier(Carrier):
                 await self.protocol.wait_connected()
             if ticket is None:
                 shown = self.quic.tls._peer_certificate.public_bytes(Encoding.DER)
-                assert hashlib.sha256(shown).digest() in hashes, "the certificate is not the one /im/info names"
+                if hashlib.sha256(shown).digest() not in hashes:
+                    raise WrongCertificate("the certificate is not the one /im/info names")
         except BaseException as error:
             self.close()
             if isinstance(error, ConnectionError):
@@ -349,9 +360,11 @@ class WebSocketCarrier(Carrier):
         self.http = aiohttp.ClientSession(connector=connector)
         try:
             self.socket = await self.http.ws_connect(url, max_msg_size=1 << 20, timeout=aiohttp.ClientWSTimeout(ws_close=2))
-        except (aiohttp.ClientError, OSError, asyncio.TimeoutError) as error:
+        except BaseException as error:
             await self.http.close()
-            raise Ended(f"no connection: {error}") from error
+            if isinstance(error, (aiohttp.ClientError, OSError, asyncio.TimeoutError)):
+                raise Ended(f"no connection: {error}") from error
+            raise
         self.tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._write())]
         first(self)
 
@@ -398,6 +411,9 @@ class WebSocketCarrier(Carrier):
         if self.over is None:
             self.closing = asyncio.get_running_loop().create_task(self._close())
         super().end(reason)
+
+    async def closed(self) -> None:
+        await asyncio.wait({self.closing})
 
     async def _close(self) -> None:
         for task in self.tasks:

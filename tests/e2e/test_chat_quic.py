@@ -6,6 +6,7 @@ import asyncio
 import json
 import socket
 import subprocess
+import time
 import urllib.request
 
 import pytest
@@ -135,8 +136,21 @@ async def test_early_data_signs_in_catches_up_and_sends(people):
     assert (await bob.has(conv, ack.seq)).bytes() == alice.logs[conv].bytes()
 
 
+def until_counted(server, series: str):
+    """What waits, with all of this program, until the server has counted one more."""
+    before = server.metrics().get(series, 0)
+
+    def wait() -> None:
+        deadline = time.monotonic() + 30
+        while server.metrics().get(series, 0) == before:
+            assert time.monotonic() < deadline, f"{series} stays at {before}"
+            time.sleep(0.01)
+
+    return wait
+
+
 @pytest.mark.parametrize("name", ["create", "change_settings", "find_users", "watch_presence", "blob_begin"])
-async def test_what_may_not_travel_early(people, name):
+async def test_what_may_not_travel_early(server, people, name):
     """It is refused while the handshake is not finished, and works afterwards."""
     alice, bob = await people("alice"), await people("bob")
     conv = await make_direct(alice, bob)
@@ -147,7 +161,8 @@ async def test_what_may_not_travel_early(people, name):
         "watch_presence": pb.WatchPresence(users=[bob.me.id]),
         "blob_begin": pb.BlobBegin(sha256=bytes(32), size=5, mime="text/plain"),
     }
-    session = await alice.connect(early=[(name, requests[name])], ticket=await with_ticket(alice), stall_s=0.3)
+    refusal = until_counted(server, 'convene_im_early_data_total{result="refused"}')
+    session = await alice.connect(early=[(name, requests[name])], ticket=await with_ticket(alice), hold=refusal)
     assert session.carrier.early_accepted
     await refused("TOO_EARLY", session.early[0].one())
     await session.request(**{name: requests[name]})
@@ -263,6 +278,19 @@ async def test_a_frame_above_the_limit_ends_its_stream(people):
     await alice.until(lambda: not session.alive, "the session ends")
     told = [error.code for error in alice.errors] + [goodbye.code for goodbye in alice.goodbyes]
     assert pb.CODE_FRAME_TOO_LARGE in told
+
+
+async def test_a_message_above_the_limit_on_a_websocket(people):
+    """Messages have an end of their own, so one that is too long costs a sentence; one that is far too long is not read."""
+    alice = await people("alice", transport="websocket")
+    session = alice.session
+    session.carrier.write(0, bytes(70_000))
+    await alice.until(lambda: alice.errors, "an error")
+    assert alice.errors[-1].code == pb.CODE_FRAME_TOO_LARGE
+    await session.request(ping=pb.Ping())
+    session.carrier.write(0, bytes(1_000_000))
+    await alice.until(lambda: not session.alive, "the session ends")
+    await (await alice.connect()).request(ping=pb.Ping())
 
 
 async def test_the_longest_frame_is_taken(people):

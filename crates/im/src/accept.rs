@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use convene_proto::limits::ALPN;
 use futures_util::FutureExt as _;
-use futures_util::future::{BoxFuture, Shared as SharedFuture};
 use quinn::crypto::rustls::HandshakeData;
 use quinn::{Connecting, Connection, Endpoint, Incoming};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -14,6 +13,7 @@ use tokio::time::timeout;
 use tracing::debug;
 use web_transport_quinn as wt;
 
+use crate::confirmed::Confirmed;
 use crate::quic;
 use crate::session::Transport;
 use crate::shared::Shared;
@@ -26,10 +26,6 @@ const RETRY_ABOVE: usize = 64;
 pub(crate) const MAX_HANDSHAKE: Duration = Duration::from_secs(10);
 /// The path of WebTransport sessions.
 const PATH: &str = "/im";
-
-/// Resolves when the handshake is done, to false when it failed. Until then, what arrives is early data, which somebody may
-/// have recorded and play again.
-pub(crate) type Confirmed = SharedFuture<BoxFuture<'static, bool>>;
 
 /// A connection that is about to begin a session.
 pub(crate) struct Link {
@@ -98,19 +94,14 @@ async fn native(connecting: Connecting) -> Result<Link, String> {
     let (connection, confirmed) = match connecting.into_0rtt() {
         Ok((connection, accepted)) => (connection.clone(), confirmation(connection, accepted)),
         // quinn gives a server the connection at once; should it not, the handshake is waited for.
-        Err(connecting) => (connecting.await.map_err(|error| error.to_string())?, done()),
+        Err(connecting) => (connecting.await.map_err(|error| error.to_string())?, Confirmed::done()),
     };
     Ok(Link { session: wt::Session::raw(connection), transport: Transport::Quic, confirmed })
 }
 
 /// quinn says the same of a handshake that is done and of one that failed; but the latter has a reason.
 fn confirmation(connection: Connection, accepted: quinn::ZeroRttAccepted) -> Confirmed {
-    accepted.map(move |_| connection.close_reason().is_none()).boxed().shared()
-}
-
-/// Of a handshake that was waited for.
-fn done() -> Confirmed {
-    std::future::ready(true).boxed().shared()
+    Confirmed::when(accepted.map(move |_| connection.close_reason().is_none()))
 }
 
 async fn web_transport(connecting: Connecting) -> Result<Link, String> {
@@ -121,5 +112,5 @@ async fn web_transport(connecting: Connecting) -> Result<Link, String> {
         return Err("no such path".to_owned());
     }
     let session = request.ok().await.map_err(|error| error.to_string())?;
-    Ok(Link { session, transport: Transport::WebTransport, confirmed: done() })
+    Ok(Link { session, transport: Transport::WebTransport, confirmed: Confirmed::done() })
 }

@@ -17,6 +17,7 @@ mod accept;
 mod blobs;
 mod bulk;
 mod certificate;
+mod confirmed;
 mod endpoint;
 mod fanout;
 mod flood;

@@ -14,13 +14,13 @@ use convene_im_core::model::Refusal;
 use convene_proto::im::{self, Code, frame::Body};
 use convene_proto::limits::MAX_FEEDS;
 use convene_proto::{Decoder, FrameError, frame};
-use futures_util::FutureExt as _;
 use futures_util::future::try_join_all;
 use tokio::time::{Instant, sleep_until, timeout};
 use web_transport_quinn as wt;
 
-use crate::accept::{Confirmed, Link};
+use crate::accept::Link;
 use crate::bulk::{self, Bulk};
+use crate::confirmed::Confirmed;
 use crate::guard::guarded;
 use crate::login::{self, Opened};
 use crate::requests;
@@ -51,13 +51,14 @@ pub(crate) async fn run(shared: Arc<Shared>, link: Link) {
         Err(_) => return link.session.close(code(Code::HelloExpected), b"no hello"),
     };
     let Link { session: connection, confirmed, .. } = link;
-    let session = Arc::clone(&opened.1.session);
+    let (rid, Opened { session, welcome, sync }) = opened;
     let wire = QuicWire { connection: connection.clone(), control, feeds: Default::default() };
     shared.metrics.im_sessions.with_label_values(&[session.transport.label()]).inc();
+    session.reply(rid, Body::Welcome(welcome)); // before the first push
     shared.hub.add(&session);
     let write = guarded(&shared, &session, writer::run(Arc::clone(&shared), Arc::clone(&session), wire));
     let write = tokio::spawn(write);
-    let read = read(&shared, &session, Reading { connection, confirmed, reader }, opened);
+    let read = read(&shared, &session, Reading { connection, confirmed, reader }, rid, sync);
     guarded(&shared, &session, read).await;
     session.end(End::Gone);
     shared.hub.remove(&session, now_ms());
@@ -73,7 +74,7 @@ async fn hello(shared: &Shared, link: &Link, reader: &mut FrameReader) -> Result
         None => return Err((0, Refusal::new(Code::HelloExpected, "the control stream ended"))),
     };
     let (rid, hello) = login::hello(frame)?;
-    let confirmed = link.confirmed.clone().now_or_never() == Some(true);
+    let confirmed = link.confirmed.is_done();
     let opened = login::open(shared, hello, link.transport, confirmed).await.map_err(|refusal| (rid, refusal))?;
     Ok((rid, opened))
 }
@@ -94,9 +95,7 @@ struct Reading {
     reader: FrameReader,
 }
 
-async fn read(shared: &Arc<Shared>, session: &Arc<Session>, mut reading: Reading, opened: (u64, Opened)) {
-    let (rid, Opened { welcome, sync, .. }) = opened;
-    session.reply(rid, Body::Welcome(welcome));
+async fn read(shared: &Arc<Shared>, session: &Arc<Session>, mut reading: Reading, rid: u64, sync: Option<im::Sync>) {
     if session.is_confirmed() {
         shared.hub.confirmed(session);
     }
@@ -222,7 +221,7 @@ impl FrameReader {
                 self.decoder = Decoder::default();
             }
             let chunk = self.recv.read_chunk(READ_BYTES, true).await.ok()??;
-            self.early = self.early && self.confirmed.clone().now_or_never() != Some(true);
+            self.early = self.early && !self.confirmed.is_done();
             self.decoder.push(&chunk.bytes);
         }
     }

@@ -15,11 +15,16 @@ const RESET_INTERVAL: Duration = Duration::from_millis(1);
 
 /// The endpoint's settings from a secret that the store keeps.
 pub(crate) fn endpoint_config(secret: &[u8]) -> EndpointConfig {
-    let root = hmac::Key::new(hmac::HMAC_SHA256, secret);
-    let key = hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&root, b"stateless resets").as_ref());
-    let mut config = EndpointConfig::new(Arc::new(key));
+    let mut config = EndpointConfig::new(Arc::new(key(secret)));
     config.cid_generator(|| Box::new(RandomIds)).min_reset_interval(RESET_INTERVAL);
     config
+}
+
+/// The key by which quinn makes the token of a connection id (RFC 9000 §10.3.2). Of its own, as the secret signs other
+/// things too.
+fn key(secret: &[u8]) -> hmac::Key {
+    let root = hmac::Key::new(hmac::HMAC_SHA256, secret);
+    hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&root, b"stateless resets").as_ref())
 }
 
 /// Random connection ids. quinn's own carry a mark of the process, by which the next one would take them for forged, and
@@ -37,5 +42,45 @@ impl ConnectionIdGenerator for RandomIds {
 
     fn cid_lifetime(&self) -> Option<Duration> {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use quinn::crypto::HmacKey;
+
+    use super::*;
+
+    fn token(key: &hmac::Key, id: &[u8]) -> Vec<u8> {
+        let mut token = vec![0; key.signature_len()];
+        HmacKey::sign(key, id, &mut token);
+        token
+    }
+
+    #[test]
+    fn the_token_of_a_connection_is_the_same_after_a_restart_and_nobody_elses() {
+        let known = token(&key(b"the secret of a store"), &[7; ID_BYTES]);
+        let rows = [
+            ("another life of the same server", token(&key(b"the secret of a store"), &[7; ID_BYTES]), true),
+            ("another connection", token(&key(b"the secret of a store"), &[8; ID_BYTES]), false),
+            ("another server", token(&key(b"the secret of another"), &[7; ID_BYTES]), false),
+        ];
+        for (what, found, same) in rows {
+            assert_eq!(found == known, same, "{what}");
+        }
+        let plain = hmac::Key::new(hmac::HMAC_SHA256, b"the secret of a store");
+        assert_ne!(token(&plain, &[7; ID_BYTES]), known, "what signs addresses of blobs would sign tokens");
+    }
+
+    #[test]
+    fn ids_differ_and_a_restarted_server_takes_them_for_its_own() {
+        let (mut before, after) = (RandomIds, RandomIds);
+        let ids: HashSet<_> = (0..1_000).map(|_| before.generate_cid()).collect();
+        assert_eq!(ids.len(), 1_000);
+        for id in ids {
+            assert_eq!((id.len(), after.validate(&id).is_ok()), (after.cid_len(), true));
+        }
     }
 }

@@ -6,6 +6,7 @@
 mod blobs;
 mod client;
 mod early;
+mod faults;
 mod harness;
 mod pushes;
 mod refusals;

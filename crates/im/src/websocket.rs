@@ -32,12 +32,13 @@ where
         Ok(Err((rid, refusal))) => return refuse(&shared, wire, rid, &refusal).await,
         Err(_) => return refuse(&shared, wire, 0, &Refusal::new(Code::HelloExpected, "no hello")).await,
     };
-    let session = Arc::clone(&opened.1.session);
+    let (rid, Opened { session, welcome, sync }) = opened;
     shared.metrics.im_sessions.with_label_values(&[session.transport.label()]).inc();
+    session.reply(rid, Body::Welcome(welcome)); // before the first push
     shared.hub.add(&session);
     let write = guarded(&shared, &session, writer::run(Arc::clone(&shared), Arc::clone(&session), wire));
     let write = tokio::spawn(write);
-    guarded(&shared, &session, read(&shared, &session, stream, opened)).await;
+    guarded(&shared, &session, read(&shared, &session, stream, rid, sync)).await;
     session.end(End::Gone);
     shared.hub.remove(&session, now_ms());
     shared.metrics.im_sessions.with_label_values(&[session.transport.label()]).dec();
@@ -69,10 +70,9 @@ async fn read(
     shared: &Arc<Shared>,
     session: &Arc<Session>,
     mut stream: impl Stream<Item = Bytes> + Unpin,
-    opened: (u64, Opened),
+    rid: u64,
+    sync: Option<im::Sync>,
 ) {
-    let (rid, Opened { welcome, sync, .. }) = opened;
-    session.reply(rid, Body::Welcome(welcome));
     shared.hub.confirmed(session);
     if let Some(sync) = sync {
         let frame = frame::of(rid.max(1), Body::Sync(sync));

@@ -38,7 +38,8 @@ fn check(place: &StorePlace) -> Result<String> {
 fn open(place: &StorePlace) -> Result<Store> {
     let path = path(place)?;
     ensure!(path.exists(), "there is no database at {}: name another --data-dir", path.display());
-    Store::start(Options { readers: 1, ..Options::new(&path) }).with_context(|| format!("opening {}", path.display()))
+    let options = Options { readers: 1, refuse_damaged: false, ..Options::new(&path) };
+    Store::start(options).with_context(|| format!("opening {}", path.display()))
 }
 
 fn path(place: &StorePlace) -> Result<PathBuf> {

@@ -125,6 +125,32 @@ fn what_cannot_be_opened_says_so_and_stays_as_it_is() {
 }
 
 #[test]
+fn a_damaged_page_is_found_before_anything_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = prepared(folder.path(), 4, 50);
+    let path = options.path.clone();
+    Store::start(options.clone()).unwrap().stop();
+    let mut bytes = std::fs::read(&path).unwrap();
+    let tree = bytes.chunks(PAGE).rposition(|page| matches!(page[0], 0x0a | 0x0d)).unwrap();
+    bytes[tree * PAGE..][..PAGE].fill(0xff);
+    std::fs::write(&path, &bytes).unwrap();
+
+    let error = Store::start(options.clone()).map(|_| ()).unwrap_err();
+    assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+    assert_eq!(std::fs::read(&path).unwrap(), bytes);
+    let opened = Store::start(Options { refuse_damaged: false, ..options });
+    let found = opened.and_then(|store| {
+        let found = store.integrity_check();
+        store.stop();
+        found
+    });
+    assert!(found.is_err() || found.is_ok_and(|faults| !faults.is_empty()), "the whole check finds it too");
+}
+
+/// SQLite's default page size.
+const PAGE: usize = 4096;
+
+#[test]
 fn a_backup_under_load_is_a_sound_snapshot() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::start(prepared(folder.path(), 4, 2)).unwrap();

@@ -29,6 +29,8 @@ async fn strangers_learn_nothing_and_leavers_are_told() {
     assert_eq!(seen.last().unwrap().seq, left.seq);
     assert_eq!(bob.ask(Body::Ping(im::Ping {})).await, Body::Done(im::Done {}));
     harness.counted("convene_im_sends_total{result=\"not_a_member\"} 1").await;
+    harness.counted("convene_refused_total{code=\"not_a_member\"} 1").await;
+    harness.counted("convene_refused_total{code=\"unknown_conversation\"} 3").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -84,6 +86,31 @@ async fn a_flood_is_told_when_to_come_back() {
     }
     assert!(good >= 50 && flood >= 1, "{good} taken, {flood} refused");
     other.say(conv, "another device").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_conversation_is_not_flooded_by_many_who_are_each_slow() {
+    let limits = Limits { conversation_sends_per_s: 5, ..free() };
+    let harness = Harness::new(limits).await;
+    let mut ana = Client::quic(&harness, "ana", 1).await;
+    let mut bob = Client::quic(&harness, "bob", 1).await;
+    let conv = ana.group(&[&bob]).await;
+    let mut refused = [0, 0];
+    for _ in 0..200 {
+        for (client, count) in [&mut ana, &mut bob].into_iter().zip(&mut refused) {
+            if let Body::Error(error) = client.ask(say(conv, "again")).await {
+                assert_eq!((error.code(), error.conv), (Code::Flood, conv));
+                assert!(error.retry_after_ms > 0);
+                *count += 1;
+            }
+        }
+        if refused.iter().all(|count| *count > 0) {
+            break;
+        }
+    }
+    assert!(refused.iter().all(|count| *count > 0), "{refused:?}");
+    let other = ana.group(&[]).await;
+    ana.say(other, "another conversation").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

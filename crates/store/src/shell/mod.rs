@@ -4,6 +4,7 @@
 //! same client id.
 
 mod checkpoint;
+mod checkup;
 mod readers;
 mod stats;
 mod writer;
@@ -43,6 +44,9 @@ pub struct Options {
     pub max_queued_reads: usize,
     /// Operations of one transaction. More makes commits rarer, and the first of a batch wait longer.
     pub max_batch: usize,
+    /// A damaged file is an error. Whoever wants to know what is wrong with it, or to save what is left, opens it all the
+    /// same.
+    pub refuse_damaged: bool,
 }
 
 impl Options {
@@ -56,6 +60,7 @@ impl Options {
             max_queued_writes: 8_192,
             max_queued_reads: 4_096,
             max_batch: 512,
+            refuse_damaged: true,
         }
     }
 }
@@ -78,6 +83,9 @@ struct Inner {
 impl Store {
     /// Opens the database and starts the threads.
     pub fn start(options: Options) -> Result<Self, StoreError> {
+        if options.refuse_damaged {
+            checkup::before_start(&Place::File(options.path.clone()))?;
+        }
         let engine_options = EngineOptions { policy: options.policy, checkpoints_elsewhere: true };
         let engine = Engine::open(&options.path, engine_options)?;
         let place = engine.place().clone();
