@@ -20,12 +20,19 @@ impl Server {
     /// Starts `convene serve --dev` with one media worker on `core`.
     pub fn start(binary: &Path, base: u16, core: usize) -> Result<Self> {
         let data_dir = std::env::temp_dir().join(format!("convene-bench-{base}"));
-        Self::start_in(binary, base, core, &data_dir, &[])
+        Self::start_in(binary, base, Some(core), &data_dir, &[])
     }
 
-    /// The same with a data directory and further settings, as `CONVENE_*` variables.
-    pub fn start_in(binary: &Path, base: u16, core: usize, data_dir: &Path, settings: &[(&str, &str)]) -> Result<Self> {
-        cpu::pin(core); // inherited by the child
+    /// The same with a data directory and further settings, as `CONVENE_*` variables. Without a core it has those that
+    /// the calling thread has.
+    pub fn start_in(
+        binary: &Path,
+        base: u16,
+        core: Option<usize>,
+        data_dir: &Path,
+        settings: &[(&str, &str)],
+    ) -> Result<Self> {
+        core.into_iter().for_each(cpu::pin); // inherited by the child
         let child = Command::new(binary)
             .args(["serve", "--dev", "--workers", "1", "--node-ip", "127.0.0.1", "--port-base", &base.to_string()])
             .args(["--data-dir", &data_dir.to_string_lossy()])

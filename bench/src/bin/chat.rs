@@ -8,15 +8,13 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use clap::{Parser, ValueEnum};
 use convene_bench::chat::fan_out::Group;
-use convene_bench::chat::node::{Node, Place};
+use convene_bench::chat::node::{Cores, Node, Place};
 use convene_bench::chat::report::{self, Report};
 use convene_bench::chat::rounds::{self, Extent};
 use convene_bench::chat::{catch_up, disk, engine, handshake, idle};
-use convene_bench::cpu;
 
-/// Cores: the server has the first, the load generator the second.
-const SERVER_CORE: usize = 0;
-const CLIENT_CORE: usize = 1;
+/// Where CPU time and wall-clock time of the server are measured, it has the first core and the load generator the second.
+const CORES: Cores = Cores { server: 0, clients: 1 };
 
 /// Durable sends, fan-out, idle sessions, handshakes and catching up.
 #[derive(Parser)]
@@ -36,6 +34,9 @@ struct Args {
     /// Messages that the large store holds before.
     #[arg(long, default_value_t = 1_000_000)]
     filled: u64,
+    /// Online members of the groups that one message goes to, instead of 1,000 and 5,000.
+    #[arg(long)]
+    crowd: Vec<usize>,
     /// Where stores are made: on a disk, not in memory.
     #[arg(long, default_value = "target/bench-chat")]
     dir: PathBuf,
@@ -70,7 +71,7 @@ enum Part {
 /// How large each part is.
 struct Size {
     extent: Extent,
-    crowds: &'static [usize],
+    crowds: Vec<usize>,
     fan_out_rounds: usize,
     audience: usize,
     idle: &'static [usize],
@@ -84,7 +85,7 @@ impl Args {
         if self.short {
             return Size {
                 extent: Extent { rounds: 2, span: Duration::from_millis(700) },
-                crowds: &[500],
+                crowds: self.crowds(&[500]),
                 fan_out_rounds: 3,
                 audience: 50,
                 idle: &[500],
@@ -95,7 +96,7 @@ impl Args {
         }
         Size {
             extent: Extent { rounds: self.rounds, span: Duration::from_secs_f64(self.seconds) },
-            crowds: &[1_000, 5_000],
+            crowds: self.crowds(&[1_000, 5_000]),
             fan_out_rounds: 11,
             audience: 100,
             idle: &[1_000, 5_000, 10_000],
@@ -103,6 +104,10 @@ impl Args {
             changes: &[200, 2_000],
             catch_up_rounds: 11,
         }
+    }
+
+    fn crowds(&self, usual: &[usize]) -> Vec<usize> {
+        if self.crowd.is_empty() { usual.to_vec() } else { self.crowd.clone() }
     }
 
     fn wants(&self, part: Part) -> bool {
@@ -115,7 +120,6 @@ impl Args {
 
 fn main() -> Result<()> {
     let args = Args::parse();
-    cpu::pin(CLIENT_CORE);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the runtime")?;
     let report = runtime.block_on(measure(&args))?;
     let mut out = std::io::stdout().lock();
@@ -128,12 +132,7 @@ fn main() -> Result<()> {
 
 async fn measure(args: &Args) -> Result<Report> {
     let (scratch, size) = (disk::scratch(&args.dir)?, args.size());
-    let place = Place {
-        binary: args.binary.clone(),
-        port_base: args.port_base,
-        server_core: SERVER_CORE,
-        client_core: CLIENT_CORE,
-    };
+    let place = Place { binary: args.binary.clone(), port_base: args.port_base, cores: None };
     let mut report = Report { short: args.short, ..Report::default() };
     let fresh = |name: &str| scratch.path().join(name);
     let empty = fresh("empty.db");
@@ -145,6 +144,7 @@ async fn measure(args: &Args) -> Result<Report> {
         let source = engine::filled(&args.dir, &empty, args.filled)?;
         report.filled = Some(rounds::run(&place, &fresh("filled"), &source, args.filled, size.extent).await?);
     }
+    let place = Place { cores: Some(CORES), ..place }; // from here on this thread has one core
     if args.wants(Part::FanOut) {
         fan_out(&place, &fresh("fan-out"), &size, &mut report).await?;
     }
@@ -165,7 +165,7 @@ async fn measure(args: &Args) -> Result<Report> {
 }
 
 async fn fan_out(place: &Place, directory: &Path, size: &Size, report: &mut Report) -> Result<()> {
-    for &members in size.crowds {
+    for &members in &size.crowds {
         let node = Node::start(place, &directory.join(members.to_string()))?;
         let group = Group::make(&node, members).await?;
         report.fan_out.push(group.fan_out(&node, size.fan_out_rounds).await?);

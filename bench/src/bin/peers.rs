@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use clap::Parser;
 use convene_bench::chat::closed_loop::Round;
 use convene_bench::chat::engine::{BODY_BYTES, text};
-use convene_bench::chat::node::{Node, Place};
+use convene_bench::chat::node::{Cores, Node, Place};
 use convene_bench::chat::prosody::{HOST, PASSWORD, Prosody, USERS};
 use convene_bench::chat::report::show;
 use convene_bench::chat::session::{Opening, Session, client_id};
@@ -22,8 +22,7 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 
 /// Cores: the servers have the first, the load generator the second.
-const SERVER_CORE: usize = 0;
-const CLIENT_CORE: usize = 1;
+const CORES: Cores = Cores { server: 0, clients: 1 };
 /// Messages under way.
 const WINDOWS: [usize; 2] = [1, 64];
 
@@ -77,7 +76,7 @@ type Measured = (Round, Duration);
 
 fn main() -> Result<()> {
     let args = Args::parse();
-    cpu::pin(CLIENT_CORE);
+    cpu::pin(CORES.clients);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the runtime")?;
     let report = runtime.block_on(measure(&args))?;
     print(&report, args.json)
@@ -85,15 +84,10 @@ fn main() -> Result<()> {
 
 async fn measure(args: &Args) -> Result<Report> {
     let scratch = disk::scratch(&args.dir)?;
-    let place = Place {
-        binary: args.binary.clone(),
-        port_base: args.port_base,
-        server_core: SERVER_CORE,
-        client_core: CLIENT_CORE,
-    };
+    let place = Place { binary: args.binary.clone(), port_base: args.port_base, cores: Some(CORES) };
     let mut ours = Ours::start(&place, &scratch.path().join("convene")).await?;
     let mut theirs = Theirs::start(&scratch.path().join("prosody"), args.prosody_port).await?;
-    cpu::pin(CLIENT_CORE);
+    cpu::pin(CORES.clients);
     let span = Duration::from_secs_f64(args.seconds);
     let mut measured = WINDOWS.map(|_| (Vec::new(), Vec::new()));
     for _ in 0..args.rounds {
@@ -161,7 +155,7 @@ struct Theirs {
 
 impl Theirs {
     async fn start(directory: &std::path::Path, port: u16) -> Result<Self> {
-        let server = Prosody::start(directory, port, SERVER_CORE)?;
+        let server = Prosody::start(directory, port, CORES.server)?;
         let (numbers, arrivals) = mpsc::unbounded_channel();
         let (nowhere, _) = mpsc::unbounded_channel();
         let sender = xmpp::sign_in(server.address, HOST, USERS[0], PASSWORD, nowhere).await?;

@@ -24,6 +24,8 @@ pub struct FanOut {
     pub members: usize,
     /// From the send to the last arrival, on the wall clock.
     pub last_ms: Spread,
+    /// Server CPU time from the send to the last arrival.
+    pub cpu_last_ms: Spread,
     /// Server CPU time until everything about it is done.
     pub cpu_ms: Spread,
     /// The same per member.
@@ -74,13 +76,16 @@ impl Group {
 
     /// One message at a time.
     pub async fn fan_out(&self, node: &Node, rounds: usize) -> Result<FanOut> {
-        let (mut last, mut cpu) = (Vec::new(), Vec::new());
+        let (mut last, mut cpu_last, mut cpu) = (Vec::new(), Vec::new(), Vec::new());
         for round in 0..rounds {
             let (before, cpu_before, start) = (node.settle().await, node.cpu()?, Instant::now());
             let arrived = node.net.tally.wait_for(before + self.per_message, PATIENCE);
+            let arrived = async { anyhow::Ok((arrived.await?, node.cpu()?)) };
             let (sent, arrived) = tokio::join!(self.send(round as u64), arrived);
             sent?;
-            last.push((arrived? - start).as_secs_f64() * 1e3);
+            let (at, cpu_at) = arrived?;
+            last.push((at - start).as_secs_f64() * 1e3);
+            cpu_last.push((cpu_at - cpu_before).as_secs_f64() * 1e3);
             node.settle().await;
             cpu.push((node.cpu()? - cpu_before).as_secs_f64() * 1e3);
         }
@@ -88,6 +93,7 @@ impl Group {
         Ok(FanOut {
             members,
             last_ms: Spread::of(last),
+            cpu_last_ms: Spread::of(cpu_last),
             cpu_ms,
             cpu_us_per_member: cpu_ms.median * 1e3 / members as f64,
         })

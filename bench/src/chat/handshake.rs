@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use serde::Serialize;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::chat::node::Node;
@@ -12,10 +13,10 @@ use crate::chat::session::{Opening, Session};
 
 /// Handshakes under way at once.
 const WINDOW: usize = 32;
-/// Users that sign in, again and again.
-const USERS: usize = 128;
-/// How long a session stays open, so that its tickets arrive.
-const TICKETS: Duration = Duration::from_millis(20);
+/// Users that sign in, again and again: so many that nobody comes back while their last session is open.
+const USERS: usize = 1024;
+/// How long a session stays open, so that its tickets arrive. Others are opened meanwhile.
+const TICKETS: Duration = Duration::from_millis(150);
 
 /// Opening sessions: handshake, Hello, Welcome.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -35,7 +36,7 @@ pub async fn run(node: &Node, count: usize, resume: bool) -> Result<Handshakes> 
     tokio::time::sleep(Duration::from_millis(500)).await;
     let (cpu_before, start) = (node.cpu()?, Instant::now());
     let early = round(node, count, resume).await?;
-    let elapsed = start.elapsed();
+    let elapsed = start.elapsed().saturating_sub(TICKETS); // the last ones open nothing any more
     tokio::time::sleep(Duration::from_millis(500)).await; // the server's end of it
     let cpu = node.cpu()? - cpu_before;
     ensure!(resume || early == 0, "sessions without tickets were resumed");
@@ -48,22 +49,20 @@ pub async fn run(node: &Node, count: usize, resume: bool) -> Result<Handshakes> 
 
 /// Returns how many were resumed.
 async fn round(node: &Node, count: usize, resume: bool) -> Result<usize> {
-    let (mut opening, mut early) = (JoinSet::new(), 0);
+    let (mut sessions, window) = (JoinSet::new(), Arc::new(Semaphore::new(WINDOW)));
     for number in 0..count {
-        opening.spawn(one(node.net.clone(), number % USERS, resume));
-        if opening.len() >= WINDOW {
-            early += usize::from(opening.join_next().await.context("nothing under way")?.context("a handshake")??);
-        }
+        let (net, turn) = (node.net.clone(), window.clone().acquire_owned().await?);
+        sessions.spawn(async move {
+            let (user, opening) = (number % USERS, Opening { resume, events: None });
+            let session = Session::open(&net, user, &format!("visitor{user}"), opening).await?;
+            drop(turn);
+            tokio::time::sleep(TICKETS).await;
+            anyhow::Ok(session.early)
+        });
     }
-    while let Some(done) = opening.join_next().await {
+    let mut early = 0;
+    while let Some(done) = sessions.join_next().await {
         early += usize::from(done.context("a handshake")??);
     }
     Ok(early)
-}
-
-async fn one(net: Arc<crate::chat::net::Net>, user: usize, resume: bool) -> Result<bool> {
-    let opening = Opening { resume, events: None };
-    let session = Session::open(&net, user, &format!("visitor{user}"), opening).await?;
-    tokio::time::sleep(TICKETS).await;
-    Ok(session.early)
 }

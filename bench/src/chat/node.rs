@@ -38,10 +38,17 @@ pub struct Place {
     pub binary: PathBuf,
     /// Its first port.
     pub port_base: u16,
-    /// Its core, and that of the clients.
-    pub server_core: usize,
-    /// Of the clients, and of this thread again when the server has started.
-    pub client_core: usize,
+    /// None: both have all cores.
+    pub cores: Option<Cores>,
+}
+
+/// Who runs where.
+#[derive(Clone, Copy, Debug)]
+pub struct Cores {
+    /// The server's.
+    pub server: usize,
+    /// That of the clients, and of this thread when the server has started.
+    pub clients: usize,
 }
 
 /// A running server; ended when dropped.
@@ -54,8 +61,9 @@ pub struct Node {
 impl Node {
     /// Starts the server on a data directory.
     pub fn start(place: &Place, data_dir: &Path) -> Result<Self> {
-        let server = Server::start_in(&place.binary, place.port_base, place.server_core, data_dir, &SETTINGS);
-        cpu::pin(place.client_core);
+        let core = place.cores.map(|cores| cores.server);
+        let server = Server::start_in(&place.binary, place.port_base, core, data_dir, &SETTINGS);
+        place.cores.into_iter().for_each(|cores| cpu::pin(cores.clients));
         let quic = SocketAddr::from(([127, 0, 0, 1], place.port_base + QUIC_OFFSET));
         Ok(Self { server: server?, net: Arc::new(Net::new(quic)?) })
     }

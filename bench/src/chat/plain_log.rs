@@ -20,21 +20,12 @@ const HEADER_BYTES: usize = 48;
 /// Where the tasks wait.
 type Waiting = oneshot::Sender<()>;
 
-/// One round with a writer thread on `core`, and the CPU time of that thread.
-pub async fn round(
-    directory: &Path,
-    core: usize,
-    tasks: usize,
-    body: usize,
-    span: Duration,
-) -> Result<(Round, Duration)> {
+/// One round with a writer thread, and the CPU time of that thread.
+pub async fn round(directory: &Path, tasks: usize, body: usize, span: Duration) -> Result<(Round, Duration)> {
     let path = directory.join("plain.log");
     let file = File::create(&path).context("making the plain log")?;
     let (queue, queued) = mpsc::channel(MAX_BATCH);
-    let writer = std::thread::spawn(move || {
-        cpu::pin(core);
-        write(file, queued, &vec![0x5a; HEADER_BYTES + body])
-    });
+    let writer = std::thread::spawn(move || write(file, queued, &vec![0x5a; HEADER_BYTES + body]));
     let round = closed_loop::run(tasks, span, move |_, _| {
         let queue = queue.clone();
         async move {

@@ -43,9 +43,10 @@ pub fn print(out: &mut impl Write, report: &Report) -> Result<()> {
     for row in &report.fan_out {
         writeln!(
             out,
-            "fan-out to {:>6}   last after {} ms, server CPU {} ms, {:.1} us a member",
+            "fan-out to {:>6}   last after {} ms, server CPU by then {} ms, in all {} ms, {:.1} us a member",
             row.members,
             show(row.last_ms, 1),
+            show(row.cpu_last_ms, 1),
             show(row.cpu_ms, 1),
             row.cpu_us_per_member
         )?;

@@ -1,5 +1,6 @@
 //! Durability, in alternating rounds: the disk, a plain log, the store, the server; and again. Figures of one round are
-//! divided by each other, so a neighbour that slows the machine for a while slows both sides of a ratio.
+//! divided by each other, so a neighbour that slows the machine for a while slows both sides of a ratio. Nobody is bound to
+//! a core: the store's one writer and the transport in front of it run beside each other, as they do in service.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -74,7 +75,6 @@ pub struct Figures {
 /// What is loaded.
 struct Bench<'a> {
     scratch: &'a Path,
-    server_core: usize,
     node: Node,
     sessions: Arc<Vec<Session>>,
     store: Store,
@@ -93,11 +93,9 @@ pub async fn run(place: &Place, scratch: &Path, source: &Path, stored: u64, exte
     }
     let node = Node::start(place, &served)?;
     let sessions = send::sessions(&node.net).await?;
-    cpu::pin(place.server_core); // inherited by the store's threads
     let layout = Arc::new(engine::prepare(&bare.join(DATABASE), 0)?);
     let store = engine::start(&bare.join(DATABASE))?;
-    cpu::pin(place.client_core);
-    let bench = Bench { scratch, server_core: place.server_core, node, sessions, store, layout };
+    let bench = Bench { scratch, node, sessions, store, layout };
     let mut probes = Vec::new();
     let (mut plain, mut engine, mut send) = (Vec::new(), [Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
     for _ in 0..extent.rounds {
@@ -117,7 +115,7 @@ impl Bench<'_> {
     }
 
     async fn plain_log(&self, span: Duration) -> Result<Measured> {
-        plain_log::round(self.scratch, self.server_core, engine::SENDERS, BODY_BYTES, span).await
+        plain_log::round(self.scratch, engine::SENDERS, BODY_BYTES, span).await
     }
 
     async fn engine(&self, tasks: usize, span: Duration) -> Result<Measured> {

@@ -29,7 +29,7 @@ const PATH: &str = "/im";
 
 /// A connection that is about to begin a session.
 pub(crate) struct Link {
-    pub(crate) session: wt::Session,
+    pub(crate) session: Arc<wt::Session>,
     pub(crate) transport: Transport,
     pub(crate) confirmed: Confirmed,
 }
@@ -96,7 +96,7 @@ async fn native(connecting: Connecting) -> Result<Link, String> {
         // quinn gives a server the connection at once; should it not, the handshake is waited for.
         Err(connecting) => (connecting.await.map_err(|error| error.to_string())?, Confirmed::done()),
     };
-    Ok(Link { session: wt::Session::raw(connection), transport: Transport::Quic, confirmed })
+    Ok(Link { session: Arc::new(wt::Session::raw(connection)), transport: Transport::Quic, confirmed })
 }
 
 /// quinn says the same of a handshake that is done and of one that failed; but the latter has a reason.
@@ -112,5 +112,5 @@ async fn web_transport(connecting: Connecting) -> Result<Link, String> {
         return Err("no such path".to_owned());
     }
     let session = request.ok().await.map_err(|error| error.to_string())?;
-    Ok(Link { session, transport: Transport::WebTransport, confirmed: Confirmed::done() })
+    Ok(Link { session: Arc::new(session), transport: Transport::WebTransport, confirmed: Confirmed::done() })
 }

@@ -25,7 +25,7 @@ const MOVING_SEND_WINDOW: u64 = 2 * 1024 * 1024;
 
 /// One stream.
 pub(crate) struct Bulk {
-    pub(crate) connection: wt::Session,
+    pub(crate) connection: Arc<wt::Session>,
     pub(crate) send: wt::SendStream,
     pub(crate) reader: FrameReader,
 }
@@ -120,16 +120,16 @@ fn moves(frame: &im::Frame) -> bool {
 /// While there is one, the connection has large windows.
 struct Moving {
     session: Arc<Session>,
-    connection: wt::Session,
+    connection: Arc<wt::Session>,
 }
 
 impl Moving {
-    fn begin(session: &Arc<Session>, connection: &wt::Session) -> Self {
+    fn begin(session: &Arc<Session>, connection: &Arc<wt::Session>) -> Self {
         if session.moving.fetch_add(1, Ordering::AcqRel) == 0 {
             connection.set_receive_window(MOVING_RECEIVE_WINDOW.into());
             connection.set_send_window(MOVING_SEND_WINDOW);
         }
-        Self { session: Arc::clone(session), connection: connection.clone() }
+        Self { session: Arc::clone(session), connection: Arc::clone(connection) }
     }
 }
 

@@ -9,10 +9,10 @@ use std::time::Duration;
 use convene_proto::limits::{ALPN, MAX_BULK_STREAMS};
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{Endpoint, IdleTimeout, ServerConfig, TokioRuntime, TransportConfig, VarInt};
-use rustls::server::ServerSessionMemoryCache;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::certificate::Resolver;
+use crate::tickets::Tickets;
 
 /// Streams a client may have open: the control stream, the bulk streams, and the CONNECT stream of WebTransport.
 const MAX_BIDI_STREAMS: u32 = MAX_BULK_STREAMS + 2;
@@ -28,9 +28,9 @@ pub(crate) const CONNECTION_WINDOW: u32 = 256 * 1024;
 pub(crate) const SEND_WINDOW: u64 = 512 * 1024;
 /// Hints that wait to be sent, and that wait to be read. They may be lost; a burst of typing fits.
 const DATAGRAM_BUFFER: usize = 16 * 1024;
-/// Sessions whose clients may resume them. Two tickets go to each client; one serves once only, so that a flight of early
-/// data cannot be replayed to this process. A ticket takes about 300 bytes.
-const RESUMABLE_SESSIONS: usize = 32 * 1024;
+/// Tickets of clients that may resume. Two go to each client; one serves once only, so that a flight of early data cannot
+/// be replayed to this process. A ticket takes about 300 bytes, and there may be twice as many.
+const RESUMABLE_TICKETS: usize = 32 * 1024;
 /// What we ask the kernel to hold for us in each direction: 5,000 clients that wake at once.
 const SOCKET_BUFFER: usize = 4 * 1024 * 1024;
 
@@ -55,7 +55,7 @@ fn server_config(resolver: Arc<Resolver>, idle: Duration) -> Result<ServerConfig
     tls.alpn_protocols = vec![ALPN.to_vec(), web_transport_quinn::ALPN.as_bytes().to_vec()];
     // RFC 9001 §4.6.1: QUIC bounds early data by its own flow control, so TLS has to say "any".
     tls.max_early_data_size = u32::MAX;
-    tls.session_storage = ServerSessionMemoryCache::new(RESUMABLE_SESSIONS);
+    tls.session_storage = Arc::new(Tickets::new(RESUMABLE_TICKETS));
     let crypto = QuicServerConfig::try_from(tls).map_err(|error| rustls::Error::General(error.to_string()))?;
     let mut config = ServerConfig::with_crypto(Arc::new(crypto));
     config.transport_config(Arc::new(transport(idle))).migration(true);

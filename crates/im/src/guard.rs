@@ -19,8 +19,10 @@ pub(crate) fn guarded<F: Future<Output = ()>>(
     work: F,
 ) -> impl Future<Output = ()> + use<F> {
     let (shared, session) = (Arc::clone(shared), Arc::clone(session));
+    // Boxed, as an async block keeps what it was given beside what it awaits: that would be twice the room.
+    let work = Box::pin(AssertUnwindSafe(work).catch_unwind());
     async move {
-        if AssertUnwindSafe(work).catch_unwind().await.is_err() {
+        if work.await.is_err() {
             error!(session = session.number, "a session ended by a panic");
             shared.metrics.im_panics.inc();
             session.end(End::Told { code: Code::Internal, text: "the server made a mistake", retry_after_ms: 1000 });

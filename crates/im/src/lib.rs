@@ -36,6 +36,7 @@ mod shared;
 mod start;
 #[cfg(test)]
 mod tests;
+mod tickets;
 mod websocket;
 mod writer;
 mod writes;

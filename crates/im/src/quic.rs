@@ -6,6 +6,7 @@
 //!  bulk tasks:   one per bulk stream, at most as many as the transport allows
 //! ```
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,7 +39,7 @@ const FEED_PRIORITY: i32 = 1;
 /// How long a goodbye gets to arrive.
 const GOODBYE: Duration = Duration::from_millis(500);
 
-/// Serves one connection until it ends.
+/// Begins a session on a connection. What serves it is a task of its own, so that the memory of signing in goes.
 pub(crate) async fn run(shared: Arc<Shared>, link: Link) {
     let Ok(Ok((control, recv))) = timeout(MAX_HELLO, link.session.accept_bi()).await else {
         return link.session.close(code(Code::HelloExpected), b"no control stream");
@@ -50,20 +51,35 @@ pub(crate) async fn run(shared: Arc<Shared>, link: Link) {
         Ok(Err((rid, refusal))) => return refuse(&shared, link, control, rid, &refusal).await,
         Err(_) => return link.session.close(code(Code::HelloExpected), b"no hello"),
     };
+    tokio::spawn(serve(shared, link, control, reader, opened));
+}
+
+/// Serves a session until it ends. Thousands of these wait at once: what they hold is small, and none of it twice.
+fn serve(
+    shared: Arc<Shared>,
+    link: Link,
+    control: wt::SendStream,
+    reader: FrameReader,
+    (rid, opened): (u64, Opened),
+) -> impl Future<Output = ()> {
     let Link { session: connection, confirmed, .. } = link;
-    let (rid, Opened { session, welcome, sync }) = opened;
-    let wire = QuicWire { connection: connection.clone(), control, feeds: Default::default() };
+    let Opened { session, welcome, sync } = opened;
+    session.reply(rid, Body::Welcome(welcome)); // before anything can be pushed
     shared.metrics.im_sessions.with_label_values(&[session.transport.label()]).inc();
-    session.reply(rid, Body::Welcome(welcome)); // before the first push
     shared.hub.add(&session);
+    let wire = QuicWire { connection: Arc::clone(&connection), control, feeds: Default::default() };
     let write = guarded(&shared, &session, writer::run(Arc::clone(&shared), Arc::clone(&session), wire));
     let write = tokio::spawn(write);
-    let read = read(&shared, &session, Reading { connection, confirmed, reader }, rid, sync);
-    guarded(&shared, &session, read).await;
-    session.end(End::Gone);
-    shared.hub.remove(&session, now_ms());
-    shared.metrics.im_sessions.with_label_values(&[session.transport.label()]).dec();
-    let _ = write.await; // its panic was counted where it happened
+    let first = sync.map(|sync| Box::new(frame::of(rid.max(1), Body::Sync(sync))));
+    let reading = Reading { connection, confirmed, reader };
+    let read = guarded(&shared, &session, read(Arc::clone(&shared), Arc::clone(&session), reading, first));
+    async move {
+        read.await;
+        session.end(End::Gone);
+        shared.hub.remove(&session, now_ms());
+        shared.metrics.im_sessions.with_label_values(&[session.transport.label()]).dec();
+        let _ = write.await; // its panic was counted where it happened
+    }
 }
 
 /// Waits for the first frame and signs in.
@@ -90,18 +106,19 @@ async fn refuse(shared: &Shared, link: Link, control: wt::SendStream, rid: u64, 
 
 /// What the reading task owns.
 struct Reading {
-    connection: wt::Session,
+    connection: Arc<wt::Session>,
     confirmed: Confirmed,
     reader: FrameReader,
 }
 
-async fn read(shared: &Arc<Shared>, session: &Arc<Session>, mut reading: Reading, rid: u64, sync: Option<im::Sync>) {
+/// `first` is the request that came with the `Hello`.
+async fn read(shared: Arc<Shared>, session: Arc<Session>, mut reading: Reading, first: Option<Box<im::Frame>>) {
+    let (shared, session) = (&shared, &session);
     if session.is_confirmed() {
         shared.hub.confirmed(session);
     }
-    if let Some(sync) = sync {
-        let frame = frame::of(rid.max(1), Body::Sync(sync));
-        Box::pin(requests::control(shared, session, frame, reading.reader.is_early())).await;
+    if let Some(frame) = first {
+        Box::pin(requests::control(shared, session, *frame, reading.reader.is_early())).await;
     }
     let expiry = Instant::now() + Duration::from_secs(session.expires_s.saturating_sub(now_s()));
     while session.over().is_none() {
@@ -116,7 +133,8 @@ async fn read(shared: &Arc<Shared>, session: &Arc<Session>, mut reading: Reading
             },
             stream = connection.accept_bi() => match stream {
                 Ok((send, recv)) => {
-                    let bulk = Bulk { connection: connection.clone(), send, reader: FrameReader::new(recv, confirmed.clone()) };
+                    let reader = FrameReader::new(recv, confirmed.clone());
+                    let bulk = Bulk { connection: Arc::clone(connection), send, reader };
                     let (to_shared, to_session) = (Arc::clone(shared), Arc::clone(session));
                     tokio::spawn(guarded(shared, session, bulk::run(to_shared, to_session, bulk)));
                 }
@@ -239,35 +257,33 @@ impl FrameReader {
 
 /// The streams of one session that we write to.
 struct QuicWire {
-    connection: wt::Session,
+    connection: Arc<wt::Session>,
     control: wt::SendStream,
     /// Opened when something is to be said on them.
-    feeds: [Option<wt::SendStream>; MAX_FEEDS],
+    feeds: [Option<Box<wt::SendStream>>; MAX_FEEDS],
 }
 
 impl Wire for QuicWire {
     async fn write(&mut self, ready: Ready) -> Result<(), Lost> {
-        for hint in ready.hints {
+        let Ready { mut control, feeds, hints } = ready;
+        for hint in hints {
             // Too large, or no room, or not supported: hints may be lost.
             let _ = self.connection.send_datagram(frame::without_prefix(hint));
         }
-        let mut control = ready.control;
         if !control.is_empty() {
             self.control.write_all_chunks(&mut control).await.map_err(|_| Lost)?;
         }
+        let several = feeds.iter().filter(|frames| !frames.is_empty()).count() > 1;
         let connection = &self.connection;
-        let mut feeds = ready.feeds;
-        let writes = self.feeds.iter_mut().enumerate().filter_map(|(at, slot)| {
-            let mut frames = feeds.remove(&at)?;
-            Some(async move {
-                let feed = match slot {
-                    Some(feed) => feed,
-                    None => slot.insert(open_feed(connection).await?),
-                };
-                feed.write_all_chunks(&mut frames).await.map_err(|_| Lost)
-            })
-        });
-        try_join_all(writes).await.map(drop)
+        let mut writes = self.feeds.iter_mut().zip(feeds).filter(|(_, frames)| !frames.is_empty());
+        if several {
+            // None waits for another that the client does not read.
+            return try_join_all(writes.map(|(feed, frames)| write_feed(connection, feed, frames))).await.map(drop);
+        }
+        match writes.next() {
+            Some((feed, frames)) => write_feed(connection, feed, frames).await,
+            None => Ok(()),
+        }
     }
 
     async fn close(mut self, goodbye: Option<Bytes>, code: u32) {
@@ -281,6 +297,18 @@ impl Wire for QuicWire {
         self.connection.close(code, b"");
         drop(self.feeds);
     }
+}
+
+async fn write_feed(
+    connection: &wt::Session,
+    feed: &mut Option<Box<wt::SendStream>>,
+    mut frames: Vec<Bytes>,
+) -> Result<(), Lost> {
+    let feed = match feed {
+        Some(feed) => feed,
+        None => feed.insert(Box::new(open_feed(connection).await?)),
+    };
+    feed.write_all_chunks(&mut frames).await.map_err(|_| Lost)
 }
 
 async fn open_feed(connection: &wt::Session) -> Result<wt::SendStream, Lost> {

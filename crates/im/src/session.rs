@@ -69,6 +69,8 @@ pub(crate) struct Session {
     outbox: Mutex<Outbox>,
     /// There is something to write.
     pub(crate) wake: Notify,
+    /// The event that the last answer is about is on its way through fan-out.
+    event_follows: AtomicBool,
     /// The handshake is done: whoever holds the token is there, and nobody replays.
     confirmed: AtomicBool,
     end: OnceLock<End>,
@@ -109,6 +111,7 @@ impl Session {
             watched: Mutex::default(),
             outbox: Mutex::new(Outbox::new(outbox::Limits::default())),
             wake: Notify::new(),
+            event_follows: AtomicBool::new(false),
             confirmed: AtomicBool::new(new.confirmed),
             end: OnceLock::new(),
             ended: Notify::new(),
@@ -131,6 +134,17 @@ impl Session {
     /// Puts a reply on the control stream.
     pub(crate) fn reply(&self, rid: u64, body: Body) {
         self.push_control(frame::encode(&frame::of(rid, body)));
+    }
+
+    /// The same with an answer that is followed by the event it is about.
+    pub(crate) fn reply_before_event(&self, rid: u64, body: Body) {
+        self.event_follows.store(true, Ordering::Release);
+        self.reply(rid, body);
+    }
+
+    /// Whether an event is about to come, which may go out with what waits. Answers once for each answer.
+    pub(crate) fn expects_event(&self) -> bool {
+        self.event_follows.load(Ordering::Relaxed) && self.event_follows.swap(false, Ordering::Acquire)
     }
 
     /// Puts a refusal on the control stream.

@@ -1,7 +1,6 @@
 //! The writing half of a session: empties the outbox onto whatever carries the session. What is ready goes out as one
 //! write per stream; what the outbox gave up on is read from the store again.
 
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +11,7 @@ use convene_proto::frame;
 use convene_proto::im::{self, Code, frame::Body};
 use convene_proto::limits::{MAX_FEEDS, MAX_PAYLOAD_BYTES};
 use convene_types::{ConvId, Seq, Useq};
+use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};
 
 use crate::fanout::spread;
@@ -47,26 +47,32 @@ pub(crate) struct Ready {
     /// In order.
     pub(crate) control: Vec<Bytes>,
     /// By feed; in order within each.
-    pub(crate) feeds: BTreeMap<usize, Vec<Bytes>>,
+    pub(crate) feeds: [Vec<Bytes>; MAX_FEEDS],
     /// May be lost.
     pub(crate) hints: Vec<Bytes>,
 }
 
 impl Ready {
     pub(crate) fn is_empty(&self) -> bool {
-        self.control.is_empty() && self.feeds.is_empty() && self.hints.is_empty()
+        self.control.is_empty() && self.feeds.iter().all(Vec::is_empty) && self.hints.is_empty()
     }
 
     fn event(&mut self, conv: ConvId, frame: Bytes) {
         let feeds = u64::try_from(MAX_FEEDS).unwrap_or(1);
         let feed = usize::try_from(spread(conv) % feeds).unwrap_or(0);
-        self.feeds.entry(feed).or_default().push(frame);
+        if let Some(frames) = self.feeds.get_mut(feed) {
+            frames.push(frame);
+        }
     }
 }
 
 /// Writes until the session is over, then says goodbye.
 pub(crate) async fn run(shared: Arc<Shared>, session: Arc<Session>, mut wire: impl Wire) {
     while session.over().is_none() {
+        if session.expects_event() {
+            // The event that an answer is about follows at once: they go into one packet.
+            yield_now().await;
+        }
         let taken = session.take(MAX_PARTS, MAX_WRITE_BYTES);
         if taken.is_empty() {
             session.wake.notified().await;
@@ -92,8 +98,8 @@ async fn write(shared: &Shared, session: &Session, wire: &mut impl Wire, taken: 
             Out::Event { conv, frame } => ready.event(conv, frame),
             Out::Hint(frame) => ready.hints.push(frame),
             // Its place in the queue is the last of the batch, and behind it in time is what repairs it.
-            Out::RepairConv { conv, after } => repair(shared, session, &mut ready, conv, after).await,
-            Out::RepairUser { after } => repair_user(shared, session, &mut ready, after).await,
+            Out::RepairConv { conv, after } => Box::pin(repair(shared, session, &mut ready, conv, after)).await,
+            Out::RepairUser { after } => Box::pin(repair_user(shared, session, &mut ready, after)).await,
             Out::TooSlow => session.end(too_slow()),
         }
     }
@@ -112,7 +118,7 @@ async fn write(shared: &Shared, session: &Session, wire: &mut impl Wire, taken: 
 }
 
 fn count(shared: &Shared, ready: &Ready) {
-    let feeds: usize = ready.feeds.values().map(Vec::len).sum();
+    let feeds: usize = ready.feeds.iter().map(Vec::len).sum();
     for (kind, frames) in [("control", ready.control.len()), ("deliver", feeds), ("hint", ready.hints.len())] {
         if frames > 0 {
             let frames = u64::try_from(frames).unwrap_or(0);

@@ -116,7 +116,10 @@ fn change(
         let (shared, session) = (to_shared, to_session);
         match result.and_then(|outcome| told(&shared, outcome)) {
             Ok((reply, events)) => {
-                session.reply(rid, reply);
+                match events.iter().any(|event| !event.duplicate) {
+                    true => session.reply_before_event(rid, reply),
+                    false => session.reply(rid, reply),
+                }
                 events.into_iter().for_each(|event| shared.publish(event));
             }
             Err(refusal) => {

@@ -65,7 +65,8 @@ impl Worker {
             match self.turns.pop_front() {
                 Some(conv) => {
                     self.turn(conv);
-                    tokio::task::consume_budget().await;
+                    // What was told is written at once, while the processor still has it at hand.
+                    tokio::task::yield_now().await;
                 }
                 None => self.wait().await,
             }
