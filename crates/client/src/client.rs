@@ -261,7 +261,7 @@ impl Client {
         self.ask(|answer| Command::Typing { conv, kind, answer }).await
     }
 
-    /// The direct conversation with a user: made, or found again.
+    /// The direct conversation with a user: made, or found again. It is among [`Client::conversations`] by then.
     pub async fn create_direct(&self, name: &str) -> Result<u64, Error> {
         self.create(im::ConversationKind::Direct, "", &[name]).await
     }
@@ -275,7 +275,7 @@ impl Client {
         let users = self.find_users(names).await?;
         let missing = names.iter().find(|name| users.iter().all(|user| user.name != **name));
         if let Some(name) = missing {
-            return Err(Error::Unknown(format!("user {name}")));
+            return Err(Error::Unknown(format!("user {name}: nobody of that name has signed in here yet")));
         }
         let create = im::Create {
             client_id: self.ask(Command::NewId).await?.0.to_vec().into(),
@@ -286,7 +286,20 @@ impl Client {
         let frame::Body::Created(created) = self.request(frame::Body::Create(create)).await? else {
             return Err(unexpected());
         };
+        self.known(created.conv).await?;
         Ok(created.conv)
+    }
+
+    /// Waits until a conversation is here: the answer to its `Create` overtakes what the user log says of it.
+    async fn known(&self, conv: u64) -> Result<(), Error> {
+        let mut updates = self.updates();
+        let known = async {
+            while self.conversations().await?.iter().all(|one| one.conv != conv) {
+                updates.next().await.ok_or(Error::Closed)?;
+            }
+            Ok(())
+        };
+        tokio::time::timeout(PATIENCE, known).await.unwrap_or(Err(Error::Offline))
     }
 
     /// Changes the user's settings of a conversation.

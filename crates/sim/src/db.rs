@@ -17,6 +17,8 @@ pub(crate) struct Db {
     pub(crate) reads: BTreeMap<u64, u64>,
     /// Conversations that the server has not confirmed.
     pub(crate) creates: Vec<im::Create>,
+    /// A mistake, see [`crate::Mutation::KeepsErased`].
+    pub(crate) keeps_erased: bool,
 }
 
 impl Db {
@@ -25,6 +27,7 @@ impl Db {
         for change in changes {
             match *change {
                 Change::Event(_, _) if torn => {}
+                Change::Event(conv, seq) if self.keeps_erased && self.events.contains_key(&(conv.0, seq.0)) => {}
                 Change::Event(conv, seq) => self.put_event(replica, conv, seq),
                 Change::Hidden(conv, up_to) => self.events.retain(|(c, seq), _| *c != conv.0 || *seq > up_to.0),
                 Change::Forgotten(conv) => {

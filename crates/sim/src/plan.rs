@@ -28,6 +28,16 @@ pub enum Mutation {
     RefusedButKept,
     /// A replayed flight of early data takes over from the device's session.
     ReplayTakesOver,
+    /// A device takes nothing in that the user log says.
+    DeafToUserLog,
+    /// A sync answers with as little as it may, whatever the budget.
+    StingySync,
+    /// A sync counts one message too many.
+    Miscounts,
+    /// The server confirms read cursors, and keeps the first event only.
+    LosesReads,
+    /// A device's database keeps the first version of each event, though it was erased since.
+    KeepsErased,
 }
 
 /// See the module.

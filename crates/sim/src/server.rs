@@ -271,7 +271,10 @@ impl Server {
             return Ok(());
         }
         let batch = std::mem::take(&mut self.queue);
-        let ops: Vec<_> = batch.iter().map(|pending| pending.op.clone()).collect();
+        let mut ops: Vec<_> = batch.iter().map(|pending| pending.op.clone()).collect();
+        if self.mutation == Some(Mutation::LosesReads) {
+            ops.iter_mut().for_each(lose_read);
+        }
         let at_ms = EPOCH_MS + i64::try_from(ctx.now).unwrap_or(0);
         let fails = self.failing > 0;
         self.failing = self.failing.saturating_sub(1);
@@ -413,18 +416,24 @@ impl Server {
     /// Reads at once, and replies a little later.
     fn read(&mut self, id: u64, rid: u64, body: Body, ctx: &mut Context<'_>) -> Check {
         let Some(user) = self.sessions.get(&id).map(|session| UserId(session.user)) else { return Ok(()) };
-        let partial = self.mutation == Some(Mutation::PartialSync);
+        let mutation = self.mutation;
         let reader = &mut self.opened().reader;
         let result = match body {
             Body::Sync(sync) => {
                 let heads: Vec<_> = heads(ctx.oracle, user.0);
-                let replies = reader.sync(user, &sync)?;
+                let stingy = im::Sync { top: 1, per_conv: 1, budget: 1, ..sync.clone() };
+                let asked = if mutation == Some(Mutation::StingySync) { &stingy } else { &sync };
+                let mut replies = reader.sync(user, asked)?;
+                if let (Some(Mutation::Miscounts), Ok(replies)) = (mutation, &mut replies) {
+                    miscount(replies);
+                }
                 if let Ok(replies) = &replies {
                     crate::verdict::check_sync(&sync, replies, ctx.oracle, user.0)?;
                 }
                 // A request that came twice is answered twice.
                 ctx.oracle.owed.entry((id, rid)).or_insert(heads);
                 replies.map(|mut replies| {
+                    let partial = mutation == Some(Mutation::PartialSync);
                     replies.iter_mut().filter(|_| partial).for_each(|reply| drop(reply.conversations.pop()));
                     replies.into_iter().map(Body::SyncReply).collect()
                 })
@@ -506,6 +515,18 @@ fn learn(op: &Op, outcome: &Result<Outcome, Refusal>, oracle: &mut Oracle) -> Ch
         (_, Ok(outcome)) => oracle.committed(outcome),
         (_, Err(_)) => Ok(()),
     }
+}
+
+/// See [`Mutation::LosesReads`].
+fn lose_read(op: &mut Op) {
+    if let Op::Read { seq, .. } = op {
+        *seq = Seq(1);
+    }
+}
+
+/// See [`Mutation::Miscounts`].
+pub(crate) fn miscount(replies: &mut [im::SyncReply]) {
+    replies.iter_mut().flat_map(|reply| &mut reply.conversations).for_each(|delta| delta.head_ord += 1);
 }
 
 /// What a user's sync has to tell of: every conversation they are or were in, and how far they see it.

@@ -12,7 +12,9 @@ use convene_types::UserId;
 use prost::Message as _;
 
 use crate::oracle::{Log, Oracle};
+use crate::plan::Mutation;
 use crate::report::{Check, ensure};
+use crate::server::miscount;
 use crate::world::World;
 
 /// What one conversation may take of a reply, since it has to fit into a frame.
@@ -55,6 +57,7 @@ impl World {
             }
         }
         self.oracle.check_sends(self.plan.weather.duplicates > 0)?;
+        self.check_erased()?;
         let mut hash = rustc_hash::FxHasher::default();
         let Some(opened) = self.server.opened.as_mut() else { return Ok(()) };
         let faults = opened.reader.integrity_check()?;
@@ -62,7 +65,7 @@ impl World {
         for user in 1..=self.plan.devices.len() as u64 {
             let log = from_store(&mut opened.reader, &self.oracle, user)?;
             log.hash(&mut hash);
-            let fresh = copy(&fresh(&mut opened.reader, user, self.start)?);
+            let fresh = copy(&fresh(&mut opened.reader, user, self.start, self.mutation)?);
             check_truth(&fresh, &self.oracle, user)?;
             for device in self.devices.iter().filter(|device| device.user == user) {
                 let Some(replica) = &device.replica else { continue };
@@ -73,7 +76,6 @@ impl World {
             }
         }
         check_receipts(&mut opened.reader, &self.oracle)?;
-        self.check_erased()?;
         let report = &mut self.server.report;
         (report.steps, report.digest) = (self.step, hash.finish());
         report.events = self.oracle.logs.values().map(Log::head).sum();
@@ -156,14 +158,18 @@ fn from_store(reader: &mut Reader, oracle: &Oracle, user: u64) -> Check<Vec<Vec<
 }
 
 /// A device that begins with nothing, and asks the store itself.
-fn fresh(reader: &mut Reader, user: u64, at: Instant) -> Check<Replica> {
+fn fresh(reader: &mut Reader, user: u64, at: Instant, mutation: Option<Mutation>) -> Check<Replica> {
     let mut replica = Replica::new(UserId(user));
     let mut todo = vec![Request::Sync(replica.handle_connected())];
     loop {
         while let Some(request) = todo.pop() {
             match request {
                 Request::Sync(sync) => {
-                    for reply in reader.sync(UserId(user), &sync)?? {
+                    let mut replies = reader.sync(UserId(user), &sync)??;
+                    if mutation == Some(Mutation::Miscounts) {
+                        miscount(&mut replies);
+                    }
+                    for reply in replies {
                         replica.handle_sync_reply(reply, at);
                     }
                 }

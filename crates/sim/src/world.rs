@@ -49,7 +49,7 @@ pub(crate) struct World {
     /// What a frozen device has not read.
     inbox: Vec<(usize, Message)>,
     device_crashes: u32,
-    mutation: Option<Mutation>,
+    pub(crate) mutation: Option<Mutation>,
     trace: bool,
 }
 
@@ -65,7 +65,9 @@ impl World {
         for (user, count) in plan.devices.iter().enumerate() {
             for _ in 0..*count {
                 let index = devices.len();
-                devices.push(Device::new(index, NodeId(index + 1), user as u64 + 1, plan.sync.clone()));
+                let mut device = Device::new(index, NodeId(index + 1), user as u64 + 1, plan.sync.clone());
+                device.db.keeps_erased = mutation == Some(Mutation::KeepsErased);
+                devices.push(device);
             }
         }
         Ok(Self {
@@ -205,7 +207,10 @@ impl World {
         }
         let decoded = frame::decode(frame::without_prefix(bytes));
         ensure!(decoded.is_ok(), I2, "the server sends no frame: {decoded:?}");
-        let Ok(frame) = decoded else { return Ok(()) };
+        let Ok(mut frame) = decoded else { return Ok(()) };
+        if self.mutation == Some(Mutation::DeafToUserLog) {
+            without_user_log(&mut frame);
+        }
         self.trace(|| format!("device {index} hears {frame:?}"));
         let at = instant(self.start, self.now);
         let goes_on = self.devices[index].frame(frame, at, &mut self.oracle)?;
@@ -353,6 +358,15 @@ impl World {
 
     pub(crate) fn asks(&mut self, index: usize, asked: Asked, body: im::frame::Body) {
         self.devices[index].ask(asked, body, self.now);
+    }
+}
+
+/// See [`Mutation::DeafToUserLog`].
+fn without_user_log(frame: &mut Frame) {
+    match &mut frame.body {
+        Some(im::frame::Body::SyncReply(reply)) => reply.user_events.clear(),
+        Some(im::frame::Body::DeliverUser(_)) => frame.body = None,
+        _ => {}
     }
 }
 

@@ -88,6 +88,11 @@ fn mistakes_are_found() {
         (Mutation::NoLimits, Invariant::I17),
         (Mutation::RefusedButKept, Invariant::I16),
         (Mutation::ReplayTakesOver, Invariant::I15),
+        (Mutation::DeafToUserLog, Invariant::I5),
+        (Mutation::StingySync, Invariant::I8),
+        (Mutation::Miscounts, Invariant::I9),
+        (Mutation::LosesReads, Invariant::I10),
+        (Mutation::KeepsErased, Invariant::I14),
     ];
     for (mutation, invariant) in mistakes {
         let mut found = (0..SEEDS_TO_FIND).filter_map(|seed| run_with(seed, Some(mutation)).err());

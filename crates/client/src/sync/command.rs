@@ -100,7 +100,7 @@ impl Engine {
                 give(answer, done)
             }
             Command::MarkRead { conv, seq, answer } => {
-                let done = self.mark_read(conv, seq, now);
+                let done = self.mark_read(conv, seq);
                 give(answer, done)
             }
             Command::Typing { conv, kind, answer } => {
@@ -138,16 +138,12 @@ impl Engine {
         }
     }
 
-    fn mark_read(&mut self, conv: u64, seq: u64, now: Now) -> Result<(), Error> {
+    fn mark_read(&mut self, conv: u64, seq: u64) -> Result<(), Error> {
         let read = self.replica.as_mut().and_then(|replica| replica.mark_read(ConvId(conv), Seq(seq)));
         let Some(read) = read else { return Ok(()) }; // read before, or not known here
         self.db.queue_read(read.conv, read.seq)?;
-        self.settle(None)?;
-        if self.welcomed && self.requests.has_room() {
-            let frame = self.read_frame(read.conv, read.seq, now);
-            self.out.push_back(Output::Control(frame));
-        }
-        Ok(())
+        self.reads.push(read.conv, read.seq);
+        self.settle(None)
     }
 
     fn conversations(&self) -> Vec<Conversation> {

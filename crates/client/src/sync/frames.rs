@@ -194,11 +194,12 @@ impl Engine {
         match self.requests.close(rid) {
             Some(Asked::Caller(answer)) => drop(answer.send(Err(Error::refused(error)))), // the caller may have gone
             Some(Asked::Send(client_id, conv)) => self.send_refused(client_id, conv, &error, now)?,
-            // A cursor that the server does not take is not offered again; others wait for the next session.
-            Some(Asked::Read(conv, seq)) if !crate::error::is_transient(error.code()) => {
-                self.db.read_done(conv, seq)?
+            Some(Asked::Read(conv, seq)) if crate::error::is_transient(error.code()) => {
+                let after = Duration::from_millis(error.retry_after_ms.into());
+                self.reads.refused(conv, seq, after, now.instant);
             }
-            Some(Asked::Read(..)) => {}
+            // A cursor that the server does not take is not offered again.
+            Some(Asked::Read(conv, seq)) => self.db.read_done(conv, seq)?,
             // The `Sync` in a `Hello` that was taken is answered by itself.
             Some(asked) if matches!(asked, Asked::Sync) || (self.welcomed && matches!(asked, Asked::Hello)) => {
                 let request = Request::Sync(im::Sync::default());

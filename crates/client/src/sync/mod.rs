@@ -8,6 +8,7 @@ mod command;
 mod frames;
 mod outgoing;
 mod pages;
+mod reads;
 mod requests;
 mod settle;
 #[cfg(test)]
@@ -34,6 +35,7 @@ use crate::update::Update;
 
 pub(crate) use command::Command;
 pub use pages::{Conversation, Message, Page};
+use reads::Reads;
 use requests::{Asked, Requests};
 
 /// Own messages and cursors that travel right behind `Hello`. A 0-RTT flight has to fit into the window that the server
@@ -106,6 +108,7 @@ pub(crate) struct Engine {
     requests: Requests,
     /// Requests of the replica that wait for the connection.
     held: VecDeque<Request>,
+    reads: Reads,
     /// Up to which event of each conversation [`Update::Event`] has told.
     told: HashMap<u64, u64>,
     uploading: HashSet<ClientId>,
@@ -147,6 +150,7 @@ impl Engine {
             synced: false,
             requests: Requests::default(),
             held: VecDeque::new(),
+            reads: Reads::default(),
             told: HashMap::new(),
             uploading: HashSet::new(),
             uploads_at: None,
@@ -198,7 +202,9 @@ impl Engine {
             let Some(Request::Send(send)) = self.held.pop_front() else { break };
             frames.push(self.send_frame(send, now));
         }
-        for (conv, seq) in self.db.reads()?.into_iter().take(MAX_FLIGHT) {
+        self.reads.begin(self.db.reads()?);
+        for _ in 0..MAX_FLIGHT {
+            let Some((conv, seq)) = self.reads.pop(now.instant) else { break };
             frames.push(self.read_frame(conv, seq, now));
         }
         Ok(frames)
@@ -220,6 +226,7 @@ impl Engine {
         }
         self.settle(None)?;
         self.held.clear();
+        self.reads.end();
         self.answer_all_waiters();
         Ok(())
     }
@@ -227,7 +234,7 @@ impl Engine {
     /// When to call [`Engine::wake`].
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let replica = self.replica.as_ref().filter(|_| self.welcomed).and_then(Replica::poll_timeout);
-        replica.into_iter().chain(self.uploads_at).min()
+        replica.into_iter().chain(self.uploads_at).chain(self.reads.deadline()).min()
     }
 
     /// Since when the longest request waits for its answer.
@@ -243,6 +250,7 @@ impl Engine {
             self.uploads_at = None;
             self.start_uploads()?;
         }
+        self.reads.wake(now.instant);
         self.settle(None)
     }
 

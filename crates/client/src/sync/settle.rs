@@ -102,10 +102,15 @@ impl Engine {
         }
     }
 
-    /// Hands the replica's requests to the connection.
+    /// Hands the replica's requests to the connection, and then the read cursors.
     pub(super) fn release(&mut self, now: Now) {
         while self.welcomed && self.requests.has_room() {
-            let Some(request) = self.held.pop_front() else { return };
+            let Some(request) = self.held.pop_front() else {
+                let Some((conv, seq)) = self.reads.pop(now.instant) else { return };
+                let frame = self.read_frame(conv, seq, now);
+                self.out.push_back(Output::Control(frame));
+                continue;
+            };
             let output = match request {
                 Request::Fetch(fetch) => Output::Work(Work::Fetch(fetch)),
                 Request::Send(send) => Output::Control(self.send_frame(send, now)),

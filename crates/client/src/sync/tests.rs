@@ -236,6 +236,71 @@ fn read_cursors_wait_for_a_connection_and_are_told_once() {
     assert_eq!(script.engine.db.reads().unwrap(), []);
 }
 
+/// Read cursors among what is put out.
+fn reads(outputs: &[Output]) -> Vec<(u64, u64)> {
+    let read = |output: &Output| match output {
+        Output::Control(Frame { rid, body: Some(Body::Read(read)) }) => Some((*rid, read.seq)),
+        _other => None,
+    };
+    outputs.iter().filter_map(read).collect()
+}
+
+fn mark_read(script: &mut Script, seq: u64) {
+    let (answer, _done) = oneshot::channel();
+    script.engine.command(Command::MarkRead { conv: CONV, seq, answer }, now(script.start, 0)).unwrap();
+}
+
+#[test]
+fn a_read_cursor_that_rises_while_a_session_opens_is_told_once_it_is_open() {
+    let mut script = Script::open(2);
+    script.outputs(0);
+    script.engine.lost("cut").unwrap();
+    let flight = script.engine.flight("token".to_owned(), now(script.start, 0)).unwrap();
+    assert!(!flight.iter().any(|frame| matches!(frame.body, Some(Body::Read(_)))));
+    mark_read(&mut script, 2);
+    assert_eq!(reads(&script.outputs(0)), [], "there is no session yet");
+    script.engine.linked(Transport::Quic, false);
+    let me = im::User { id: ANA, name: "ana".to_owned(), ..im::User::default() };
+    let welcome = im::Welcome { version: 1, me: Some(me), ..Default::default() };
+    script.take(frame::of(flight[0].rid, Body::Welcome(welcome)));
+    let told = reads(&script.outputs(0));
+    let [(rid, 2)] = told[..] else { panic!("{told:?}") };
+    script.take(frame::of(rid, Body::Done(im::Done {})));
+    assert_eq!(script.engine.db.reads().unwrap(), []);
+}
+
+#[test]
+fn a_read_cursor_that_is_refused_for_the_time_being_is_told_again() {
+    let mut script = Script::open(2);
+    script.outputs(0);
+    mark_read(&mut script, 1);
+    let first = reads(&script.outputs(0));
+    let flood = im::Error { code: Code::Flood.into(), retry_after_ms: 3000, ..im::Error::default() };
+    script.take(frame::of(first[0].0, Body::Error(flood)));
+    mark_read(&mut script, 2);
+    assert_eq!(reads(&script.outputs(2999)), []);
+    assert_eq!(script.engine.deadline(), Some(script.start + Duration::from_millis(3000)));
+    let told = reads(&script.outputs(3000));
+    let [(rid, 2)] = told[..] else { panic!("one, the highest: {told:?}") };
+    let not_there = im::Error { code: Code::NotAMember.into(), ..im::Error::default() };
+    script.take(frame::of(rid, Body::Error(not_there)));
+    assert_eq!(reads(&script.outputs(9000)), []);
+    assert_eq!(script.engine.db.reads().unwrap(), [], "it is not offered again");
+}
+
+#[test]
+fn more_read_cursors_than_a_flight_takes_follow_it() {
+    let mut script = Script::open(0);
+    script.outputs(0);
+    script.engine.lost("cut").unwrap();
+    for conv in 0..MAX_FLIGHT as u64 + 3 {
+        script.engine.db.queue_read(100 + conv, 1).unwrap();
+    }
+    let flight = script.connect(0);
+    assert_eq!(flight.iter().filter(|frame| matches!(frame.body, Some(Body::Read(_)))).count(), MAX_FLIGHT);
+    assert_eq!(reads(&script.outputs(0)).len(), 3);
+}
+
 #[test]
 fn ids_are_uuids_of_version_7_in_order() {
     let mut engine = Engine::seeded(1);

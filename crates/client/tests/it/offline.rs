@@ -87,3 +87,38 @@ async fn a_directory_is_open_once_and_belongs_to_one_user() {
     assert!(reason.contains("belongs to ana"), "{reason}");
     assert_eq!(retry, None);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_read_offline_is_read_everywhere_after_the_client_is_back() {
+    let mut server = Server::start().await;
+    let bob = server.client("bob").await.synced().await;
+    let other = server.client("ana").await.synced().await;
+    let ana = server.client("ana").await.synced().await;
+    let conv = bob.client.create_direct("ana").await.unwrap();
+    for text in ["one", "two"] {
+        bob.client.send(conv, body::text(text)).await.unwrap();
+    }
+    ana.shows(conv, &["one", "two"]).await;
+    other.shows(conv, &["one", "two"]).await;
+    server.stop().await;
+    let dir = ana.dir().to_path_buf();
+    ana.client.shutdown().await;
+
+    let offline = server.client_in("ana", &dir).await;
+    let newest = offline.client.log(conv).await.unwrap().last().unwrap().seq;
+    offline.client.mark_read(conv, newest).await.unwrap();
+    let unread = async |device: &crate::harness::Device| device.client.conversations().await.unwrap()[0].unread;
+    assert_eq!((unread(&offline).await, unread(&other).await), (0, 2));
+    offline.client.shutdown().await;
+
+    server.resume().await;
+    let back = server.client_in("ana", &dir).await;
+    let read = async {
+        while unread(&other).await > 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(crate::harness::DEADLINE, read).await.expect("read on the other device, in time");
+    assert_eq!(unread(&back).await, 0);
+    assert_eq!(bob.client.receipts(conv, newest).await.unwrap().readers, 1);
+}

@@ -83,6 +83,20 @@ async fn devices_end_with_equal_logs_by_push_sync_and_paging() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_conversation_that_was_made_is_here_when_its_number_is() {
+    let server = Server::start().await;
+    let _bob = server.client("bob").await.synced().await;
+    let ana = server.client("ana").await.synced().await;
+    for n in 0..10 {
+        let conv = ana.client.create_group(&format!("group {n}"), &["bob"]).await.unwrap();
+        assert!(ana.client.conversations().await.unwrap().iter().any(|known| known.conv == conv));
+        assert!(ana.client.messages(conv, None, 10).await.unwrap().complete);
+    }
+    let unknown = ana.client.create_direct("nobody").await.unwrap_err();
+    assert!(unknown.to_string().contains("nobody of that name"), "{unknown}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_read_on_one_device_is_read_on_the_other() {
     let server = Server::start().await;
     let bob = server.client("bob").await.synced().await;

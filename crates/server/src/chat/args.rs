@@ -10,11 +10,11 @@ pub(crate) const HELP: &str = "Without a command it lists the conversations and 
 What you send is kept in the data directory until the server has it: sending works offline, and `convene chat sync` or the
 next run delivers it. Two runs of one user on one machine need different --profile names: each is a device of its own.
 
-Examples, with a server started by `convene serve --dev`:
+Examples, with a server started by `convene serve --dev`. Somebody is known to others once they have signed in:
+  convene chat --dev --user bob
   convene chat --dev --user ana direct bob
   convene chat --dev --user ana send bob 'hello'
   convene chat --dev --user ana voice bob hello.wav
-  convene chat --dev --user bob
   convene chat --server https://chat.example.org --token \"$TOKEN\" list
 
 CONV is a conversation's number, its title, or the name of a person.";

@@ -1,24 +1,28 @@
 //! Typing and reading in one terminal: line by line, incoming messages in between.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Result;
 use convene_client::im;
 use convene_client::{Client, Source, Transport, Update, body};
 use tokio::sync::mpsc;
 
+use super::bars::Bars;
 use super::names::Names;
 use super::{complain, find, line_of, list, members, print, read, save, show};
 
 /// Lines typed ahead.
 const MAX_LINES: usize = 16;
+/// How long the first list waits for the server. Longer keeps somebody who is offline from what is here.
+const FIRST_SYNC: Duration = Duration::from_secs(1);
 /// Messages shown when a conversation is opened.
 const SHOWN: usize = 20;
 
-const HELP: &str = "/list             conversations, with their numbers
-/open CONV        number, title or person; then what you type is sent there
+const HELP: &str = "/list             conversations and their numbers
+/open CONV        a number or a title or a person; then what you type is sent there
 /direct NAME      opens the conversation with somebody
-/group TITLE NAME...
+/group TITLE NAME...   makes one; the title is one word
 /file PATH [CAPTION], /voice PATH, /save SEQ PATH
 /reply SEQ TEXT, /edit SEQ TEXT, /recall SEQ, /react SEQ EMOJI
 /read, /members, /help, /quit";
@@ -27,13 +31,16 @@ struct Terminal<'a> {
     client: &'a Client,
     names: Names,
     open: Option<u64>,
+    online: bool,
+    bars: Bars,
 }
 
 /// Runs until /quit, Ctrl-D or Ctrl-C.
 pub(super) async fn run(client: &Client) -> Result<()> {
     let mut updates = client.updates();
     let mut lines = stdin();
-    let mut terminal = Terminal { client, names: Names::default(), open: None };
+    let mut terminal = Terminal { client, names: Names::default(), open: None, online: false, bars: Bars::default() };
+    let _ = tokio::time::timeout(FIRST_SYNC, client.synced()).await; // what is here has to do
     list(client).await?;
     print("/help tells what can be typed here.")?;
     loop {
@@ -70,12 +77,23 @@ fn stdin() -> mpsc::Receiver<String> {
     lines
 }
 
+/// How a command is written, if there is one of that name.
+fn usage(command: &str) -> String {
+    let mut all = HELP.lines().flat_map(|line| line.split(", "));
+    match all.find(|one| one.split_whitespace().next() == Some(command)) {
+        Some(one) => format!("usage: {one}"),
+        None => "what is that? /help tells what can be typed here".to_owned(),
+    }
+}
+
 impl Terminal<'_> {
     async fn line(&mut self, line: &str) -> Result<()> {
         let (command, rest) = line.split_once(' ').unwrap_or((line, ""));
         let client = self.client;
+        self.bars.hide();
         match command {
             "" => Ok(()),
+            "/open" | "/direct" | "/group" if rest.is_empty() => print(&usage(command)),
             "/help" => print(HELP),
             "/list" => list(client).await,
             "/open" => self.show(find(client, rest).await?).await,
@@ -96,22 +114,37 @@ impl Terminal<'_> {
         let (first, text) = rest.split_once(' ').unwrap_or((rest, ""));
         let seq = first.parse::<u64>();
         match (command, seq) {
+            (_bare, _) if command.starts_with('/') && rest.is_empty() && !matches!(command, "/read" | "/members") => {
+                print(&usage(command))
+            }
             ("/read", _) => read(client, conv, SHOWN).await,
             ("/members", _) => members(client, conv).await,
-            ("/file", _) => Ok(client.send_file(conv, Source::Path(PathBuf::from(first)), text).await.map(drop)?),
-            ("/voice", _) => Ok(client.send_voice(conv, Source::Path(PathBuf::from(rest))).await.map(drop)?),
+            ("/file", _) => {
+                client.send_file(conv, Source::Path(PathBuf::from(first)), text).await?;
+                self.queued()
+            }
+            ("/voice", _) => {
+                client.send_voice(conv, Source::Path(PathBuf::from(rest))).await?;
+                self.queued()
+            }
             ("/save", Ok(seq)) => save(client, conv, seq, &PathBuf::from(text)).await,
             ("/reply", Ok(seq)) => self.send(conv, body::reply(seq, text)).await,
             ("/edit", Ok(seq)) => self.send(conv, body::edit(seq, text)).await,
             ("/recall", Ok(seq)) => self.send(conv, body::recall(seq)).await,
             ("/react", Ok(seq)) => self.send(conv, body::react(seq, text, false)).await,
-            _unknown if command.starts_with('/') => print("what is that? /help tells what can be typed here"),
+            _unknown if command.starts_with('/') => print(&usage(command)),
             _text => self.send(conv, body::text(line)).await,
         }
     }
 
     async fn send(&self, conv: u64, body: im::Body) -> Result<()> {
-        Ok(self.client.send(conv, body).await.map(drop)?)
+        self.client.send(conv, body).await?;
+        self.queued()
+    }
+
+    /// It is kept; says so if it cannot be on its way.
+    fn queued(&self) -> Result<()> {
+        if self.online { Ok(()) } else { print("* no connection: it is kept, and sent when there is one") }
     }
 
     async fn show(&mut self, conv: u64) -> Result<()> {
@@ -121,13 +154,26 @@ impl Terminal<'_> {
 
     #[allow(clippy::wildcard_enum_match_arm, reason = "later versions tell more, and not all of it is shown")]
     async fn update(&mut self, update: Update) -> Result<()> {
+        match &update {
+            Update::UploadProgress { client_id, done, total } => {
+                self.bars.show(*client_id, "upload", *done, *total);
+                return Ok(());
+            }
+            Update::Sent { client_id, .. } | Update::SendFailed { client_id, .. } => self.bars.clear(*client_id),
+            _ => {}
+        }
+        self.bars.hide();
         match update {
             Update::Event { event } => self.event(&event).await,
-            Update::Connected { transport, .. } => print(match transport {
-                Transport::Quic => "* connected (QUIC)",
-                Transport::WebSocket => "* connected (WebSocket)",
-            }),
+            Update::Connected { transport, .. } => {
+                self.online = true;
+                print(match transport {
+                    Transport::Quic => "* connected (QUIC)",
+                    Transport::WebSocket => "* connected (WebSocket)",
+                })
+            }
             Update::Disconnected { reason, retry_in } => {
+                self.online = false;
                 let next = retry_in.map_or("not trying again".to_owned(), |wait| {
                     format!("trying again in {} s", wait.as_secs_f32().ceil())
                 });
@@ -149,5 +195,23 @@ impl Terminal<'_> {
             return print(&line);
         }
         print(&format!("[{}] {line}", event.conv))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::usage;
+
+    #[test]
+    fn each_command_tells_how_it_is_written() {
+        let rows = [
+            ("/save", "usage: /save SEQ PATH"),
+            ("/open", "usage: /open CONV        a number or a title or a person; then what you type is sent there"),
+            ("/edit", "usage: /edit SEQ TEXT"),
+            ("/what", "what is that? /help tells what can be typed here"),
+        ];
+        for (command, want) in rows {
+            assert_eq!(usage(command), want);
+        }
     }
 }

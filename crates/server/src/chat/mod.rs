@@ -10,7 +10,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use convene_client::im::{self, body::Kind};
 use convene_client::{Client, ClientId, Config, Conversation, ServerUrl, Source, TokenSource, Update, Updates, body};
 
@@ -173,8 +173,9 @@ async fn catch_up(client: &Client, updates: &mut Updates) {
 /// The conversation that somebody means: a number, a title, or a person.
 async fn find(client: &Client, text: &str) -> Result<u64> {
     let conversations = client.conversations().await?;
-    if let Ok(conv) = text.parse() {
-        return Ok(conv);
+    if let Ok(number) = text.parse::<u64>() {
+        let known = conversations.iter().any(|conversation| conversation.conv == number);
+        return if known { Ok(number) } else { Err(anyhow!("you are in no conversation {number}: `list` shows all")) };
     }
     let names = Names::of(client, &conversations).await;
     let is_meant = |conversation: &&Conversation| show::title(conversation, &|id| names.show(id)) == text;
@@ -188,6 +189,9 @@ async fn find(client: &Client, text: &str) -> Result<u64> {
 
 async fn list(client: &Client) -> Result<()> {
     let conversations = client.conversations().await?;
+    if conversations.is_empty() {
+        complain("no conversations yet: `direct NAME` begins one");
+    }
     let names = Names::of(client, &conversations).await;
     for conversation in &conversations {
         print(&show::conversation(conversation, &|id| names.show(id)))?;
@@ -205,7 +209,7 @@ async fn read(client: &Client, conv: u64, count: usize) -> Result<()> {
         print(&show::outgoing(&row))?;
     }
     if !page.complete {
-        complain("older messages could not be had");
+        complain("older messages are not here: they are fetched when there is a connection");
     }
     if let Some(newest) = page.messages.last() {
         client.mark_read(conv, newest.event.seq).await?;
@@ -225,7 +229,7 @@ async fn sent(updates: &mut Updates, id: ClientId) -> Result<()> {
                 Some(Update::Sent { client_id, seq, .. }) if client_id == id => return print(&seq.to_string()),
                 Some(Update::SendFailed { client_id, error, .. }) if client_id == id => return Err(error.into()),
                 Some(Update::UploadProgress { client_id, done, total }) if client_id == id => {
-                    bars.show("upload", done, total);
+                    bars.show(id, "upload", done, total);
                     deadline = tokio::time::Instant::now() + SENDING;
                 }
                 Some(Update::Disconnected { reason, .. }) => complain(&reason),
@@ -235,7 +239,7 @@ async fn sent(updates: &mut Updates, id: ClientId) -> Result<()> {
         }
     };
     let result = waiting.await;
-    bars.clear();
+    bars.clear(id);
     result
 }
 
@@ -251,8 +255,9 @@ async fn save(client: &Client, conv: u64, seq: u64, dest: &std::path::Path) -> R
     };
     let blob = blob.with_context(|| format!("message {seq} has no file"))?;
     let bars = Bars::default();
-    let result = client.download(conv, blob, dest, |done, total| bars.show("download", done, total)).await;
-    bars.clear();
+    let id = ClientId::default(); // it has none, and is alone
+    let result = client.download(conv, blob, dest, |done, total| bars.show(id, "download", done, total)).await;
+    bars.clear(id);
     result.map_err(Into::into)
 }
 
@@ -278,10 +283,16 @@ async fn tail(client: &Client, updates: &mut Updates, only: Option<u64>) -> Resu
     }
 }
 
-/// How an event that has just come is shown; `None` if it has no line of its own.
+/// How an event that has just come is shown: what changes a message is that message, as it stands. `None` if there is
+/// nothing to see.
 async fn line_of(client: &Client, names: &mut Names, event: &im::Event) -> Option<String> {
-    let page = client.messages(event.conv, Some(event.seq.saturating_add(1)), 1).await.ok()?;
-    let message = page.messages.into_iter().next_back().filter(|message| message.event.seq == event.seq)?;
+    let body = event.body.as_ref()?;
+    let seq = match &body.kind {
+        Some(Kind::Edit(_) | Kind::Recall(_) | Kind::React(_) | Kind::Pin(_)) => body.target,
+        _itself => event.seq,
+    };
+    let page = client.messages(event.conv, Some(seq.saturating_add(1)), 1).await.ok()?;
+    let message = page.messages.into_iter().next_back().filter(|message| message.event.seq == seq)?;
     names.learn(client, std::slice::from_ref(&message)).await;
     Some(show::message(&message, &|id| names.show(id)))
 }
