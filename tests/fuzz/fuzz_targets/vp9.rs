@@ -1,29 +1,7 @@
-//! Any bytes as a VP9 payload: the descriptor fits, and patching changes the two numbers and nothing else.
+//! libFuzzer calls `targets/vp9.rs`.
 #![no_main]
 
-use convene_rtp::vp9::{self, Descriptor};
-use convene_types::Codec;
-use libfuzzer_sys::fuzz_target;
+#[path = "../targets/vp9.rs"]
+mod target;
 
-fuzz_target!(|input: (u16, u8, &[u8])| {
-    let (picture_id, tl0picidx, payload) = input;
-    let parsed = Descriptor::parse(payload);
-    assert_eq!(convene_rtp::is_keyframe(Codec::Vp9, payload), parsed.is_ok_and(|descriptor| descriptor.keyframe));
-    let mut patched = payload.to_vec();
-    assert_eq!(vp9::patch(&mut patched, Some(picture_id), Some(tl0picidx)), parsed.is_ok());
-    let Ok(old) = parsed else {
-        assert_eq!(patched, payload);
-        return;
-    };
-    assert!(old.len <= payload.len());
-    let mask = if old.picture_id_15bit { 0x7fff } else { 0x7f };
-    let want = Descriptor {
-        picture_id: old.picture_id.map(|_| picture_id & mask),
-        tl0picidx: old.tl0picidx.map(|_| tl0picidx),
-        ..old
-    };
-    assert_eq!(Descriptor::parse(&patched), Ok(want));
-    assert_eq!(patched[old.len..], payload[old.len..]);
-    assert!(vp9::patch(&mut patched, old.picture_id, old.tl0picidx));
-    assert_eq!(patched, payload);
-});
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| target::run(bytes));
