@@ -31,7 +31,10 @@ impl Engine {
             new.map_or(Ok(()), |row| db.queue(row))?;
             changes.iter().try_for_each(|change| self.write(*change))
         })?;
-        for change in changes {
+        // Events first: a conversation's row tells where the log stands after all of them.
+        let (events, others): (Vec<_>, Vec<_>) =
+            changes.into_iter().partition(|change| matches!(change, Change::Event(..)));
+        for change in events.into_iter().chain(others) {
             self.note(change);
         }
         Ok(())

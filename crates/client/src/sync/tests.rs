@@ -134,6 +134,16 @@ fn what_overtakes_waits_and_what_repeats_is_dropped() {
 }
 
 #[test]
+fn frames_that_are_written_together_are_all_told() {
+    let mut script = Script::open(0);
+    for part in [(0, 1), (1, 2), (2, 4)] {
+        script.engine.frame(deliver(part.0, part.1), now(script.start, 0)).unwrap();
+    }
+    script.engine.catch_up().unwrap();
+    assert_eq!(script.told(0).0, [1, 2, 3, 4]);
+}
+
+#[test]
 fn a_message_is_repeated_until_it_is_acknowledged_and_then_leaves_with_its_event() {
     let mut script = Script::open(0);
     script.outputs(0);
