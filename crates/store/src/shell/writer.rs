@@ -123,7 +123,7 @@ impl Thread {
         }
         if self.stats.wal_bytes.load(Relaxed) > MAX_WAL_BYTES {
             Stats::add(&self.stats.forced_checkpoints, 1);
-            self.empty_wal();
+            self.restart_wal();
         }
         other
     }
@@ -170,8 +170,19 @@ impl Thread {
         }
     }
 
+    /// Bounds the WAL. What was erased has to leave it all the same (I14).
+    fn restart_wal(&mut self) {
+        let done = if self.engine.has_erased() { self.engine.empty_wal() } else { self.engine.restart_wal() };
+        self.note(done);
+    }
+
     fn empty_wal(&mut self) {
-        match self.engine.empty_wal() {
+        let done = self.engine.empty_wal();
+        self.note(done);
+    }
+
+    fn note(&self, done: Result<bool, StoreError>) {
+        match done {
             Ok(true) => self.stats.wal_bytes.store(0, Relaxed),
             // A long read is in the way. The next batch tries again.
             Ok(false) => {}
