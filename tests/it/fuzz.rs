@@ -3,6 +3,7 @@
 //! overflow checks; that is a build of its own, which takes minutes.
 
 #![cfg(test)]
+#![allow(clippy::unwrap_in_result, reason = "the panic of a target is its finding")]
 
 use std::fs;
 use std::path::Path;
