@@ -13,8 +13,9 @@ from browser import CHROMIUM, all_decode, chromium, join, open_page, sample, unt
 from conftest import start_server
 
 VIDEO = {"width": 320, "height": 180, "fps": 15, "bitrate": 300_000}
-SPAN_S = 30
-MAX_SPANS = 3
+SPAN_S = 10
+CALM_SPANS = 3
+MAX_SPANS = 9
 
 pytestmark = pytest.mark.skipif(
     not shutil.which("ip") or not netns.available(), reason="needs the right to make network namespaces and TAP devices"
@@ -71,16 +72,16 @@ async def test_loss_and_delay_hurt_only_the_one_who_has_them(tmp_path, room_name
         await until(lambda: all_decode(listeners, 1), "both see the speaker")
         hosts["unlucky"].impair(loss=0.05, delay_ms=50)
         await asyncio.sleep(5)  # the moment of change itself; receiver reports come once a second
-        # The lucky one is the control: a machine too busy to encode freezes both, and says nothing about loss. A server
-        # that lets one listener's loss reach the other fails in every span.
+        # The lucky one is the control: a machine that stalls freezes both, and says nothing about loss. A server that lets
+        # one listener's loss reach the other, or does not repair it, fails in most spans.
+        def is_calm(span: dict) -> bool:
+            return span["lucky"]["freezeCount"] == 0 and span["unlucky"]["totalFreezesDuration"] <= 0.01 * SPAN_S
+
         spans = []
-        for _ in range(MAX_SPANS):
-            spans.append(span := await measured(listeners, SPAN_S))
-            print(span)
-            if span["lucky"]["freezeCount"] == 0 and span["unlucky"]["totalFreezesDuration"] <= 0.01 * SPAN_S:
-                break
-        else:
-            pytest.fail(f"froze in every span: {spans}")
+        while len(spans) < MAX_SPANS and sum(map(is_calm, spans)) < CALM_SPANS:
+            spans.append(await measured(listeners, SPAN_S))
+            print(spans[-1])
+        assert sum(map(is_calm, spans)) >= CALM_SPANS, f"pictures froze in most spans: {spans}"
         assert sum(span["unlucky"]["retransmittedPacketsReceived"] for span in spans) > 0
 
 
