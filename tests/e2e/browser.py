@@ -12,6 +12,9 @@ from playwright.async_api import Page, async_playwright
 HERE = Path(__file__).parent
 SDK = HERE.parents[1] / "crates/web/ui/node_modules/livekit-client/dist/livekit-client.umd.js"
 CHROMIUM = "/usr/bin/chromium"
+TICK_S = 0.02
+# Chromium calls it a freeze when a frame comes 150 ms later than usual.
+STALL_S = 0.075
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -115,3 +118,13 @@ async def all_decode(pages: dict[str, Page], each: int) -> bool:
         if sum(video.get("framesDecoded", 0) > 0 for video in videos) < each:
             return False
     return True
+
+
+async def stalled(span_s: float) -> bool:
+    """Lets a span pass, and says whether this machine stood still or was too busy in it for a picture to come in time."""
+    worst, last, end = 0.0, time.monotonic(), time.monotonic() + span_s
+    while last < end:
+        await asyncio.sleep(TICK_S)
+        now = time.monotonic()
+        worst, last = max(worst, now - last - TICK_S), now
+    return worst > STALL_S

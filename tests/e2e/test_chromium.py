@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 
 import pytest
-from browser import all_decode, chromium, join, open_page, sample, until
+from browser import all_decode, chromium, join, open_page, sample, stalled, until
 
 PEOPLE = ["ada", "grace", "barbara"]
 VIDEO = {"width": 320, "height": 180, "fps": 15, "bitrate": 300_000}
 SPAN_S = 10
 CALM_SPANS = 3
-MAX_SPANS = 12
+MAX_SPANS = 9
 # Sender and receiver are asked one after the other.
 SAMPLING_FRAMES = 5
 TOP_LAYER_WITHIN_S = 10
 
 
-async def freezes_in_a_span(pages) -> dict[str, int]:
-    """Freezes by "who <- whom". Everything else that is wrong with the pictures and the sound fails at once."""
+async def freezes_in_a_span(pages) -> dict[str, int] | None:
+    """Freezes by "who <- whom", or None: froze, and no wonder, for the machine stood still. Everything else that is wrong
+    with the pictures and the sound fails at once."""
     before = {name: await sample(page) for name, page in pages.items()}
-    await asyncio.sleep(SPAN_S)
+    no_wonder = await stalled(SPAN_S)
     after = {name: await sample(page) for name, page in pages.items()}
     frozen = {}
     for name in PEOPLE:
@@ -39,7 +39,7 @@ async def freezes_in_a_span(pages) -> dict[str, int]:
             assert energy > 0, f"{name} hears nothing of {other}"
             if freezes:
                 frozen[f"{name} <- {other}"] = freezes
-    return frozen
+    return None if frozen and no_wonder else frozen
 
 
 @pytest.mark.parametrize("single", [True, False], ids=["one-connection", "two-connections"])
@@ -60,11 +60,12 @@ async def test_three_people_hear_and_see_each_other(server, room_name, single):
         await until(all_at_top, "highest simulcast layer chosen", TOP_LAYER_WITHIN_S)
         print(f"top layer everywhere after {time.monotonic() - joined:.1f} s")
 
-        # A machine that stalls, or is too busy to capture, encode or decode in time, freezes pictures too, all of them at
-        # once: spans without a freeze show that the relay causes none.
         spans = []
         while len(spans) < MAX_SPANS and spans.count({}) < CALM_SPANS:
             spans.append(await freezes_in_a_span(pages))
-        assert spans.count({}) >= CALM_SPANS, f"pictures froze in most spans: {spans}"
+        frozen = [span for span in spans if span]
+        assert len(frozen) <= 1, f"pictures froze while the machine ran: {spans}"
+        if spans.count({}) < CALM_SPANS:
+            pytest.skip(f"this machine stands still too often to judge freezes: {spans}")
         for page in pages.values():
             await page.evaluate("leave()")

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 import netns
 import pytest
-from browser import CHROMIUM, all_decode, chromium, join, open_page, sample, until
+from browser import CHROMIUM, all_decode, chromium, join, open_page, sample, stalled, until
 from conftest import start_server
 
 VIDEO = {"width": 320, "height": 180, "fps": 15, "bitrate": 300_000}
@@ -54,13 +54,15 @@ async def time_to_picture(page, of: str, within_s: float) -> float:
     return time.monotonic() - start
 
 
-async def measured(listeners: dict, span_s: float) -> dict[str, dict]:
-    """What each listener's picture of the speaker did in a span: differences of Chromium's counters."""
+async def measured(listeners: dict, span_s: float) -> tuple[dict[str, dict], bool]:
+    """What each listener's picture of the speaker did in a span, as differences of Chromium's counters; and whether the
+    machine stood still in it."""
     counters = ("totalFreezesDuration", "freezeCount", "framesDecoded", "keyFramesDecoded", "pliCount", "packetsLost", "retransmittedPacketsReceived")
     before = {name: (await sample(page)).inbound("video")["speaker"] for name, page in listeners.items()}
-    await asyncio.sleep(span_s)
+    no_wonder = await stalled(span_s)
     after = {name: (await sample(page)).inbound("video")["speaker"] for name, page in listeners.items()}
-    return {name: {key: after[name].get(key, 0) - before[name].get(key, 0) for key in counters} for name in listeners}
+    did = {name: {key: after[name].get(key, 0) - before[name].get(key, 0) for key in counters} for name in listeners}
+    return did, no_wonder
 
 
 async def test_loss_and_delay_hurt_only_the_one_who_has_them(tmp_path, room_name):
@@ -72,17 +74,20 @@ async def test_loss_and_delay_hurt_only_the_one_who_has_them(tmp_path, room_name
         await until(lambda: all_decode(listeners, 1), "both see the speaker")
         hosts["unlucky"].impair(loss=0.05, delay_ms=50)
         await asyncio.sleep(5)  # the moment of change itself; receiver reports come once a second
-        # The lucky one is the control: a machine that stalls freezes both, and says nothing about loss. A server that lets
-        # one listener's loss reach the other, or does not repair it, fails in most spans.
-        def is_calm(span: dict) -> bool:
-            return span["lucky"]["freezeCount"] == 0 and span["unlucky"]["totalFreezesDuration"] <= 0.01 * SPAN_S
-
-        spans = []
-        while len(spans) < MAX_SPANS and sum(map(is_calm, spans)) < CALM_SPANS:
-            spans.append(await measured(listeners, SPAN_S))
-            print(spans[-1])
-        assert sum(map(is_calm, spans)) >= CALM_SPANS, f"pictures froze in most spans: {spans}"
-        assert sum(span["unlucky"]["retransmittedPacketsReceived"] for span in spans) > 0
+        calm, frozen = [], []
+        for _ in range(MAX_SPANS):
+            span, no_wonder = await measured(listeners, SPAN_S)
+            print(span, "the machine stood still" if no_wonder else "")
+            if span["lucky"]["freezeCount"] == 0 and span["unlucky"]["totalFreezesDuration"] <= 0.01 * SPAN_S:
+                calm.append(span)
+            elif not no_wonder:
+                frozen.append(span)
+            if len(calm) == CALM_SPANS:
+                break
+        assert len(frozen) <= 1, f"pictures froze while the machine ran: {frozen}"
+        if len(calm) < CALM_SPANS:
+            pytest.skip("this machine stands still too often to judge freezes")
+        assert sum(span["unlucky"]["retransmittedPacketsReceived"] for span in calm) > 0
 
 
 @pytest.mark.parametrize("sends", [False, True], ids=["receives-only", "sends-too"])
