@@ -84,6 +84,67 @@ async def test_loss_and_delay_hurt_only_the_one_who_has_them(tmp_path, room_name
         assert sum(span["unlucky"]["retransmittedPacketsReceived"] for span in spans) > 0
 
 
+# What the publisher's camera makes: two layers that a slow path can tell apart.
+LAYERED = {"width": 640, "height": 360, "fps": 15, "bitrate": 900_000}
+SLOW_KBIT, FAST_KBIT, SLOW_S, FAST_S = 500, 4_000, 15, 20
+
+
+async def watch(pages, of: str, seconds: float, log: dict[str, list]) -> None:
+    """Appends (time, width, frames, frozen seconds, freezes) of each page, five times a second."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        for name, page in pages.items():
+            row = (await sample(page)).inbound("video").get(of, {})
+            keys = ("frameWidth", "framesDecoded", "totalFreezesDuration", "freezeCount", "bytesReceived")
+            log[name].append((time.monotonic(), *(row.get(key, 0) for key in keys)))
+        await asyncio.sleep(0.2)
+
+
+def shrank(rows: list, full: int) -> float:
+    """Seconds from the first row until the picture is smaller for good."""
+    wide = [at for at, width, *_ in rows if width >= full]
+    return (max(wide) if wide else rows[0][0]) - rows[0][0]
+
+
+def grew(rows: list, full: int) -> float:
+    """Seconds from the first row until the picture is large again."""
+    return min((at for at, width, *_ in rows if width >= full), default=float("inf")) - rows[0][0]
+
+
+async def test_a_rate_step_is_followed_by_the_one_who_has_it(tmp_path, room_name):
+    async with scene(tmp_path, "speaker", "lucky", "unlucky") as (hosts, server, pages):
+        await join(pages["speaker"], server, "speaker", room_name, **LAYERED)
+        hosts["unlucky"].impair(rate_kbit=FAST_KBIT, delay_ms=20)
+        for name in ("lucky", "unlucky"):
+            await join(pages[name], server, name, room_name, publish=False)
+        listeners = {name: pages[name] for name in ("lucky", "unlucky")}
+
+        async def all_wide():
+            samples = [(await sample(page)).inbound("video").get("speaker", {}) for page in listeners.values()]
+            return all(row.get("frameWidth") == LAYERED["width"] for row in samples)
+
+        await until(all_wide, "both see the full picture", 30)
+        await asyncio.sleep(5)
+        log = {"lucky": [], "unlucky": []}
+        steps = [(SLOW_KBIT, SLOW_S), (FAST_KBIT, FAST_S)] * 2
+        marks = []
+        for rate, seconds in steps:
+            hosts["unlucky"].impair(rate_kbit=rate)
+            marks.append(len(log["unlucky"]))
+            await watch(listeners, "speaker", seconds, log)
+        marks.append(len(log["unlucky"]))
+        parts = [log["unlucky"][begin:end] for begin, end in zip(marks, marks[1:])]
+        down = [shrank(part, LAYERED["width"]) for part in parts[0::2]]
+        up = [grew(part, LAYERED["width"]) for part in parts[1::2]]
+        spans = {name: rows[-1][0] - rows[0][0] for name, rows in log.items()}
+        frozen = {name: rows[-1][3] - rows[0][3] for name, rows in log.items()}
+        freezes = {name: rows[-1][4] - rows[0][4] for name, rows in log.items()}
+        print(f"down after {down}, up after {up} s; frozen {frozen} s in {spans['unlucky']:.0f} s, freezes {freezes}")
+        assert max(down) <= 2.0 + 0.5 and max(up) <= 10.0, "half a second is the clock of this test and the jitter buffer"
+        assert all(row[1] == LAYERED["width"] for row in log["lucky"]) and freezes["lucky"] == 0
+        assert frozen["unlucky"] <= 0.03 * spans["unlucky"]
+
+
 @pytest.mark.parametrize("sends", [False, True], ids=["receives-only", "sends-too"])
 async def test_a_changed_address_is_followed(tmp_path, room_name, sends):
     async with scene(tmp_path, "speaker", "mover") as (hosts, server, pages):

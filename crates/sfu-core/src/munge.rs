@@ -189,6 +189,16 @@ impl Munger {
         Some(numbers)
     }
 
+    /// The newest number that went out.
+    pub(crate) fn last_seq(&self) -> Option<u16> {
+        self.last.map(|last| last.seq as u16)
+    }
+
+    /// The newest timestamp that went out.
+    pub(crate) fn last_ts(&self) -> u32 {
+        self.last.map_or(0, |last| last.ts)
+    }
+
     /// The run and the number in its layer of a packet that went out with this 16-bit number lately.
     pub(crate) fn find(&self, seq: u16) -> Option<(&Run, u64)> {
         let last = self.last?.seq;

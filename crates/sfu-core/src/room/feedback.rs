@@ -13,6 +13,10 @@ impl Room {
     /// cannot be read does not stop the others.
     pub fn handle_rtcp(&mut self, now: Instant, from: PeerId, packet: &[u8]) -> Result<(), Drop> {
         self.touch(now);
+        let subscriber = self.subscriber_places.get(&from).and_then(|index| self.subscribers.get_mut(*index));
+        if let Some(subscriber) = subscriber {
+            subscriber.heard = Some(now);
+        }
         let mut result = Ok(());
         for part in packets(packet) {
             match part {
@@ -43,7 +47,14 @@ impl Room {
                     self.request_keyframe(from, entry.ssrc);
                 }
             }
-            Packet::Remb(_) | Packet::TransportCc(_) => self.stats.bwe_in += 1,
+            Packet::TransportCc(feedback) => {
+                self.stats.bwe_in += 1;
+                self.handle_twcc(now, from, feedback);
+            }
+            Packet::Remb(remb) => {
+                self.stats.bwe_in += 1;
+                self.handle_remb(now, from, remb);
+            }
             // A publisher's end and name are signaling's matter.
             Packet::Bye(_) | Packet::SourceDescription(_) | Packet::Other { .. } | _ => {}
         }

@@ -36,9 +36,13 @@ impl Room {
     /// everything. `out` should hold 1,600 bytes: what does not fit is counted and left out.
     pub fn write_next(&mut self, now: Instant, out: &mut [u8]) -> Option<usize> {
         let index = self.current?;
-        let written = self.write_rtx(index, out).or_else(|| self.write_media(now, index, out));
+        let written = self.write_rtx(index, out);
+        let written = written.or_else(|| self.write_media(now, index, out)).or_else(|| self.write_probe(index, out));
         match written {
             Some(len) => {
+                if let (Some(subscriber), Some(packet)) = (self.subscribers.get_mut(index), out.get_mut(..len)) {
+                    subscriber.stamp(now, packet);
+                }
                 self.stats.packets_out += 1;
                 self.stats.bytes_out += len as u64;
             }
