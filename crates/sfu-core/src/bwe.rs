@@ -58,6 +58,9 @@ const INTERRUPTED_AFTER_US: i64 = 1_000_000;
 /// A client that negotiated feedback and sent none for this long after the first packet sends none.
 const SILENT_AFTER_US: i64 = 3_000_000;
 
+/// Feedback that settles the loss of more than one packet in this many tells of a queue that overflows.
+const LOSSY_PART: u32 = 3;
+
 /// Units of the feedback's reference time and deltas (§3.1).
 const REFERENCE_US: i64 = 64_000;
 const DELTA_US: i64 = 250;
@@ -121,7 +124,7 @@ impl Estimator {
     }
 
     /// The client has answered: the estimate is one. Clients that negotiate feedback and send none are not held to it.
-    fn is_grounded(&self) -> bool {
+    pub(crate) fn is_grounded(&self) -> bool {
         self.heard_us.is_some()
     }
 
@@ -150,7 +153,12 @@ impl Estimator {
         }
         let usage = self.take_arrivals(feedback);
         let losses = &mut self.losses;
-        self.ledger.settle(|lost| losses.count(lost));
+        let (mut settled, mut gone) = (0_u32, 0_u32);
+        self.ledger.settle(|lost| {
+            losses.count(lost);
+            (settled, gone) = (settled + 1, gone + u32::from(lost));
+        });
+        self.trend.heed_loss(gone * LOSSY_PART > settled);
         if usage == Usage::Over {
             self.tally.overuses += 1;
             self.prober.congested(now_us);
@@ -174,7 +182,7 @@ impl Estimator {
     /// Begins a probe, if it is time and more is `desired` (in bits per second) than is known to fit. `true`: it began.
     pub(crate) fn begin_probe(&mut self, now: Instant, desired: f64) -> bool {
         let now_us = self.micros(now);
-        self.is_grounded() && self.prober.begin(now_us, self.estimate(), desired)
+        self.prober.begin(now_us, self.estimate(), desired)
     }
 
     /// Bytes of probing to send now; 0: none.
@@ -202,7 +210,9 @@ impl Estimator {
         let mut arrival_us = self.unwrap_reference(feedback.reference_time_64ms) * REFERENCE_US;
         for (seq, delta) in feedback.arrivals() {
             let Some(delta) = delta else {
-                self.ledger.reported(seq.0);
+                if let Some(packet) = self.ledger.reported(seq.0) {
+                    self.prober.missing(packet.cluster, packet.bytes);
+                }
                 continue;
             };
             arrival_us += i64::from(delta) * DELTA_US;
@@ -213,7 +223,7 @@ impl Estimator {
             self.acked.add(arrival_us, packet.bytes);
             if packet.cluster != 0 {
                 // A probe makes a queue on purpose.
-                self.prober.arrived(packet.cluster, packet.sent_us, arrival_us, packet.bytes);
+                self.prober.arrived(&packet, arrival_us);
                 self.groups.skip();
                 continue;
             }

@@ -116,7 +116,7 @@ impl Layer {
             Seen::Newest { after: Some(after) } if incoming.nack => !self.nack.gap(now, after, ext_seq),
             Seen::Newest { .. } => false,
             Seen::Late | Seen::Duplicate | Seen::TooOld => {
-                self.nack.arrived(now, ext_seq);
+                self.nack.arrived(now, ext_seq, incoming.repair);
                 false
             }
         };

@@ -31,6 +31,8 @@ mod pli;
 mod publisher;
 mod quality;
 mod reception;
+mod remb;
+mod repairs;
 mod room;
 mod share;
 mod speakers;

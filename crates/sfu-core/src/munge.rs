@@ -207,6 +207,11 @@ impl Munger {
         Some((run, run.in_start + (out - run.out_start)))
     }
 
+    /// Whether another run has begun since, or none goes on.
+    pub(crate) fn is_over(&self, run: &Run) -> bool {
+        self.run.as_ref().is_none_or(|present| present.out_start != run.out_start)
+    }
+
     /// The timestamp of a run's first packet, always above the last one's: by the publisher's wall clock where both
     /// layers have told it, else by the time that passed.
     fn next_ts(&self, now: Instant, last: &Last, start: &Start<'_>) -> u32 {

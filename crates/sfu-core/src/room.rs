@@ -32,8 +32,6 @@ use crate::subscription::Pending;
 use crate::track::Track;
 use crate::write::Block;
 
-pub(crate) use self::bandwidth::REMB_LASTS;
-
 /// One room's forwarding state.
 ///
 /// Input: `handle_rtp`, `handle_rtcp`, `handle_timeout` and the control calls. Output: `next_subscriber` with

@@ -28,6 +28,10 @@ pub struct Stats {
     pub nack_missed: u64,
     /// Asked for again too soon after it was sent again.
     pub nack_suppressed: u64,
+    /// Asked for again where the path has no room for what a keyframe behind it makes good.
+    pub nack_superseded: u64,
+    /// Not sent again because repeats already take their part of the path.
+    pub rtx_over_budget: u64,
     /// Asked for again where RTX was not negotiated.
     pub nack_without_rtx: u64,
     /// Packets given up: the publisher did not repeat them in time.

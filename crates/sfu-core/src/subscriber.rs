@@ -7,7 +7,8 @@ use convene_types::{PeerId, Ssrc};
 
 use crate::bwe::Estimator;
 use crate::config::MAX_RTX_QUEUE;
-use crate::room::REMB_LASTS;
+use crate::remb::Remb;
+use crate::repairs::Repairs;
 use crate::stamp::{Method, Stamp, abs_send_time};
 use crate::subscription::Subscription;
 
@@ -32,8 +33,10 @@ pub(crate) struct Subscriber {
     /// What its packets are stamped with, if anything was negotiated.
     stamp: Option<Stamp>,
     pub(crate) estimator: Option<Box<Estimator>>,
-    /// Its own estimate in bit/s, and when it told.
-    pub(crate) remb: Option<(f64, Instant)>,
+    /// What its repeats may take.
+    pub(crate) repairs: Repairs,
+    /// What it says itself of its path.
+    pub(crate) remb: Remb,
     /// Bits per second that it could use; as of the last allocation.
     pub(crate) desired: f64,
     /// Bytes of a probe that wait for the flush.
@@ -57,7 +60,8 @@ impl Subscriber {
             report_soon: false,
             stamp: None,
             estimator: None,
-            remb: None,
+            repairs: Repairs::default(),
+            remb: Remb::default(),
             desired: 0.0,
             probe_bytes: 0,
             heard: None,
@@ -81,13 +85,33 @@ impl Subscriber {
 
     /// Whether anything is known of its path, or may be.
     pub(crate) const fn is_estimated(&self) -> bool {
-        self.estimator.is_some() || self.remb.is_some()
+        self.estimator.is_some() || self.remb.is_known()
     }
 
     /// Bits per second that may be sent to it. `None`: nobody knows.
     pub(crate) fn budget(&self, now: Instant) -> Option<f64> {
-        let remb = self.remb.filter(|(_, at)| now.saturating_duration_since(*at) < REMB_LASTS).map(|(bits, _)| bits);
-        self.estimator.as_ref().and_then(|estimator| estimator.budget(now)).or(remb)
+        self.estimator.as_ref().and_then(|estimator| estimator.budget(now)).or_else(|| self.remb.bits(now))
+    }
+
+    /// Whether less is known to fit than it could use.
+    pub(crate) fn is_scarce(&self, now: Instant) -> bool {
+        self.budget(now).is_some_and(|budget| budget < self.desired)
+    }
+
+    /// Begins to send more than is needed, if more is desired than is known to fit. `true`: it began.
+    pub(crate) fn begin_probe(&mut self, now: Instant) -> bool {
+        match self.estimator.as_mut().filter(|estimator| estimator.is_grounded()) {
+            Some(estimator) => estimator.begin_probe(now, self.desired),
+            None => self.remb.begin(now, self.desired),
+        }
+    }
+
+    /// Bytes of probing to send now, and when to ask again.
+    pub(crate) fn probe_due(&mut self, now: Instant) -> (usize, Option<Instant>) {
+        match self.estimator.as_mut().filter(|estimator| estimator.is_grounded()) {
+            Some(estimator) => (estimator.probe_bytes(now), estimator.probe_due()),
+            None => self.remb.due(now, self.desired),
+        }
     }
 
     /// Whether a better path would be found out without media on it.
@@ -99,6 +123,7 @@ impl Subscriber {
     pub(crate) fn stamp(&mut self, now: Instant, packet: &mut [u8]) {
         let Some(stamp) = self.stamp else { return };
         let len = packet.len();
+        self.remb.sent(len);
         let Some(place) = stamp.find(packet) else { return };
         match (stamp.method, self.estimator.as_mut()) {
             (Method::TransportCc, Some(estimator)) => place.copy_from_slice(&estimator.sent(now, len).to_be_bytes()),

@@ -178,14 +178,20 @@ impl Subscription {
         write::media(out, &outgoing, self.shape, block)
     }
 
-    /// Whether a packet that was asked for may be sent again; counts the reason if not.
-    pub(crate) fn may_repeat(&mut self, now: Instant, seq: u16, stats: &mut Stats) -> bool {
+    /// Whether a packet that was asked for may be sent again; counts the reason if not. `scarce`: the path has no room to
+    /// spare.
+    pub(crate) fn may_repeat(&mut self, now: Instant, seq: u16, scarce: bool, stats: &mut Stats) -> bool {
         if self.egress.rtx_ssrc.is_none() {
             stats.nack_without_rtx += 1;
             return false;
         }
-        if self.munger.find(seq).is_none() {
+        let Some((run, _)) = self.munger.find(seq) else {
             stats.nack_missed += 1;
+            return false;
+        };
+        // A keyframe began the present run: nothing before it is needed to go on.
+        if scarce && self.munger.is_over(run) {
+            stats.nack_superseded += 1;
             return false;
         }
         if self.recent_rtx.is_empty() {
@@ -202,9 +208,10 @@ impl Subscription {
     }
 
     /// How often a packet that was asked for is sent again. On a path that loses much the repeat is lost as often as the
-    /// packet was, and the next chance is a round trip away: by then the picture has stopped.
-    pub(crate) const fn copies(&self) -> usize {
-        if self.loss.is_bad() { 2 } else { 1 }
+    /// packet was, and the next chance is a round trip away: by then the picture has stopped. Not where the path is `scarce`:
+    /// there the loss may be our own doing.
+    pub(crate) const fn copies(&self, scarce: bool) -> usize {
+        if self.loss.is_bad() && !scarce { 2 } else { 1 }
     }
 
     /// Writes a packet again, as RTX.

@@ -142,6 +142,8 @@ impl Counters {
             (&metrics.bandwidth, "layer_down", stats.falls - old.falls),
             (&metrics.bandwidth, "track_paused", stats.starved - old.starved),
             (&metrics.dropped, "nack_missed", stats.nack_missed - old.nack_missed),
+            (&metrics.dropped, "nack_superseded", stats.nack_superseded - old.nack_superseded),
+            (&metrics.dropped, "rtx_over_budget", stats.rtx_over_budget - old.rtx_over_budget),
             (&metrics.dropped, "unmapped_pt", stats.unmapped_pt - old.unmapped_pt),
             (&metrics.dropped, "padding", stats.padding_in - old.padding_in),
             (&metrics.dropped, "unwritten", stats.unwritten - old.unwritten),

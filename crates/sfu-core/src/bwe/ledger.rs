@@ -79,13 +79,11 @@ impl Ledger {
         Some(before)
     }
 
-    /// Marks a packet as reported missing.
-    pub(super) fn reported(&mut self, seq: u16) {
-        if let Some(slot) = self.find(seq)
-            && slot.fate == Fate::Unknown
-        {
-            slot.fate = Fate::Missing;
-        }
+    /// Marks a packet as reported missing and returns it, the first time.
+    pub(super) fn reported(&mut self, seq: u16) -> Option<Packet> {
+        let slot = self.find(seq).filter(|slot| slot.fate == Fate::Unknown)?;
+        slot.fate = Fate::Missing;
+        Some(*slot)
     }
 
     /// Gives the fate of each packet that is old enough to be sure of, once: lost or not.
@@ -163,13 +161,13 @@ mod tests {
             fates
         };
         ledger.arrived(0).unwrap();
-        ledger.reported(1);
+        assert!(ledger.reported(1).is_some() && ledger.reported(1).is_none(), "told once");
         ledger.arrived(2).unwrap();
         assert_eq!(settled(&mut ledger), [false], "the second may still come");
         ledger.arrived(4).unwrap();
         ledger.arrived(1).unwrap();
         assert_eq!(settled(&mut ledger), [false, false], "it came");
-        ledger.reported(3);
+        assert!(ledger.reported(3).is_some());
         ledger.arrived(7).unwrap();
         assert_eq!(settled(&mut ledger), [true, false], "80 ms later it is lost");
         assert!(ledger.arrived(3).is_none(), "too late");

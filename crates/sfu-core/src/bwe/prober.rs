@@ -3,6 +3,8 @@
 //!
 //! What it sends is repeats or padding, which the shell asks for by `due`; whatever else goes out meanwhile is part of it.
 
+use super::ledger::{Fate, Packet};
+
 /// How long a probe lasts: several frames' time, so that it is more than a queue's first packets, and short enough that
 /// what it puts into the queue of a slow path (at twice its rate) is gone after as long again.
 const LENGTH_US: i64 = 120_000;
@@ -45,6 +47,8 @@ struct Probe {
     rate: f64,
     from_us: i64,
     sent_bytes: u64,
+    /// Bytes that feedback says have not arrived. What it says nothing of is not in here: feedback gets lost too.
+    missing_bytes: u64,
     next_us: i64,
     /// What arrived: time and bytes.
     arrivals: Vec<(i64, u16)>,
@@ -81,6 +85,7 @@ impl Prober {
             rate: (estimate * factor).min(desired * ENOUGH / TAKEN),
             from_us: now_us,
             sent_bytes: 0,
+            missing_bytes: 0,
             next_us: now_us,
             arrivals: Vec::new(),
             sendings: Vec::new(),
@@ -114,9 +119,20 @@ impl Prober {
         probe.cluster
     }
 
-    /// A packet of a probe arrived.
-    pub(super) fn arrived(&mut self, cluster: u8, sent_us: i64, arrival_us: i64, bytes: u16) {
+    /// A packet of a probe is reported missing.
+    pub(super) fn missing(&mut self, cluster: u8, bytes: u16) {
+        if let Some(probe) = self.probe.as_mut().filter(|probe| probe.cluster == cluster) {
+            probe.missing_bytes += u64::from(bytes);
+        }
+    }
+
+    /// A packet of a probe arrived; as the ledger knew it before.
+    pub(super) fn arrived(&mut self, packet: &Packet, arrival_us: i64) {
+        let Packet { sent_us, bytes, cluster, fate } = *packet;
         let Some(probe) = self.probe.as_mut().filter(|probe| probe.cluster == cluster) else { return };
+        if fate == Fate::Missing {
+            probe.missing_bytes = probe.missing_bytes.saturating_sub(u64::from(bytes));
+        }
         if probe.arrivals.len() < MAX_ARRIVALS {
             probe.arrivals.push((arrival_us, bytes));
             probe.sendings.push((sent_us, bytes));
@@ -154,7 +170,12 @@ impl Probe {
     fn found(&mut self) -> Option<f64> {
         let sent = rate(&mut self.sendings)?;
         let arriving = rate(&mut self.arrivals)?;
-        Some(if arriving < sent * LIMIT_FOUND { arriving * TAKEN } else { arriving.min(sent).min(self.rate) })
+        let arrived: u64 = self.arrivals.iter().map(|(_, bytes)| u64::from(*bytes)).sum();
+        let through = arrived as f64 / (arrived + self.missing_bytes) as f64;
+        // By what share of its pace it was slowed down, which is known from the packets that were told of.
+        let pace = (arriving / sent).min(1.0);
+        let taken = if pace < LIMIT_FOUND { pace * TAKEN } else { pace };
+        Some(self.rate.min(self.sent_bytes as f64 * 8e6 / LENGTH_US as f64) * through * taken)
     }
 }
 
@@ -184,7 +205,8 @@ mod tests {
             while due > 0 {
                 let cluster = prober.sent(now, 300);
                 free_at = free_at.max(now as f64) + 300.0 * 8e6 / link;
-                prober.arrived(cluster, now, free_at as i64, 300);
+                let packet = Packet { sent_us: now, bytes: 300, cluster, fate: Fate::Unknown };
+                prober.arrived(&packet, free_at as i64);
                 due = due.saturating_sub(300);
             }
         }

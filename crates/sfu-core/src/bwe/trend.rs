@@ -32,6 +32,10 @@ const QUEUE_OVER_NOISE: f64 = 3.0;
 /// Weight of the past in the unevenness and in the mean change it is measured from: long, so that a queue that begins to
 /// grow is not taken for unevenness.
 const NOISE_SMOOTHING: f64 = 0.97;
+/// And it has to creep: over this many bursts it grows by this much more than in its largest single step. One step is a
+/// longer route, or a large frame; with loss it is a queue that was full at once.
+const CREEP_BURSTS: usize = 6;
+const MIN_CREEP_MS: f64 = 2.0;
 /// How long the lowest delay is remembered, in two halves; longer mistakes a new route or drifting clocks for a queue.
 const FLOOR_HALF_US: i64 = 5_000_000;
 
@@ -52,6 +56,9 @@ pub(super) enum Usage {
 pub(super) struct Trend {
     /// Arrival and smoothed delay of each burst, in ms.
     line: VecDeque<(f64, f64)>,
+    /// Delay of each of the last bursts, in ms.
+    delays: VecDeque<f64>,
+    lossy: bool,
     zero_us: Option<i64>,
     /// Time on the way of the first burst, by two clocks that have nothing in common.
     lag_us: Option<i64>,
@@ -83,6 +90,8 @@ impl Trend {
     pub(super) fn new() -> Self {
         Self {
             line: VecDeque::with_capacity(WINDOW),
+            delays: VecDeque::with_capacity(CREEP_BURSTS + 1),
+            lossy: false,
             zero_us: None,
             lag_us: None,
             bursts: 0.0,
@@ -106,6 +115,11 @@ impl Trend {
         if std::mem::take(&mut self.judged) { self.usage } else { Usage::Normal }
     }
 
+    /// Whether much was lost of late.
+    pub(super) fn heed_loss(&mut self, lossy: bool) {
+        self.lossy = lossy;
+    }
+
     /// A burst is complete.
     pub(super) fn add(&mut self, delta: &Delta) {
         let zero = *self.zero_us.get_or_insert(delta.at_us);
@@ -120,6 +134,10 @@ impl Trend {
         self.delay = (lag - *self.lag_us.get_or_insert(lag)) as f64 / 1e3;
         self.smoothed = SMOOTHING * self.smoothed + (1.0 - SMOOTHING) * self.delay;
         self.floor.add(delta.at_us, self.smoothed);
+        if self.delays.len() > CREEP_BURSTS {
+            self.delays.pop_front();
+        }
+        self.delays.push_back(self.delay);
         if self.line.len() >= WINDOW {
             self.line.pop_front();
         }
@@ -133,7 +151,7 @@ impl Trend {
     fn judge(&mut self, at: f64, sent: f64, slope: f64) {
         let scaled = slope * self.bursts * GAIN;
         let queued = self.smoothed - self.floor.lowest() > MIN_QUEUE_MS.max(self.noise * QUEUE_OVER_NOISE);
-        if scaled > self.threshold && queued {
+        if scaled > self.threshold && queued && (self.lossy || self.creeps()) {
             let over = self.over_ms.map_or(sent / 2.0, |over| over + sent);
             (self.over_ms, self.over_bursts) = (Some(over), self.over_bursts + 1);
             if over > OVERUSE_MS && self.over_bursts > 1 && slope >= self.slope {
@@ -146,6 +164,12 @@ impl Trend {
         self.slope = slope;
         self.judged = true;
         self.learn(at, scaled.abs());
+    }
+
+    fn creeps(&self) -> bool {
+        let (Some(first), Some(last)) = (self.delays.front(), self.delays.back()) else { return false };
+        let steps = self.delays.iter().zip(self.delays.iter().skip(1)).map(|(before, after)| after - before);
+        last - first - steps.fold(0.0, f64::max) > MIN_CREEP_MS
     }
 
     /// The threshold follows the slope, quickly down and slowly up: an uneven path is not taken for a congested one, and a
@@ -216,6 +240,8 @@ mod tests {
         let hill = |index: i64| if index < 30 { index * 6_000 } else { (60 - index).max(0) * 6_000 };
         let (over, under) = verdicts(60, hill);
         assert!(over > 3 && under > 3, "grows and empties: {over} {under}");
-        assert_eq!(verdicts(100, |index| if index < 50 { 0 } else { 12_000 }).0, 0, "a longer route");
+        for longer in [12_000, 80_000, 300_000] {
+            assert_eq!(verdicts(100, |index| if index < 50 { 0 } else { longer }).0, 0, "a longer route: {longer}");
+        }
     }
 }

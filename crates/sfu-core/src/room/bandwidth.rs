@@ -1,6 +1,6 @@
 //! What each subscriber's path carries, and what becomes of it: layers, pauses, probes.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use convene_rtp::rtcp::{Remb, TransportCc};
 use convene_types::{MediaKind, PeerId, TrackId};
@@ -63,7 +63,7 @@ impl Room {
     pub(super) fn handle_remb(&mut self, now: Instant, from: PeerId, remb: &Remb<'_>) {
         let Some(index) = self.subscriber_places.get(&from).copied() else { return };
         if let Some(subscriber) = self.subscribers.get_mut(index) {
-            subscriber.remb = Some((remb.bitrate.0 as f64, now));
+            subscriber.remb.told(now, remb.bitrate.0 as f64);
             self.allocate(now, index);
         }
     }
@@ -114,8 +114,7 @@ impl Room {
     /// Begins probes where a subscriber could use more than is known to fit.
     pub(super) fn begin_probes(&mut self, now: Instant) {
         for (index, subscriber) in &mut self.subscribers {
-            let Some(estimator) = subscriber.estimator.as_mut() else { continue };
-            if estimator.begin_probe(now, subscriber.desired) {
+            if subscriber.begin_probe(now) {
                 self.stats.probes += 1;
                 self.probing.push(index);
             }
@@ -128,11 +127,9 @@ impl Room {
         self.probe_due = None;
         for index in std::mem::take(&mut self.probing) {
             let Some(subscriber) = self.subscribers.get_mut(index) else { continue };
-            let Some(estimator) = subscriber.estimator.as_mut() else { continue };
-            let bytes = estimator.probe_bytes(now).min(MAX_PROBE_BYTES);
-            let due = estimator.probe_due();
+            let (bytes, due) = subscriber.probe_due(now);
             if bytes > 0 {
-                subscriber.probe_bytes = bytes;
+                subscriber.probe_bytes = bytes.min(MAX_PROBE_BYTES);
                 self.urgent = true;
                 self.activate(index);
             }
@@ -194,11 +191,15 @@ fn share(now: Instant, subscriber: &mut Subscriber, tracks: &slab::Slab<Track>, 
                     max: subscription.max_layer,
                     given: subscription.share.given(),
                     may_rise: subscription.share.may_rise(now),
-                    keep: !can_probe && wants.is_empty(),
+                    keep: false,
                 });
                 places.push(subscription.track);
             }
         }
+    }
+    // `max_by_key` takes the last of equals.
+    if let Some(first) = wants.iter_mut().rev().max_by_key(|want| want.priority).filter(|_| !can_probe) {
+        first.keep = true;
     }
     subscriber.desired = audio + wants.iter().map(Want::desired).sum::<f64>();
     let given = allocate((budget - audio).max(0.0), &wants);
@@ -232,6 +233,3 @@ fn rates(track: &Track) -> [f64; MAX_LAYERS] {
     }
     rates
 }
-
-/// REMBs come each second or so; one this old is of another time.
-pub(crate) const REMB_LASTS: Duration = Duration::from_secs(8);

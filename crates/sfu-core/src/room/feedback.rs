@@ -96,14 +96,15 @@ impl Room {
     fn handle_nack(&mut self, now: Instant, from: PeerId, nack: &Nack<'_>) {
         let Some(index) = self.subscriber_places.get(&from).copied() else { return };
         let Some(subscriber) = self.subscribers.get_mut(index) else { return };
+        let scarce = subscriber.is_scarce(now);
         let Some(track) = subscriber.by_ssrc(nack.media).map(|subscription| subscription.track) else { return };
         for seq in nack.seqs() {
             self.stats.nack_in += 1;
             let Some(subscription) = subscriber.get_mut(track) else { return };
-            if !subscription.may_repeat(now, seq.0, &mut self.stats) {
+            if !subscription.may_repeat(now, seq.0, scarce, &mut self.stats) {
                 continue;
             }
-            for _ in 0..subscription.copies() {
+            for _ in 0..subscription.copies(scarce) {
                 if !subscriber.queue_rtx(track, seq.0) {
                     self.stats.nack_suppressed += 1;
                 }

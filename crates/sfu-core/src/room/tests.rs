@@ -1,8 +1,11 @@
 mod bandwidth;
 mod control;
 mod downstream;
+mod link;
+mod pair;
 mod random;
 mod upstream;
+mod viewer;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};

@@ -1,56 +1,27 @@
 //! A real room in front of a simulated bottleneck: a seeded link with a rate, a queue, delay and loss, a receiver that
 //! reports as browsers do, and a publisher of three layers. Time is simulated; equal seeds give equal traces.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::BTreeMap;
 
 use convene_rtp::rtcp::{ReportBlock, write_nack, write_remb, write_rr};
 use convene_rtp::rtx;
 use convene_types::Bitrate;
 
+use super::link::{Arrived, Browser, GOOD, Link, Wire, read_video};
 use super::*;
 use crate::twcc::Recorder;
 
-/// What the publisher's layers are in bit/s, at 30 frames a second.
-const LAYERS: [u64; 3] = [150_000, 500_000, 1_700_000];
-const FRAME_MS: u64 = 33;
-/// Publisher to server and back.
-const PUBLISHER_DELAY_MS: u64 = 30;
 const TWCC_ID: u8 = 3;
 const SEND_TIME_ID: u8 = 4;
-
-#[derive(Clone, Copy, Debug)]
-struct Link {
-    /// bit/s
-    rate: u64,
-    /// Longest wait in the queue; what would wait longer is dropped.
-    queue_ms: u64,
-    delay_ms: u64,
-    /// Added to the delay, uniform; packets overtake each other.
-    jitter_ms: u64,
-    loss_percent: u64,
-    cut: bool,
-}
-
-const GOOD: Link = Link { rate: 4_000_000, queue_ms: 400, delay_ms: 20, jitter_ms: 0, loss_percent: 0, cut: false };
-
-/// xorshift64*: small, seeded, the same everywhere.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % limit.max(1)
-    }
-}
 
 /// How the receiver answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Feedback {
     Twcc,
+    /// This, each second.
     Remb(u64),
+    /// What it estimates: 8 % more each second, up to 1.5 times what arrives; 85 % of it where a queue is.
+    OwnRemb,
     Nothing,
 }
 
@@ -68,30 +39,23 @@ struct Tenth {
     estimate: u64,
 }
 
-/// (arrival in us, order, bytes, sent in ms)
-type Flight = (u64, u64, Vec<u8>, u64);
-
 struct Sim {
     room: Room,
     start: Instant,
     ms: u64,
-    link: Link,
-    random: Random,
-    free_at_us: u64,
-    on_the_way: BinaryHeap<Reverse<Flight>>,
-    order: u64,
+    wire: Wire,
+    browser: Browser,
     feedback: Feedback,
     recorder: Recorder,
     /// RTCP on its way to the room.
     back: VecDeque<(u64, Vec<u8>)>,
-    /// Keyframes asked for: when they are made, by layer.
-    keyframes: [Option<u64>; 3],
-    seqs: [u16; 4],
-    transport_seq: u16,
     highest: Option<u16>,
     /// Missing packets of the video: when they are asked for.
     missing: BTreeMap<u16, u64>,
     since_report: (u64, u64),
+    /// Bytes that arrived since the last report, the longest time on the way, and what was told in bit/s.
+    arrived: (u64, u64),
+    told: u64,
     tenths: Vec<Tenth>,
     stream_states: Vec<(u64, bool)>,
 }
@@ -103,7 +67,7 @@ impl Sim {
             let mut egress = egress(BOB, track);
             match feedback {
                 Feedback::Twcc | Feedback::Nothing => egress.exts.set(Kind::TransportCc, TWCC_ID),
-                Feedback::Remb(_) => egress.exts.set(Kind::AbsSendTime, SEND_TIME_ID),
+                Feedback::Remb(_) | Feedback::OwnRemb => egress.exts.set(Kind::AbsSendTime, SEND_TIME_ID),
             }
             room.subscribe(start, BOB, track, egress);
         }
@@ -111,20 +75,16 @@ impl Sim {
             room,
             start,
             ms: 0,
-            link,
-            random: Random(seed),
-            free_at_us: 0,
-            on_the_way: BinaryHeap::new(),
-            order: 0,
+            wire: Wire::new(seed, link),
+            browser: Browser::new(seed + 1_000),
             feedback,
             recorder: Recorder::new(start),
             back: VecDeque::new(),
-            keyframes: [Some(0); 3],
-            seqs: [100; 4],
-            transport_seq: 0,
             highest: None,
             missing: BTreeMap::new(),
             since_report: (0, 0),
+            arrived: (0, 0),
+            told: 4_000_000,
             tenths: Vec::new(),
             stream_states: Vec::new(),
         }
@@ -139,10 +99,10 @@ impl Sim {
             if self.ms.is_multiple_of(100) {
                 self.tenths.push(Tenth { estimate: self.estimate(), ..Tenth::default() });
             }
-            self.publish();
+            let now = self.now();
+            self.browser.publish(self.ms, now, &mut self.room);
             self.arrive();
             self.answer();
-            let now = self.now();
             if self.room.poll_timeout().is_some_and(|due| due <= now) {
                 self.room.handle_timeout(now);
             }
@@ -156,51 +116,6 @@ impl Sim {
         let mut subscribers = self.room.subscribers.iter();
         let budget = subscribers.find_map(|(_, subscriber)| subscriber.budget(self.now()));
         budget.map_or(0, |bits| bits as u64 / 1_000)
-    }
-
-    fn publish(&mut self) {
-        if self.ms.is_multiple_of(20) {
-            let fields = Fields {
-                marker: false,
-                pt: AUDIO_PT,
-                seq: SeqNo(self.seqs[3]),
-                ts: self.ms as u32 * 48,
-                ssrc: Ssrc(600),
-            };
-            self.seqs[3] = self.seqs[3].wrapping_add(1);
-            self.feed(AUDIO, 0, rtp(fields, &[(3, &[0x80 | 20])], &[1; 80]));
-        }
-        if !self.ms.is_multiple_of(FRAME_MS) {
-            return;
-        }
-        for layer in 0..3_u8 {
-            let index = usize::from(layer);
-            let keyframe = self.keyframes[index].is_some_and(|due| due <= self.ms);
-            if keyframe {
-                self.keyframes[index] = None;
-            }
-            let mean = LAYERS[index] * FRAME_MS / 8_000;
-            let mut left = (mean * 4 / 5 + self.random.below(mean * 2 / 5)) * if keyframe { 4 } else { 1 };
-            let mut first = true;
-            while left > 0 {
-                let part = left.min(1_100);
-                left -= part;
-                let mut payload = vp8(keyframe, first, self.ms as u16 & 0x7fff, false, 0);
-                payload.resize((part as usize).max(16), layer);
-                let seq = SeqNo(self.seqs[index]);
-                self.seqs[index] = seq.0.wrapping_add(1);
-                let ts = self.ms as u32 * 90;
-                let fields = Fields { marker: left == 0, pt: MEDIA_PT, seq, ts, ssrc: Ssrc(layer_ssrc(layer)) };
-                self.feed(VIDEO, layer, rtp(fields, &[], &payload));
-                first = false;
-            }
-        }
-    }
-
-    fn feed(&mut self, track: TrackId, layer: u8, mut bytes: Vec<u8>) {
-        self.transport_seq = self.transport_seq.wrapping_add(1);
-        let input = RtpIn { track, layer, repair: false, packet: &mut bytes, rtx_media_pt: None };
-        self.room.handle_rtp(self.now(), input).unwrap();
     }
 
     /// What the room has for the subscriber goes onto the link; what it has for the publisher reaches it later.
@@ -217,8 +132,7 @@ impl Sim {
             }
             for packet in packets(&bytes) {
                 if let Ok(Packet::Pli { media, .. }) = packet {
-                    let layer = (media.0 - layer_ssrc(0)) as usize;
-                    self.keyframes[layer].get_or_insert(self.ms + 2 * PUBLISHER_DELAY_MS);
+                    self.browser.keyframe(self.ms, (media.0 - layer_ssrc(0)) as usize);
                 }
             }
         }
@@ -232,34 +146,22 @@ impl Sim {
     fn send(&mut self, bytes: Vec<u8>) {
         let view = View::parse(&bytes).unwrap();
         if view.ssrc() == out_ssrc(BOB, VIDEO) {
-            let layer = *view.payload().last().unwrap();
+            let (layer, ..) = read_video(view.payload());
             let tenth = self.tenths.last_mut().unwrap();
             tenth.sent_layer = tenth.sent_layer.max(Some(layer));
         }
-        let wire = (bytes.len() + crate::bwe::WIRE_OVERHEAD) as u64;
-        let start = self.free_at_us.max(self.ms * 1_000);
-        let full = start - self.ms * 1_000 > self.link.queue_ms * 1_000;
-        if self.link.cut || full || self.random.below(100) < self.link.loss_percent {
-            return;
-        }
-        self.free_at_us = start + wire * 8_000_000 / self.link.rate;
-        let jitter = self.random.below(self.link.jitter_ms * 1_000 + 1);
-        let arrival = self.free_at_us + self.link.delay_ms * 1_000 + jitter;
-        self.order += 1;
-        self.on_the_way.push(Reverse((arrival, self.order, bytes, self.ms)));
+        self.wire.send(self.ms, bytes);
     }
 
     fn arrive(&mut self) {
-        while let Some(Reverse((at, _, _, _))) = self.on_the_way.peek()
-            && *at <= self.ms * 1_000
-        {
-            let Some(Reverse((at, _, bytes, sent_ms))) = self.on_the_way.pop() else { return };
+        while let Some(Arrived { at_us, bytes, sent_ms, .. }) = self.wire.receive(self.ms) {
             let view = View::parse(&bytes).unwrap();
             if let Some(seq) = view.extension(TWCC_ID).and_then(ext::transport_cc) {
-                self.recorder.record(self.start + Duration::from_micros(at), seq);
+                self.recorder.record(self.start + Duration::from_micros(at_us), seq);
             }
             let tenth = self.tenths.last_mut().unwrap();
             tenth.slowest_ms = tenth.slowest_ms.max(self.ms - sent_ms);
+            self.arrived = (self.arrived.0 + bytes.len() as u64, self.arrived.1.max(self.ms - sent_ms));
             let (ssrc, seq) = (view.ssrc(), view.seq());
             if ssrc == out_ssrc(BOB, AUDIO) {
                 tenth.audio += 1;
@@ -278,6 +180,17 @@ impl Sim {
         }
     }
 
+    fn own_estimate(&mut self) -> u64 {
+        let (bytes, slowest_ms) = std::mem::take(&mut self.arrived);
+        let arrived = bytes * 8;
+        self.told = if slowest_ms > self.wire.link.delay_ms + 100 {
+            arrived * 85 / 100
+        } else {
+            (self.told * 108 / 100).min(arrived * 3 / 2 + 10_000).max(self.told)
+        };
+        self.told
+    }
+
     fn look_for_gap(&mut self, SeqNo(seq): SeqNo) {
         let highest = self.highest.unwrap_or(seq.wrapping_sub(1));
         let ahead = seq.wrapping_sub(highest);
@@ -290,7 +203,7 @@ impl Sim {
         self.highest = Some(seq);
         self.since_report.1 += u64::from(ahead) - 1;
         // As long as packets overtake each other, a receiver waits before it asks.
-        let due = self.ms + self.link.jitter_ms + 10;
+        let due = self.ms + self.wire.link.jitter_ms + 10;
         self.missing.extend((1..ahead).map(|back| (seq.wrapping_sub(back), due)));
     }
 
@@ -306,12 +219,12 @@ impl Sim {
         let mut bytes = Vec::new();
         write_rr(&mut bytes, Ssrc(1), &[]);
         write_nack(&mut bytes, Ssrc(1), out_ssrc(BOB, VIDEO), &seqs);
-        self.back.push_back((self.ms + self.link.delay_ms, bytes));
+        self.back.push_back((self.ms + self.wire.link.delay_ms, bytes));
     }
 
     /// The receiver's RTCP.
     fn answer(&mut self) {
-        let due = self.ms + self.link.delay_ms;
+        let due = self.ms + self.wire.link.delay_ms;
         self.ask_for_missing();
         if self.feedback == Feedback::Twcc && self.ms.is_multiple_of(60) {
             let (mut bytes, back) = (Vec::new(), &mut self.back);
@@ -328,13 +241,18 @@ impl Sim {
             let block = ReportBlock { ssrc: out_ssrc(BOB, VIDEO), fraction_lost, ..ReportBlock::default() };
             let mut bytes = Vec::new();
             write_rr(&mut bytes, Ssrc(1), &[block]);
-            if let Feedback::Remb(bits) = self.feedback {
+            let told = match self.feedback {
+                Feedback::Remb(bits) => Some(bits),
+                Feedback::OwnRemb => Some(self.own_estimate()),
+                Feedback::Twcc | Feedback::Nothing => None,
+            };
+            if let Some(bits) = told {
                 write_remb(&mut bytes, Ssrc(1), Bitrate(bits), &[out_ssrc(BOB, VIDEO)]);
             }
             self.back.push_back((due, bytes));
         }
         while let Some((_, bytes)) = self.back.pop_front_if(|(due, _)| *due <= self.ms) {
-            if !self.link.cut {
+            if !self.wire.link.cut {
                 let _ = self.room.handle_rtcp(self.now(), BOB, &bytes);
             }
         }
@@ -377,9 +295,9 @@ impl Sim {
 fn rate_step(seed: u64) -> Sim {
     let mut sim = Sim::new(seed, GOOD, Feedback::Twcc);
     sim.run(20_000);
-    sim.link.rate = 500_000;
+    sim.wire.link.rate = 500_000;
     sim.run(20_000);
-    sim.link.rate = 4_000_000;
+    sim.wire.link.rate = 4_000_000;
     sim.run(20_000);
     sim
 }
@@ -416,7 +334,7 @@ fn loss_that_no_queue_explains_leaves_the_layer() {
         for seed in 1..=5 {
             let mut sim = Sim::new(seed, GOOD, Feedback::Twcc);
             sim.run(5_000);
-            sim.link.loss_percent = loss_percent;
+            sim.wire.link.loss_percent = loss_percent;
             sim.run(60_000);
             sim.print("loss");
             let share = sim.share_of(6, 65, 2);
@@ -431,7 +349,7 @@ fn reordering_and_jitter_are_no_congestion() {
     for seed in 1..=5 {
         let mut sim = Sim::new(seed, GOOD, Feedback::Twcc);
         sim.run(5_000);
-        (sim.link.delay_ms, sim.link.jitter_ms) = (50, 100);
+        (sim.wire.link.delay_ms, sim.wire.link.jitter_ms) = (50, 100);
         sim.run(40_000);
         sim.print("jitter");
         // The moment it begins cannot be told from a queue.
@@ -446,12 +364,12 @@ fn an_interruption_or_another_address_is_no_congestion() {
     for seed in 1..=5 {
         let mut sim = Sim::new(seed, GOOD, Feedback::Twcc);
         sim.run(10_000);
-        sim.link.cut = true;
+        sim.wire.link.cut = true;
         sim.run(4_000);
-        sim.link.cut = false;
+        sim.wire.link.cut = false;
         sim.run(6_000);
         sim.room.path_changed(BOB);
-        sim.link.delay_ms = 120;
+        sim.wire.link.delay_ms = 120;
         sim.run(10_000);
         sim.print("cut");
         let share = sim.share_of(14, 30, 2);
@@ -465,9 +383,9 @@ fn what_does_not_fit_is_paused_with_a_word_and_comes_back_by_probing() {
     for seed in 1..=5 {
         let mut sim = Sim::new(seed, GOOD, Feedback::Twcc);
         sim.run(10_000);
-        sim.link.rate = 90_000;
+        sim.wire.link.rate = 90_000;
         sim.run(30_000);
-        sim.link.rate = 4_000_000;
+        sim.wire.link.rate = 4_000_000;
         sim.run(20_000);
         sim.print("starved");
         let audio: u32 = sim.between(15, 40).iter().map(|tenth| tenth.audio).sum();
@@ -485,7 +403,7 @@ fn a_shallow_queue_is_obeyed_by_loss() {
     for seed in 1..=5 {
         let mut sim = Sim::new(seed, Link { queue_ms: 8, ..GOOD }, Feedback::Twcc);
         sim.run(10_000);
-        sim.link.rate = 800_000;
+        sim.wire.link.rate = 800_000;
         sim.run(30_000);
         sim.print("shallow");
         let low = 1.0 - sim.share_of(14, 40, 2);
@@ -510,4 +428,23 @@ fn remb_bounds_a_client_without_transport_wide_feedback() {
         sim.run(10_000);
         assert!(sim.share_of(5, 10, layer) > 0.95, "{bits}: {:?}", sim.tenths.last());
     }
+}
+
+#[test]
+fn a_client_that_estimates_itself_is_brought_back_up() {
+    let mut sim = Sim::new(1, GOOD, Feedback::OwnRemb);
+    sim.run(10_000);
+    sim.wire.link.rate = 400_000;
+    sim.run(15_000);
+    sim.wire.link.rate = 4_000_000;
+    sim.run(60_000);
+    sim.print("remb");
+    let (down, up) = (sim.down_after(10, 25, 0), sim.up_after(25, 2));
+    let stats = sim.room.stats();
+    eprintln!(
+        "own estimate: down {down}, up {up}, {} packets of filling in {} times",
+        stats.probe_packets, stats.probes
+    );
+    assert!(down <= 5.0 && up <= 45.0, "{down} {up}");
+    assert!(sim.share_of(75, 85, 2) > 0.95);
 }
