@@ -51,7 +51,7 @@ const FLOOR: f64 = 40_000.0;
 /// The estimate never goes above: no subscriber's tracks together need more.
 const CEILING: f64 = 200_000_000.0;
 
-/// Feedback comes every 50 to 250 ms. After a pause this long the path was interrupted (ICE restart, tunnel, sleep): what
+/// Feedback comes every 50 to 250 ms while packets do. After a pause this long the path was interrupted (ICE restart, tunnel, sleep): what
 /// was lost in it says nothing about its rate.
 const INTERRUPTED_AFTER_US: i64 = 1_000_000;
 
@@ -89,6 +89,10 @@ pub(crate) struct Estimator {
     /// The last reference time as it came, and unwrapped.
     reference: Option<(u32, i64)>,
     heard_us: Option<i64>,
+    /// When the first packet after the last feedback went out.
+    unanswered_us: Option<i64>,
+    /// A queue, a loss or a probe that found less than it tried has shown a limit; before that the path may carry more.
+    known: bool,
     /// When the first packet went out.
     began_us: Option<i64>,
     tally: Tally,
@@ -107,6 +111,8 @@ impl Estimator {
             prober: Prober::new(),
             reference: None,
             heard_us: None,
+            unanswered_us: None,
+            known: false,
             began_us: None,
             tally: Tally::default(),
         }
@@ -128,6 +134,11 @@ impl Estimator {
         self.heard_us.is_some()
     }
 
+    /// Whether the path has shown a limit.
+    pub(crate) fn is_known(&self) -> bool {
+        self.known
+    }
+
     pub(crate) fn tally(&self) -> Tally {
         self.tally
     }
@@ -137,6 +148,7 @@ impl Estimator {
         let bytes = bytes + WIRE_OVERHEAD;
         let at = self.micros(now);
         self.began_us.get_or_insert(at);
+        self.unanswered_us.get_or_insert(at);
         let cluster = self.prober.sent(at, bytes);
         self.ledger.push(at, bytes, cluster)
     }
@@ -145,7 +157,8 @@ impl Estimator {
     pub(crate) fn feedback(&mut self, now: Instant, feedback: &TransportCc<'_>) -> bool {
         let now_us = self.micros(now);
         let before = self.estimate();
-        let interrupted = self.heard_us.is_some_and(|heard| now_us - heard > INTERRUPTED_AFTER_US);
+        // Of the pauses that we make ourselves nothing is to be learnt.
+        let interrupted = self.unanswered_us.take().is_some_and(|since| now_us - since > INTERRUPTED_AFTER_US);
         self.heard_us = Some(now_us);
         self.ledger.grounded();
         if interrupted {
@@ -162,14 +175,12 @@ impl Estimator {
         if usage == Usage::Over {
             self.tally.overuses += 1;
             self.prober.congested(now_us);
+            self.known = true;
         }
         self.aimd.update(now_us, usage, &self.acked);
         self.losses.update(now_us, self.aimd.target(), &self.acked);
-        if let Some(found) = self.prober.result(now_us, self.ledger.newest_arrived()) {
-            self.tally.probes_up += u64::from(found > self.estimate());
-            self.aimd.raise(found);
-            self.losses.raise(found);
-        }
+        self.conclude_probe(now_us);
+        self.known |= self.losses.bound().is_finite();
         self.estimate() < before
     }
 
@@ -182,6 +193,8 @@ impl Estimator {
     /// Begins a probe, if it is time and more is `desired` (in bits per second) than is known to fit. `true`: it began.
     pub(crate) fn begin_probe(&mut self, now: Instant, desired: f64) -> bool {
         let now_us = self.micros(now);
+        // Where the probe is all that goes out, no feedback follows that could conclude it.
+        self.conclude_probe(now_us);
         self.prober.begin(now_us, self.estimate(), desired)
     }
 
@@ -193,6 +206,14 @@ impl Estimator {
     /// When `probe_bytes` wants to be asked while a probe is under way.
     pub(crate) fn probe_due(&self) -> Option<Instant> {
         self.prober.next().map(|us| self.epoch + Duration::from_micros(u64::try_from(us).unwrap_or(0)))
+    }
+
+    fn conclude_probe(&mut self, now_us: i64) {
+        let Some(found) = self.prober.result(now_us, self.ledger.newest_arrived()) else { return };
+        self.tally.probes_up += u64::from(found > self.estimate());
+        self.aimd.raise(found);
+        self.losses.raise(found);
+        self.known |= !self.prober.found_all();
     }
 
     /// Forgets what is under way and how delays were.

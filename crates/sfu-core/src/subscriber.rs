@@ -93,6 +93,12 @@ impl Subscriber {
         self.estimator.as_ref().and_then(|estimator| estimator.budget(now)).or_else(|| self.remb.bits(now))
     }
 
+    /// Whether the budget is only a guess. Nothing may be paused by it: what is larger than the guess would always begin
+    /// with a pause, and without audio there would be nothing to answer to.
+    pub(crate) fn is_guessed(&self) -> bool {
+        self.estimator.as_ref().is_some_and(|estimator| !estimator.is_known()) && !self.remb.is_known()
+    }
+
     /// Whether less is known to fit than it could use.
     pub(crate) fn is_scarce(&self, now: Instant) -> bool {
         self.budget(now).is_some_and(|budget| budget < self.desired)

@@ -34,9 +34,10 @@ const LIMIT_FOUND: f64 = 0.9;
 const TAKEN: f64 = 0.92;
 
 /// Part of a probe's bytes left out at each end of its arrivals: there jitter stretches it, in the middle it cancels out.
-/// Too few packets have no middle.
+/// Too few packets have no middle, and the middle of a few large bursts is one of them.
 const TRIMMED: f64 = 0.2;
 const MIN_TRIMMED: usize = 12;
+const MIN_MIDDLE_US: i64 = LENGTH_US / 2;
 /// Packets of a probe that are looked at: one at 100 Mbit/s has so many of full size.
 const MAX_ARRIVALS: usize = 1_024;
 
@@ -64,11 +65,20 @@ pub(super) struct Prober {
     not_before_us: i64,
     pause_us: i64,
     any_yet: bool,
+    /// The last one found what it tried.
+    found_all: bool,
 }
 
 impl Prober {
     pub(super) fn new() -> Self {
-        Self { probe: None, clusters: 0, not_before_us: i64::MIN, pause_us: MIN_PAUSE_US, any_yet: false }
+        Self {
+            probe: None,
+            clusters: 0,
+            not_before_us: i64::MIN,
+            pause_us: MIN_PAUSE_US,
+            any_yet: false,
+            found_all: true,
+        }
     }
 
     /// Begins a probe if it is time and more is desired. `true`: it began.
@@ -143,16 +153,22 @@ impl Prober {
     pub(super) fn result(&mut self, now_us: i64, newest_arrived_us: i64) -> Option<f64> {
         let probe = self.probe.as_mut()?;
         let end = probe.from_us + LENGTH_US;
-        let complete = newest_arrived_us >= end || now_us > end + PATIENCE_US;
+        let complete = newest_arrived_us >= end || probe.is_answered() || now_us > end + PATIENCE_US;
         if now_us < end || !complete {
             return None;
         }
         let (found, tried) = (probe.found(), probe.rate);
         self.probe = None;
         let up = found.is_some_and(|found| found >= tried * UP_FOUND);
+        self.found_all = up;
         self.pause_us = if up { MIN_PAUSE_US } else { (self.pause_us * 2).min(MAX_PAUSE_US) };
         self.not_before_us = now_us + if up { PAUSE_UP_US } else { self.pause_us };
         found
+    }
+
+    /// Whether the last one found what it tried, as far as that can be told.
+    pub(super) fn found_all(&self) -> bool {
+        self.found_all
     }
 
     /// A queue grows: not now. A probe under way is told by nobody.
@@ -167,10 +183,23 @@ impl Prober {
 }
 
 impl Probe {
+    /// Whether feedback told of every packet.
+    fn is_answered(&self) -> bool {
+        self.arrived_bytes() + self.missing_bytes >= self.sent_bytes
+    }
+
+    fn arrived_bytes(&self) -> u64 {
+        self.arrivals.iter().map(|(_, bytes)| u64::from(*bytes)).sum()
+    }
+
     fn found(&mut self) -> Option<f64> {
-        let sent = rate(&mut self.sendings)?;
-        let arriving = rate(&mut self.arrivals)?;
-        let arrived: u64 = self.arrivals.iter().map(|(_, bytes)| u64::from(*bytes)).sum();
+        self.sendings.sort_unstable();
+        self.arrivals.sort_unstable();
+        let middle = |packets: &[(i64, u16)]| trim(packets).is_some_and(|middle| span(middle) >= MIN_MIDDLE_US);
+        let trimmed = middle(&self.sendings);
+        let of = |packets| if trimmed { trim(packets).and_then(rate) } else { rate(packets) };
+        let (sent, arriving) = (of(&self.sendings)?, of(&self.arrivals)?);
+        let arrived = self.arrived_bytes();
         let through = arrived as f64 / (arrived + self.missing_bytes) as f64;
         // By what share of its pace it was slowed down, which is known from the packets that were told of.
         let pace = (arriving / sent).min(1.0);
@@ -179,15 +208,22 @@ impl Probe {
     }
 }
 
-/// Bits per second between the first and the last of the packets, or those that are left of them.
-fn rate(packets: &mut [(i64, u16)]) -> Option<f64> {
-    packets.sort_unstable();
-    let trimmed = if packets.len() >= MIN_TRIMMED { (packets.len() as f64 * TRIMMED) as usize } else { 0 };
-    let packets = packets.get(trimmed..packets.len() - trimmed)?;
-    let ((first, _), (last, _)) = (packets.first()?, packets.last()?);
+/// Packets in order of time without those at the ends.
+fn trim(packets: &[(i64, u16)]) -> Option<&[(i64, u16)]> {
+    let ends = (packets.len() as f64 * TRIMMED) as usize;
+    packets.get(ends..packets.len() - ends).filter(|_| packets.len() >= MIN_TRIMMED)
+}
+
+fn span(packets: &[(i64, u16)]) -> i64 {
+    packets.first().zip(packets.last()).map_or(0, |((first, _), (last, _))| last - first)
+}
+
+/// Bits per second between the first and the last of packets in order of time.
+fn rate(packets: &[(i64, u16)]) -> Option<f64> {
     // The first packet's bytes were there before the time began to count.
     let bytes: u64 = packets.iter().skip(1).map(|(_, bytes)| u64::from(*bytes)).sum();
-    (packets.len() >= MIN_PACKETS && last > first).then(|| bytes as f64 * 8e6 / (last - first) as f64)
+    let span = span(packets);
+    (packets.len() >= MIN_PACKETS && span > 0).then(|| bytes as f64 * 8e6 / span as f64)
 }
 
 #[cfg(test)]

@@ -169,7 +169,7 @@ fn free(subscriber: &mut Subscriber) -> Vec<(usize, Change)> {
 }
 
 fn share(now: Instant, subscriber: &mut Subscriber, tracks: &slab::Slab<Track>, budget: f64) -> Vec<(usize, Change)> {
-    let can_probe = subscriber.can_probe();
+    let (can_probe, guessed) = (subscriber.can_probe(), subscriber.is_guessed());
     let mut audio = 0.0;
     let (mut wants, mut places) = (Vec::new(), Vec::new());
     for subscription in subscriber.iter_mut() {
@@ -191,7 +191,7 @@ fn share(now: Instant, subscriber: &mut Subscriber, tracks: &slab::Slab<Track>, 
                     max: subscription.max_layer,
                     given: subscription.share.given(),
                     may_rise: subscription.share.may_rise(now),
-                    keep: false,
+                    keep: guessed,
                 });
                 places.push(subscription.track);
             }

@@ -62,8 +62,12 @@ struct Sim {
 
 impl Sim {
     fn new(seed: u64, link: Link, feedback: Feedback) -> Self {
+        Self::with(seed, link, feedback, &[VIDEO, AUDIO])
+    }
+
+    fn with(seed: u64, link: Link, feedback: Feedback, tracks: &[TrackId]) -> Self {
         let World { mut room, start, .. } = World::new(3);
-        for track in [VIDEO, AUDIO] {
+        for track in tracks.iter().copied() {
             let mut egress = egress(BOB, track);
             match feedback {
                 Feedback::Twcc | Feedback::Nothing => egress.exts.set(Kind::TransportCc, TWCC_ID),
@@ -418,6 +422,31 @@ fn a_client_that_answers_nothing_is_not_held_to_a_guess() {
     sim.run(10_000);
     assert!(sim.share_of(5, 10, 2) > 0.9);
     assert_eq!(sim.room.stats().probes, 0);
+}
+
+#[test]
+fn a_first_picture_larger_than_the_guess_is_sent_all_the_same() {
+    // Without audio nothing else would go out that the client could answer to.
+    let mut sim = Sim::with(1, Link { rate: 40_000_000, ..GOOD }, Feedback::Twcc, &[VIDEO]);
+    sim.browser.scale = 4;
+    sim.browser.lowest = 2;
+    sim.run(5_000);
+    sim.print("large");
+    assert_eq!(sim.stream_states, []);
+    assert!(sim.share_of(1, 5, 2) > 0.95);
+}
+
+#[test]
+fn a_picture_without_audio_comes_back_from_a_pause() {
+    let mut sim = Sim::with(1, GOOD, Feedback::Twcc, &[VIDEO]);
+    sim.run(10_000);
+    sim.wire.link.rate = 60_000;
+    sim.run(20_000);
+    sim.wire.link.rate = 4_000_000;
+    sim.run(20_000);
+    sim.print("mute");
+    assert!(sim.stream_states.iter().any(|(_, paused)| *paused), "{:?}", sim.stream_states);
+    assert!(sim.up_after(30, 2) <= 10.0, "{}", sim.up_after(30, 2));
 }
 
 #[test]

@@ -115,11 +115,14 @@ pub(super) struct Browser {
     /// Keyframes asked for: when they are made, by layer.
     keyframes: [Option<u64>; 3],
     seqs: [u16; 4],
+    /// How many times the usual rates it sends, and from which layer on.
+    pub(super) scale: u64,
+    pub(super) lowest: u8,
 }
 
 impl Browser {
     pub(super) fn new(seed: u64) -> Self {
-        Self { random: Random::new(seed), keyframes: [Some(0); 3], seqs: [100; 4] }
+        Self { random: Random::new(seed), keyframes: [Some(0); 3], seqs: [100; 4], scale: 1, lowest: 0 }
     }
 
     pub(super) fn keyframe(&mut self, ms: u64, layer: usize) {
@@ -141,7 +144,7 @@ impl Browser {
         if !ms.is_multiple_of(FRAME_MS) {
             return;
         }
-        for layer in 0..3_u8 {
+        for layer in self.lowest..3 {
             self.frame(ms, layer, |bytes| feed(VIDEO, layer, bytes));
         }
     }
@@ -152,7 +155,7 @@ impl Browser {
         if keyframe {
             self.keyframes[index] = None;
         }
-        let mean = LAYERS[index] * FRAME_MS / 8_000;
+        let mean = self.scale * LAYERS[index] * FRAME_MS / 8_000;
         let mut left = (mean * 4 / 5 + self.random.below(mean * 2 / 5)) * if keyframe { 4 } else { 1 };
         let mut first = true;
         while left > 0 {
