@@ -214,7 +214,8 @@ fn share(now: Instant, subscriber: &mut Subscriber, tracks: &slab::Slab<Track>, 
         if change == Change::None {
             continue;
         }
-        let present = subscription.current().and_then(|layer| want.rates.get(usize::from(layer)));
+        let leaves = |current: &u8| layer.is_none_or(|given| given < *current);
+        let present = subscription.current().filter(leaves).and_then(|layer| want.rates.get(usize::from(layer)));
         if change == Change::Fall && present.is_some_and(|rate| *rate > budget * CUT_ABOVE) {
             subscription.stop();
         }

@@ -433,6 +433,7 @@ fn a_first_picture_larger_than_the_guess_is_sent_all_the_same() {
     sim.run(5_000);
     sim.print("large");
     assert_eq!(sim.stream_states, []);
+    assert_eq!(sim.room.stats().switches, 1, "begun once, and never cut");
     assert!(sim.share_of(1, 5, 2) > 0.95);
 }
 
