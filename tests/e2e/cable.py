@@ -5,6 +5,7 @@ process carries Ethernet frames between them. Seeded, so that a run can be repea
 
     {"loss": 0.05, "delay_ms": 50, "only": "handshake" | "udp" | null}   both ways
     {"cut": true}       nothing passes
+    {"rate_kbit": 500, "queue_ms": 300}   towards A only: a bottleneck with a queue that drops what would wait longer; 0: none
     {"shift": 1000}     UDP source ports of the A side appear shifted by this much at the B side: a NAT that forgot
 """
 
@@ -53,12 +54,14 @@ class Cable:
     def __init__(self, seed: int):
         self.random = random.Random(seed)
         self.loss, self.delay, self.only, self.cut, self.shift = 0.0, 0.0, None, False, 0
+        self.rate, self.queue_s, self.free_at = 0.0, 0.3, 0.0
         self.queue: list[tuple[float, int, int, bytes]] = []
         self.order = itertools.count()
 
     def command(self, line: str) -> None:
         order = json.loads(line)
         self.loss, self.delay = order.get("loss", self.loss), order.get("delay_ms", self.delay * 1e3) / 1e3
+        self.rate, self.queue_s = order.get("rate_kbit", self.rate / 1e3) * 1e3, order.get("queue_ms", self.queue_s * 1e3) / 1e3
         self.only, self.cut, self.shift = order.get("only", self.only), order.get("cut", self.cut), order.get("shift", self.shift)
 
     def loses(self, frame: bytes) -> bool:
@@ -86,9 +89,21 @@ class Cable:
         changed[at + 6:at + 8] = b"\0\0"
         return bytes(changed)
 
+    def leaves(self, frame: bytes, from_a: bool) -> float | None:
+        """When the bottleneck has let a frame through; None: its queue is full."""
+        now = time.monotonic()
+        if from_a or not self.rate:
+            return now
+        start = max(now, self.free_at)
+        if start - now > self.queue_s:
+            return None
+        self.free_at = start + len(frame) * 8 / self.rate
+        return self.free_at
+
     def carry(self, frame: bytes, from_a: bool, to: int) -> None:
-        if not self.loses(frame):
-            entry = (time.monotonic() + self.delay, next(self.order), to, self.translate(frame, from_a))
+        leaves = None if self.loses(frame) else self.leaves(frame, from_a)
+        if leaves is not None:
+            entry = (leaves + self.delay, next(self.order), to, self.translate(frame, from_a))
             heapq.heappush(self.queue, entry)
 
     def deliver(self) -> float | None:

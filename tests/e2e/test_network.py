@@ -90,6 +90,98 @@ async def test_loss_and_delay_hurt_only_the_one_who_has_them(tmp_path, room_name
         assert sum(span["unlucky"]["retransmittedPacketsReceived"] for span in calm) > 0
 
 
+# What the publisher's camera makes: two layers that a slow path can tell apart.
+LAYERED = {"width": 640, "height": 360, "fps": 15, "bitrate": 900_000}
+# A machine that encodes little makes little to limit, so the path is set by what it makes.
+SLOW_PART, SLOW_S, FAST_S = 0.55, 15, 20
+# UDP, IPv4 and Ethernet headers and the SRTP tag.
+PACKET_OVERHEAD = 58
+
+
+async def made(page, seconds: float) -> dict[str | int, float]:
+    """What a page sends in kbit/s on the wire: "audio", and each width of its video."""
+
+    def size(row: dict) -> int:
+        return row["bytesSent"] + row["headerBytesSent"] + PACKET_OVERHEAD * row["packetsSent"]
+
+    async def sent() -> dict:
+        rows = [row for row in (await sample(page)).rows if row["type"] == "outbound-rtp" and row.get("packetsSent")]
+        return {"audio" if row["kind"] == "audio" else row.get("frameWidth", 0): size(row) for row in rows}
+
+    before = await sent()
+    await asyncio.sleep(seconds)
+    return {key: (size - before.get(key, 0)) * 8 / seconds / 1e3 for key, size in (await sent()).items()}
+
+
+async def watch(pages, of: str, seconds: float) -> dict[str, list]:
+    """Rows of (time, width, frames, frozen seconds, freezes, bytes) of each page, five times a second."""
+    log, end = {name: [] for name in pages}, time.monotonic() + seconds
+    while time.monotonic() < end:
+        for name, page in pages.items():
+            row = (await sample(page)).inbound("video").get(of, {})
+            keys = ("frameWidth", "framesDecoded", "totalFreezesDuration", "freezeCount", "bytesReceived")
+            log[name].append((time.monotonic(), *(row.get(key, 0) for key in keys)))
+        await asyncio.sleep(0.2)
+    return log
+
+
+def shrank(rows: list, full: int) -> float:
+    """Seconds from the first row until the picture is smaller for good."""
+    wide = [at for at, width, *_ in rows if width >= full]
+    return (max(wide) if wide else rows[0][0]) - rows[0][0]
+
+
+def grew(rows: list, full: int) -> float:
+    """Seconds from the first row until the picture is large again."""
+    return min((at for at, width, *_ in rows if width >= full), default=float("inf")) - rows[0][0]
+
+
+def unfed(rows: list, full: int, kbit: float) -> str | None:
+    """Why the control says nothing: what reached it is not what a free path carries."""
+    got = (rows[-1][5] - rows[0][5]) * 8 / 1e3 / (rows[-1][0] - rows[0][0])
+    if any(row[1] != full for row in rows):
+        return "the publisher stopped its large layer"
+    if got < 0.6 * kbit:
+        return f"only {got:.0f} of {kbit:.0f} kbit/s reached the control"
+    if rows[-1][4] > rows[0][4]:
+        return "the control's picture froze"
+    return None
+
+
+async def test_a_rate_step_is_followed_by_the_one_who_has_it(tmp_path, room_name):
+    full = LAYERED["width"]
+    async with scene(tmp_path, "speaker", "lucky", "unlucky") as (hosts, server, pages):
+        await join(pages["speaker"], server, "speaker", room_name, **LAYERED)
+        hosts["unlucky"].impair(delay_ms=20)
+        for name in ("lucky", "unlucky"):
+            await join(pages[name], server, name, room_name, publish=False)
+        listeners = {name: pages[name] for name in ("lucky", "unlucky")}
+
+        async def all_wide():
+            samples = [(await sample(page)).inbound("video").get("speaker", {}) for page in listeners.values()]
+            return all(row.get("frameWidth") == full for row in samples)
+
+        await until(all_wide, "both see the full picture", 30)
+        await asyncio.sleep(5)
+        rates = await made(pages["speaker"], 5)
+        audio, large, small = (rates.get(key, 0) for key in ("audio", full, full // 2))
+        slow = SLOW_PART * (large + audio)
+        if not small or small * 1.3 + audio > slow:
+            pytest.skip(f"this machine makes {rates} kbit/s: no rate in between tells the layers apart")
+        parts = []
+        for rate, seconds in [(slow, SLOW_S), (0, FAST_S)] * 2:
+            hosts["unlucky"].impair(rate_kbit=rate)
+            parts.append(part := await watch(listeners, "speaker", seconds))
+            if reason := unfed(part["lucky"], full, large):
+                pytest.skip(f"this machine is too busy to tell: {reason}")
+        rows = [part["unlucky"] for part in parts]
+        down, up = [shrank(part, full) for part in rows[0::2]], [grew(part, full) for part in rows[1::2]]
+        span, frozen = rows[-1][-1][0] - rows[0][0][0], rows[-1][-1][3] - rows[0][0][3]
+        print(f"{slow:.0f} of {rates} kbit/s: down after {down}, up after {up} s; frozen {frozen:.2f} s in {span:.0f} s")
+        assert max(down) <= 2.0 + 0.5 and max(up) <= 10.0, "half a second is the clock of this test and the jitter buffer"
+        assert frozen <= 0.03 * span
+
+
 @pytest.mark.parametrize("sends", [False, True], ids=["receives-only", "sends-too"])
 async def test_a_changed_address_is_followed(tmp_path, room_name, sends):
     async with scene(tmp_path, "speaker", "mover") as (hosts, server, pages):

@@ -36,6 +36,9 @@ pub(crate) const SELECT_TICKS: u64 = 10;
 /// Ticks between two decisions who speaks: 400 ms.
 pub(crate) const SPEAKER_TICKS: u64 = 20;
 
+/// Ticks between two ratings of the connections: 2 s. What changes faster is not a condition.
+pub(crate) const QUALITY_TICKS: u64 = 100;
+
 /// Ticks between two reports (SR to a subscriber, RR to a publisher): 1 s. RFC 3550 §6.2 asks for 5 s at least in large
 /// groups, but here each report goes to one peer, and lip sync and loss estimates need them sooner.
 pub(crate) const REPORT_TICKS: u64 = 50;

@@ -2,6 +2,8 @@
 
 use convene_types::{Codec, PeerId, TrackId};
 
+use crate::quality::Rating;
+
 /// Taken by [`crate::Room::poll_event`], in order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
@@ -14,6 +16,17 @@ pub enum Event {
         /// What its payload is.
         codec: Codec,
     },
+    /// A subscriber's path became too narrow for a track, which is paused, or is wide enough again.
+    StreamState {
+        /// Receiver.
+        peer: PeerId,
+        /// Which.
+        track: TrackId,
+        /// Which of the two.
+        paused: bool,
+    },
+    /// Connections whose rating changed.
+    Quality(Vec<(PeerId, Rating)>),
     /// First media packet of a track went out to a subscriber.
     TrackFlowing {
         /// Receiver.

@@ -15,6 +15,7 @@ use crate::nack::Generator;
 use crate::pli::Throttle;
 use crate::reception::Reception;
 use crate::sr::Clock;
+use crate::volume::Volume;
 use crate::window::{Seen, Window};
 
 /// Packets in a row that are too old but follow each other mean that the sender jumped (RFC 3550 A.1 uses two; SRTP has
@@ -67,6 +68,8 @@ pub(crate) struct Layer {
     pub(crate) flowed: Option<Instant>,
     /// Subscriptions that forward this layer or wait for its keyframe; as of the last selection.
     pub(crate) users: u32,
+    /// What forwarding it costs.
+    pub(crate) volume: Volume,
     unwrapper: Unwrapper,
     window: Window,
     gaps: Gaps,
@@ -87,6 +90,7 @@ impl Layer {
             rate: 90_000,
             flowed: None,
             users: 0,
+            volume: Volume::default(),
             unwrapper: Unwrapper::new(),
             window: Window::new(),
             gaps: Gaps::new(),
@@ -112,7 +116,7 @@ impl Layer {
             Seen::Newest { after: Some(after) } if incoming.nack => !self.nack.gap(now, after, ext_seq),
             Seen::Newest { .. } => false,
             Seen::Late | Seen::Duplicate | Seen::TooOld => {
-                self.nack.arrived(now, ext_seq);
+                self.nack.arrived(now, ext_seq, incoming.repair);
                 false
             }
         };
@@ -126,6 +130,7 @@ impl Layer {
         }
         if !incoming.meta.is_padding() {
             self.flowed = Some(now);
+            self.volume.add(incoming.meta.kept_len());
         }
         Ok(Arrival::Media { seq, lossy })
     }

@@ -5,6 +5,7 @@
 //!                                                                                      |
 //! Room::next_subscriber -> Room::write_next: pick by layer, number by munge, copy + patch -> plaintext RTP to seal
 //! Room::handle_rtcp <- SR of publishers, NACK/PLI/FIR/RR of subscribers
+//!                      TWCC feedback, REMB -> bwe (what the path carries) -> allocate (layers and pauses)
 //! Room::poll_rtcp   -> NACK/PLI/TWCC/RR to publishers, SR+SDES to subscribers
 //! ```
 //!
@@ -14,6 +15,8 @@
 //! Invariants: this crate never reads a clock, opens no socket, knows no SRTP, SDP or ICE, and does not panic on any
 //! bytes. A subscriber's SSRC never sees one sequence number with two contents, because an SRTP nonce is made of it.
 
+mod allocate;
+mod bwe;
 mod config;
 mod drop_reason;
 mod event;
@@ -26,11 +29,16 @@ mod munge;
 mod nack;
 mod pli;
 mod publisher;
+mod quality;
 mod reception;
+mod remb;
+mod repairs;
 mod room;
+mod share;
 mod speakers;
 mod spec;
 mod sr;
+mod stamp;
 mod stats;
 mod subscriber;
 mod subscription;
@@ -38,12 +46,14 @@ mod subscription;
 mod testing;
 mod track;
 mod twcc;
+mod volume;
 mod window;
 mod write;
 
 pub use config::Config;
 pub use drop_reason::Drop;
 pub use event::Event;
+pub use quality::{Grade, Rating};
 pub use room::Room;
 pub use spec::{Egress, PtMap, RtpIn, TrackSpec};
 pub use stats::Stats;

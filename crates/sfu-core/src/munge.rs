@@ -189,12 +189,27 @@ impl Munger {
         Some(numbers)
     }
 
+    /// The newest number that went out.
+    pub(crate) fn last_seq(&self) -> Option<u16> {
+        self.last.map(|last| last.seq as u16)
+    }
+
+    /// The newest timestamp that went out.
+    pub(crate) fn last_ts(&self) -> u32 {
+        self.last.map_or(0, |last| last.ts)
+    }
+
     /// The run and the number in its layer of a packet that went out with this 16-bit number lately.
     pub(crate) fn find(&self, seq: u16) -> Option<(&Run, u64)> {
         let last = self.last?.seq;
         let out = last.checked_sub(u64::from((last as u16).wrapping_sub(seq)))?;
         let run = self.run.iter().chain(self.ended.iter().rev()).find(|run| run.out_start <= out)?;
         Some((run, run.in_start + (out - run.out_start)))
+    }
+
+    /// Whether another run has begun since, or none goes on.
+    pub(crate) fn is_over(&self, run: &Run) -> bool {
+        self.run.as_ref().is_none_or(|present| present.out_start != run.out_start)
     }
 
     /// The timestamp of a run's first packet, always above the last one's: by the publisher's wall clock where both

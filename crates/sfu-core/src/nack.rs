@@ -4,9 +4,13 @@ use std::time::{Duration, Instant};
 
 use convene_types::{ExtSeq, SeqNo};
 
-/// A missing packet may only be out of order for this long. Longer delays every recovery, shorter asks for packets that
-/// are on their way.
+/// A missing packet may only be out of order for this long, until packets have shown to come later than that. Longer
+/// delays every recovery, shorter asks for packets that are on their way.
 pub(crate) const REORDER_TOLERANCE: Duration = Duration::from_millis(10);
+/// The most that is learnt of it: a repair that begins later comes too late for a conversation.
+const MAX_TOLERANCE: Duration = Duration::from_millis(100);
+/// Of what was learnt, a part this small is forgotten with each packet that came sooner.
+const FORGET: u32 = 64;
 /// Missing packets remembered. A burst that loses more is healed by a keyframe sooner than by RTX.
 const MAX_MISSING: usize = 256;
 /// Times a packet is asked for.
@@ -19,6 +23,7 @@ const MAX_RETRY: Duration = Duration::from_millis(250);
 #[derive(Clone, Copy, Debug)]
 struct Missing {
     seq: u64,
+    noticed: Instant,
     due: Instant,
     asked: Instant,
     tries: u8,
@@ -31,11 +36,13 @@ pub(crate) struct Generator {
     missing: Vec<Missing>,
     /// From asking to receiving, smoothed.
     round_trip: Option<Duration>,
+    /// How long to wait for a packet that may only be late.
+    tolerance: Duration,
 }
 
 impl Generator {
     pub(crate) const fn new() -> Self {
-        Self { missing: Vec::new(), round_trip: None }
+        Self { missing: Vec::new(), round_trip: None, tolerance: REORDER_TOLERANCE }
     }
 
     /// Nothing is missing any more: the stream began anew.
@@ -57,19 +64,28 @@ impl Generator {
             self.missing.clear();
             return false;
         }
-        let due = now + REORDER_TOLERANCE;
-        self.missing.extend((after + 1..seq).map(|seq| Missing { seq, due, asked: now, tries: 0 }));
+        let due = now + self.tolerance;
+        self.missing.extend((after + 1..seq).map(|seq| Missing { seq, noticed: now, due, asked: now, tries: 0 }));
         true
     }
 
-    /// A packet below the newest came in.
-    pub(crate) fn arrived(&mut self, now: Instant, ExtSeq(seq): ExtSeq) {
+    /// A packet below the newest came in, on its own or by RTX.
+    pub(crate) fn arrived(&mut self, now: Instant, ExtSeq(seq): ExtSeq, repair: bool) {
         let Ok(index) = self.missing.binary_search_by_key(&seq, |missing| missing.seq) else { return };
         let missing = self.missing.remove(index);
-        if missing.tries == 1 {
-            let sample = now.saturating_duration_since(missing.asked);
-            self.round_trip = Some(self.round_trip.map_or(sample, |smoothed| (smoothed * 7 + sample) / 8));
+        let since_asked = now.saturating_duration_since(missing.asked);
+        // No answer is so quick: it was on its way when it was asked for.
+        let late = !repair && (missing.tries == 0 || since_asked < MIN_RETRY);
+        if missing.tries == 1 && !late {
+            self.round_trip = Some(self.round_trip.map_or(since_asked, |smoothed| (smoothed * 7 + since_asked) / 8));
         }
+        let lateness = if late { now.saturating_duration_since(missing.noticed) } else { Duration::ZERO };
+        self.learn(lateness.clamp(REORDER_TOLERANCE, MAX_TOLERANCE));
+    }
+
+    fn learn(&mut self, lateness: Duration) {
+        let less = self.tolerance.saturating_sub(lateness);
+        self.tolerance = self.tolerance.max(lateness) - less / FORGET;
     }
 
     /// A keyframe begins at `seq`: nothing before it is needed.
@@ -116,7 +132,7 @@ mod tests {
         assert!(generator.gap(start, ExtSeq(BASE), ExtSeq(BASE + 4)));
         assert_eq!(generator.due(), Some(start + REORDER_TOLERANCE));
         assert!(polled(&mut generator, start + Duration::from_millis(9)).is_empty());
-        generator.arrived(start + Duration::from_millis(9), ExtSeq(BASE + 2)); // only out of order
+        generator.arrived(start + Duration::from_millis(9), ExtSeq(BASE + 2), false); // only out of order
         let mut now = start + REORDER_TOLERANCE;
         assert_eq!(polled(&mut generator, now), [65535, 1], "over the 16-bit wrap");
         assert!(polled(&mut generator, now + Duration::from_millis(49)).is_empty(), "not before the retry time");
@@ -139,7 +155,7 @@ mod tests {
             let asked = start + REORDER_TOLERANCE;
             assert_eq!(polled(&mut generator, asked), [2]);
             let answered = asked + Duration::from_millis(round_trip);
-            generator.arrived(answered, ExtSeq(2));
+            generator.arrived(answered, ExtSeq(2), true);
             generator.gap(answered, ExtSeq(3), ExtSeq(5));
             let asked = answered + REORDER_TOLERANCE;
             assert_eq!(polled(&mut generator, asked), [4]);
@@ -158,6 +174,32 @@ mod tests {
         generator.gap(now, ExtSeq(10), ExtSeq(13));
         generator.forget_before(ExtSeq(12));
         assert_eq!(polled(&mut generator, now + REORDER_TOLERANCE), [12]);
-        generator.arrived(now, ExtSeq(999));
+        generator.arrived(now, ExtSeq(999), false);
+    }
+
+    #[test]
+    fn learns_how_late_packets_come() {
+        let start = Instant::now();
+        let mut generator = Generator::new();
+        let mut asked = 0;
+        // Each second packet comes up to 60 ms late.
+        for index in 0..200_u64 {
+            let noticed = start + Duration::from_millis(index * 100);
+            let late = (index * 7) % 60;
+            generator.gap(noticed, ExtSeq(2 * index), ExtSeq(2 * index + 2));
+            for ms in 0..late {
+                asked += polled(&mut generator, noticed + Duration::from_millis(ms)).len();
+            }
+            generator.arrived(noticed + Duration::from_millis(late), ExtSeq(2 * index + 1), false);
+            asked = if index == 40 { 0 } else { asked };
+        }
+        assert!(asked < 16, "{asked} of 160 asked for in vain");
+        assert!(generator.tolerance <= Duration::from_millis(60));
+        // Then none is late any more, and some are lost.
+        for index in 300..400_u64 {
+            generator.gap(start, ExtSeq(2 * index), ExtSeq(2 * index + 2));
+            generator.arrived(start + Duration::from_millis(80), ExtSeq(2 * index + 1), true);
+        }
+        assert!(generator.tolerance < REORDER_TOLERANCE * 3, "{:?}", generator.tolerance);
     }
 }

@@ -18,10 +18,19 @@ pub(crate) struct Publisher {
     /// The canonical name under which all its tracks go out: receivers play streams of one name in step
     /// (RFC 3550 §6.5.1).
     pub(crate) cname: String,
+    /// Loss (0..=1) and jitter in ms of what it sends, as of the last report to it.
+    pub(crate) uplink: Option<(f64, f64)>,
 }
 
 impl Publisher {
     pub(crate) fn new(peer: PeerId, epoch: Instant) -> Self {
-        Self { peer, tracks: Vec::new(), twcc: Recorder::new(epoch), media_ssrc: None, cname: format!("{peer}") }
+        Self {
+            peer,
+            tracks: Vec::new(),
+            twcc: Recorder::new(epoch),
+            media_ssrc: None,
+            cname: format!("{peer}"),
+            uplink: None,
+        }
     }
 }

@@ -1,9 +1,11 @@
 //! [`Room`]: the tracks and subscribers of one room, and everything that goes in and out.
 
+mod bandwidth;
 mod control;
 mod feedback;
 mod flush;
 mod ingest;
+mod quality;
 mod report;
 mod select;
 mod timers;
@@ -22,6 +24,7 @@ use slab::Slab;
 use crate::config::Config;
 use crate::event::Event;
 use crate::publisher::Publisher;
+use crate::quality::Rating;
 use crate::speakers::Speakers;
 use crate::stats::Stats;
 use crate::subscriber::Subscriber;
@@ -63,10 +66,16 @@ pub struct Room {
     report_soon: Vec<usize>,
     pli_wanted: bool,
     nack_due: Option<Instant>,
+    /// A probe under way wants its next helping.
+    probe_due: Option<Instant>,
+    /// Subscribers with a probe under way.
+    probing: Vec<usize>,
     next_tick: Option<Instant>,
     ticks: u64,
     active_until: Instant,
     speakers: Speakers,
+    /// What was told of each peer's connection.
+    rated: FxHashMap<PeerId, Rating>,
     stats: Stats,
 }
 
@@ -96,10 +105,13 @@ impl Room {
             report_soon: Vec::new(),
             pli_wanted: false,
             nack_due: None,
+            probe_due: None,
+            probing: Vec::new(),
             next_tick: None,
             ticks: 0,
             active_until: now,
             speakers: Speakers::default(),
+            rated: FxHashMap::default(),
             stats: Stats::default(),
         }
     }

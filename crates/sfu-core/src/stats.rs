@@ -28,6 +28,10 @@ pub struct Stats {
     pub nack_missed: u64,
     /// Asked for again too soon after it was sent again.
     pub nack_suppressed: u64,
+    /// Asked for again where the path has no room for what a keyframe behind it makes good.
+    pub nack_superseded: u64,
+    /// Not sent again because repeats already take their part of the path.
+    pub rtx_over_budget: u64,
     /// Asked for again where RTX was not negotiated.
     pub nack_without_rtx: u64,
     /// Packets given up: the publisher did not repeat them in time.
@@ -40,7 +44,7 @@ pub struct Stats {
     pub pli_out: u64,
     /// TWCC feedback packets to publishers.
     pub twcc_out: u64,
-    /// TWCC feedback packets and REMBs of subscribers; nothing is done with them.
+    /// TWCC feedback packets and REMBs of subscribers.
     pub bwe_in: u64,
     /// SRs of publishers.
     pub sr_in: u64,
@@ -60,6 +64,22 @@ pub struct Stats {
     pub before_switch: u64,
     /// Packets not sent because they left the history before the flush, or did not fit the shell's buffer.
     pub unwritten: u64,
+    /// Feedback that showed a queue growing on a subscriber's path.
+    pub overuses: u64,
+    /// Bandwidth probes begun, and those that found more than was known.
+    pub probes: u64,
+    /// See `probes`.
+    pub probes_up: u64,
+    /// Packets sent for them alone.
+    pub probe_packets: u64,
+    /// Paths that were interrupted or changed.
+    pub interruptions: u64,
+    /// Subscriptions that got a higher layer, or began again, by bandwidth.
+    pub rises: u64,
+    /// Subscriptions that got a lower layer, or were paused, by bandwidth.
+    pub falls: u64,
+    /// Subscriptions paused because not even their lowest layer fits.
+    pub starved: u64,
     drops: [u64; Drop::ALL.len()],
 }
 

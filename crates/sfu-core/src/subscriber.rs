@@ -1,10 +1,15 @@
 //! A peer that receives: its subscriptions, and what waits for it.
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
 use convene_types::{PeerId, Ssrc};
 
+use crate::bwe::Estimator;
 use crate::config::MAX_RTX_QUEUE;
+use crate::remb::Remb;
+use crate::repairs::Repairs;
+use crate::stamp::{Method, Stamp, abs_send_time};
 use crate::subscription::Subscription;
 
 /// In `places`: not subscribed.
@@ -25,10 +30,26 @@ pub(crate) struct Subscriber {
     pub(crate) cursor: u64,
     /// A sender report is due at the next tick.
     pub(crate) report_soon: bool,
+    /// What its packets are stamped with, if anything was negotiated.
+    stamp: Option<Stamp>,
+    pub(crate) estimator: Option<Box<Estimator>>,
+    /// What its repeats may take.
+    pub(crate) repairs: Repairs,
+    /// What it says itself of its path.
+    pub(crate) remb: Remb,
+    /// Bits per second that it could use; as of the last allocation.
+    pub(crate) desired: f64,
+    /// Bytes of a probe that wait for the flush.
+    pub(crate) probe_bytes: usize,
+    /// When its last RTCP came.
+    pub(crate) heard: Option<Instant>,
+    /// Packets sent to it when it was last rated.
+    pub(crate) packets_rated: u32,
+    epoch: Instant,
 }
 
 impl Subscriber {
-    pub(crate) fn new(peer: PeerId, cursor: u64) -> Self {
+    pub(crate) fn new(peer: PeerId, cursor: u64, epoch: Instant) -> Self {
         Self {
             peer,
             subscriptions: Vec::new(),
@@ -37,6 +58,15 @@ impl Subscriber {
             queued: false,
             cursor,
             report_soon: false,
+            stamp: None,
+            estimator: None,
+            repairs: Repairs::default(),
+            remb: Remb::default(),
+            desired: 0.0,
+            probe_bytes: 0,
+            heard: None,
+            packets_rated: 0,
+            epoch,
         }
     }
 
@@ -53,12 +83,82 @@ impl Subscriber {
         self.subscriptions.iter_mut()
     }
 
+    /// Whether anything is known of its path, or may be.
+    pub(crate) const fn is_estimated(&self) -> bool {
+        self.estimator.is_some() || self.remb.is_known()
+    }
+
+    /// Bits per second that may be sent to it. `None`: nobody knows.
+    pub(crate) fn budget(&self, now: Instant) -> Option<f64> {
+        self.estimator.as_ref().and_then(|estimator| estimator.budget(now)).or_else(|| self.remb.bits(now))
+    }
+
+    /// Whether the budget is only a guess. Nothing may be paused by it: what is larger than the guess would always begin
+    /// with a pause, and without audio there would be nothing to answer to.
+    pub(crate) fn is_guessed(&self) -> bool {
+        self.estimator.as_ref().is_some_and(|estimator| !estimator.is_known()) && !self.remb.is_known()
+    }
+
+    /// Whether less is known to fit than it could use.
+    pub(crate) fn is_scarce(&self, now: Instant) -> bool {
+        self.budget(now).is_some_and(|budget| budget < self.desired)
+    }
+
+    /// Begins to send more than is needed, if more is desired than is known to fit. `true`: it began.
+    pub(crate) fn begin_probe(&mut self, now: Instant) -> bool {
+        match self.estimator.as_mut().filter(|estimator| estimator.is_grounded()) {
+            Some(estimator) => estimator.begin_probe(now, self.desired),
+            None => self.remb.begin(now, self.desired),
+        }
+    }
+
+    /// Bytes of probing to send now, and when to ask again.
+    pub(crate) fn probe_due(&mut self, now: Instant) -> (usize, Option<Instant>) {
+        match self.estimator.as_mut().filter(|estimator| estimator.is_grounded()) {
+            Some(estimator) => (estimator.probe_bytes(now), estimator.probe_due()),
+            None => self.remb.due(now, self.desired),
+        }
+    }
+
+    /// Whether a better path would be found out without media on it.
+    pub(crate) fn can_probe(&self) -> bool {
+        self.estimator.is_some() && self.subscriptions.iter().any(|subscription| subscription.egress.rtx_ssrc.is_some())
+    }
+
+    /// Gives a packet that goes out its number or its time.
+    pub(crate) fn stamp(&mut self, now: Instant, packet: &mut [u8]) {
+        let Some(stamp) = self.stamp else { return };
+        let len = packet.len();
+        self.remb.sent(len);
+        let Some(place) = stamp.find(packet) else { return };
+        match (stamp.method, self.estimator.as_mut()) {
+            (Method::TransportCc, Some(estimator)) => place.copy_from_slice(&estimator.sent(now, len).to_be_bytes()),
+            (Method::AbsSendTime, _) => {
+                place.copy_from_slice(&abs_send_time(now.saturating_duration_since(self.epoch)));
+            }
+            (Method::TransportCc, None) => {}
+        }
+    }
+
+    /// Estimates from now on, if a subscription's section has what it takes. Ids are the same in all sections of a
+    /// transport (RFC 8843 §9.2).
+    fn prepare(&mut self, now: Instant, stamp: Option<Stamp>) {
+        let Some(stamp) = stamp.filter(|_| self.stamp.is_none_or(|known| known.method == Method::AbsSendTime)) else {
+            return;
+        };
+        self.stamp = Some(stamp);
+        if stamp.method == Method::TransportCc {
+            self.estimator = Some(Box::new(Estimator::new(now)));
+        }
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.subscriptions.is_empty()
     }
 
     /// Adds a subscription to a track that it has none to.
-    pub(crate) fn insert(&mut self, subscription: Subscription) {
+    pub(crate) fn insert(&mut self, now: Instant, subscription: Subscription) {
+        self.prepare(now, Stamp::of(&subscription.egress.exts));
         let track = subscription.track;
         if self.places.len() <= track {
             self.places.resize(track + 1, NONE);

@@ -9,6 +9,7 @@ use crate::history::Stored;
 use crate::layer::Layer;
 use crate::loss::Loss;
 use crate::munge::{Munger, Numbers, Pts, Run, Start};
+use crate::share::Share;
 use crate::spec::{Egress, PtMap};
 use crate::sr::{self, Clock};
 use crate::stats::Stats;
@@ -21,6 +22,12 @@ const RECENT_RTX: usize = 64;
 const MIN_RTX_PAUSE: Duration = Duration::from_millis(10);
 const START_RTX_PAUSE: Duration = Duration::from_millis(30);
 const MAX_RTX_PAUSE: Duration = Duration::from_millis(150);
+/// Of how many packets a probe's repeats are, and how large those must be: small ones cost more packets than they tell.
+const PROBE_REACH: u16 = 24;
+const MIN_PROBE_BYTES: usize = 300;
+/// Padding of a packet that has nothing to repeat: the most that its count says (RFC 3550 §5.1), less a round figure's
+/// odds.
+const PADDING_BYTES: u8 = 240;
 
 /// A packet that waits for the flush.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +51,7 @@ pub(crate) struct Subscription {
     pub(crate) shape: Option<Shape>,
     pub(crate) paused: bool,
     pub(crate) max_layer: u8,
+    pub(crate) share: Share,
     /// The layer whose next keyframe starts a run; for audio any packet does.
     wanted: Option<u8>,
     munger: Munger,
@@ -57,6 +65,10 @@ pub(crate) struct Subscription {
     last_sr: Option<(u32, Instant)>,
     round_trip: Option<Duration>,
     loss: Loss,
+    /// How far back the next repeat for a probe is.
+    probe_back: u16,
+    /// Loss (0..=1) and jitter in ms of the last receiver report.
+    pub(crate) reported: Option<(f32, f32)>,
 }
 
 impl Subscription {
@@ -71,6 +83,7 @@ impl Subscription {
             shape,
             paused: false,
             max_layer: u8::MAX,
+            share: Share::default(),
             wanted: None,
             munger: Munger::new(start),
             flowing: false,
@@ -81,6 +94,8 @@ impl Subscription {
             last_sr: None,
             round_trip: None,
             loss: Loss::default(),
+            probe_back: 0,
+            reported: None,
         }
     }
 
@@ -96,7 +111,8 @@ impl Subscription {
         if self.munger.run().is_some_and(|run| generation(run.layer) != Some(run.generation)) {
             self.munger.stop();
         }
-        let chosen = if self.paused { None } else { choose(live, self.max_layer) };
+        let most = self.share.most().filter(|_| !self.paused).map(|most| most.min(self.max_layer));
+        let chosen = most.and_then(|most| choose(live, most));
         self.wanted = chosen.filter(|layer| self.current() != Some(*layer));
     }
 
@@ -162,14 +178,20 @@ impl Subscription {
         write::media(out, &outgoing, self.shape, block)
     }
 
-    /// Whether a packet that was asked for may be sent again; counts the reason if not.
-    pub(crate) fn may_repeat(&mut self, now: Instant, seq: u16, stats: &mut Stats) -> bool {
+    /// Whether a packet that was asked for may be sent again; counts the reason if not. `scarce`: the path has no room to
+    /// spare.
+    pub(crate) fn may_repeat(&mut self, now: Instant, seq: u16, scarce: bool, stats: &mut Stats) -> bool {
         if self.egress.rtx_ssrc.is_none() {
             stats.nack_without_rtx += 1;
             return false;
         }
-        if self.munger.find(seq).is_none() {
+        let Some((run, _)) = self.munger.find(seq) else {
             stats.nack_missed += 1;
+            return false;
+        };
+        // A keyframe began the present run: nothing before it is needed to go on.
+        if scarce && self.munger.is_over(run) {
+            stats.nack_superseded += 1;
             return false;
         }
         if self.recent_rtx.is_empty() {
@@ -186,9 +208,10 @@ impl Subscription {
     }
 
     /// How often a packet that was asked for is sent again. On a path that loses much the repeat is lost as often as the
-    /// packet was, and the next chance is a round trip away: by then the picture has stopped.
-    pub(crate) const fn copies(&self) -> usize {
-        if self.loss.is_bad() { 2 } else { 1 }
+    /// packet was, and the next chance is a round trip away: by then the picture has stopped. Not where the path is `scarce`:
+    /// there the loss may be our own doing.
+    pub(crate) const fn copies(&self, scarce: bool) -> usize {
+        if self.loss.is_bad() && !scarce { 2 } else { 1 }
     }
 
     /// Writes a packet again, as RTX.
@@ -212,6 +235,30 @@ impl Subscription {
         Some(written)
     }
 
+    /// Writes a packet for a probe: one of the last that went out once more, else padding. `None`: RTX was not negotiated.
+    pub(crate) fn probe(&mut self, out: &mut [u8], layers: &[Layer]) -> Option<usize> {
+        let ssrc = self.egress.rtx_ssrc.filter(|_| self.kind == MediaKind::Video && !self.paused)?;
+        let repeated = self.last_seq().and_then(|last| {
+            let seq = last.wrapping_sub(self.probe_back % PROBE_REACH);
+            self.probe_back = self.probe_back.wrapping_add(1);
+            let (run, in_seq) = self.munger.find(seq)?;
+            let layer = layers.get(usize::from(run.layer)).filter(|layer| layer.generation == run.generation)?;
+            let large = layer.history.get(in_seq)?.bytes.len() >= MIN_PROBE_BYTES;
+            large.then(|| self.repeat(out, seq, layers, &mut Stats::default()))?
+        });
+        repeated.or_else(|| {
+            let pt = self.egress.pts.iter().find_map(|map| map.rtx)?;
+            let rtx = Rtx { ssrc, pt, seq: SeqNo(self.rtx_seq) };
+            let written = write::padding(out, &self.egress, &rtx, self.munger.last_ts(), PADDING_BYTES)?;
+            self.rtx_seq = self.rtx_seq.wrapping_add(1);
+            Some(written)
+        })
+    }
+
+    fn last_seq(&self) -> Option<u16> {
+        self.munger.last_seq()
+    }
+
     /// The sender report of `now`. `None`: nothing goes out, or the publisher told no time yet.
     pub(crate) fn sender_report(&mut self, now: Instant, layers: &[Layer]) -> Option<SenderInfo> {
         let run = self.munger.run()?;
@@ -228,6 +275,8 @@ impl Subscription {
 
     /// A receiver report: RFC 3550 §6.4.1 gives the round trip.
     pub(crate) fn receiver_report(&mut self, now: Instant, block: &ReportBlock) {
+        let rate = if self.kind == MediaKind::Video { 90.0 } else { 48.0 };
+        self.reported = Some((f32::from(block.fraction_lost) / 256.0, block.jitter as f32 / rate));
         if self.kind == MediaKind::Video {
             self.loss.report(now, block.fraction_lost, self.round_trip);
         }
@@ -236,6 +285,16 @@ impl Subscription {
         if let Some(sample) = now.saturating_duration_since(at).checked_sub(held) {
             self.round_trip = Some(self.round_trip.map_or(sample, |smoothed| (smoothed * 7 + sample) / 8));
         }
+    }
+
+    /// Media packets that went out; wraps.
+    pub(crate) const fn packets(&self) -> u32 {
+        self.packets
+    }
+
+    /// The round trip, once a report has told it.
+    pub(crate) const fn round_trip(&self) -> Option<Duration> {
+        self.round_trip
     }
 
     fn starts(&self, pending: &Pending, stored: Stored<'_>) -> bool {

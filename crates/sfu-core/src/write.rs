@@ -9,6 +9,7 @@ use crate::history::Stored;
 use crate::meta::{MAX_EXTENSIONS, Meta};
 use crate::munge::{Numbers, Run};
 use crate::spec::Egress;
+use crate::stamp::Stamp;
 
 /// RFC 3550 §5.1, first byte.
 const PADDING_BIT: u8 = 0b0010_0000;
@@ -108,6 +109,21 @@ pub(crate) fn retransmission(out: &mut [u8], outgoing: &Outgoing<'_>, rtx: &Rtx)
     Some(header + osn + payload)
 }
 
+/// Writes an RTX packet of padding alone: it carries nothing and costs the path its size (RFC 3550 §5.1).
+pub(crate) fn padding(out: &mut [u8], egress: &Egress, rtx: &Rtx, ts: u32, len: u8) -> Option<usize> {
+    let fields = Fields { marker: false, pt: rtx.pt, seq: rtx.seq, ts, ssrc: rtx.ssrc };
+    let mut list: [(u8, &[u8]); 2] = [(0, &[]); 2];
+    let stamp = Stamp::of(&egress.exts).map(|stamp| (stamp.id, stamp.placeholder()));
+    let mid = egress.exts.id(Kind::Mid).map(|id| (id, egress.mid.as_bytes()));
+    let count = list.iter_mut().zip(stamp.into_iter().chain(mid)).map(|(slot, value)| *slot = value).count();
+    let header = write_header(out, &fields, list.get(..count)?)?;
+    let target = out.get_mut(header..header + usize::from(len))?;
+    target.fill(0);
+    *target.last_mut()? = len;
+    *out.first_mut()? |= PADDING_BIT;
+    Some(header + usize::from(len))
+}
+
 fn fields(outgoing: &Outgoing<'_>, ssrc: Ssrc, pt: Pt, seq: SeqNo) -> Fields {
     Fields { marker: outgoing.stored.meta.marker, pt, seq, ts: outgoing.numbers.ts, ssrc }
 }
@@ -115,7 +131,7 @@ fn fields(outgoing: &Outgoing<'_>, ssrc: Ssrc, pt: Pt, seq: SeqNo) -> Fields {
 /// Header with the subscriber's MID and every extension that it has an id for.
 fn header(out: &mut [u8], fields: &Fields, outgoing: &Outgoing<'_>) -> Option<usize> {
     let Outgoing { egress, stored, .. } = outgoing;
-    let mut list: [(u8, &[u8]); MAX_EXTENSIONS + 2] = [(0, &[]); MAX_EXTENSIONS + 2];
+    let mut list: [(u8, &[u8]); MAX_EXTENSIONS + 3] = [(0, &[]); MAX_EXTENSIONS + 3];
     let mut count = 0;
     let mut add = |id: Option<u8>, value| {
         if let (Some(id), Some(slot)) = (id, list.get_mut(count)) {
@@ -123,6 +139,10 @@ fn header(out: &mut [u8], fields: &Fields, outgoing: &Outgoing<'_>) -> Option<us
             count += 1;
         }
     };
+    // In front, where `stamp` finds it: each packet gets its own value there.
+    if let Some(stamp) = Stamp::of(&egress.exts) {
+        add(Some(stamp.id), stamp.placeholder());
+    }
     add(egress.exts.id(Kind::Mid), egress.mid.as_bytes());
     if let Some(delay) = &outgoing.playout_delay {
         add(egress.exts.id(Kind::PlayoutDelay), delay);

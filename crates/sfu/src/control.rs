@@ -129,6 +129,7 @@ impl Worker {
             subscribed.target = Some(target);
         }
         if let Some(room) = self.rooms.get_mut(&room) {
+            room.core.set_priority(peer, track, target.priority);
             room.core.set_target(now, peer, track, target.paused, target.max_layer);
         }
     }

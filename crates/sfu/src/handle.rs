@@ -4,6 +4,7 @@
 //! Commands travel over one bounded queue a worker; a full queue makes the caller wait, never the worker.
 
 use bytes::Bytes;
+pub use convene_sfu_core::{Grade, Rating};
 use convene_types::{Codec, MediaKind, Mid, PeerId, Rid, TrackId};
 
 /// Which of a peer's two data paths a message takes.
@@ -69,6 +70,8 @@ pub struct LayerTarget {
     pub paused: bool,
     /// Highest simulcast layer wanted, 0 = lowest. Larger than what exists means "the highest there is".
     pub max_layer: u8,
+    /// Where the path is too narrow for all tracks, the higher go first.
+    pub priority: u8,
 }
 
 /// A media section the client sends on, as its offer says.
@@ -175,6 +178,17 @@ pub enum Event {
         /// Which.
         track: TrackId,
     },
+    /// A subscriber's path became too narrow for a track, which is paused, or is wide enough again.
+    StreamState {
+        /// Receiver.
+        peer: PeerId,
+        /// Which.
+        track: TrackId,
+        /// Which of the two.
+        paused: bool,
+    },
+    /// Peers whose connection is rated differently than before.
+    Quality(Vec<(PeerId, Rating)>),
     /// Who speaks, loudest first; whoever spoke in the previous event and is not listed has stopped.
     Speakers(Vec<Speaker>),
     /// The room died of a panic; every peer of it is gone. Sent last.

@@ -24,8 +24,8 @@ mod waker;
 mod worker;
 
 pub use handle::{
-    Answer, Bind, Channel, Error, Event, GoneReason, Incoming, LayerTarget, Missing, Offer, PeerOptions, Publication,
-    Speaker, Subscription,
+    Answer, Bind, Channel, Error, Event, GoneReason, Grade, Incoming, LayerTarget, Missing, Offer, PeerOptions,
+    Publication, Rating, Speaker, Subscription,
 };
 pub use room_handle::{Handle, MAX_ROOM_EVENTS, Room};
 pub use start::{Options, StartError, Workers, start};

@@ -137,6 +137,7 @@ impl Worker {
             room.core.subscribe(now, id, track, egress);
             subscribed.active = true;
             if let Some(target) = subscribed.target {
+                room.core.set_priority(id, track, target.priority);
                 room.core.set_target(now, id, track, target.paused, target.max_layer);
             }
         }

@@ -57,6 +57,8 @@ impl Worker {
                 }
                 core::Event::TrackStarted { track, codec } => Event::TrackStarted { track, codec },
                 core::Event::TrackFlowing { peer, track } => Event::TrackFlowing { peer, track },
+                core::Event::StreamState { peer, track, paused } => Event::StreamState { peer, track, paused },
+                core::Event::Quality(ratings) => Event::Quality(ratings),
             };
             if !room.emit(event) {
                 self.counters.dropped("event_queue_full");
@@ -96,6 +98,7 @@ impl Worker {
         let event = match event {
             peer::Event::Path(remote) => {
                 tracing::debug!(parent: &session.span, %remote, "path chosen");
+                room.core.path_changed(id);
                 return None;
             }
             peer::Event::Secured => {

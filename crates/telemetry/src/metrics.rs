@@ -84,6 +84,8 @@ metrics! {
     pli: IntCounterVec = "convene_sfu_pli_total" ["direction"];
     /// Retransmitted packets: in from publishers, out to subscribers.
     rtx: IntCounterVec = "convene_sfu_rtx_packets_total" ["direction"];
+    /// What bandwidth estimation saw and did on subscribers' paths.
+    bandwidth: IntCounterVec = "convene_sfu_bandwidth_events_total" ["event"];
     /// From the receipt of the oldest packet of a batch to its last send, once a batch.
     forwarding: Histogram = "convene_sfu_forwarding_seconds" {FORWARDING_BUCKETS};
     /// Share of the last second that a media worker was not asleep, 0..=1.
@@ -197,7 +199,7 @@ mod tests {
     }
 
     /// Dashboards and alerts name these: a change here is a change for every operator and goes into CHANGELOG.md.
-    const SNAPSHOT: [&str; 37] = [
+    const SNAPSHOT: [&str; 38] = [
         "convene_rooms gauge",
         "convene_participants gauge",
         "convene_tracks gauge",
@@ -217,6 +219,7 @@ mod tests {
         "convene_sfu_nacked_packets_total counter",
         "convene_sfu_pli_total counter",
         "convene_sfu_rtx_packets_total counter",
+        "convene_sfu_bandwidth_events_total counter",
         "convene_sfu_forwarding_seconds histogram",
         "convene_sfu_worker_busy_ratio gauge",
         "convene_room_panics_total counter",
@@ -297,6 +300,7 @@ mod tests {
                 (&self.im_sends, 1),
                 (&self.im_ended, 1),
                 (&self.im_blob_bytes, 1),
+                (&self.bandwidth, 1),
             ];
             for (family, labels) in counters {
                 family.with_label_values(&vec!["x"; labels]).inc();

@@ -1,5 +1,6 @@
 //! Neutral descriptions to protobuf messages. Both WebSocket sessions and Twirp answer with these.
 
+use convene_sfu::Grade;
 use convene_types::MediaKind;
 use livekit_protocol as pb;
 
@@ -201,6 +202,15 @@ pub(crate) fn disconnect_reason(reason: LeaveReason) -> pb::DisconnectReason {
         LeaveReason::RoomClosed => pb::DisconnectReason::RoomClosed,
         LeaveReason::ConnectionTimeout => pb::DisconnectReason::ConnectionTimeout,
         LeaveReason::MediaFailure => pb::DisconnectReason::MediaFailure,
+    }
+}
+
+pub(super) const fn quality(grade: Grade) -> pb::ConnectionQuality {
+    match grade {
+        Grade::Excellent => pb::ConnectionQuality::Excellent,
+        Grade::Good => pb::ConnectionQuality::Good,
+        Grade::Poor => pb::ConnectionQuality::Poor,
+        Grade::Lost => pb::ConnectionQuality::Lost,
     }
 }
 

@@ -69,6 +69,22 @@ pub(super) fn notice(notice: Notice) -> Message {
                 speakers.iter().map(|s| pb::SpeakerInfo { sid: s.sid.clone(), level: s.level, active: s.active });
             Message::SpeakersChanged(pb::SpeakersChanged { speakers: speakers.collect() })
         }
+        Notice::Quality(changed) => {
+            let updates = changed.iter().map(|info| pb::ConnectionQualityInfo {
+                participant_sid: info.sid.clone(),
+                quality: convert::quality(info.rating.grade) as i32,
+                score: info.rating.score,
+            });
+            Message::ConnectionQuality(pb::ConnectionQualityUpdate { updates: updates.collect() })
+        }
+        Notice::LayersWanted { sid, mime_type, highest } => {
+            Message::SubscribedQualityUpdate(layers_wanted(sid, &mime_type, highest))
+        }
+        Notice::StreamState { participant, track, paused } => {
+            let state = if paused { pb::StreamState::Paused } else { pb::StreamState::Active };
+            let info = pb::StreamStateInfo { participant_sid: participant, track_sid: track, state: state as i32 };
+            Message::StreamStateUpdate(pb::StreamStateUpdate { stream_states: vec![info] })
+        }
         Notice::Answer { id, answer: Answered { sdp, mids, .. } } => {
             Message::Answer(description("answer", sdp, id, mids))
         }
@@ -92,6 +108,22 @@ pub(super) fn notice(notice: Notice) -> Message {
         }
         Notice::Leave { reason, action } => Message::Leave(convert::leave(reason, action)),
     }
+}
+
+#[allow(deprecated)] // clients of older protocol versions read the qualities without a codec
+fn layers_wanted(sid: String, mime_type: &str, highest: Option<u8>) -> pb::SubscribedQualityUpdate {
+    let all = [pb::VideoQuality::Low, pb::VideoQuality::Medium, pb::VideoQuality::High];
+    let qualities = (0_u8..).zip(all).map(|(layer, quality)| pb::SubscribedQuality {
+        quality: quality as i32,
+        enabled: highest.is_some_and(|highest| layer <= highest),
+    });
+    let qualities: Vec<_> = qualities.collect();
+    let codec = mime_type.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
+    let subscribed_codecs = match codec.is_empty() {
+        true => Vec::new(),
+        false => vec![pb::SubscribedCodec { codec, qualities: qualities.clone() }],
+    };
+    pb::SubscribedQualityUpdate { track_sid: sid, subscribed_qualities: qualities, subscribed_codecs }
 }
 
 fn description(kind: &str, sdp: String, id: u32, mids: Vec<(String, String)>) -> pb::SessionDescription {

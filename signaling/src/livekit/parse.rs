@@ -88,6 +88,7 @@ pub(super) fn track_settings(update: pb::UpdateTrackSettings) -> TrackSettings {
         max_layer,
         width: update.width,
         height: update.height,
+        priority: update.priority,
         tracks: update.track_sids.into_iter().take(MAX_SIDS_PER_MESSAGE).collect(),
     }
 }

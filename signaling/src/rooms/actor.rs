@@ -114,6 +114,10 @@ impl Actor {
             Some(Event::TrackStarted { track, codec }) => self.state.handle_track_started(now, track, codec),
             Some(Event::TrackEnded { track }) => self.state.handle_track_ended(now, track),
             Some(Event::Speakers(speakers)) => self.state.handle_speakers(now, &speakers),
+            Some(Event::StreamState { peer, track, paused }) => {
+                self.state.handle_stream_state(now, peer, track, paused);
+            }
+            Some(Event::Quality(ratings)) => self.state.handle_quality(now, &ratings),
             Some(Event::TrackFlowing { peer, .. }) => {
                 if let Some(waited) = self.state.handle_flowing(now, peer) {
                     self.metrics.time_to_media.observe(waited.as_secs_f64());

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use convene_sfu::Rating;
 use convene_types::MediaKind;
 
 /// A participant of this process. Never reused while the process lives; clients see the `sid` instead.
@@ -290,4 +291,13 @@ pub struct SpeakerInfo {
     pub level: f32,
     /// False: has stopped.
     pub active: bool,
+}
+
+/// How good a participant's connection is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct QualityInfo {
+    /// Participant.
+    pub sid: String,
+    /// Score and what it means; the worse of its transports.
+    pub rating: Rating,
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::model::{LeaveAction, LeaveReason, ParticipantInfo, RoomInfo, SpeakerInfo};
+use super::model::{LeaveAction, LeaveReason, ParticipantInfo, QualityInfo, RoomInfo, SpeakerInfo};
 use super::request::Answered;
 
 /// Notices a participant may have under way to its signaling connection. A full queue means the client does not read:
@@ -18,6 +18,26 @@ pub enum Notice {
     Room(Arc<RoomInfo>),
     /// Speakers that changed since the last notice.
     Speakers(Arc<Vec<SpeakerInfo>>),
+    /// Participants whose connection is rated differently than before.
+    Quality(Arc<Vec<QualityInfo>>),
+    /// This participant's path is too narrow for a track, which is paused, or is wide enough again.
+    StreamState {
+        /// The publisher, `PA_…`.
+        participant: String,
+        /// `TR_…`.
+        track: String,
+        /// Which of the two.
+        paused: bool,
+    },
+    /// The layers of a track of this participant that somebody wants; the others need not be sent.
+    LayersWanted {
+        /// `TR_…`.
+        sid: String,
+        /// `video/VP8`; empty while it is not known.
+        mime_type: String,
+        /// The highest of them, 0 = lowest; more than there are: all. `None`: none at all.
+        highest: Option<u8>,
+    },
     /// The answer to an offer given with [`super::RoomHandle::offer_by_notice`].
     Answer {
         /// The offer's id.

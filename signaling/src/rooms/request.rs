@@ -163,6 +163,8 @@ pub struct TrackSettings {
     pub width: u32,
     /// Pixels it is shown at; 0: unknown.
     pub height: u32,
+    /// 1 is the most important, 0: not said.
+    pub priority: u32,
 }
 
 /// Whom a publisher lets receive its tracks.

@@ -21,9 +21,9 @@ pub struct Feedback {
 impl Feedback {
     /// What we take part in as the receiver of a stream.
     pub(super) const RECEIVING: Self = Self { nack: true, pli: true, fir: true, transport_cc: true, remb: true };
-    /// What we want from a receiver of our streams. Without send-side estimation transport-cc and REMB would be RTCP
-    /// that nobody reads; set them here when an estimator does.
-    pub(super) const SENDING: Self = Self { nack: true, pli: true, fir: true, transport_cc: false, remb: false };
+    /// What we want from a receiver of our streams. Transport-wide feedback is what we estimate with; REMB serves clients
+    /// that have nothing else.
+    pub(super) const SENDING: Self = Self { nack: true, pli: true, fir: true, transport_cc: true, remb: true };
 
     const NAMES: [&'static str; 5] = ["goog-remb", "transport-cc", "ccm fir", "nack", "nack pli"];
 
@@ -246,6 +246,7 @@ mod tests {
             feedback.add(value);
         }
         assert_eq!(feedback, Feedback::RECEIVING);
-        assert_eq!(feedback.and(Feedback::SENDING).values().collect::<Vec<_>>(), ["ccm fir", "nack", "nack pli"]);
+        let sending = ["goog-remb", "transport-cc", "ccm fir", "nack", "nack pli"];
+        assert_eq!(feedback.and(Feedback::SENDING).values().collect::<Vec<_>>(), sending);
     }
 }

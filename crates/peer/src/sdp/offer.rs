@@ -13,9 +13,10 @@ use super::transport::{self, Description};
 use super::{MAX_MESSAGE_BYTES, MAX_SECTIONS};
 
 /// Extensions of our audio sections. Ids mean the same in every section (RFC 8843 §9.2 with RFC 8285 §6).
-const AUDIO_EXTS: [(u8, Kind); 3] = [(1, Kind::Mid), (2, Kind::AudioLevel), (3, Kind::AbsCaptureTime)];
-/// Extensions of our video sections. Not transport-cc and abs-send-time: see [`Feedback::SENDING`].
-const VIDEO_EXTS: [(u8, Kind); 7] = [
+const AUDIO_EXTS: [(u8, Kind); 4] =
+    [(1, Kind::Mid), (2, Kind::AudioLevel), (3, Kind::AbsCaptureTime), (9, Kind::TransportCc)];
+/// Extensions of our video sections. Not abs-send-time: whoever takes our offers has transport-wide feedback.
+const VIDEO_EXTS: [(u8, Kind); 8] = [
     (1, Kind::Mid),
     (3, Kind::AbsCaptureTime),
     (4, Kind::VideoOrientation),
@@ -23,6 +24,7 @@ const VIDEO_EXTS: [(u8, Kind); 7] = [
     (6, Kind::DependencyDescriptor),
     (7, Kind::ColorSpace),
     (8, Kind::VideoContentType),
+    (9, Kind::TransportCc),
 ];
 
 /// The first section of every offer: data channels.

@@ -158,16 +158,20 @@ impl Section {
         self.codecs.iter().find(|codec| codec.rtx == Some(pt))
     }
 
-    /// Header extensions for packets that we send here: what was agreed without those that mean something only between a
-    /// sender and its own congestion control or layers.
+    /// Header extensions for packets that we send here: what was agreed without those that name a sender's own layers.
+    /// Of the two that serve bandwidth estimation, the one that the client answers to.
     #[must_use]
     pub fn egress_exts(&self) -> Map {
         let mut map = self.exts;
-        for kind in [Kind::Rid, Kind::RepairedRid, Kind::AbsSendTime, Kind::VideoLayersAllocation] {
+        for kind in [Kind::Rid, Kind::RepairedRid, Kind::VideoLayersAllocation] {
             map.set(kind, 0);
         }
-        if !Feedback::SENDING.transport_cc {
+        let all = self.feedback().and(Feedback::SENDING);
+        if !all.transport_cc {
             map.set(Kind::TransportCc, 0);
+        }
+        if !all.remb || map.id(Kind::TransportCc).is_some() {
+            map.set(Kind::AbsSendTime, 0);
         }
         map
     }
@@ -186,9 +190,14 @@ impl Section {
         told && open && self.kind.media() == Some(kind)
     }
 
+    /// What some codec has.
+    fn feedback(&self) -> Feedback {
+        self.codecs.iter().fold(Feedback::default(), |all, codec| all.or(codec.feedback))
+    }
+
     /// Works out the flags that follow from codecs and extensions.
     pub(super) fn refresh_flags(&mut self) {
-        let all = self.codecs.iter().fold(Feedback::default(), |all, codec| all.or(codec.feedback));
+        let all = self.feedback();
         self.nack = all.nack;
         self.pli = all.pli;
         self.twcc = self.receiving && all.transport_cc && self.exts.id(Kind::TransportCc).is_some();

@@ -77,6 +77,7 @@ impl Room {
             self.drop_subscriber_if_empty(index);
         }
         self.rtcp.retain(|(to, _)| *to != peer);
+        self.rated.remove(&peer);
     }
 
     /// Subscribes a peer to a track; unknown tracks are ignored. Video flows from the next keyframe on, which is asked
@@ -89,7 +90,7 @@ impl Room {
         let index = *self
             .subscriber_places
             .entry(peer)
-            .or_insert_with(|| self.subscribers.insert(Subscriber::new(peer, cursor)));
+            .or_insert_with(|| self.subscribers.insert(Subscriber::new(peer, cursor, self.epoch)));
         let Some(subscriber) = self.subscribers.get_mut(index) else { return };
         let Some(track) = self.tracks.get_mut(track_index) else { return };
         if let Some(known) = subscriber.get_mut(track_index).filter(|known| known.egress.ssrc == egress.ssrc) {
@@ -99,7 +100,8 @@ impl Room {
         if !subscriber.remove(track_index) {
             track.subscribers.push(index);
         }
-        subscriber.insert(Subscription::new(track_index, track.kind, egress, shape));
+        subscriber.insert(now, Subscription::new(track_index, track.kind, egress, shape));
+        self.allocate(now, index);
         self.select(track_index);
     }
 
@@ -121,7 +123,11 @@ impl Room {
         self.touch(now);
         let subscriber = self.subscribers.get_mut(index);
         let Some(subscription) = subscriber.and_then(|subscriber| subscriber.get_mut(track_index)) else { return };
+        if subscription.max_layer != max_layer {
+            subscription.share.forget();
+        }
         (subscription.paused, subscription.max_layer) = (paused, max_layer);
+        self.allocate(now, index);
         self.select(track_index);
     }
 
@@ -152,6 +158,7 @@ impl Room {
         self.subscribers.remove(index);
         self.active.retain(|active| *active != index);
         self.report_soon.retain(|waiting| *waiting != index);
+        self.probing.retain(|probing| *probing != index);
         self.current = self.current.filter(|current| *current != index);
     }
 }

@@ -13,6 +13,10 @@ impl Room {
     /// cannot be read does not stop the others.
     pub fn handle_rtcp(&mut self, now: Instant, from: PeerId, packet: &[u8]) -> Result<(), Drop> {
         self.touch(now);
+        let subscriber = self.subscriber_places.get(&from).and_then(|index| self.subscribers.get_mut(*index));
+        if let Some(subscriber) = subscriber {
+            subscriber.heard = Some(now);
+        }
         let mut result = Ok(());
         for part in packets(packet) {
             match part {
@@ -43,7 +47,14 @@ impl Room {
                     self.request_keyframe(from, entry.ssrc);
                 }
             }
-            Packet::Remb(_) | Packet::TransportCc(_) => self.stats.bwe_in += 1,
+            Packet::TransportCc(feedback) => {
+                self.stats.bwe_in += 1;
+                self.handle_twcc(now, from, feedback);
+            }
+            Packet::Remb(remb) => {
+                self.stats.bwe_in += 1;
+                self.handle_remb(now, from, remb);
+            }
             // A publisher's end and name are signaling's matter.
             Packet::Bye(_) | Packet::SourceDescription(_) | Packet::Other { .. } | _ => {}
         }
@@ -85,14 +96,15 @@ impl Room {
     fn handle_nack(&mut self, now: Instant, from: PeerId, nack: &Nack<'_>) {
         let Some(index) = self.subscriber_places.get(&from).copied() else { return };
         let Some(subscriber) = self.subscribers.get_mut(index) else { return };
+        let scarce = subscriber.is_scarce(now);
         let Some(track) = subscriber.by_ssrc(nack.media).map(|subscription| subscription.track) else { return };
         for seq in nack.seqs() {
             self.stats.nack_in += 1;
             let Some(subscription) = subscriber.get_mut(track) else { return };
-            if !subscription.may_repeat(now, seq.0, &mut self.stats) {
+            if !subscription.may_repeat(now, seq.0, scarce, &mut self.stats) {
                 continue;
             }
-            for _ in 0..subscription.copies() {
+            for _ in 0..subscription.copies(scarce) {
                 if !subscriber.queue_rtx(track, seq.0) {
                     self.stats.nack_suppressed += 1;
                 }

@@ -36,9 +36,13 @@ impl Room {
     /// everything. `out` should hold 1,600 bytes: what does not fit is counted and left out.
     pub fn write_next(&mut self, now: Instant, out: &mut [u8]) -> Option<usize> {
         let index = self.current?;
-        let written = self.write_rtx(index, out).or_else(|| self.write_media(now, index, out));
+        let written = self.write_rtx(now, index, out);
+        let written = written.or_else(|| self.write_media(now, index, out)).or_else(|| self.write_probe(index, out));
         match written {
             Some(len) => {
+                if let (Some(subscriber), Some(packet)) = (self.subscribers.get_mut(index), out.get_mut(..len)) {
+                    subscriber.stamp(now, packet);
+                }
                 self.stats.packets_out += 1;
                 self.stats.bytes_out += len as u64;
             }
@@ -79,13 +83,23 @@ impl Room {
         }
     }
 
-    fn write_rtx(&mut self, index: usize, out: &mut [u8]) -> Option<usize> {
+    fn write_rtx(&mut self, now: Instant, index: usize, out: &mut [u8]) -> Option<usize> {
         let subscriber = self.subscribers.get_mut(index)?;
+        if subscriber.rtx.is_empty() {
+            return None;
+        }
+        let budget = subscriber.budget(now);
+        if !subscriber.repairs.may(now, budget) {
+            self.stats.rtx_over_budget += subscriber.rtx.len() as u64;
+            subscriber.rtx.clear(); // who still needs them asks again
+            return None;
+        }
         while let Some((track, seq)) = subscriber.rtx.pop_front() {
             let Some(layers) = self.tracks.get(track).map(|track| &track.layers) else { continue };
             let Some(subscription) = subscriber.get_mut(track) else { continue };
             if let Some(len) = subscription.repeat(out, seq, layers, &mut self.stats) {
                 self.stats.rtx_out += 1;
+                subscriber.repairs.spend(len);
                 return Some(len);
             }
         }

@@ -83,16 +83,22 @@ impl Room {
     /// Receiver reports to the publishers whose turn it is.
     pub(super) fn send_receiver_reports(&mut self, now: Instant, turn: u64, turns: u64) {
         let mut blocks: Vec<ReportBlock> = Vec::new();
-        for (index, publisher) in &self.publishers {
+        for (index, publisher) in &mut self.publishers {
             if index as u64 % turns != turn {
                 continue;
             }
+            let (mut loss, mut jitter_ms) = (0.0, 0.0_f64);
             for track in &publisher.tracks {
                 let Some(track) = self.tracks.get_mut(*track) else { continue };
-                let layers = track.layers.iter_mut();
-                blocks.extend(layers.filter_map(|layer| layer.reception.report(now, layer.ssrc?)));
+                for layer in &mut track.layers {
+                    let Some(block) = layer.ssrc.and_then(|ssrc| layer.reception.report(now, ssrc)) else { continue };
+                    loss += f64::from(block.fraction_lost) / 256.0;
+                    jitter_ms = jitter_ms.max(f64::from(block.jitter) * 1e3 / f64::from(layer.rate.max(1)));
+                    blocks.push(block);
+                }
             }
             if !blocks.is_empty() {
+                publisher.uplink = Some((loss / blocks.len() as f64, jitter_ms));
                 let mut out = Vec::new();
                 write_rr(&mut out, self.config.sender_ssrc, &blocks);
                 self.rtcp.push_back((publisher.peer, out));

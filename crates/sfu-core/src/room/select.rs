@@ -15,7 +15,7 @@ impl Room {
         for subscriber in &track.subscribers {
             let subscriber = self.subscribers.get_mut(*subscriber);
             let Some(subscription) = subscriber.and_then(|subscriber| subscriber.get_mut(index)) else { continue };
-            if track.muted || subscription.paused {
+            if track.muted || subscription.paused || subscription.share.is_starved() {
                 subscription.stop();
                 continue;
             }

@@ -1,7 +1,11 @@
+mod bandwidth;
 mod control;
 mod downstream;
+mod link;
+mod pair;
 mod random;
 mod upstream;
+mod viewer;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -152,7 +156,10 @@ impl World {
             self.rtcp.push_back(packet);
         }
         while let Some(event) = self.room.poll_event() {
-            self.events.push(event);
+            // Ratings come by the clock, whatever a test is about.
+            if !matches!(event, Event::Quality(_)) {
+                self.events.push(event);
+            }
         }
     }
 

@@ -3,20 +3,23 @@
 use std::time::Instant;
 
 use super::Room;
-use crate::config::{IDLE_AFTER, REPORT_TICKS, SELECT_TICKS, SPEAKER_TICKS, TICK, TWCC_TICKS};
+use crate::config::{IDLE_AFTER, QUALITY_TICKS, REPORT_TICKS, SELECT_TICKS, SPEAKER_TICKS, TICK, TWCC_TICKS};
 use crate::event::Event;
 
 impl Room {
     /// When `handle_timeout` wants to be called. `None`: not before the next input.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        [self.next_tick, self.nack_due].into_iter().flatten().min()
+        [self.next_tick, self.nack_due, self.probe_due].into_iter().flatten().min()
     }
 
     /// Does what is due; early calls do nothing.
     pub fn handle_timeout(&mut self, now: Instant) {
         if self.nack_due.is_some_and(|due| due <= now) {
             self.send_nacks(now);
+        }
+        if self.probe_due.is_some_and(|due| due <= now) {
+            self.feed_probes(now);
         }
         if self.next_tick.is_some_and(|due| due <= now) {
             self.tick(now);
@@ -38,9 +41,14 @@ impl Room {
         }
         if self.ticks.is_multiple_of(SELECT_TICKS) {
             self.select_all();
+            self.allocate_all(now);
+            self.begin_probes(now);
         }
         if self.ticks.is_multiple_of(SPEAKER_TICKS) {
             self.update_speakers();
+        }
+        if self.ticks.is_multiple_of(QUALITY_TICKS) {
+            self.rate(now);
         }
         self.send_soon_reports(now);
         self.send_receiver_reports(now, self.ticks % REPORT_TICKS, REPORT_TICKS);

@@ -2,7 +2,7 @@
 
 use convene_sfu::GoneReason;
 use convene_types::PeerId;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -53,6 +53,7 @@ impl State {
             last_data_seq: 0,
             joined_at: now.at,
             has_media: false,
+            ratings: BTreeMap::new(),
             info: new_info(now, request),
         };
         self.identities.insert(participant.info.identity.clone(), id);
@@ -129,6 +130,7 @@ impl State {
         }
         participant.info.state = ParticipantState::Active;
         self.announce(now, id);
+        self.tell_qualities(now, id);
         self.reconcile_subscriber(id);
     }
 

@@ -3,9 +3,11 @@
 //!
 //! Invariant: it never reads a clock and never waits.
 
+mod dynacast;
 mod join;
 mod negotiate;
 mod people;
+mod quality;
 mod subscribe;
 mod tracks;
 
@@ -17,10 +19,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use convene_sfu::{Channel, LayerTarget, Subscription};
+use convene_sfu::{Channel, LayerTarget, Rating, Subscription};
 use convene_types::{MediaKind, PeerId, TrackId};
 use tokio::sync::mpsc;
 
+use self::dynacast::Demand;
 use self::negotiate::Negotiation;
 use super::counts::Held;
 use super::error::Error;
@@ -93,6 +96,8 @@ pub(super) struct State {
     sids: HashMap<String, TrackId>,
     speaking: BTreeMap<String, f32>,
     actions: VecDeque<Action>,
+    /// Tracks whose subscribers or their wishes changed since the last settling.
+    demands_changed: BTreeSet<TrackId>,
     next_id: u64,
     /// Since when nobody is here, and whether anybody ever was.
     empty_since: Option<Instant>,
@@ -119,6 +124,8 @@ struct Participant {
     joined_at: Instant,
     /// Media has reached it.
     has_media: bool,
+    /// Each transport's connection, once it is known.
+    ratings: BTreeMap<PeerId, Rating>,
 }
 
 struct Track {
@@ -131,6 +138,7 @@ struct Track {
     subscribers: BTreeSet<ParticipantId>,
     /// The publisher has been told of its first subscriber.
     announced: bool,
+    demand: Demand,
 }
 
 impl State {
@@ -157,6 +165,7 @@ impl State {
             sids: HashMap::new(),
             speaking: BTreeMap::new(),
             actions: VecDeque::new(),
+            demands_changed: BTreeSet::new(),
             next_id: 1,
             empty_since: Some(now.at),
             was_used: false,
@@ -211,6 +220,7 @@ impl State {
             self.remove(now, id, LeaveReason::SignalClosed);
         }
         self.retry_negotiations(now);
+        self.update_demands(now);
         let patience = if self.was_used { self.info.departure_timeout_s } else { self.info.empty_timeout_s };
         let waited = self.empty_since.map(|since| now.at.saturating_duration_since(since).as_secs());
         if waited.is_some_and(|seconds| seconds >= u64::from(patience)) {

@@ -91,6 +91,7 @@ impl State {
     /// Starts what is due with everyone. Called once all actions are done, so that many subscriptions cost one offer.
     /// Returns whether it left actions.
     pub(in crate::rooms) fn settle(&mut self, now: Now) -> bool {
+        self.settle_demands(now);
         let mut requests = Vec::new();
         for participant in self.participants.values_mut() {
             let negotiation = &mut participant.negotiation;

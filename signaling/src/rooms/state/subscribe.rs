@@ -5,7 +5,7 @@ use convene_types::TrackId;
 
 use super::{Action, Now, Participant, State, Track};
 use crate::rooms::error::Error;
-use crate::rooms::model::{ParticipantId, TrackInfo};
+use crate::rooms::model::{ParticipantId, Source, TrackInfo};
 use crate::rooms::notice::{Notice, SubscriptionError};
 use crate::rooms::request::{AllowedTracks, Mode, SubscriptionChange, SubscriptionPolicy, TrackSettings};
 
@@ -41,6 +41,7 @@ impl State {
             let (track, subscribed) = (track.id, track.subscribers.contains(&id));
             let Some(participant) = self.participants.get_mut(&id) else { return };
             participant.targets.insert(track, target);
+            self.demands_changed.insert(track);
             if subscribed {
                 let peer = participant.peers.subscriber;
                 self.actions.push_back(Action::SetTarget { peer, track, target });
@@ -91,6 +92,7 @@ impl State {
         if wanted == track.subscribers.contains(&id) {
             return;
         }
+        self.demands_changed.insert(track_id);
         if !wanted {
             self.actions.push_back(Action::Unsubscribe { peer, track: track_id });
             if let Some(track) = self.tracks.get_mut(&track_id) {
@@ -100,7 +102,7 @@ impl State {
         }
         let Some(owner) = self.participants.get(&track.owner) else { return };
         let subscription = subscription(owner, participant, track);
-        let target = participant.targets.get(&track_id).copied();
+        let target = participant.targets.get(&track_id).copied().or_else(|| first_target(&track.info));
         self.actions.push_back(Action::Subscribe { participant: id, peer, subscription });
         if let Some(target) = target {
             self.actions.push_back(Action::SetTarget { peer, track: track_id, target });
@@ -153,6 +155,12 @@ fn subscription(owner: &Participant, receiver: &Participant, track: &Track) -> S
     Subscription { track: track.id, stream, track_label: track.info.sid.clone() }
 }
 
+/// Above what is shown large, which has 1, and thumbnails, which have 0.
+const SCREEN_PRIORITY: u8 = 2;
+
+/// Pixels of the shorter side from which on a picture is the one that is looked at.
+const LARGE: u32 = 360;
+
 /// Where the size shown is known, the smallest layer that fills it.
 fn target(track: &TrackInfo, settings: &TrackSettings) -> LayerTarget {
     let shown = settings.width.min(settings.height);
@@ -168,5 +176,22 @@ fn target(track: &TrackInfo, settings: &TrackSettings) -> LayerTarget {
     } else {
         settings.max_layer
     };
-    LayerTarget { paused: settings.disabled, max_layer }
+    LayerTarget { paused: settings.disabled, max_layer, priority: priority(track, settings) }
+}
+
+/// Before a client says anything of a track: screens go before faces.
+fn first_target(track: &TrackInfo) -> Option<LayerTarget> {
+    let screen = track.source == Source::ScreenShare;
+    screen.then_some(LayerTarget { paused: false, max_layer: u8::MAX, priority: SCREEN_PRIORITY })
+}
+
+/// What goes first where the path is too narrow: what the client says, then screens, then what is shown large.
+fn priority(track: &TrackInfo, settings: &TrackSettings) -> u8 {
+    match (settings.priority, track.source) {
+        (said @ 1.., _) => u8::MAX - u8::try_from(said).unwrap_or(u8::MAX).min(u8::MAX - SCREEN_PRIORITY - 1),
+        (0, Source::ScreenShare) => SCREEN_PRIORITY,
+        (0, Source::Unknown | Source::Camera | Source::Microphone | Source::ScreenShareAudio) => {
+            u8::from(settings.width.min(settings.height) >= LARGE)
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use convene_sfu::{Answer, Channel, GoneReason, Incoming, Missing, Offer, Speaker};
+use convene_sfu::{Answer, Channel, GoneReason, Grade, Incoming, Missing, Offer, Rating, Speaker};
 use convene_types::{Codec, MediaKind, Mid, PeerId, TrackId};
 use tokio::sync::mpsc;
 
@@ -405,7 +405,8 @@ fn sizes_and_qualities_choose_layers() {
         (0, 1920, 1080, 2),
     ];
     for (max_layer, width, height, want) in rows {
-        let settings = TrackSettings { tracks: vec![info.sid.clone()], disabled: false, max_layer, width, height };
+        let tracks = vec![info.sid.clone()];
+        let settings = TrackSettings { tracks, disabled: false, max_layer, width, height, priority: 0 };
         room.state.set_targets(bob.id, &settings);
         let actions = room.actions();
         assert!(
@@ -598,6 +599,93 @@ fn speakers_are_told_when_they_change() {
     assert_eq!(hear(&mut room, &[0.2, 0.7]), of_alice(true));
     assert_eq!(hear(&mut room, &[]), of_alice(false));
     assert_eq!(hear(&mut room, &[]), None);
+}
+
+#[test]
+fn layers_that_nobody_wants_stop_at_the_publisher() {
+    let mut room = Room::new();
+    let mut alice = room.active("alice");
+    let (_, info) = room.publish(&alice, camera());
+    let mut told = |room: &mut Room, second: u64| {
+        let now = room.at(second);
+        room.state.handle_timeout(now);
+        room.state.settle(now);
+        let wanted = |notice| if let Notice::LayersWanted { highest, .. } = notice { Some(highest) } else { None };
+        alice.read().into_iter().filter_map(wanted).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&mut room, 0), []);
+    assert_eq!(told(&mut room, 6), [None], "nobody is here");
+    let bob = room.active("bob");
+    assert_eq!(told(&mut room, 7), [Some(u8::MAX)]);
+    let shown = |room: &mut Room, disabled, height| {
+        let tracks = vec![info.sid.clone()];
+        let settings = TrackSettings { tracks, disabled, max_layer: 2, width: height * 2, height, priority: 0 };
+        room.state.set_targets(bob.id, &settings);
+    };
+    shown(&mut room, false, 100);
+    assert_eq!(told(&mut room, 8), []);
+    assert_eq!(told(&mut room, 14), [Some(0)]);
+    shown(&mut room, false, 200);
+    assert_eq!(told(&mut room, 15), [Some(1)]);
+    shown(&mut room, true, 200);
+    assert_eq!(told(&mut room, 16), []);
+    assert_eq!(told(&mut room, 22), [None]);
+}
+
+#[test]
+fn a_paused_stream_is_told_to_its_receiver_and_a_connection_to_all() {
+    let mut room = Room::new();
+    let (mut alice, mut bob) = (room.active("alice"), room.active("bob"));
+    let (track, info) = room.publish(&alice, camera());
+    (alice.read(), bob.read());
+    room.state.handle_stream_state(room.now, bob.peers.subscriber, track, true);
+    assert!(alice.read().is_empty());
+    let told = bob.read();
+    assert!(
+        matches!(&told[..], [Notice::StreamState { participant, track, paused: true }]
+            if *participant == alice.sid && *track == info.sid),
+        "{told:?}"
+    );
+    let rating = |score, grade| Rating { score, grade };
+    let good = (bob.peers.publisher, rating(4.4, Grade::Excellent));
+    let bad = (alice.peers.publisher, rating(2.0, Grade::Poor));
+    room.state.handle_quality(room.now, &[good, bad]);
+    for client in [&mut alice, &mut bob] {
+        let told = client.read();
+        assert!(matches!(&told[..], [Notice::Quality(changed)] if changed.len() == 2), "{told:?}");
+    }
+    room.state.handle_quality(room.now, &[good]);
+    assert!(alice.read().is_empty(), "nothing changed");
+    let mut carol = room.join("carol");
+    room.state.handle_connected(room.now, carol.peers.subscriber);
+    assert!(carol.read().iter().any(|notice| matches!(notice, Notice::Quality(known) if known.len() == 2)));
+}
+
+#[test]
+fn screens_go_before_faces_and_what_the_client_says_before_both() {
+    let mut room = Room::new();
+    let (alice, bob) = (room.active("alice"), room.active("bob"));
+    let screen = TrackRequest { source: Source::ScreenShare, cid: "screen".into(), ..camera() };
+    let (_, face) = room.publish(&alice, camera());
+    let (screen_id, screen) = room.publish(&alice, screen);
+    let first = room.actions();
+    assert!(
+        first.iter().any(|action| matches!(action, Action::SetTarget { peer, track, target }
+            if *peer == bob.peers.subscriber && *track == screen_id && target.priority == 2)),
+        "{first:?}"
+    );
+    let mut of = |sid: &str, height: u32, priority: u32| {
+        let settings =
+            TrackSettings { tracks: vec![sid.into()], disabled: false, max_layer: 2, width: height, height, priority };
+        room.state.set_targets(bob.id, &settings);
+        match room.actions()[..] {
+            [Action::SetTarget { target, .. }] => target.priority,
+            ref other => panic!("{other:?}"),
+        }
+    };
+    let rising = [of(&face.sid, 100, 0), of(&face.sid, 720, 0), of(&screen.sid, 100, 0), of(&face.sid, 100, 1_000)];
+    assert!(rising.is_sorted_by(|a, b| a < b), "{rising:?}");
+    assert!(of(&face.sid, 100, 2) < of(&screen.sid, 100, 1));
 }
 
 #[test]

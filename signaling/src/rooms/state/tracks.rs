@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use convene_sfu::{Answer, Incoming};
 use convene_types::{Codec, MediaKind, Mid, TrackId};
 
+use super::dynacast::Demand;
 use super::{Action, Now, State, Track, track_sid};
 use crate::rooms::error::Error;
 use crate::rooms::model::{ParticipantId, Source, TrackExtras, TrackInfo};
@@ -67,6 +68,7 @@ impl State {
             published: false,
             subscribers: BTreeSet::new(),
             announced: false,
+            demand: Demand::default(),
         };
         self.tracks.insert(track, state);
         info

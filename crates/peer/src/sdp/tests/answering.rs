@@ -113,9 +113,10 @@ fn subscribing_fills_free_sections_and_asks_for_more() {
         assert!(sending.contains(&line), "{line}");
     }
     assert!(sending.contains(&"a=rtcp-fb:96 nack") && sending.contains(&"a=rtcp-fb:96 nack pli"));
-    // No send-side estimation yet: feedback for it would have no reader.
-    assert!(!sending.iter().any(|line| line.contains("rtcp-fb:96 transport-cc") || line.contains("goog-remb")));
-    assert_eq!(negotiator.sections()[3].egress_exts().id(Kind::TransportCc), None);
+    // What we estimate the client's path with.
+    assert!(sending.contains(&"a=rtcp-fb:96 transport-cc") && sending.contains(&"a=rtcp-fb:96 goog-remb"));
+    let exts = negotiator.sections()[3].egress_exts();
+    assert!(exts.id(Kind::TransportCc).is_some() && exts.id(Kind::AbsSendTime).is_none());
     assert_eq!(negotiator.sections()[3].egress_exts().id(Kind::Mid), Some(4));
 
     // After the answer an attachment takes a section, but may not send before the next answer.

@@ -64,11 +64,13 @@ fn data_first_then_what_is_attached() {
     ] {
         assert!(video.contains(&line), "{line}");
     }
-    assert!(!offer.contains("transport-cc") && !offer.contains("abs-send-time") && !offer.contains("x-google"));
+    assert!(offer.contains("a=rtcp-fb:96 transport-cc") && offer.contains("a=rtcp-fb:111 transport-cc"));
+    assert!(!offer.contains("abs-send-time") && !offer.contains("x-google"));
     assert!(!negotiator.needs_negotiation());
     let carrier = negotiator.carrier(TrackId(2)).unwrap();
     assert!(carrier.sending && carrier.nack && !carrier.receiving);
     assert_eq!(carrier.egress_exts().id(Kind::DependencyDescriptor), Some(6));
+    assert_eq!(carrier.egress_exts().id(Kind::TransportCc), Some(9));
 }
 
 #[test]

@@ -1,0 +1,274 @@
+//! How much one subscriber's path carries, estimated by the sender from transport-wide feedback
+//! (draft-holmer-rmcat-transport-wide-cc-extensions-01, draft-ietf-rmcat-gcc-02).
+//!
+//! ```text
+//! sent -> ledger --feedback--> acked  (what arrives)  ----------+
+//!                      +-----> groups -> trend (does a queue    |
+//!                      |                 grow?) -------> aimd --+--> estimate
+//!                      +-----> losses (settled packets) --------+
+//!                      +-----> prober (rate of a cluster) ------+
+//! ```
+//!
+//! An SFU differs from an encoder in one way that shapes all of this: it cannot fill the path at will. What it sends
+//! moves in steps of whole layers, and is mostly far below what the path carries. So the estimate does not grow by
+//! itself beyond what was seen to arrive; it grows by probing, and only while a subscriber could use more.
+//!
+//! It is not a pacer and knows no tracks: `Room` sends, and `crate::allocate` spends the estimate.
+//!
+//! Invariants: it reads no clock; it allocates only when its ledger grows, never per packet; equal input gives equal
+//! output to the bit.
+
+mod acked;
+mod aimd;
+mod groups;
+mod ledger;
+mod losses;
+mod prober;
+mod trend;
+
+use std::time::{Duration, Instant};
+
+use convene_rtp::rtcp::TransportCc;
+
+use self::acked::Acked;
+use self::aimd::Aimd;
+use self::groups::Groups;
+use self::ledger::{Fate, Ledger};
+use self::losses::Losses;
+use self::prober::Prober;
+use self::trend::{Trend, Usage};
+
+/// Bytes that a packet has on the wire beyond its plaintext: GCM tag, UDP and IPv4 headers. The path carries those too.
+pub(crate) const WIRE_OVERHEAD: usize = 16 + 8 + 20;
+
+/// Taken before anything is known, in bit/s. Enough for a camera's middle layer or a dozen thumbnails; the first probe
+/// follows with the first feedback. Higher fills a slow phone's queue for seconds, lower begins every call with a blur.
+const START: f64 = 1_500_000.0;
+
+/// The estimate never goes below: audio is sent whatever the path is like, and needs this much.
+const FLOOR: f64 = 40_000.0;
+
+/// The estimate never goes above: no subscriber's tracks together need more.
+const CEILING: f64 = 200_000_000.0;
+
+/// Feedback comes every 50 to 250 ms while packets do. After a pause this long the path was interrupted (ICE restart, tunnel, sleep): what
+/// was lost in it says nothing about its rate.
+const INTERRUPTED_AFTER_US: i64 = 1_000_000;
+
+/// A client that negotiated feedback and sent none for this long after the first packet sends none.
+const SILENT_AFTER_US: i64 = 3_000_000;
+
+/// Feedback that settles the loss of more than one packet in this many tells of a queue that overflows.
+const LOSSY_PART: u32 = 3;
+
+/// Units of the feedback's reference time and deltas (§3.1).
+const REFERENCE_US: i64 = 64_000;
+const DELTA_US: i64 = 250;
+/// The reference time has 24 bits.
+const REFERENCE_WRAP: u32 = 1 << 24;
+
+/// What an estimator did, for counters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub(crate) overuses: u64,
+    pub(crate) probes_up: u64,
+    pub(crate) interruptions: u64,
+}
+
+/// One subscriber's transport.
+#[derive(Debug)]
+pub(crate) struct Estimator {
+    epoch: Instant,
+    ledger: Ledger,
+    acked: Acked,
+    groups: Groups,
+    trend: Trend,
+    aimd: Aimd,
+    losses: Losses,
+    prober: Prober,
+    /// The last reference time as it came, and unwrapped.
+    reference: Option<(u32, i64)>,
+    heard_us: Option<i64>,
+    /// When the first packet after the last feedback went out.
+    unanswered_us: Option<i64>,
+    /// A queue, a loss or a probe that found less than it tried has shown a limit; before that the path may carry more.
+    known: bool,
+    /// When the first packet went out.
+    began_us: Option<i64>,
+    tally: Tally,
+}
+
+impl Estimator {
+    pub(crate) fn new(now: Instant) -> Self {
+        Self {
+            epoch: now,
+            ledger: Ledger::new(),
+            acked: Acked::new(),
+            groups: Groups::default(),
+            trend: Trend::new(),
+            aimd: Aimd::new(START),
+            losses: Losses::new(),
+            prober: Prober::new(),
+            reference: None,
+            heard_us: None,
+            unanswered_us: None,
+            known: false,
+            began_us: None,
+            tally: Tally::default(),
+        }
+    }
+
+    /// Bits per second that may be sent.
+    fn estimate(&self) -> f64 {
+        self.aimd.target().min(self.losses.bound()).clamp(FLOOR, CEILING)
+    }
+
+    /// Bits per second to plan with. `None`: the client has answered nothing for so long that it never will.
+    pub(crate) fn budget(&self, now: Instant) -> Option<f64> {
+        let waits = self.began_us.is_none_or(|began| self.micros(now) - began < SILENT_AFTER_US);
+        (self.is_grounded() || waits).then(|| self.estimate())
+    }
+
+    /// The client has answered: the estimate is one. Clients that negotiate feedback and send none are not held to it.
+    pub(crate) fn is_grounded(&self) -> bool {
+        self.heard_us.is_some()
+    }
+
+    /// Whether the path has shown a limit.
+    pub(crate) fn is_known(&self) -> bool {
+        self.known
+    }
+
+    pub(crate) fn tally(&self) -> Tally {
+        self.tally
+    }
+
+    /// A packet of this many plaintext bytes goes out; its transport-wide number.
+    pub(crate) fn sent(&mut self, now: Instant, bytes: usize) -> u16 {
+        let bytes = bytes + WIRE_OVERHEAD;
+        let at = self.micros(now);
+        self.began_us.get_or_insert(at);
+        self.unanswered_us.get_or_insert(at);
+        let cluster = self.prober.sent(at, bytes);
+        self.ledger.push(at, bytes, cluster)
+    }
+
+    /// Feedback of the client. `true`: the estimate fell.
+    pub(crate) fn feedback(&mut self, now: Instant, feedback: &TransportCc<'_>) -> bool {
+        let now_us = self.micros(now);
+        let before = self.estimate();
+        // Of the pauses that we make ourselves nothing is to be learnt.
+        let interrupted = self.unanswered_us.take().is_some_and(|since| now_us - since > INTERRUPTED_AFTER_US);
+        self.heard_us = Some(now_us);
+        self.ledger.grounded();
+        if interrupted {
+            self.interrupt();
+        }
+        let usage = self.take_arrivals(feedback);
+        let losses = &mut self.losses;
+        let (mut settled, mut gone) = (0_u32, 0_u32);
+        self.ledger.settle(|lost| {
+            losses.count(lost);
+            (settled, gone) = (settled + 1, gone + u32::from(lost));
+        });
+        self.trend.heed_loss(gone * LOSSY_PART > settled);
+        if usage == Usage::Over {
+            self.tally.overuses += 1;
+            self.prober.congested(now_us);
+            self.known = true;
+        }
+        self.aimd.update(now_us, usage, &self.acked);
+        self.losses.update(now_us, self.aimd.target(), &self.acked);
+        self.conclude_probe(now_us);
+        self.known |= self.losses.bound().is_finite();
+        self.estimate() < before
+    }
+
+    /// The client's address changed, or ICE was restarted: the path may be another one. The estimate stays until the new
+    /// path has said something.
+    pub(crate) fn path_changed(&mut self) {
+        self.interrupt();
+    }
+
+    /// Begins a probe, if it is time and more is `desired` (in bits per second) than is known to fit. `true`: it began.
+    pub(crate) fn begin_probe(&mut self, now: Instant, desired: f64) -> bool {
+        let now_us = self.micros(now);
+        // Where the probe is all that goes out, no feedback follows that could conclude it.
+        self.conclude_probe(now_us);
+        self.prober.begin(now_us, self.estimate(), desired)
+    }
+
+    /// Bytes of probing to send now; 0: none.
+    pub(crate) fn probe_bytes(&mut self, now: Instant) -> usize {
+        self.prober.due(self.micros(now))
+    }
+
+    /// When `probe_bytes` wants to be asked while a probe is under way.
+    pub(crate) fn probe_due(&self) -> Option<Instant> {
+        self.prober.next().map(|us| self.epoch + Duration::from_micros(u64::try_from(us).unwrap_or(0)))
+    }
+
+    fn conclude_probe(&mut self, now_us: i64) {
+        let Some(found) = self.prober.result(now_us, self.ledger.newest_arrived()) else { return };
+        self.tally.probes_up += u64::from(found > self.estimate());
+        self.aimd.raise(found);
+        self.losses.raise(found);
+        self.known |= !self.prober.found_all();
+    }
+
+    /// Forgets what is under way and how delays were.
+    fn interrupt(&mut self) {
+        self.tally.interruptions += 1;
+        self.ledger.forget();
+        self.acked = Acked::new();
+        self.groups = Groups::default();
+        self.trend = Trend::new();
+        self.losses.interrupt();
+        self.prober.interrupt();
+    }
+
+    fn take_arrivals(&mut self, feedback: &TransportCc<'_>) -> Usage {
+        let mut arrival_us = self.unwrap_reference(feedback.reference_time_64ms) * REFERENCE_US;
+        for (seq, delta) in feedback.arrivals() {
+            let Some(delta) = delta else {
+                if let Some(packet) = self.ledger.reported(seq.0) {
+                    self.prober.missing(packet.cluster, packet.bytes);
+                }
+                continue;
+            };
+            arrival_us += i64::from(delta) * DELTA_US;
+            let Some(packet) = self.ledger.arrived(seq.0) else { continue };
+            if packet.fate == Fate::Arrived {
+                continue; // told twice
+            }
+            self.acked.add(arrival_us, packet.bytes);
+            if packet.cluster != 0 {
+                // A probe makes a queue on purpose.
+                self.prober.arrived(&packet, arrival_us);
+                self.groups.skip();
+                continue;
+            }
+            if let Some(delta) = self.groups.add(packet.sent_us, arrival_us) {
+                self.trend.add(&delta);
+            }
+        }
+        self.trend.verdict()
+    }
+
+    fn unwrap_reference(&mut self, reference: u32) -> i64 {
+        let unwrapped = match self.reference {
+            None => i64::from(reference),
+            Some((last, unwrapped)) => {
+                let ahead = reference.wrapping_sub(last) % REFERENCE_WRAP;
+                let back = ahead >= REFERENCE_WRAP / 2;
+                unwrapped + i64::from(ahead) - if back { i64::from(REFERENCE_WRAP) } else { 0 }
+            }
+        };
+        self.reference = Some((reference, unwrapped));
+        unwrapped
+    }
+
+    fn micros(&self, now: Instant) -> i64 {
+        i64::try_from(now.saturating_duration_since(self.epoch).as_micros()).unwrap_or(i64::MAX)
+    }
+}

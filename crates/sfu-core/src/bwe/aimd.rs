@@ -1,0 +1,126 @@
+//! The target that the delay asks for: down to what arrives when a queue grows, up with what arrives otherwise
+//! (draft-ietf-rmcat-gcc-02 §5.5, with growth bound to what was seen to arrive).
+
+use super::acked::Acked;
+use super::trend::Usage;
+
+/// Part of what arrives that is taken when a queue grows: below it, so that the queue empties.
+const DECREASE: f64 = 0.85;
+/// The target falls by no more than this at once. An SFU mostly sends far less than the target, so that one false alarm
+/// would cost nearly all of it; a true one is repeated with the next feedback.
+const MAX_FALL: f64 = 0.5;
+/// Growth in a second where no limit is near: slow, because probes do the large steps.
+const GROWTH: f64 = 0.08;
+/// Growth in bit/s in a second near the rate at which a queue last grew: a packet each tenth of a second.
+const NEAR_GROWTH: f64 = 60_000.0;
+/// What "near" is, around that rate.
+const NEAR: f64 = 0.15;
+/// How far the target may stand above what arrives and still grow: beyond it nothing tells whether it is true.
+const MAX_AHEAD: f64 = 1.5;
+const MAX_AHEAD_BITS: f64 = 10_000.0;
+/// After a decrease the queue empties first.
+const HOLD_US: i64 = 300_000;
+/// How long the rate at which a queue grew is remembered.
+const LIMIT_US: i64 = 30_000_000;
+/// The longest time that one step of growth stands for.
+const MAX_STEP_US: i64 = 200_000;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Aimd {
+    target: f64,
+    /// What arrived when a queue last grew, and when.
+    limit: Option<(f64, i64)>,
+    hold_until_us: i64,
+    updated_us: Option<i64>,
+}
+
+impl Aimd {
+    pub(super) fn new(start: f64) -> Self {
+        Self { target: start, limit: None, hold_until_us: i64::MIN, updated_us: None }
+    }
+
+    pub(super) fn target(&self) -> f64 {
+        self.target
+    }
+
+    /// A probe arrived at this rate.
+    pub(super) fn raise(&mut self, found: f64) {
+        self.target = self.target.max(found);
+        if self.limit.is_some_and(|(limit, _)| limit < found) {
+            self.limit = None;
+        }
+    }
+
+    pub(super) fn update(&mut self, now_us: i64, usage: Usage, acked: &Acked) {
+        let step_us = now_us - self.updated_us.replace(now_us).unwrap_or(now_us);
+        match usage {
+            Usage::Over => {
+                // Where too little arrived to say (a path that has just begun), half is the guess.
+                let arriving = acked.short().or(acked.long()).unwrap_or(self.target / 2.0);
+                self.target = self.target.min((arriving * DECREASE).max(self.target * MAX_FALL));
+                self.limit = Some((arriving, now_us));
+                self.hold_until_us = now_us + HOLD_US;
+            }
+            Usage::Normal if now_us >= self.hold_until_us => self.grow(now_us, step_us.min(MAX_STEP_US), acked),
+            Usage::Normal | Usage::Under => {}
+        }
+    }
+
+    fn grow(&mut self, now_us: i64, step_us: i64, acked: &Acked) {
+        let Some(arriving) = acked.long() else { return };
+        let most = arriving * MAX_AHEAD + MAX_AHEAD_BITS;
+        if self.target >= most {
+            return;
+        }
+        self.limit = self.limit.filter(|(_, at)| now_us - at < LIMIT_US);
+        let near = self.limit.is_some_and(|(limit, _)| (self.target - limit).abs() < limit * NEAR);
+        let seconds = step_us as f64 / 1e6;
+        let growth = if near { NEAR_GROWTH * seconds } else { self.target * GROWTH * seconds };
+        self.target = (self.target + growth).min(most);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two seconds of arrivals at this rate.
+    fn arriving(bits: f64) -> Acked {
+        let mut acked = Acked::new();
+        (0..200).for_each(|index| acked.add(index * 10_000, (bits / 800.0) as u16));
+        acked
+    }
+
+    #[test]
+    fn goes_down_to_what_arrives_and_up_no_further_than_it_shows() {
+        // (start, what arrives, usage, seconds, target at least, at most)
+        let rows = [
+            (2e6, 1e6, Usage::Over, 0, 0.99e6, 1.01e6),
+            (2e6, 1e6, Usage::Over, 1, 0.8e6, 0.9e6),
+            (0.5e6, 1e6, Usage::Over, 1, 0.49e6, 0.5e6),
+            (1e6, 1e6, Usage::Under, 10, 0.99e6, 1.01e6),
+            (1e6, 1e6, Usage::Normal, 2, 1.1e6, 1.2e6),
+            (1e6, 1e6, Usage::Normal, 60, 1.45e6, 1.55e6),
+            (3e6, 1e6, Usage::Normal, 60, 2.99e6, 3.01e6),
+        ];
+        for (start, rate, usage, seconds, least, most) in rows {
+            let (acked, mut aimd) = (arriving(rate), Aimd::new(start));
+            (0..=seconds * 10).for_each(|tick| aimd.update(tick * 100_000, usage, &acked));
+            let target = aimd.target();
+            assert!((least..=most).contains(&target), "{start} {rate} {usage:?} {seconds}: {target}");
+        }
+    }
+
+    #[test]
+    fn is_careful_where_a_queue_grew_until_a_probe_shows_more() {
+        let acked = arriving(1e6);
+        let mut aimd = Aimd::new(1e6);
+        aimd.update(0, Usage::Over, &acked);
+        aimd.raise(0.9e6);
+        (1..=20).for_each(|tick| aimd.update(tick * 100_000, Usage::Normal, &acked));
+        assert!((0.95e6..1.05e6).contains(&aimd.target()), "{}", aimd.target());
+        aimd.raise(3e6);
+        assert_eq!((aimd.target(), aimd.limit), (3e6, None));
+    }
+}

@@ -1,0 +1,480 @@
+//! A real room in front of a simulated bottleneck: a seeded link with a rate, a queue, delay and loss, a receiver that
+//! reports as browsers do, and a publisher of three layers. Time is simulated; equal seeds give equal traces.
+
+use std::collections::BTreeMap;
+
+use convene_rtp::rtcp::{ReportBlock, write_nack, write_remb, write_rr};
+use convene_rtp::rtx;
+use convene_types::Bitrate;
+
+use super::link::{Arrived, Browser, GOOD, Link, Wire, read_video};
+use super::*;
+use crate::twcc::Recorder;
+
+const TWCC_ID: u8 = 3;
+const SEND_TIME_ID: u8 = 4;
+
+/// How the receiver answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Feedback {
+    Twcc,
+    /// This, each second.
+    Remb(u64),
+    /// What it estimates: 8 % more each second, up to 1.5 times what arrives; 85 % of it where a queue is.
+    OwnRemb,
+    Nothing,
+}
+
+/// A tenth of a second.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Tenth {
+    /// The highest layer whose media went out.
+    sent_layer: Option<u8>,
+    /// Media packets of video and audio that arrived.
+    video: u32,
+    audio: u32,
+    /// The longest time on the way in ms.
+    slowest_ms: u64,
+    /// kbit/s
+    estimate: u64,
+}
+
+struct Sim {
+    room: Room,
+    start: Instant,
+    ms: u64,
+    wire: Wire,
+    browser: Browser,
+    feedback: Feedback,
+    recorder: Recorder,
+    /// RTCP on its way to the room.
+    back: VecDeque<(u64, Vec<u8>)>,
+    highest: Option<u16>,
+    /// Missing packets of the video: when they are asked for.
+    missing: BTreeMap<u16, u64>,
+    since_report: (u64, u64),
+    /// Bytes that arrived since the last report, the longest time on the way, and what was told in bit/s.
+    arrived: (u64, u64),
+    told: u64,
+    tenths: Vec<Tenth>,
+    stream_states: Vec<(u64, bool)>,
+}
+
+impl Sim {
+    fn new(seed: u64, link: Link, feedback: Feedback) -> Self {
+        Self::with(seed, link, feedback, &[VIDEO, AUDIO])
+    }
+
+    fn with(seed: u64, link: Link, feedback: Feedback, tracks: &[TrackId]) -> Self {
+        let World { mut room, start, .. } = World::new(3);
+        for track in tracks.iter().copied() {
+            let mut egress = egress(BOB, track);
+            match feedback {
+                Feedback::Twcc | Feedback::Nothing => egress.exts.set(Kind::TransportCc, TWCC_ID),
+                Feedback::Remb(_) | Feedback::OwnRemb => egress.exts.set(Kind::AbsSendTime, SEND_TIME_ID),
+            }
+            room.subscribe(start, BOB, track, egress);
+        }
+        Self {
+            room,
+            start,
+            ms: 0,
+            wire: Wire::new(seed, link),
+            browser: Browser::new(seed + 1_000),
+            feedback,
+            recorder: Recorder::new(start),
+            back: VecDeque::new(),
+            highest: None,
+            missing: BTreeMap::new(),
+            since_report: (0, 0),
+            arrived: (0, 0),
+            told: 4_000_000,
+            tenths: Vec::new(),
+            stream_states: Vec::new(),
+        }
+    }
+
+    fn now(&self) -> Instant {
+        self.start + Duration::from_millis(self.ms)
+    }
+
+    fn run(&mut self, ms: u64) -> &mut Self {
+        for _ in 0..ms {
+            if self.ms.is_multiple_of(100) {
+                self.tenths.push(Tenth { estimate: self.estimate(), ..Tenth::default() });
+            }
+            let now = self.now();
+            self.browser.publish(self.ms, now, &mut self.room);
+            self.arrive();
+            self.answer();
+            if self.room.poll_timeout().is_some_and(|due| due <= now) {
+                self.room.handle_timeout(now);
+            }
+            self.flush();
+            self.ms += 1;
+        }
+        self
+    }
+
+    fn estimate(&self) -> u64 {
+        let mut subscribers = self.room.subscribers.iter();
+        let budget = subscribers.find_map(|(_, subscriber)| subscriber.budget(self.now()));
+        budget.map_or(0, |bits| bits as u64 / 1_000)
+    }
+
+    /// What the room has for the subscriber goes onto the link; what it has for the publisher reaches it later.
+    fn flush(&mut self) {
+        let (now, mut out) = (self.now(), [0; 1_600]);
+        while self.room.next_subscriber().is_some() {
+            while let Some(len) = self.room.write_next(now, &mut out) {
+                self.send(out[..len].to_vec());
+            }
+        }
+        while let Some((to, bytes)) = self.room.poll_rtcp(now) {
+            if to != ALICE {
+                continue;
+            }
+            for packet in packets(&bytes) {
+                if let Ok(Packet::Pli { media, .. }) = packet {
+                    self.browser.keyframe(self.ms, (media.0 - layer_ssrc(0)) as usize);
+                }
+            }
+        }
+        while let Some(event) = self.room.poll_event() {
+            if let Event::StreamState { paused, .. } = event {
+                self.stream_states.push((self.ms, paused));
+            }
+        }
+    }
+
+    fn send(&mut self, bytes: Vec<u8>) {
+        let view = View::parse(&bytes).unwrap();
+        if view.ssrc() == out_ssrc(BOB, VIDEO) {
+            let (layer, ..) = read_video(view.payload());
+            let tenth = self.tenths.last_mut().unwrap();
+            tenth.sent_layer = tenth.sent_layer.max(Some(layer));
+        }
+        self.wire.send(self.ms, bytes);
+    }
+
+    fn arrive(&mut self) {
+        while let Some(Arrived { at_us, bytes, sent_ms, .. }) = self.wire.receive(self.ms) {
+            let view = View::parse(&bytes).unwrap();
+            if let Some(seq) = view.extension(TWCC_ID).and_then(ext::transport_cc) {
+                self.recorder.record(self.start + Duration::from_micros(at_us), seq);
+            }
+            let tenth = self.tenths.last_mut().unwrap();
+            tenth.slowest_ms = tenth.slowest_ms.max(self.ms - sent_ms);
+            self.arrived = (self.arrived.0 + bytes.len() as u64, self.arrived.1.max(self.ms - sent_ms));
+            let (ssrc, seq) = (view.ssrc(), view.seq());
+            if ssrc == out_ssrc(BOB, AUDIO) {
+                tenth.audio += 1;
+            } else if ssrc == out_ssrc(BOB, VIDEO) {
+                tenth.video += 1;
+                self.look_for_gap(seq);
+            } else {
+                // A repeat or padding: it has to be what a receiver can undo.
+                let mut copy = bytes.clone();
+                let whole = rtx::unwrap_in_place(&mut copy, MEDIA_PT, out_ssrc(BOB, VIDEO));
+                assert!(whole.is_some() || view.padding_len() > 0);
+                if let Some(len) = whole {
+                    self.missing.remove(&View::parse(&copy[..len]).unwrap().seq().0);
+                }
+            }
+        }
+    }
+
+    fn own_estimate(&mut self) -> u64 {
+        let (bytes, slowest_ms) = std::mem::take(&mut self.arrived);
+        let arrived = bytes * 8;
+        self.told = if slowest_ms > self.wire.link.delay_ms + 100 {
+            arrived * 85 / 100
+        } else {
+            (self.told * 108 / 100).min(arrived * 3 / 2 + 10_000).max(self.told)
+        };
+        self.told
+    }
+
+    fn look_for_gap(&mut self, SeqNo(seq): SeqNo) {
+        let highest = self.highest.unwrap_or(seq.wrapping_sub(1));
+        let ahead = seq.wrapping_sub(highest);
+        self.since_report.0 += 1;
+        self.missing.remove(&seq);
+        if ahead == 0 || ahead > 1_000 {
+            self.since_report.1 = self.since_report.1.saturating_sub(1); // it was only late
+            return;
+        }
+        self.highest = Some(seq);
+        self.since_report.1 += u64::from(ahead) - 1;
+        // As long as packets overtake each other, a receiver waits before it asks.
+        let due = self.ms + self.wire.link.jitter_ms + 10;
+        self.missing.extend((1..ahead).map(|back| (seq.wrapping_sub(back), due)));
+    }
+
+    fn ask_for_missing(&mut self) {
+        let due: Vec<u16> = self.missing.iter().filter(|(_, due)| **due <= self.ms).map(|(seq, _)| *seq).collect();
+        if due.is_empty() {
+            return;
+        }
+        for seq in &due {
+            self.missing.remove(seq);
+        }
+        let seqs: Vec<SeqNo> = due.into_iter().map(SeqNo).collect();
+        let mut bytes = Vec::new();
+        write_rr(&mut bytes, Ssrc(1), &[]);
+        write_nack(&mut bytes, Ssrc(1), out_ssrc(BOB, VIDEO), &seqs);
+        self.back.push_back((self.ms + self.wire.link.delay_ms, bytes));
+    }
+
+    /// The receiver's RTCP.
+    fn answer(&mut self) {
+        let due = self.ms + self.wire.link.delay_ms;
+        self.ask_for_missing();
+        if self.feedback == Feedback::Twcc && self.ms.is_multiple_of(60) {
+            let (mut bytes, back) = (Vec::new(), &mut self.back);
+            write_rr(&mut bytes, Ssrc(1), &[]);
+            self.recorder.report(Ssrc(1), out_ssrc(BOB, AUDIO), |feedback| {
+                let mut whole = bytes.clone();
+                whole.extend_from_slice(&feedback);
+                back.push_back((due, whole));
+            });
+        }
+        if self.ms.is_multiple_of(1_000) {
+            let (arrived, lost) = std::mem::take(&mut self.since_report);
+            let fraction_lost = (lost * 256).checked_div(arrived + lost).unwrap_or(0).min(255) as u8;
+            let block = ReportBlock { ssrc: out_ssrc(BOB, VIDEO), fraction_lost, ..ReportBlock::default() };
+            let mut bytes = Vec::new();
+            write_rr(&mut bytes, Ssrc(1), &[block]);
+            let told = match self.feedback {
+                Feedback::Remb(bits) => Some(bits),
+                Feedback::OwnRemb => Some(self.own_estimate()),
+                Feedback::Twcc | Feedback::Nothing => None,
+            };
+            if let Some(bits) = told {
+                write_remb(&mut bytes, Ssrc(1), Bitrate(bits), &[out_ssrc(BOB, VIDEO)]);
+            }
+            self.back.push_back((due, bytes));
+        }
+        while let Some((_, bytes)) = self.back.pop_front_if(|(due, _)| *due <= self.ms) {
+            if !self.wire.link.cut {
+                let _ = self.room.handle_rtcp(self.now(), BOB, &bytes);
+            }
+        }
+    }
+
+    /// The tenths from one second to another.
+    fn between(&self, from_s: u64, to_s: u64) -> &[Tenth] {
+        &self.tenths[from_s as usize * 10..to_s as usize * 10]
+    }
+
+    /// Seconds from `from_s` on after which no media above `layer` was sent until `to_s`.
+    fn down_after(&self, from_s: u64, to_s: u64, layer: u8) -> f64 {
+        let above = self.between(from_s, to_s).iter().rposition(|tenth| tenth.sent_layer > Some(layer));
+        above.map_or(0.0, |last| (last + 1) as f64 / 10.0)
+    }
+
+    /// Seconds from `from_s` on until media of `layer` was sent.
+    fn up_after(&self, from_s: u64, layer: u8) -> f64 {
+        let first = self.tenths[from_s as usize * 10..].iter().position(|tenth| tenth.sent_layer == Some(layer));
+        first.map_or(f64::INFINITY, |first| first as f64 / 10.0)
+    }
+
+    /// Parts of the time in which this layer was sent.
+    fn share_of(&self, from_s: u64, to_s: u64, layer: u8) -> f64 {
+        let span = self.between(from_s, to_s);
+        span.iter().filter(|tenth| tenth.sent_layer == Some(layer)).count() as f64 / span.len() as f64
+    }
+
+    fn print(&self, name: &str) {
+        if std::env::var_os("CONVENE_SIM_TRACE").is_none() {
+            return;
+        }
+        for (index, tenth) in self.tenths.iter().enumerate() {
+            eprintln!("{name} {:5.1} {tenth:?}", index as f64 / 10.0);
+        }
+        eprintln!("{name} {:?} {:?}", self.room.stats(), self.stream_states);
+    }
+}
+
+fn rate_step(seed: u64) -> Sim {
+    let mut sim = Sim::new(seed, GOOD, Feedback::Twcc);
+    sim.run(20_000);
+    sim.wire.link.rate = 500_000;
+    sim.run(20_000);
+    sim.wire.link.rate = 4_000_000;
+    sim.run(20_000);
+    sim
+}
+
+#[test]
+fn a_rate_step_is_followed_down_within_two_seconds_and_up_within_ten() {
+    for seed in 1..=20 {
+        let sim = rate_step(seed);
+        sim.print("step");
+        let first_up = sim.up_after(0, 2);
+        let down = sim.down_after(20, 40, 1);
+        let up = sim.up_after(40, 2);
+        let queue = sim.between(22, 40).iter().map(|tenth| tenth.slowest_ms).max().unwrap();
+        let silent = sim.between(20, 60).iter().filter(|tenth| tenth.audio == 0).count();
+        eprintln!("seed {seed}: first up {first_up}, down {down}, up {up}, slowest {queue} ms, silent tenths {silent}");
+        assert!(first_up <= 2.0 && down <= 2.0 && up <= 10.0, "{seed}: {first_up} {down} {up}");
+        assert!(queue <= 350, "{seed}: {queue} ms on the way after the change");
+        assert!(sim.share_of(50, 60, 2) > 0.95, "{seed}");
+        assert!(sim.between(20, 60).iter().all(|tenth| tenth.sent_layer.is_some()) || silent < 5, "{seed}");
+    }
+}
+
+#[test]
+fn equal_seeds_give_equal_traces() {
+    let (first, again, other) = (rate_step(7), rate_step(7), rate_step(8));
+    assert_eq!(first.tenths, again.tenths);
+    assert_eq!(first.room.stats(), again.room.stats());
+    assert_ne!(first.tenths, other.tenths);
+}
+
+#[test]
+fn loss_that_no_queue_explains_leaves_the_layer() {
+    for (loss_percent, least) in [(1, 0.97), (5, 0.97), (10, 0.95), (20, 0.75)] {
+        for seed in 1..=5 {
+            let mut sim = Sim::new(seed, GOOD, Feedback::Twcc);
+            sim.run(5_000);
+            sim.wire.link.loss_percent = loss_percent;
+            sim.run(60_000);
+            sim.print("loss");
+            let share = sim.share_of(6, 65, 2);
+            eprintln!("loss {loss_percent} seed {seed}: {share}");
+            assert!(share >= least, "{loss_percent} % {seed}: {share}");
+        }
+    }
+}
+
+#[test]
+fn reordering_and_jitter_are_no_congestion() {
+    for seed in 1..=5 {
+        let mut sim = Sim::new(seed, GOOD, Feedback::Twcc);
+        sim.run(5_000);
+        (sim.wire.link.delay_ms, sim.wire.link.jitter_ms) = (50, 100);
+        sim.run(40_000);
+        sim.print("jitter");
+        // The moment it begins cannot be told from a queue.
+        let share = sim.share_of(12, 45, 2);
+        eprintln!("jitter seed {seed}: {share} {:?}", sim.room.stats().overuses);
+        assert!(share > 0.8, "{seed}: {share}");
+    }
+}
+
+#[test]
+fn an_interruption_or_another_address_is_no_congestion() {
+    for seed in 1..=5 {
+        let mut sim = Sim::new(seed, GOOD, Feedback::Twcc);
+        sim.run(10_000);
+        sim.wire.link.cut = true;
+        sim.run(4_000);
+        sim.wire.link.cut = false;
+        sim.run(6_000);
+        sim.room.path_changed(BOB);
+        sim.wire.link.delay_ms = 120;
+        sim.run(10_000);
+        sim.print("cut");
+        let share = sim.share_of(14, 30, 2);
+        assert!(share > 0.98, "{seed}: {share}");
+        assert_eq!(sim.room.stats().interruptions, 2);
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_paused_with_a_word_and_comes_back_by_probing() {
+    for seed in 1..=5 {
+        let mut sim = Sim::new(seed, GOOD, Feedback::Twcc);
+        sim.run(10_000);
+        sim.wire.link.rate = 90_000;
+        sim.run(30_000);
+        sim.wire.link.rate = 4_000_000;
+        sim.run(20_000);
+        sim.print("starved");
+        let audio: u32 = sim.between(15, 40).iter().map(|tenth| tenth.audio).sum();
+        let up = sim.up_after(40, 2);
+        eprintln!("starved seed {seed}: audio {audio} of 1250, up after {up}, {:?}", sim.stream_states);
+        assert!(audio > 1_150, "{seed}: {audio} of 1250");
+        assert!(up <= 10.0, "{seed}: {up}");
+        let (first, last) = (sim.stream_states.first().unwrap(), sim.stream_states.last().unwrap());
+        assert!(first.1 && first.0 < 14_000 && !last.1, "{:?}", sim.stream_states);
+    }
+}
+
+#[test]
+fn a_shallow_queue_is_obeyed_by_loss() {
+    for seed in 1..=5 {
+        let mut sim = Sim::new(seed, Link { queue_ms: 8, ..GOOD }, Feedback::Twcc);
+        sim.run(10_000);
+        sim.wire.link.rate = 800_000;
+        sim.run(30_000);
+        sim.print("shallow");
+        let low = 1.0 - sim.share_of(14, 40, 2);
+        eprintln!("shallow seed {seed}: below the top {low}");
+        assert!(low > 0.9, "{seed}: {low}");
+    }
+}
+
+#[test]
+fn a_client_that_answers_nothing_is_not_held_to_a_guess() {
+    let mut sim = Sim::new(1, GOOD, Feedback::Nothing);
+    sim.run(10_000);
+    assert!(sim.share_of(5, 10, 2) > 0.9);
+    assert_eq!(sim.room.stats().probes, 0);
+}
+
+#[test]
+fn a_first_picture_larger_than_the_guess_is_sent_all_the_same() {
+    // Without audio nothing else would go out that the client could answer to.
+    let mut sim = Sim::with(1, Link { rate: 40_000_000, ..GOOD }, Feedback::Twcc, &[VIDEO]);
+    sim.browser.scale = 4;
+    sim.browser.lowest = 2;
+    sim.run(5_000);
+    sim.print("large");
+    assert_eq!(sim.stream_states, []);
+    assert_eq!(sim.room.stats().switches, 1, "begun once, and never cut");
+    assert!(sim.share_of(1, 5, 2) > 0.95);
+}
+
+#[test]
+fn a_picture_without_audio_comes_back_from_a_pause() {
+    let mut sim = Sim::with(1, GOOD, Feedback::Twcc, &[VIDEO]);
+    sim.run(10_000);
+    sim.wire.link.rate = 60_000;
+    sim.run(20_000);
+    sim.wire.link.rate = 4_000_000;
+    sim.run(20_000);
+    sim.print("mute");
+    assert!(sim.stream_states.iter().any(|(_, paused)| *paused), "{:?}", sim.stream_states);
+    assert!(sim.up_after(30, 2) <= 10.0, "{}", sim.up_after(30, 2));
+}
+
+#[test]
+fn remb_bounds_a_client_without_transport_wide_feedback() {
+    // (REMB, layer that comes of it)
+    for (bits, layer) in [(3_000_000, 2), (700_000, 1), (250_000, 0), (50_000, 0)] {
+        let mut sim = Sim::new(1, GOOD, Feedback::Remb(bits));
+        sim.run(10_000);
+        assert!(sim.share_of(5, 10, layer) > 0.95, "{bits}: {:?}", sim.tenths.last());
+    }
+}
+
+#[test]
+fn a_client_that_estimates_itself_is_brought_back_up() {
+    let mut sim = Sim::new(1, GOOD, Feedback::OwnRemb);
+    sim.run(10_000);
+    sim.wire.link.rate = 400_000;
+    sim.run(15_000);
+    sim.wire.link.rate = 4_000_000;
+    sim.run(60_000);
+    sim.print("remb");
+    let (down, up) = (sim.down_after(10, 25, 0), sim.up_after(25, 2));
+    let stats = sim.room.stats();
+    eprintln!(
+        "own estimate: down {down}, up {up}, {} packets of filling in {} times",
+        stats.probe_packets, stats.probes
+    );
+    assert!(down <= 5.0 && up <= 45.0, "{down} {up}");
+    assert!(sim.share_of(75, 85, 2) > 0.95);
+}

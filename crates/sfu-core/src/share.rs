@@ -1,0 +1,158 @@
+//! What the allocation has given one subscription, and how soon it may give more.
+//!
+//! Down at once, up with patience: each fall soon after a rise doubles the pause before the next rise, so that a path
+//! that is just short of a layer does not make the picture flap.
+
+use std::time::{Duration, Instant};
+
+/// Pause after a fall, and its bound.
+const MIN_PAUSE: Duration = Duration::from_millis(1_000);
+const MAX_PAUSE: Duration = Duration::from_secs(20);
+/// A fall within this time of a rise shows that the rise was wrong.
+const WRONG_RISE: Duration = Duration::from_secs(10);
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Share {
+    /// Higher goes first.
+    pub(crate) priority: u8,
+    limit: Limit,
+    pause: Duration,
+    rise_after: Option<Instant>,
+    rose: Option<Instant>,
+    /// The subscriber was told that the track is paused.
+    pub(crate) told_paused: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Limit {
+    /// Nothing is known of the path.
+    Free,
+    /// Up to this layer.
+    UpTo(u8),
+    /// Nothing: the path is too narrow.
+    Starved,
+}
+
+/// What a decision changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    None,
+    Rise,
+    Fall,
+}
+
+impl Default for Share {
+    fn default() -> Self {
+        Self { priority: 0, limit: Limit::Free, pause: MIN_PAUSE, rise_after: None, rose: None, told_paused: false }
+    }
+}
+
+impl Share {
+    /// The highest layer allowed; `None`: none is.
+    pub(crate) const fn most(&self) -> Option<u8> {
+        match self.limit {
+            Limit::Free => Some(u8::MAX),
+            Limit::UpTo(layer) => Some(layer),
+            Limit::Starved => None,
+        }
+    }
+
+    /// The layer given, if one was.
+    pub(crate) const fn given(&self) -> Option<u8> {
+        match self.limit {
+            Limit::UpTo(layer) => Some(layer),
+            Limit::Free | Limit::Starved => None,
+        }
+    }
+
+    pub(crate) const fn is_starved(&self) -> bool {
+        matches!(self.limit, Limit::Starved)
+    }
+
+    /// Whether more than what is given may be given now.
+    pub(crate) fn may_rise(&self, now: Instant) -> bool {
+        self.rise_after.is_none_or(|after| after <= now)
+    }
+
+    /// What is asked for or sent is another thing than before: what was decided says nothing of it, and a smaller picture
+    /// is no fall.
+    pub(crate) fn forget(&mut self) {
+        (self.limit, self.rise_after, self.rose) = (Limit::Free, None, None);
+    }
+
+    /// Nothing is known of the path, or no longer.
+    pub(crate) fn free(&mut self) -> Change {
+        let before = std::mem::replace(&mut self.limit, Limit::Free);
+        self.rise_after = None;
+        if before == Limit::Free { Change::None } else { Change::Rise }
+    }
+
+    /// Takes a decision.
+    pub(crate) fn give(&mut self, now: Instant, layer: Option<u8>) -> Change {
+        let limit = layer.map_or(Limit::Starved, Limit::UpTo);
+        let rank = |limit: Limit| match limit {
+            Limit::Starved => 0,
+            Limit::UpTo(layer) => 1 + u16::from(layer),
+            Limit::Free => u16::MAX,
+        };
+        let before = std::mem::replace(&mut self.limit, limit);
+        let change = match rank(limit).cmp(&rank(before)) {
+            std::cmp::Ordering::Equal => Change::None,
+            std::cmp::Ordering::Less => Change::Fall,
+            std::cmp::Ordering::Greater => Change::Rise,
+        };
+        match (change, before) {
+            (Change::Rise, _) => self.rose = Some(now),
+            // The first decision is no fall: nothing was in force before.
+            (Change::Fall, Limit::UpTo(_) | Limit::Starved) => {
+                // A rise is wrong once, however many steps the way down has.
+                if let Some(rose) = self.rose.take() {
+                    let wrong = now.saturating_duration_since(rose) < WRONG_RISE;
+                    self.pause = if wrong { (self.pause * 2).min(MAX_PAUSE) } else { MIN_PAUSE };
+                }
+                self.rise_after = Some(now + self.pause);
+            }
+            (Change::Fall, Limit::Free) | (Change::None, _) => {}
+        }
+        change
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rises_with_patience() {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let mut share = Share::default();
+        // (ms, layer, what changed, ms at which a rise is allowed again)
+        let rows = [
+            (0, Some(1), Change::Fall, 0),
+            (100, Some(2), Change::Rise, 0),
+            (200, Some(2), Change::None, 0),
+            (20_000, Some(0), Change::Fall, 21_000),
+            (21_000, Some(1), Change::Rise, 21_000),
+            (22_000, None, Change::Fall, 24_000),
+            (24_000, Some(0), Change::Rise, 24_000),
+            (25_000, None, Change::Fall, 29_000),
+            (25_100, None, Change::None, 29_000),
+            (60_000, Some(2), Change::Rise, 29_000),
+            (80_000, Some(1), Change::Fall, 81_000),
+            (90_000, Some(2), Change::Rise, 81_000),
+            (91_000, Some(1), Change::Fall, 93_000),
+            (91_500, Some(0), Change::Fall, 93_500),
+        ];
+        for (ms, layer, change, rise) in rows {
+            assert_eq!(share.give(at(ms), layer), change, "{ms}");
+            assert!(share.may_rise(at(rise)), "{ms}");
+            assert!(rise == 0 || !share.may_rise(at(rise - 1)), "{ms}");
+        }
+        share.forget();
+        assert!(share.may_rise(at(91_500)), "the client's own wish is no mistake");
+        assert_eq!((share.give(at(91_500), None), share.may_rise(at(91_500))), (Change::Fall, true));
+        assert_eq!((share.free(), share.free()), (Change::Rise, Change::None));
+    }
+}

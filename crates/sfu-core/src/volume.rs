@@ -1,0 +1,62 @@
+//! How many bits per second a layer is, as a subscriber's path would feel it.
+
+use crate::bwe::WIRE_OVERHEAD;
+
+/// Windows kept, each `config::SELECT_TICKS` long: 1.6 s, so that a keyframe does not look like a rate.
+const WINDOWS: usize = 8;
+
+/// See the module.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Volume {
+    current: u32,
+    windows: [u32; WINDOWS],
+    /// Windows closed; the sum counts from the first with bytes in it.
+    closed: usize,
+    began: bool,
+}
+
+impl Volume {
+    /// A packet of this many plaintext bytes.
+    pub(crate) fn add(&mut self, bytes: usize) {
+        let bytes = u32::try_from(bytes + WIRE_OVERHEAD).unwrap_or(u32::MAX);
+        self.current = self.current.saturating_add(bytes);
+        self.began = true;
+    }
+
+    /// A window ends.
+    pub(crate) fn close_window(&mut self) {
+        if !self.began {
+            return;
+        }
+        if let Some(slot) = self.windows.get_mut(self.closed % WINDOWS) {
+            *slot = std::mem::take(&mut self.current);
+        }
+        self.closed += 1;
+    }
+
+    /// Bits per second; 0: no window was closed since the first packet.
+    pub(crate) fn bits(&self, window_ms: u64) -> f64 {
+        let bytes: u64 = self.windows.iter().map(|bytes| u64::from(*bytes)).sum();
+        let windows = self.closed.min(WINDOWS);
+        if windows == 0 { 0.0 } else { bytes as f64 * 8.0 * 1e3 / (windows as f64 * window_ms as f64) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn averages_since_it_began() {
+        let mut volume = Volume::default();
+        volume.close_window();
+        assert_eq!(volume.bits(200), 0.0);
+        for window in 1..30 {
+            volume.add(1_000 - WIRE_OVERHEAD);
+            volume.close_window();
+            assert_eq!(volume.bits(200), 40_000.0, "{window}");
+        }
+        (0..WINDOWS).for_each(|_| volume.close_window());
+        assert_eq!(volume.bits(200), 0.0);
+    }
+}

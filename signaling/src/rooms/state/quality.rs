@@ -1,0 +1,57 @@
+//! What the media plane says of connections, told to the people concerned.
+
+use std::sync::Arc;
+
+use convene_sfu::Rating;
+use convene_types::{PeerId, TrackId};
+
+use super::{Now, Participant, State};
+use crate::rooms::model::{ParticipantId, QualityInfo};
+use crate::rooms::notice::Notice;
+
+impl State {
+    /// A receiver's path is too narrow for a track, or wide enough again.
+    pub(in crate::rooms) fn handle_stream_state(&mut self, now: Now, peer: PeerId, track: TrackId, paused: bool) {
+        let Some(id) = self.id_of_peer(peer) else { return };
+        let Some(track) = self.tracks.get(&track) else { return };
+        let Some(owner) = self.participants.get(&track.owner) else { return };
+        let (participant, track) = (owner.info.sid.clone(), track.info.sid.clone());
+        tracing::debug!(room = %self.info.name, %track, paused, "stream state of a subscriber");
+        self.notify(now, id, Notice::StreamState { participant, track, paused });
+    }
+
+    /// Connections are rated differently than before: everyone is told, as with speakers.
+    pub(in crate::rooms) fn handle_quality(&mut self, now: Now, ratings: &[(PeerId, Rating)]) {
+        let mut changed = Vec::new();
+        for (peer, rating) in ratings {
+            let Some(id) = self.id_of_peer(*peer) else { continue };
+            let Some(participant) = self.participants.get_mut(&id) else { continue };
+            let before = participant.quality();
+            participant.ratings.insert(*peer, *rating);
+            let after = participant.quality();
+            if before != after && !participant.info.permission.hidden {
+                changed.extend(after);
+            }
+        }
+        if !changed.is_empty() {
+            self.broadcast(now, &Notice::Quality(Arc::new(changed)));
+        }
+    }
+
+    /// A newcomer learns what the others have been told.
+    pub(super) fn tell_qualities(&mut self, now: Now, id: ParticipantId) {
+        let visible = self.participants.values().filter(|participant| !participant.info.permission.hidden);
+        let known: Vec<QualityInfo> = visible.filter_map(Participant::quality).collect();
+        if !known.is_empty() {
+            self.notify(now, id, Notice::Quality(Arc::new(known)));
+        }
+    }
+}
+
+impl Participant {
+    /// The worse of its transports.
+    fn quality(&self) -> Option<QualityInfo> {
+        let rating = self.ratings.values().copied().reduce(Rating::worse)?;
+        Some(QualityInfo { sid: self.info.sid.clone(), rating })
+    }
+}
