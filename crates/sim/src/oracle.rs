@@ -140,6 +140,7 @@ impl Oracle {
             | Outcome::User { .. }
             | Outcome::Upload(_)
             | Outcome::Expired(_)
+            | Outcome::Account(_)
             | Outcome::Done => Ok(()),
         }
     }

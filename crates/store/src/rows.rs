@@ -1,5 +1,7 @@
 //! How rows of the database become values, for the writer and the readers alike. Also the loads that both need.
 
+mod accounts;
+
 use bytes::Bytes;
 use convene_im_core::model::{Conv, Member};
 use convene_im_core::rules;
@@ -10,6 +12,11 @@ use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use crate::error::StoreError;
 use crate::ops::{BlobFacts, BlobRow};
+
+pub(crate) use accounts::{
+    SESSION_COLUMNS, SESSION_WIDTH, account, account_by_lookup, challenge_from, session, session_from, sessions_of,
+    usage_from,
+};
 
 /// To the database's signed numbers. What a client names beyond them is beyond every head as well.
 pub(crate) fn db(value: u64) -> i64 {

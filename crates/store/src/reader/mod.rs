@@ -2,6 +2,7 @@
 //!
 //! What a user may see is decided in one place, [`visible`] (I13). Not here: presence and anything else that is not stored.
 
+mod accounts;
 mod blobs;
 mod pages;
 mod people;
