@@ -141,6 +141,7 @@ impl Oracle {
             | Outcome::Upload(_)
             | Outcome::Expired(_)
             | Outcome::Account(_)
+            | Outcome::Org(_)
             | Outcome::Done => Ok(()),
         }
     }

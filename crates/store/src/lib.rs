@@ -1,4 +1,5 @@
-//! Durable state. Of chat: conversations, their logs, members, user logs, uploads and blobs. Of people: see [`accounts`].
+//! Durable state. Of chat: conversations, their logs, members, user logs, uploads and blobs. Of people: see
+//! [`accounts`] and [`orgs`].
 //!
 //! [`Engine`] is the one writer: a batch of [`Op`]s is one transaction. [`Reader`] answers from a snapshot and shows a user
 //! nothing but what they may see. [`Store`] is the shell around both: threads, queues, checkpoints, backup. [`Blobs`] keeps
@@ -14,6 +15,7 @@ mod blobs;
 mod engine;
 mod error;
 mod ops;
+pub mod orgs;
 mod reader;
 mod rows;
 mod shell;

@@ -5,7 +5,7 @@ use convene_accounts::Refusal;
 use convene_proto::im;
 use convene_types::{ClientId, ConvId, Ordinal, OrgId, Seq, Useq, UserId};
 
-use crate::accounts;
+use crate::{accounts, orgs};
 
 /// One change.
 #[derive(Clone, Debug)]
@@ -91,6 +91,8 @@ pub enum Op {
     },
     /// Something about people.
     Account(accounts::Op),
+    /// Something about an organisation of people.
+    Org(orgs::Op),
 }
 
 /// An upload that begins.
@@ -209,6 +211,8 @@ pub enum Outcome {
     Expired(Vec<[u8; 16]>),
     /// Of `Account`. A refusal in here is an answer that may have left a trace: a wrong code is counted.
     Account(Result<accounts::Outcome, Refusal>),
+    /// Of `Org`.
+    Org(Result<orgs::Outcome, Refusal>),
     /// Of the others.
     Done,
 }

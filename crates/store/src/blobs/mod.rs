@@ -279,6 +279,7 @@ impl Inner {
             | Outcome::User { .. }
             | Outcome::Expired(_)
             | Outcome::Account(_)
+            | Outcome::Org(_)
             | Outcome::Done => Err(refuse(Code::Internal, "a mistake of the server")),
         }
     }

@@ -230,8 +230,10 @@ impl Work<'_> {
         Ok(Ok(Outcome::Done))
     }
 
-    /// Nothing that tells who it was stays: the id means nobody for good.
+    /// Nothing that tells who it was stays: the id means nobody for good. The last owner of an organisation names another
+    /// one first.
     fn erase_account(&mut self, account: AccountId) -> Answer<Outcome> {
+        settle!(self.leave_all(account)?);
         let ended = self.end_sessions(account, Which::All, End::Erased)?;
         let id = [db(account.0)];
         for sql in ["DELETE FROM phones WHERE account = ?1", "DELETE FROM devices WHERE account = ?1"] {

@@ -7,7 +7,9 @@ mod accounts;
 mod append;
 mod cache;
 mod create;
+mod departments;
 mod erase;
+mod orgs;
 mod personal;
 pub(crate) mod schema;
 mod sessions;
@@ -219,6 +221,7 @@ impl Work<'_> {
             Op::Expire { before_ms } => self.expire(before_ms),
             Op::TrashDone { keys } => self.trash_done(&keys),
             Op::Account(op) => Ok(Outcome::Account(self.account(op)?)),
+            Op::Org(op) => Ok(Outcome::Org(self.org(op)?)),
         }
     }
 

@@ -71,3 +71,85 @@ CREATE TABLE usages (
     PRIMARY KEY (act, subject, key)
 ) WITHOUT ROWID;
 CREATE INDEX old_usages ON usages (ends);
+
+-- Organisations of people, beside their row in orgs, whose name is in tokens. audit: where the log ends.
+CREATE TABLE companies (
+    org INTEGER PRIMARY KEY,
+    title TEXT NOT NULL,
+    members INTEGER NOT NULL,
+    policy TEXT NOT NULL,
+    policy_version INTEGER NOT NULL,
+    audit INTEGER NOT NULL,
+    audit_hash BLOB NOT NULL
+);
+
+-- An account in an organisation. user: its row in users, which stays when the seat goes.
+CREATE TABLE seats (
+    org INTEGER NOT NULL,
+    account INTEGER NOT NULL,
+    user INTEGER NOT NULL,
+    role INTEGER NOT NULL,
+    scopes INTEGER NOT NULL,
+    joined INTEGER NOT NULL,
+    PRIMARY KEY (org, account)
+) WITHOUT ROWID;
+CREATE INDEX seats_of ON seats (account);
+CREATE INDEX owners ON seats (org) WHERE role = 1;
+
+CREATE TABLE departments (
+    id INTEGER PRIMARY KEY,
+    org INTEGER NOT NULL,
+    parent INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    rank INTEGER NOT NULL
+);
+CREATE INDEX departments_of ON departments (org);
+
+-- Where members stand, in the order in which it is shown.
+CREATE TABLE places (
+    org INTEGER NOT NULL,
+    account INTEGER NOT NULL,
+    rank INTEGER NOT NULL,
+    dept INTEGER NOT NULL,
+    PRIMARY KEY (org, account, rank)
+) WITHOUT ROWID;
+CREATE INDEX places_in ON places (dept);
+
+-- number or link is set, never both. uses: people that the link still lets in.
+CREATE TABLE invitations (
+    id INTEGER PRIMARY KEY,
+    org INTEGER NOT NULL,
+    number BLOB,
+    link BLOB UNIQUE,
+    uses INTEGER NOT NULL,
+    dept INTEGER NOT NULL,
+    ask INTEGER NOT NULL,
+    expires INTEGER NOT NULL,
+    ended INTEGER NOT NULL
+);
+CREATE INDEX invited ON invitations (number) WHERE number IS NOT NULL;
+CREATE INDEX open_invitations ON invitations (org) WHERE ended = 0;
+
+CREATE TABLE requests (
+    id INTEGER PRIMARY KEY,
+    org INTEGER NOT NULL,
+    account INTEGER NOT NULL,
+    dept INTEGER NOT NULL,
+    state INTEGER NOT NULL,
+    made INTEGER NOT NULL
+);
+CREATE UNIQUE INDEX open_requests ON requests (org, account) WHERE state = 1;
+
+-- Append-only, chained by hash.
+CREATE TABLE audit (
+    org INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    at_ms INTEGER NOT NULL,
+    actor INTEGER NOT NULL,
+    address TEXT NOT NULL,
+    act TEXT NOT NULL,
+    target TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    hash BLOB NOT NULL,
+    PRIMARY KEY (org, number)
+) WITHOUT ROWID;

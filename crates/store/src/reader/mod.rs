@@ -4,6 +4,7 @@
 
 mod accounts;
 mod blobs;
+mod orgs;
 mod pages;
 mod people;
 mod sync;

@@ -21,6 +21,7 @@ use crate::accounts;
 use crate::engine::{Engine, EngineOptions, Place};
 use crate::error::{StoreError, unavailable};
 use crate::ops::{Op, Outcome};
+use crate::orgs;
 use crate::reader::Reader;
 use readers::Readers;
 use stats::Stats;
@@ -116,7 +117,15 @@ impl Store {
         }
     }
 
-    /// Asks something about people on one of the reading threads.
+    /// Changes something about an organisation.
+    pub async fn org(&self, op: orgs::Op) -> Result<orgs::Outcome, convene_accounts::Refusal> {
+        match self.write_async(Op::Org(op)).await {
+            Ok(Outcome::Org(answer)) => answer,
+            Ok(_) | Err(_) => Err(later()),
+        }
+    }
+
+    /// Asks something about people or organisations on one of the reading threads.
     pub async fn ask<T: Send + 'static>(
         &self,
         ask: impl FnOnce(&mut Reader) -> Result<T, StoreError> + Send + 'static,
