@@ -200,7 +200,7 @@ mod tests {
         fn any_change_of_any_record_shows(count in 1_u64..12, at in 0_usize..12, what in 0_u8..6) {
             let records = log(count);
             let noted = records.last().unwrap().head();
-            let mut changed = records.clone();
+            let mut changed = records;
             let at = at % changed.len();
             let entry = &mut changed[at].entry;
             match what {

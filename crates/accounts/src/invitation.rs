@@ -217,7 +217,7 @@ mod tests {
         let hers = invitation(Whom::Number(HER));
         let Ok(Entry::In(used)) = come(&hers, HER, false, NOW) else { panic!() };
         assert!(used.ended);
-        let withdrawn = Invitation { ended: true, ..hers.clone() };
+        let withdrawn = Invitation { ended: true, ..hers };
         for (row, who, member, now_s, want) in [
             (&used, HER, false, NOW, Code::InvitationEnded),
             (&withdrawn, HER, false, NOW, Code::InvitationEnded),

@@ -249,11 +249,14 @@ mod tests {
         ids.iter().copied().map(DeptId).collect()
     }
 
+    /// Directory, hidden, role and departments of who looks, departments of who is looked at, whether they are seen.
+    type Sight<'a> = (Directory, &'a [u64], Role, &'a [u64], &'a [u64], bool);
+
     #[test]
     fn who_sees_whom() {
         let admin = Role::Admin(Scopes::MEMBERS);
         let hidden = vec![5];
-        let rows: [(Directory, &[u64], Role, &[u64], &[u64], bool); 17] = [
+        let rows: [Sight<'_>; 17] = [
             (Directory::Everybody, &[], Role::Member, &[3], &[5], true),
             (Directory::Everybody, &hidden, Role::Member, &[3], &[5], false),
             (Directory::Everybody, &hidden, Role::Member, &[3], &[4, 5], false),

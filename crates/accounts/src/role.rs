@@ -272,7 +272,7 @@ mod tests {
         /// Whatever anybody tries, an owner is left, and nobody rises but by an owner's hand.
         #[test]
         fn an_organisation_keeps_an_owner(steps in prop::collection::vec(step(), 1..60)) {
-            let mut seats = vec![Some(Role::Owner), Some(Role::Admin(Scopes::from_bits(31))), Some(Role::Member), Some(Role::Member), Some(Role::Member)];
+            let mut seats = [Some(Role::Owner), Some(Role::Admin(Scopes::from_bits(31))), Some(Role::Member), Some(Role::Member), Some(Role::Member)];
             for step in steps {
                 let (Step::Change(actor, target, _) | Step::Remove(actor, target)) = step;
                 let (Some(by), Some(of)) = (seats[actor], seats[target]) else { continue };

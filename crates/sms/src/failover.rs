@@ -159,13 +159,10 @@ mod tests {
     fn send(health: &mut Health, answers: &[Option<Answer>], now_ms: u64) -> (Vec<usize>, Next) {
         let (mut delivery, mut asked) = (Delivery::begin(health, now_ms), Vec::new());
         loop {
-            match delivery.poll_next(now_ms) {
-                Next::Ask { provider, .. } => {
-                    asked.push(provider);
-                    delivery.handle_answer(answers[provider].as_ref(), health, now_ms);
-                }
-                end => return (asked, end),
-            }
+            let next = delivery.poll_next(now_ms);
+            let Next::Ask { provider, .. } = next else { return (asked, next) };
+            asked.push(provider);
+            delivery.handle_answer(answers[provider].as_ref(), health, now_ms);
         }
     }
 

@@ -1,6 +1,7 @@
 //! What every backend of the store has to pass about people: codes, accounts, sessions, devices.
 
 #![cfg(test)]
+#![allow(clippy::unwrap_in_result)]
 
 mod common;
 
@@ -178,7 +179,7 @@ fn what_cannot_be_kept_costs_neither_code_nor_attempt() {
         *display_name = " ".into();
         assert_eq!(people.enter(HER, RIGHT, bad), Err(Code::BadName));
         let long = Device { push_token: "x".repeat(accounts::MAX_DEVICE_BYTES + 1), ..device(1) };
-        let bad = register(Entry { device: long, ..entry.clone() });
+        let bad = register(Entry { device: long, ..entry });
         assert_eq!(people.enter(HER, RIGHT, bad), Err(Code::Malformed));
         assert!(people.world.reader().account_by_lookup(HER).unwrap().is_none());
         assert!(people.enter(HER, RIGHT, register(entry.clone())).is_ok());
@@ -249,7 +250,7 @@ fn a_refresh_token_used_twice_ends_the_session() {
         let Ok(Outcome::Refreshed(second)) = people.refresh(&first, 0) else { panic!() };
         assert_eq!(second.generation, 1);
         // The answer was lost.
-        assert_eq!(people.refresh(&first, 0), Ok(Outcome::Refreshed(second.clone())));
+        assert_eq!(people.refresh(&first, 0), Ok(Outcome::Refreshed(second)));
         people.now_s += GRACE_S;
         assert_eq!(people.refresh(&first, 0), Err(Code::SessionStolen));
         assert_eq!(people.end_of(&first), Some(End::Stolen));

@@ -1,6 +1,7 @@
 //! What every backend of the store has to pass about organisations: seats, departments, invitations, policy, audit.
 
 #![cfg(test)]
+#![allow(clippy::unwrap_in_result)]
 
 mod common;
 
@@ -269,7 +270,7 @@ fn who_comes_by_a_link_may_have_to_be_approved() {
         let hash = LinkHash([6; 32]);
         let link =
             Change::Invite { whom: Invited::Link { hash, uses: 9 }, dept: DeptId(0), ask: false, valid_for_s: 60 };
-        let id = invited(orgs.change(org, ana, link.clone()));
+        let id = invited(orgs.change(org, ana, link));
         assert_eq!(orgs.change(org, ana, Change::Withdraw { id }), Ok(Outcome::Done));
         assert_eq!(orgs.join(eve, JoinBy::Link(hash)), Err(Code::InvitationEnded));
         let hash = LinkHash([7; 32]);
@@ -293,7 +294,7 @@ fn a_policy_is_replaced_by_who_may_from_the_version_that_is() {
         assert_eq!(orgs.change(org, bob, set(&hidden, 1)), Ok(Outcome::Policy(2)));
         assert_eq!(orgs.change(org, bob, set(&hidden, 2)), Ok(Outcome::Policy(2)));
         assert_eq!(orgs.change(org, bob, set(&Policy::default(), 1)), Err(Code::Stale));
-        let meetings = Policy { meetings: Starters::Admins, ..hidden.clone() };
+        let meetings = Policy { meetings: Starters::Admins, ..hidden };
         assert_eq!(orgs.change(org, bob, set(&meetings, 2)), Err(Code::Forbidden));
         assert_eq!(orgs.change(org, ana, set(&meetings, 2)), Ok(Outcome::Policy(3)));
         let bad = Policy { retention_days: Some(0), ..meetings.clone() };
