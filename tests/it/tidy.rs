@@ -19,9 +19,10 @@ const EDGES: &[(&str, &[&str])] = &[
     ("convene-sfu-core", &["convene-types", "convene-rtp"]),
     ("convene-proto", &["convene-types"]),
     ("convene-accounts", &["convene-types"]),
+    ("convene-sms", &[]),
     ("convene-im-core", &["convene-types", "convene-proto"]),
     ("convene-voice", &[]),
-    ("convene-store", &["convene-types", "convene-proto", "convene-im-core"]),
+    ("convene-store", &["convene-types", "convene-proto", "convene-accounts", "convene-im-core"]),
     (
         "convene-im",
         &[
@@ -68,6 +69,7 @@ const CORES: &[&str] = &[
     "convene-voice",
     "convene-proto",
     "convene-accounts",
+    "convene-sms",
     "convene-im-core",
 ];
 
@@ -89,6 +91,8 @@ const HOMES: &[(&str, &[&str], &str)] = &[
         &["convene-telemetry", "convene-sfu"],
         "metrics are made in convene-telemetry; a worker holds counters",
     ),
+    ("phonenumber", &["convene-accounts"], "numbers are read by convene_accounts::phone"),
+    ("argon2", &["convene-accounts"], "passwords are hashed by convene_accounts::password"),
     ("quinn-udp", &["convene-sfu"], "UDP batches are moved by the media workers"),
     ("quinn", &["convene-im", "convene-client"], "QUIC stays in the shells of chat"),
     ("web-transport-*", &["convene-im", "convene-client"], "QUIC stays in the shells of chat"),

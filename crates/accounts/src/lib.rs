@@ -1,8 +1,30 @@
-//! Who somebody is: tokens of chat users, minted by a backend (or the command line) and checked by the server.
+//! Who somebody is, and what they may do in an organisation: rules only.
 //!
-//! Not here: what a user may do in a conversation (`im-core`), room tokens (`signaling::token`), where users are kept
-//! (`store`).
+//! - People: [`phone`] reads numbers, [`vault`] keeps them, [`verification`] proves them, [`password`] too, [`limits`] says
+//!   how often one may try.
+//! - Sign-ins: [`token`] shows one, [`session`] keeps it, [`revocation`] ends it at once.
+//! - Organisations: [`role`] says who may do what, [`department`] how they are built, [`invitation`] how people come in,
+//!   [`policy`] what members may, [`audit`] what was done.
+//! - [`Code`] and [`Refusal`] are what is answered when something is not done.
 //!
-//! Invariant: this crate never reads a clock; callers say what time it is.
+//! Not here: what a user may do in a conversation (`im-core`), room tokens (`signaling::token`), where all this is kept
+//! (`store`), who sends messages (`sms`).
+//!
+//! Invariant: this crate never reads a clock and makes no random numbers; callers bring both.
 
+pub mod audit;
+pub mod department;
+mod error;
+pub mod invitation;
+pub mod limits;
+pub mod password;
+pub mod phone;
+pub mod policy;
+pub mod revocation;
+pub mod role;
+pub mod session;
 pub mod token;
+pub mod vault;
+pub mod verification;
+
+pub use error::{Code, Refusal};

@@ -2,12 +2,13 @@
 //! them (`im`, `signaling`); the command line and backends mint them.
 //!
 //! Claims: `iss` the API key, `sub` the user's account name, `aud`, `exp`, `nbf`, and optionally `org` (the organisation),
-//! `name` (display name) and `device` (32 hex digits: the token serves that device only).
+//! `name` (display name), `device` (32 hex digits: the token serves that device only), and in the access token of a
+//! login session `sid` (32 hex digits) and `iat`. Access tokens are minted by [`Authority::access_token`]; one check serves all.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 
-use convene_types::DeviceId;
+use convene_types::{DeviceId, SessionId};
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, dangerous};
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,9 @@ pub const MAX_NAME_BYTES: usize = 128;
 pub const MAX_DISPLAY_NAME_BYTES: usize = 256;
 /// How far the clock of whoever minted a token may run ahead of ours (`nbf`, RFC 7519 §4.1.5).
 pub const NOT_BEFORE_LEEWAY_S: u64 = 60;
+/// How long an access token lives. Nothing but [`crate::revocation::List`] ends it earlier, so that list has to remember
+/// this long; a client refreshes this often.
+pub const ACCESS_TTL_S: u64 = 600;
 
 /// What a token is minted from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,8 +42,27 @@ pub struct Claims {
     pub display_name: String,
     /// The only device that may use it.
     pub device: Option<DeviceId>,
+    /// The login session it was made for.
+    pub session: Option<SessionId>,
     /// Seconds until it expires.
     pub valid_for_s: u64,
+}
+
+/// What an access token says.
+#[derive(Clone, Copy, Debug)]
+pub struct Access<'a> {
+    /// The API key that signs.
+    pub key: &'a str,
+    /// Account name.
+    pub user: &'a str,
+    /// Organisation; empty: [`DEFAULT_ORG`].
+    pub org: &'a str,
+    /// Shown to others; empty: the account name.
+    pub display_name: &'a str,
+    /// The device that signed in.
+    pub device: DeviceId,
+    /// The login session.
+    pub session: SessionId,
 }
 
 /// Who a token speaks for.
@@ -53,6 +76,10 @@ pub struct Identity {
     pub display_name: String,
     /// The only device that may use the token.
     pub device: Option<DeviceId>,
+    /// The login session behind it. A token of the command line or of a backend has none.
+    pub session: Option<SessionId>,
+    /// Seconds since 1970 at which it was made; 0: it does not say.
+    pub issued_s: u64,
     /// Seconds since 1970 at which the session has to end.
     pub expires_s: u64,
 }
@@ -94,6 +121,9 @@ pub enum TokenError {
     /// `device` is not 32 hex digits.
     #[error("the device (claim device) is not 32 hex digits")]
     BadDevice,
+    /// `sid` is not 32 hex digits.
+    #[error("the session (claim sid) is not 32 hex digits")]
+    BadSession,
 }
 
 /// The API keys of this server, and what is done with them.
@@ -125,12 +155,28 @@ impl Authority {
             org: claims.org.clone(),
             name: claims.display_name.clone(),
             device: claims.device.map(|device| hex(&device.0)).unwrap_or_default(),
+            sid: claims.session.map(|session| hex(&session.0)).unwrap_or_default(),
             exp: Some(now_s.saturating_add(claims.valid_for_s).into()),
             nbf: Some(now_s.into()),
+            iat: Some(now_s.into()),
         };
         identity(wire.clone(), now_s)?; // what could not be used is not minted
         let key = EncodingKey::from_secret(secret.as_bytes());
         jsonwebtoken::encode(&Header::default(), &wire, &key).map_err(|_| TokenError::Malformed)
+    }
+
+    /// The access token of a login session: [`ACCESS_TTL_S`] long, bound to its device.
+    pub fn access_token(&self, access: &Access<'_>, now_s: u64) -> Result<String, TokenError> {
+        let claims = Claims {
+            key: access.key.to_owned(),
+            user: access.user.to_owned(),
+            org: access.org.to_owned(),
+            display_name: access.display_name.to_owned(),
+            device: Some(access.device),
+            session: Some(access.session),
+            valid_for_s: ACCESS_TTL_S,
+        };
+        self.mint(&claims, now_s)
     }
 
     /// Checks a token at `now_s` (seconds since 1970): the signature first, and only then anything it says.
@@ -173,8 +219,12 @@ struct Wire {
     name: String,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     device: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    sid: String,
     exp: Option<Date>,
     nbf: Option<Date>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    iat: Option<Date>,
 }
 
 #[derive(Deserialize)]
@@ -245,11 +295,10 @@ fn identity(wire: Wire, now_s: u64) -> Result<Identity, TokenError> {
     if !good {
         return Err(TokenError::BadName);
     }
-    let device = match wire.device.as_str() {
-        "" => None,
-        text => Some(device(text).ok_or(TokenError::BadDevice)?),
-    };
-    Ok(Identity { org, user: wire.sub, display_name, device, expires_s })
+    let device = id(&wire.device).map_err(|()| TokenError::BadDevice)?.map(DeviceId);
+    let session = id(&wire.sid).map_err(|()| TokenError::BadSession)?.map(SessionId);
+    let issued_s = wire.iat.map_or(0, Date::seconds);
+    Ok(Identity { org, user: wire.sub, display_name, device, session, issued_s, expires_s })
 }
 
 fn is_name(name: &str, longest: usize) -> bool {
@@ -260,16 +309,22 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn device(text: &str) -> Option<DeviceId> {
+/// 32 hex digits, or nothing.
+fn id(text: &str) -> Result<Option<[u8; 16]>, ()> {
+    if text.is_empty() {
+        return Ok(None);
+    }
     let digits = text.as_bytes();
     if digits.len() != 32 {
-        return None;
+        return Err(());
     }
+    let digit = |byte: &u8| char::from(*byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok()).ok_or(());
     let mut bytes = [0; 16];
-    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    for (byte, pair) in bytes.iter_mut().zip(digits.as_chunks::<2>().0) {
+        let [high, low] = pair;
+        *byte = (digit(high)? << 4) | digit(low)?;
     }
-    Some(DeviceId(bytes))
+    Ok(Some(bytes))
 }
 
 /// Times and audience are checked by [`identity`], against the caller's clock.
@@ -302,20 +357,32 @@ mod tests {
 
     #[test]
     fn what_is_minted_is_checked() {
-        let device = Some(DeviceId([0xa7; 16]));
-        let full = Claims { org: "acme".into(), display_name: "Ana".into(), device, ..claims() };
-        let rows = [(claims(), DEFAULT_ORG, "ana", None), (full, "acme", "Ana", device)];
-        for (claims, org, display_name, device) in rows {
+        let (device, session) = (Some(DeviceId([0xa7; 16])), Some(SessionId([0x0f; 16])));
+        let full = Claims { org: "acme".into(), display_name: "Ana".into(), device, session, ..claims() };
+        let rows = [(claims(), DEFAULT_ORG, "ana", None, None), (full, "acme", "Ana", device, session)];
+        for (claims, org, display_name, device, session) in rows {
             let token = authority("s").mint(&claims, NOW).unwrap();
             let want = Identity {
                 org: org.into(),
                 user: "ana".into(),
                 display_name: display_name.into(),
                 device,
+                session,
+                issued_s: NOW,
                 expires_s: NOW + 60,
             };
             assert_eq!(authority("s").check(&token, NOW), Ok(want));
         }
+    }
+
+    #[test]
+    fn an_access_token_is_short_and_names_session_and_device() {
+        let (device, session) = (DeviceId([1; 16]), SessionId([0xfe; 16]));
+        let access = Access { key: "key", user: "a17", org: "acme", display_name: "Ana", device, session };
+        let token = authority("s").access_token(&access, NOW).unwrap();
+        let identity = authority("s").check(&token, NOW + ACCESS_TTL_S - 1).unwrap();
+        assert_eq!((identity.device, identity.session, identity.issued_s), (Some(device), Some(session), NOW));
+        assert_eq!(authority("s").check(&token, NOW + ACCESS_TTL_S), Err(TokenError::Expired));
     }
 
     #[test]
@@ -359,6 +426,10 @@ mod tests {
             (
                 r#"{"iss":"key","sub":"a","aud":"convene-chat","exp":1700000001,"device":"zz"}"#,
                 Some(TokenError::BadDevice),
+            ),
+            (
+                r#"{"iss":"key","sub":"a","aud":"convene-chat","exp":1700000001,"sid":"+f+f+f+f+f+f+f+f+f+f+f+f+f+f+f+f"}"#,
+                Some(TokenError::BadSession),
             ),
         ];
         for (claims, want) in rows {

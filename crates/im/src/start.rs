@@ -243,6 +243,6 @@ fn tell(shared: &Shared, outcome: Outcome) {
             push.into_iter().for_each(|push| shared.push_user(push))
         }
         Outcome::Settings { push } => shared.push_user(push),
-        Outcome::Upload(_) | Outcome::Expired(_) | Outcome::Done => {}
+        Outcome::Upload(_) | Outcome::Expired(_) | Outcome::Account(_) | Outcome::Org(_) | Outcome::Done => {}
     }
 }

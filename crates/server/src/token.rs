@@ -32,8 +32,8 @@ fn mint_chat(args: &TokenArgs, user: &str) -> Result<String> {
         user: user.to_owned(),
         org: args.org.clone().unwrap_or_default(),
         display_name: args.name.clone(),
-        device: None,
         valid_for_s: args.valid_for.as_secs(),
+        ..chat::Claims::default()
     };
     let now_s = SystemTime::now().duration_since(UNIX_EPOCH).context("reading the clock")?.as_secs();
     authority.mint(&claims, now_s).context("signing the token")

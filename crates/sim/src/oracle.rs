@@ -140,6 +140,8 @@ impl Oracle {
             | Outcome::User { .. }
             | Outcome::Upload(_)
             | Outcome::Expired(_)
+            | Outcome::Account(_)
+            | Outcome::Org(_)
             | Outcome::Done => Ok(()),
         }
     }

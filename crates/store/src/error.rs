@@ -53,6 +53,12 @@ pub enum StoreError {
         /// Where in its log.
         seq: u64,
     },
+    /// A stored policy cannot be read.
+    #[error("the policy of organisation {org} cannot be read: run the release that wrote it, or restore a backup")]
+    DamagedPolicy {
+        /// The organisation.
+        org: u64,
+    },
     /// Files beside the database.
     #[error("{doing}: {source}")]
     Files {

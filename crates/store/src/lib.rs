@@ -1,17 +1,21 @@
-//! Durable state of chat: conversations, their logs, members, user logs, uploads and blobs.
+//! Durable state. Of chat: conversations, their logs, members, user logs, uploads and blobs. Of people: see
+//! [`accounts`] and [`orgs`].
 //!
 //! [`Engine`] is the one writer: a batch of [`Op`]s is one transaction. [`Reader`] answers from a snapshot and shows a user
 //! nothing but what they may see. [`Store`] is the shell around both: threads, queues, checkpoints, backup. [`Blobs`] keeps
-//! the bytes of files. `im` and `server` call them; what may happen to a conversation is decided by `convene-im-core`.
+//! the bytes of files. `im` and `server` call them; what may happen to a conversation is decided by `convene-im-core`, and to an
+//! account by `convene-accounts`.
 //!
 //! Invariant: SQL and object storage appear in no other server crate. The engine reads no clock: `now_ms` is an argument.
 //! A second backend has to offer [`Engine`] and [`Reader`] over the same [`Op`] and [`Outcome`]; `tests/conformance.rs` is
 //! what it has to pass.
 
+pub mod accounts;
 mod blobs;
 mod engine;
 mod error;
 mod ops;
+pub mod orgs;
 mod reader;
 mod rows;
 mod shell;

@@ -1,8 +1,11 @@
 //! What is asked of the one writer, and what it answers. The unit of both is the batch: see [`crate::Engine::apply`].
 
 use bytes::Bytes;
+use convene_accounts::Refusal;
 use convene_proto::im;
 use convene_types::{ClientId, ConvId, Ordinal, OrgId, Seq, Useq, UserId};
+
+use crate::{accounts, orgs};
 
 /// One change.
 #[derive(Clone, Debug)]
@@ -86,6 +89,10 @@ pub enum Op {
         /// Their keys.
         keys: Vec<String>,
     },
+    /// Something about people.
+    Account(accounts::Op),
+    /// Something about an organisation of people.
+    Org(orgs::Op),
 }
 
 /// An upload that begins.
@@ -202,6 +209,10 @@ pub enum Outcome {
     Upload(Upload),
     /// Of `Expire`: ids of the uploads that ended. Objects that are no longer needed are in the trash.
     Expired(Vec<[u8; 16]>),
+    /// Of `Account`. A refusal in here is an answer that may have left a trace: a wrong code is counted.
+    Account(Result<accounts::Outcome, Refusal>),
+    /// Of `Org`.
+    Org(Result<orgs::Outcome, Refusal>),
     /// Of the others.
     Done,
 }

@@ -1,5 +1,8 @@
 //! How rows of the database become values, for the writer and the readers alike. Also the loads that both need.
 
+mod accounts;
+mod orgs;
+
 use bytes::Bytes;
 use convene_im_core::model::{Conv, Member};
 use convene_im_core::rules;
@@ -10,6 +13,15 @@ use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use crate::error::StoreError;
 use crate::ops::{BlobFacts, BlobRow};
+
+pub(crate) use accounts::{
+    SESSION_COLUMNS, SESSION_WIDTH, account, account_by_lookup, challenge_from, session, session_from, sessions_of,
+    usage_from,
+};
+pub(crate) use orgs::{
+    account_name, audit_head_from, audit_record_from, company_exists, has_department, invitation_by_id,
+    invitation_by_link, invitations_for, policy, policy_text, request_from, seat, seats_of, tree,
+};
 
 /// To the database's signed numbers. What a client names beyond them is beyond every head as well.
 pub(crate) fn db(value: u64) -> i64 {

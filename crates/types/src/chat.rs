@@ -1,4 +1,4 @@
-//! Ids and positions of chat.
+//! Ids of people and what they belong to, ids and positions of chat.
 
 use std::fmt;
 
@@ -41,6 +41,22 @@ number!(
     UserId
 );
 number!(
+    /// A person with a phone number, whatever organisations they are in; a [`UserId`] is their seat in one of them.
+    AccountId
+);
+number!(
+    /// A department of an organisation. 0 is the organisation itself: the root of the tree.
+    DeptId
+);
+number!(
+    /// A position that members of an organisation can hold.
+    PositionId
+);
+number!(
+    /// An invitation into an organisation, or somebody's request to be let in.
+    InviteId
+);
+number!(
     /// A conversation: direct or group.
     ConvId
 );
@@ -67,6 +83,11 @@ token!(
 token!(
     /// A sender's own name for something it sends; equal on every retry.
     ClientId
+);
+
+token!(
+    /// One sign-in of an account on a device, until it is ended or expires.
+    SessionId
 );
 
 impl Seq {

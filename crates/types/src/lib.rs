@@ -9,7 +9,10 @@ mod label;
 mod rate;
 mod seq;
 
-pub use chat::{Bump, ClientId, ConvId, DeviceId, Ordinal, OrgId, Seq, Useq, UserId};
+pub use chat::{
+    AccountId, Bump, ClientId, ConvId, DeptId, DeviceId, InviteId, Ordinal, OrgId, PositionId, Seq, SessionId, Useq,
+    UserId,
+};
 pub use codec::{Codec, MediaKind};
 pub use ids::{PeerId, RoomId, TrackId};
 pub use label::{Label, LabelError, Mid, Rid};

@@ -40,7 +40,7 @@ pub(super) async fn token(
     let request: Request = serde_json::from_slice(&body).map_err(|error| bad_request(error.to_string()))?;
     let Request { user, name, org } = request;
     let claims =
-        Claims { key, user: user.trim().to_owned(), org, display_name: name, device: None, valid_for_s: TTL_S };
+        Claims { key, user: user.trim().to_owned(), org, display_name: name, valid_for_s: TTL_S, ..Claims::default() };
     let token = authority.mint(&claims, unix_now()).map_err(|error| bad_request(error.to_string()))?;
     std::future::ready(Ok(Json(Given { token }))).await
 }

@@ -278,6 +278,8 @@ impl Inner {
             | Outcome::Settings { .. }
             | Outcome::User { .. }
             | Outcome::Expired(_)
+            | Outcome::Account(_)
+            | Outcome::Org(_)
             | Outcome::Done => Err(refuse(Code::Internal, "a mistake of the server")),
         }
     }

@@ -3,12 +3,16 @@
 //!
 //! Not here: threads and queues (`shell`), and what is allowed (`convene-im-core`). The simulator drives it directly.
 
+mod accounts;
 mod append;
 mod cache;
 mod create;
+mod departments;
 mod erase;
+mod orgs;
 mod personal;
 pub(crate) mod schema;
+mod sessions;
 mod uploads;
 
 use std::path::{Path, PathBuf};
@@ -207,7 +211,7 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    /// Invariant: an operation refuses before it writes anything.
+    /// Invariant: an operation refuses before it writes anything; one about people may write what the refusal is about.
     fn run(&mut self, op: Op) -> Result<Outcome, Fault> {
         match op {
             Op::Append { org, actor, client_id, conv, body } => {
@@ -224,6 +228,8 @@ impl Work<'_> {
             Op::UploadDrop { upload } => self.upload_drop(upload),
             Op::Expire { before_ms } => self.expire(before_ms),
             Op::TrashDone { keys } => self.trash_done(&keys),
+            Op::Account(op) => Ok(Outcome::Account(self.account(op)?)),
+            Op::Org(op) => Ok(Outcome::Org(self.org(op)?)),
         }
     }
 

@@ -72,7 +72,7 @@ impl Work<'_> {
         Ok(Outcome::User { org, user, push })
     }
 
-    fn ensure_org(&mut self, name: &str) -> Result<OrgId, StoreError> {
+    pub(super) fn ensure_org(&mut self, name: &str) -> Result<OrgId, StoreError> {
         let find = "SELECT id FROM orgs WHERE name = ?1";
         let found = self.conn.prepare_cached(find)?.query_row([name], |row| rows::num(row, 0)).optional()?;
         if let Some(org) = found {

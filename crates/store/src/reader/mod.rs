@@ -2,7 +2,9 @@
 //!
 //! What a user may see is decided in one place, [`visible`] (I13). Not here: presence and anything else that is not stored.
 
+mod accounts;
 mod blobs;
+mod orgs;
 mod pages;
 mod people;
 mod sync;

@@ -18,9 +18,11 @@ use rusqlite::OpenFlags;
 use rusqlite::backup::{Backup, StepResult};
 use tokio::sync::oneshot;
 
+use crate::accounts;
 use crate::engine::{Engine, EngineOptions, Place};
 use crate::error::{StoreError, unavailable};
 use crate::ops::{Op, Outcome};
+use crate::orgs;
 use crate::reader::Reader;
 use readers::Readers;
 use stats::Stats;
@@ -114,6 +116,31 @@ impl Store {
         rx.await.unwrap_or_else(|_| Err(unavailable()))
     }
 
+    /// Changes something about people.
+    pub async fn account(&self, op: accounts::Op) -> Result<accounts::Outcome, convene_accounts::Refusal> {
+        match self.write_async(Op::Account(op)).await {
+            Ok(Outcome::Account(answer)) => answer,
+            // The writer answers in kind; what it cannot take it refuses as a whole.
+            Ok(_) | Err(_) => Err(later()),
+        }
+    }
+
+    /// Changes something about an organisation.
+    pub async fn org(&self, op: orgs::Op) -> Result<orgs::Outcome, convene_accounts::Refusal> {
+        match self.write_async(Op::Org(op)).await {
+            Ok(Outcome::Org(answer)) => answer,
+            Ok(_) | Err(_) => Err(later()),
+        }
+    }
+
+    /// Asks something about people or organisations on one of the reading threads.
+    pub async fn ask<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&mut Reader) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, convene_accounts::Refusal> {
+        self.read(move |reader| ask(reader).map(Ok)).await.map_err(|_| later())
+    }
+
     /// Asks a question on one of the reading threads. A full queue or a failing database answers UNAVAILABLE.
     pub async fn read<T: Send + 'static>(
         &self,
@@ -186,6 +213,10 @@ impl Store {
         self.inner.writer.stop();
         self.inner.readers.stop();
     }
+}
+
+fn later() -> convene_accounts::Refusal {
+    convene_accounts::Refusal::later(convene_accounts::Code::Unavailable, 1)
 }
 
 /// Milliseconds since 1970.

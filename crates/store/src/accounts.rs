@@ -1,0 +1,282 @@
+//! What is asked of the writer about people, and what it answers: the account half of [`crate::Op`] and [`crate::Outcome`].
+//!
+//! Keys stay with the caller: numbers come as look-ups and sealed bytes, codes as tags, passwords as hashes, refresh tokens
+//! as verified generations. What may happen is decided by `convene-accounts`, inside the writer's transaction.
+//!
+//! A refusal in here has no effect but what it is about: a wrong code is counted, a stolen session is ended.
+
+use convene_accounts::limits::{Act, Subject};
+use convene_accounts::session::{End, Session};
+use convene_accounts::vault::Lookup;
+use convene_accounts::verification::{Purpose, Tag};
+use convene_types::{AccountId, DeviceId, SessionId};
+
+/// What is limited is counted under this: a hash, or an id filled up with zero bytes.
+pub type UsageKey = [u8; 32];
+
+/// Devices of one account. Past that, the one unseen for longest is forgotten.
+pub const MAX_DEVICES: usize = 64;
+/// Longest model, system, address or push token that is kept.
+pub const MAX_DEVICE_BYTES: usize = 512;
+
+/// One change.
+#[derive(Clone, Debug)]
+pub enum Op {
+    /// Counts an act, or refuses it. Goes before work that a stranger can cause.
+    Take {
+        /// What.
+        act: Act,
+        /// Against whom.
+        subjects: Vec<(Subject, UsageKey)>,
+    },
+    /// A code goes out: counts it, and puts it in the place of the one before.
+    SendCode {
+        /// Of the number.
+        lookup: Lookup,
+        /// What for.
+        purpose: Purpose,
+        /// Of the code.
+        tag: Tag,
+        /// Whom it counts against.
+        subjects: Vec<(Subject, UsageKey)>,
+    },
+    /// A code came back. If it is right, it is used up and `then` happens, all at once.
+    EnterCode {
+        /// Of the number.
+        lookup: Lookup,
+        /// Of what was typed, for [`Then::purpose`].
+        tag: Tag,
+        /// Whom it counts against.
+        subjects: Vec<(Subject, UsageKey)>,
+        /// What it is for.
+        then: Then,
+    },
+    /// A password was right.
+    SignIn {
+        /// Whose.
+        account: AccountId,
+        /// The hash it was checked against: if it has changed since, so has the password.
+        checked: String,
+        /// The same password under other parameters.
+        rehashed: Option<String>,
+        /// Where, and what begins.
+        entry: Entry,
+    },
+    /// Another password. Ends all other sessions.
+    SetPassword {
+        /// Whose.
+        account: AccountId,
+        /// A PHC string.
+        hash: String,
+        /// Goes on.
+        keep: Option<SessionId>,
+    },
+    /// A refresh token of this generation, which the caller has verified, was used.
+    Refresh {
+        /// Session.
+        id: SessionId,
+        /// Of the token.
+        generation: u32,
+    },
+    /// Ends sessions.
+    End {
+        /// Whose.
+        account: AccountId,
+        /// Which of them.
+        which: Which,
+        /// Why.
+        end: End,
+    },
+    /// Blocks an account, or lets it in again. Blocking ends its sessions.
+    Disable {
+        /// Which.
+        account: AccountId,
+        /// Blocked or not.
+        disabled: bool,
+    },
+    /// What a device says of itself, and when it was there last.
+    SeeDevice {
+        /// Whose.
+        account: AccountId,
+        /// The device.
+        device: Device,
+    },
+    /// Agrees to a version of the policy of use.
+    Consent {
+        /// Who.
+        account: AccountId,
+        /// To what.
+        version: String,
+    },
+    /// Deletes what says nothing any more: codes, counts, sessions that ended before `before_s`. At most some thousands of
+    /// each; [`Outcome::Swept`] says whether there is more.
+    Sweep {
+        /// Sessions that ended or expired before are forgotten.
+        before_s: u64,
+    },
+}
+
+/// What a right code leads to.
+#[derive(Clone, Debug)]
+pub enum Then {
+    /// A new account with this number.
+    Register {
+        /// The number.
+        sealed: Vec<u8>,
+        /// As others will see it.
+        display_name: String,
+        /// A PHC string, if a password was chosen.
+        password: Option<String>,
+        /// Version of the policy of use that was agreed to.
+        consent: String,
+        /// Where, and what begins.
+        entry: Entry,
+    },
+    /// The account of this number is entered.
+    SignIn {
+        /// Where, and what begins.
+        entry: Entry,
+    },
+    /// The account of this number gets another password; all its sessions end.
+    Reset {
+        /// A PHC string.
+        password: String,
+        /// Where, and what begins.
+        entry: Entry,
+    },
+    /// The number becomes that of this account.
+    Rebind {
+        /// Whose.
+        account: AccountId,
+        /// The number.
+        sealed: Vec<u8>,
+    },
+    /// The account of this number ends: nothing that tells who it was stays in these tables.
+    Cancel {
+        /// Which; its number is the one that was proved.
+        account: AccountId,
+    },
+}
+
+impl Then {
+    /// What the code was asked for.
+    #[must_use]
+    pub const fn purpose(&self) -> Purpose {
+        match self {
+            Self::Register { .. } => Purpose::Register,
+            Self::SignIn { .. } => Purpose::SignIn,
+            Self::Reset { .. } => Purpose::Reset,
+            Self::Rebind { .. } => Purpose::Rebind,
+            Self::Cancel { .. } => Purpose::Cancel,
+        }
+    }
+}
+
+/// A session that is to begin, and the device it is on.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// The device.
+    pub device: Device,
+    /// The session's name: random.
+    pub session: SessionId,
+    /// The session's seed: random.
+    pub seed: [u8; 16],
+}
+
+/// A device.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Device {
+    /// Its id.
+    pub id: DeviceId,
+    /// `Pixel 9`.
+    pub model: String,
+    /// `Android 16`.
+    pub system: String,
+    /// Where pushes go; empty: nowhere.
+    pub push_token: String,
+    /// Network address that it came from last.
+    pub address: String,
+}
+
+/// Which sessions of an account.
+#[derive(Clone, Copy, Debug)]
+pub enum Which {
+    /// This one.
+    One(SessionId),
+    /// Those on this device, which is forgotten too.
+    Device(DeviceId),
+    /// All but this one.
+    AllBut(SessionId),
+    /// All.
+    All,
+}
+
+/// What became of an [`Op`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nothing more to say.
+    Done,
+    /// Somebody is in.
+    SignedIn {
+        /// Whose it is. Its refresh token is the caller's to make.
+        session: Session,
+        /// Sessions that ended for it: their access tokens are to be refused from now on.
+        ended: Vec<Session>,
+    },
+    /// The session as it stands: its token is the current one.
+    Refreshed(Session),
+    /// These sessions ended.
+    Ended(Vec<Session>),
+    /// Of `Sweep`.
+    Swept {
+        /// Ask again.
+        more: bool,
+    },
+}
+
+/// How an account stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// As it should.
+    Active,
+    /// Blocked by an operator.
+    Disabled,
+    /// Cancelled, and emptied.
+    Erased,
+}
+
+impl State {
+    pub(crate) const fn number(self) -> u8 {
+        match self {
+            Self::Active => 1,
+            Self::Disabled => 2,
+            Self::Erased => 3,
+        }
+    }
+
+    /// What is unknown lets nobody in.
+    pub(crate) const fn from_number(number: u8) -> Self {
+        match number {
+            1 => Self::Active,
+            3 => Self::Erased,
+            _ => Self::Disabled,
+        }
+    }
+}
+
+/// An account as it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// Its id.
+    pub id: AccountId,
+    /// How it stands.
+    pub state: State,
+    /// As others see it.
+    pub display_name: String,
+    /// A PHC string, if there is a password.
+    pub password: Option<String>,
+    /// Version of the policy of use that was agreed to.
+    pub consent: String,
+    /// Its number; none when it was erased.
+    pub phone: Option<(Lookup, Vec<u8>)>,
+}

@@ -1,0 +1,330 @@
+//! What every backend of the store has to pass about organisations: seats, departments, invitations, policy, audit.
+
+#![cfg(test)]
+#![allow(clippy::unwrap_in_result)]
+
+mod common;
+
+use common::World;
+use convene_accounts::audit::Fault;
+use convene_accounts::invitation::{LinkHash, VALID_FOR_S, Whom};
+use convene_accounts::policy::{Policy, Starters};
+use convene_accounts::role::{Role, Scopes};
+use convene_accounts::vault::Lookup;
+use convene_accounts::verification::Tag;
+use convene_accounts::{Code, Refusal};
+use convene_store::orgs::{Change, Invited, JoinBy, Op, Outcome};
+use convene_store::{Outcome as Answered, accounts};
+use convene_types::{AccountId, DeptId, DeviceId, InviteId, OrgId, SessionId, UserId};
+
+const NOW_S: u64 = 1_700_000_000;
+const MEMBERS: Role = Role::Admin(Scopes::MEMBERS);
+
+type Answer = Result<Outcome, Code>;
+
+struct Orgs<'a> {
+    world: &'a mut World,
+    now_s: u64,
+}
+
+fn both(test: impl Fn(&mut Orgs<'_>)) {
+    common::both(|world| test(&mut Orgs { world, now_s: NOW_S }));
+}
+
+fn number(n: u8) -> Lookup {
+    Lookup([n; 32])
+}
+
+fn device(n: u8) -> accounts::Entry {
+    let device = accounts::Device { id: DeviceId([n; 16]), ..accounts::Device::default() };
+    accounts::Entry { device, session: SessionId([n; 16]), seed: [n; 16] }
+}
+
+fn joined(answer: Answer) -> (OrgId, UserId) {
+    let Ok(Outcome::Joined { org, user }) = answer else { panic!("{answer:?}") };
+    (org, user)
+}
+
+fn invited(answer: Answer) -> InviteId {
+    let Ok(Outcome::Invited(id)) = answer else { panic!("{answer:?}") };
+    id
+}
+
+fn dept(answer: Answer) -> DeptId {
+    let Ok(Outcome::Department(id)) = answer else { panic!("{answer:?}") };
+    id
+}
+
+fn inner<T>(answer: Result<T, Refusal>) -> Result<T, Code> {
+    answer.map_err(|refusal| refusal.code)
+}
+
+impl Orgs<'_> {
+    fn apply(&mut self, op: convene_store::Op) -> Answered {
+        let now_ms = i64::try_from(self.now_s).unwrap() * 1000;
+        self.world.engine.apply(vec![op], now_ms).unwrap().pop().unwrap().unwrap()
+    }
+
+    fn person(&mut self, op: accounts::Op) -> Result<accounts::Outcome, Code> {
+        let Answered::Account(answer) = self.apply(convene_store::Op::Account(op)) else { panic!() };
+        inner(answer)
+    }
+
+    /// Proves number `n` for something.
+    fn prove(&mut self, n: u8, then: accounts::Then) -> Result<accounts::Outcome, Code> {
+        let (lookup, purpose, tag, subjects) = (number(n), then.purpose(), Tag([1; 32]), Vec::new());
+        self.person(accounts::Op::SendCode { lookup, purpose, tag, subjects: subjects.clone() }).unwrap();
+        self.person(accounts::Op::EnterCode { lookup, tag, subjects, then })
+    }
+
+    /// An account with number `n`.
+    fn account(&mut self, n: u8) -> AccountId {
+        let (display_name, sealed) = (format!("Person {n}"), vec![n]);
+        let then =
+            accounts::Then::Register { sealed, display_name, password: None, consent: "1".into(), entry: device(n) };
+        let Ok(accounts::Outcome::SignedIn { session, .. }) = self.prove(n, then) else { panic!() };
+        session.account
+    }
+
+    fn change(&mut self, org: OrgId, by: AccountId, change: Change) -> Answer {
+        let op = Op { org, by, address: "192.0.2.1".into(), change };
+        let Answered::Org(answer) = self.apply(convene_store::Op::Org(op)) else { panic!() };
+        inner(answer)
+    }
+
+    fn found(&mut self, name: &str, owner: AccountId) -> OrgId {
+        let change = Change::Found { name: name.into(), title: name.into(), owner };
+        joined(self.change(OrgId(0), owner, change)).0
+    }
+
+    fn join(&mut self, by: AccountId, way: JoinBy) -> Answer {
+        self.change(OrgId(0), by, Change::Join(way))
+    }
+
+    /// Invites number `n`, and lets its account in.
+    fn let_in(&mut self, org: OrgId, owner: AccountId, n: u8, account: AccountId) -> UserId {
+        let id = invited(self.change(org, owner, invite(Invited::Number(number(n)))));
+        joined(self.join(account, JoinBy::Number(id))).1
+    }
+
+    fn role(&mut self, org: OrgId, by: AccountId, account: AccountId, role: Role) -> Answer {
+        self.change(org, by, Change::SetRole { account, role })
+    }
+
+    fn sound(&self, org: OrgId) -> u64 {
+        self.world.reader().audit_fault(org).unwrap().expect("an organisation").unwrap().number
+    }
+}
+
+fn invite(whom: Invited) -> Change {
+    Change::Invite { whom, dept: DeptId(0), ask: false, valid_for_s: VALID_FOR_S }
+}
+
+fn add(parent: u64, name: &str) -> Change {
+    Change::AddDepartment { parent: DeptId(parent), name: name.into(), rank: 0 }
+}
+
+#[test]
+fn an_organisation_is_founded_and_people_come_by_their_numbers() {
+    both(|orgs| {
+        let (ana, bob, eve) = (orgs.account(1), orgs.account(2), orgs.account(3));
+        let org = orgs.found("firm", ana);
+        let again = Change::Found { name: "firm".into(), title: "x".into(), owner: bob };
+        assert_eq!(orgs.change(OrgId(0), bob, again), Err(Code::NameTaken));
+        let sales = dept(orgs.change(org, ana, add(0, "sales")));
+        let change =
+            Change::Invite { whom: Invited::Number(number(2)), dept: sales, ask: false, valid_for_s: VALID_FOR_S };
+        let id = invited(orgs.change(org, ana, change));
+        let waiting = orgs.world.reader().invitations_for(number(2)).unwrap();
+        assert_eq!((waiting.len(), waiting[0].org, waiting[0].whom), (1, org, Whom::Number(number(2))));
+        assert_eq!(orgs.join(eve, JoinBy::Number(id)), Err(Code::InvitationEnded));
+        let (_, user) = joined(orgs.join(bob, JoinBy::Number(id)));
+        assert_eq!(orgs.join(bob, JoinBy::Number(id)), Err(Code::InvitationEnded));
+        let seat = orgs.world.reader().seat(org, bob).unwrap().unwrap();
+        assert_eq!((seat.user, seat.role, seat.depts), (user, Role::Member, vec![sales]));
+        // The seat is a user of chat, by the name that stands in tokens.
+        let shown = orgs.world.reader().user(user).unwrap().unwrap();
+        assert_eq!((shown.name, shown.display_name), (format!("a{bob}"), "Person 2".to_owned()));
+        // Who leaves and comes back is the same user.
+        assert_eq!(orgs.change(org, bob, Change::Remove { account: bob }), Ok(Outcome::Removed(user)));
+        assert_eq!(orgs.world.reader().seat(org, bob).unwrap(), None);
+        assert_eq!(orgs.let_in(org, ana, 2, bob), user);
+        assert_eq!(orgs.sound(org), 7);
+    });
+}
+
+#[test]
+fn an_owner_is_left_whatever_happens() {
+    both(|orgs| {
+        let (ana, bob) = (orgs.account(1), orgs.account(2));
+        let org = orgs.found("firm", ana);
+        orgs.let_in(org, ana, 2, bob);
+        assert_eq!(orgs.change(org, ana, Change::Remove { account: ana }), Err(Code::LastOwner));
+        assert_eq!(orgs.role(org, ana, ana, Role::Member), Err(Code::LastOwner));
+        assert_eq!(orgs.role(org, bob, bob, Role::Owner), Err(Code::Forbidden));
+        assert_eq!(orgs.prove(1, accounts::Then::Cancel { account: ana }), Err(Code::LastOwner));
+        assert_eq!(orgs.role(org, ana, bob, Role::Owner), Ok(Outcome::Done));
+        assert!(orgs.prove(1, accounts::Then::Cancel { account: ana }).is_ok());
+        assert!(orgs.world.reader().seats_of(ana).unwrap().is_empty());
+        // What is left of her in chat is an id.
+        let users = orgs.world.reader().find_users(
+            orgs.world.reader().seat(org, bob).unwrap().unwrap().user,
+            &convene_proto::im::FindUsers { names: vec![format!("a{ana}")], ..Default::default() },
+        );
+        assert_eq!(users.unwrap().unwrap().users[0].display_name, format!("a{ana}"));
+        // The command line may do what an owner may; and the last owner stays even so.
+        assert_eq!(orgs.role(org, AccountId(0), bob, Role::Member), Err(Code::LastOwner));
+        assert_eq!(orgs.sound(org), 5);
+    });
+}
+
+#[test]
+fn nothing_crosses_from_one_organisation_to_another() {
+    both(|orgs| {
+        let (ana, bob, eve) = (orgs.account(1), orgs.account(2), orgs.account(3));
+        let (hers, theirs) = (orgs.found("hers", ana), orgs.found("theirs", eve));
+        orgs.let_in(hers, ana, 2, bob);
+        let sales = dept(orgs.change(hers, ana, add(0, "sales")));
+        let open = invited(orgs.change(hers, ana, invite(Invited::Number(number(9)))));
+        let before = orgs.sound(hers);
+        let name = || "x".to_owned();
+        let changes = || {
+            [
+                Change::SetRole { account: bob, role: Role::Owner },
+                Change::Remove { account: bob },
+                Change::ChangeDepartment { id: sales, parent: DeptId(0), name: name(), rank: 0 },
+                Change::RemoveDepartment { id: sales },
+                Change::AddDepartment { parent: sales, name: name(), rank: 0 },
+                Change::SetPlaces { account: bob, depts: vec![] },
+                Change::SetPlaces { account: eve, depts: vec![sales] },
+                Change::Invite { whom: Invited::Number(number(8)), dept: sales, ask: false, valid_for_s: 1 },
+                Change::Withdraw { id: open },
+                Change::Decide { request: InviteId(1), yes: true },
+            ]
+        };
+        for change in changes() {
+            // Another's organisation, and another's things in one's own, and one that is not there: all the same.
+            assert_eq!(orgs.change(hers, eve, change.clone()), Err(Code::NotFound), "{change:?}");
+            assert_eq!(orgs.change(OrgId(999), eve, change.clone()), Err(Code::NotFound), "{change:?}");
+            assert_eq!(orgs.change(theirs, eve, change.clone()), Err(Code::NotFound), "{change:?}");
+        }
+        let policy = Change::SetPolicy { policy: Policy::default(), version: 1 };
+        assert_eq!(orgs.change(hers, eve, policy), Err(Code::NotFound));
+        assert_eq!(orgs.sound(hers), before);
+        assert_eq!((orgs.world.reader().tree(theirs).unwrap().len(), orgs.sound(theirs)), (0, 1));
+    });
+}
+
+#[test]
+fn departments_stay_a_tree_and_are_not_removed_from_under_people() {
+    both(|orgs| {
+        let (ana, bob) = (orgs.account(1), orgs.account(2));
+        let org = orgs.found("firm", ana);
+        orgs.let_in(org, ana, 2, bob);
+        let top = dept(orgs.change(org, ana, add(0, "top")));
+        let low = dept(orgs.change(org, ana, add(top.0, "low")));
+        let change = |id, parent| Change::ChangeDepartment { id, parent, name: "moved".into(), rank: 1 };
+        assert_eq!(orgs.change(org, ana, change(top, low)), Err(Code::DepartmentCycle));
+        assert_eq!(orgs.change(org, ana, Change::RemoveDepartment { id: top }), Err(Code::DepartmentNotEmpty));
+        assert_eq!(orgs.change(org, bob, change(low, DeptId(0))), Err(Code::Forbidden));
+        let places = |depts: &[DeptId]| Change::SetPlaces { account: bob, depts: depts.to_vec() };
+        assert_eq!(orgs.change(org, ana, places(&[low, top])), Ok(Outcome::Done));
+        assert_eq!(orgs.world.reader().seat(org, bob).unwrap().unwrap().depts, [low, top]);
+        assert_eq!(orgs.change(org, ana, places(&[low, low])), Err(Code::BadValue));
+        assert_eq!(orgs.change(org, ana, Change::RemoveDepartment { id: low }), Err(Code::DepartmentNotEmpty));
+        assert_eq!(orgs.change(org, ana, places(&[])), Ok(Outcome::Done));
+        assert_eq!(orgs.change(org, ana, Change::RemoveDepartment { id: low }), Ok(Outcome::Done));
+        assert_eq!(orgs.world.reader().tree(org).unwrap().len(), 1);
+    });
+}
+
+#[test]
+fn who_comes_by_a_link_may_have_to_be_approved() {
+    both(|orgs| {
+        let (ana, bob, eve) = (orgs.account(1), orgs.account(2), orgs.account(3));
+        let org = orgs.found("firm", ana);
+        let hash = LinkHash([5; 32]);
+        let link =
+            |ask| Change::Invite { whom: Invited::Link { hash, uses: 2 }, dept: DeptId(0), ask, valid_for_s: 60 };
+        let id = invited(orgs.change(org, ana, link(true)));
+        // A link cannot be used by its number, which is no secret.
+        assert_eq!(orgs.join(bob, JoinBy::Number(id)), Err(Code::InvitationEnded));
+        let Ok(Outcome::Asked(request)) = orgs.join(bob, JoinBy::Link(hash)) else { panic!() };
+        assert_eq!(orgs.join(bob, JoinBy::Link(hash)), Err(Code::Conflict));
+        assert_eq!(orgs.world.reader().seat(org, bob).unwrap(), None);
+        let decide = |yes| Change::Decide { request, yes };
+        assert_eq!(orgs.change(org, bob, decide(true)), Err(Code::NotFound));
+        joined(orgs.change(org, ana, decide(true)));
+        assert_eq!(orgs.change(org, ana, decide(false)), Err(Code::AlreadyDecided));
+        assert_eq!(orgs.join(bob, JoinBy::Link(hash)), Err(Code::AlreadyMember));
+        // A member without scope decides nothing; one with it does.
+        let Ok(Outcome::Asked(second)) = orgs.join(eve, JoinBy::Link(hash)) else { panic!() };
+        let decide = |yes| Change::Decide { request: second, yes };
+        assert_eq!(orgs.change(org, bob, decide(true)), Err(Code::Forbidden));
+        orgs.role(org, ana, bob, MEMBERS).unwrap();
+        assert_eq!(orgs.change(org, bob, decide(false)), Ok(Outcome::Done));
+        assert_eq!(orgs.world.reader().seat(org, eve).unwrap(), None);
+        // Two uses are used.
+        assert_eq!(orgs.join(eve, JoinBy::Link(hash)), Err(Code::InvitationEnded));
+        // Withdrawn, and too late.
+        let hash = LinkHash([6; 32]);
+        let link =
+            Change::Invite { whom: Invited::Link { hash, uses: 9 }, dept: DeptId(0), ask: false, valid_for_s: 60 };
+        let id = invited(orgs.change(org, ana, link));
+        assert_eq!(orgs.change(org, ana, Change::Withdraw { id }), Ok(Outcome::Done));
+        assert_eq!(orgs.join(eve, JoinBy::Link(hash)), Err(Code::InvitationEnded));
+        let hash = LinkHash([7; 32]);
+        let link =
+            Change::Invite { whom: Invited::Link { hash, uses: 9 }, dept: DeptId(0), ask: false, valid_for_s: 60 };
+        invited(orgs.change(org, ana, link));
+        orgs.now_s += 60;
+        assert_eq!(orgs.join(eve, JoinBy::Link(hash)), Err(Code::InvitationEnded));
+    });
+}
+
+#[test]
+fn a_policy_is_replaced_by_who_may_from_the_version_that_is() {
+    both(|orgs| {
+        let (ana, bob) = (orgs.account(1), orgs.account(2));
+        let org = orgs.found("firm", ana);
+        orgs.let_in(org, ana, 2, bob);
+        orgs.role(org, ana, bob, MEMBERS).unwrap();
+        let set = |policy: &Policy, version| Change::SetPolicy { policy: policy.clone(), version };
+        let hidden = Policy { hidden: vec![1], ..Policy::default() };
+        assert_eq!(orgs.change(org, bob, set(&hidden, 1)), Ok(Outcome::Policy(2)));
+        assert_eq!(orgs.change(org, bob, set(&hidden, 2)), Ok(Outcome::Policy(2)));
+        assert_eq!(orgs.change(org, bob, set(&Policy::default(), 1)), Err(Code::Stale));
+        let meetings = Policy { meetings: Starters::Admins, ..hidden };
+        assert_eq!(orgs.change(org, bob, set(&meetings, 2)), Err(Code::Forbidden));
+        assert_eq!(orgs.change(org, ana, set(&meetings, 2)), Ok(Outcome::Policy(3)));
+        let bad = Policy { retention_days: Some(0), ..meetings.clone() };
+        assert_eq!(orgs.change(org, ana, set(&bad, 3)), Err(Code::BadValue));
+        assert_eq!(orgs.world.reader().policy(org).unwrap(), Some((meetings, 3)));
+        assert_eq!(orgs.world.reader().policy(OrgId(999)).unwrap(), None);
+    });
+}
+
+#[test]
+fn an_audit_log_that_was_tampered_with_shows() {
+    both(|orgs| {
+        let ana = orgs.account(1);
+        let org = orgs.found("firm", ana);
+        for n in 0..4 {
+            orgs.change(org, ana, add(0, &format!("d{n}"))).unwrap();
+        }
+        assert_eq!(orgs.sound(org), 5);
+        let records = orgs.world.reader().audit(org, 3, 10).unwrap();
+        let acts: Vec<_> = records.iter().map(|record| (record.number, record.entry.act.as_str())).collect();
+        assert_eq!(acts, [(4, "department.add"), (5, "department.add")]);
+        assert_eq!((records[0].entry.actor, records[0].entry.from.as_str()), (ana, "192.0.2.1"));
+        let Some(path) = orgs.world.path() else { return };
+        let other = rusqlite::Connection::open(path).unwrap();
+        let fault = |sql: &str| {
+            other.execute_batch(sql).unwrap();
+            orgs.world.reader().audit_fault(org).unwrap().unwrap().unwrap_err()
+        };
+        assert_eq!(fault("UPDATE audit SET actor = 9 WHERE number = 2"), Fault::Changed(2));
+        assert_eq!(fault("DELETE FROM audit WHERE number = 2"), Fault::Missing(2));
+        assert_eq!(fault("DELETE FROM audit"), Fault::End(5));
+    });
+}
