@@ -53,6 +53,14 @@ pub enum StoreError {
         /// Where in its log.
         seq: u64,
     },
+    /// There is no place for it: a database holds 2^31 conversations, and a conversation 2^32 events.
+    #[error("no place for event {seq} of conversation {conv}")]
+    NoPlace {
+        /// Conversation.
+        conv: u64,
+        /// Where in its log.
+        seq: u64,
+    },
     /// A stored policy cannot be read.
     #[error("the policy of organisation {org} cannot be read: run the release that wrote it, or restore a backup")]
     DamagedPolicy {

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod orgs;
+mod place;
 
 use bytes::Bytes;
 use convene_im_core::model::{Conv, Member};
@@ -22,6 +23,7 @@ pub(crate) use orgs::{
     account_name, audit_head_from, audit_record_from, company_exists, has_department, invitation_by_id,
     invitation_by_link, invitations_for, policy, policy_text, request_from, seat, seats_of, tree,
 };
+pub(crate) use place::{event_id, event_span, seq_of};
 
 /// To the database's signed numbers. What a client names beyond them is beyond every head as well.
 pub(crate) fn db(value: u64) -> i64 {
@@ -131,8 +133,9 @@ pub(crate) fn const_format(columns: &str, rest: &str) -> String {
 
 /// The encoded event.
 pub(crate) fn load_event_bytes(conn: &Connection, conv: ConvId, seq: Seq) -> Result<Option<Bytes>, StoreError> {
-    let mut statement = conn.prepare_cached("SELECT event FROM events WHERE conv = ?1 AND seq = ?2")?;
-    let bytes: Option<Vec<u8>> = statement.query_row([db(conv.0), db(seq.0)], |row| row.get(0)).optional()?;
+    let Some(id) = event_id(conv, seq) else { return Ok(None) };
+    let mut statement = conn.prepare_cached("SELECT event FROM events WHERE id = ?1")?;
+    let bytes: Option<Vec<u8>> = statement.query_row([id], |row| row.get(0)).optional()?;
     Ok(bytes.map(Bytes::from))
 }
 
@@ -149,8 +152,8 @@ pub(crate) fn ord_at(conn: &Connection, conv: ConvId, seq: Seq) -> Result<Ordina
     if seq == Seq(0) {
         return Ok(Ordinal(0));
     }
-    let mut statement = conn.prepare_cached("SELECT ord FROM events WHERE conv = ?1 AND seq = ?2")?;
-    let ord = statement.query_row([db(conv.0), db(seq.0)], |row| num(row, 0)).optional()?;
+    let mut statement = conn.prepare_cached("SELECT ord FROM events WHERE id = ?1")?;
+    let ord = statement.query_row([event_id(conv, seq)], |row| num(row, 0)).optional()?;
     // The log is dense (I1): a seq up to the head that is not there was lost with the disk.
     ord.map(Ordinal).ok_or(StoreError::DamagedEvent { conv: conv.0, seq: seq.0 })
 }

@@ -178,8 +178,9 @@ impl Work<'_> {
         let event =
             im::Event { conv: conv.0, seq: seq.0, ord: ord.0, sender: sender.0, client_id, at_ms, body: Some(body) };
         let event = Bytes::from(event.encode_to_vec());
-        let sql = "INSERT INTO events (conv, seq, ord, event) VALUES (?1, ?2, ?3, ?4)";
-        self.conn.prepare_cached(sql)?.execute((db(conv.0), db(seq.0), db(ord.0), event.as_ref()))?;
+        let id = rows::event_id(conv, seq).ok_or(StoreError::NoPlace { conv: conv.0, seq: seq.0 })?;
+        let sql = "INSERT INTO events (id, ord, event) VALUES (?1, ?2, ?3)";
+        self.conn.prepare_cached(sql)?.execute((id, db(ord.0), event.as_ref()))?;
         self.cache.change_head(conv, |row| {
             (row.conv.head, row.conv.head_ord) = (seq, ord);
             (row.bump, row.last_at_ms) = (bump, at_ms);

@@ -56,8 +56,8 @@ impl Work<'_> {
             self.conn.prepare_cached(sql)?.execute((db(conv.0), db(body.target), db(seq.0)))?;
         }
         event.body = Some(rules::tombstone(&body, erasure.reason));
-        let sql = "UPDATE events SET event = ?3 WHERE conv = ?1 AND seq = ?2";
-        self.conn.prepare_cached(sql)?.execute((db(conv.0), db(seq.0), event.encode_to_vec()))?;
+        let sql = "UPDATE events SET event = ?2 WHERE id = ?1";
+        self.conn.prepare_cached(sql)?.execute((rows::event_id(conv, seq), event.encode_to_vec()))?;
         // A short text could be found from its hash by trying.
         let sql = "UPDATE dedup SET hash = x'' WHERE sender = ?1 AND client_id = ?2";
         self.conn.prepare_cached(sql)?.execute((db(event.sender), event.client_id.as_ref()))?;

@@ -179,10 +179,12 @@ impl Engine {
 
     /// Moves the whole WAL into the database and begins it again, without giving its room back: to cut off 64 MiB takes
     /// 100 ms, and what is written over need not be allocated again. Erased payload stays in it until it is written over.
-    /// False: a reader is in the way, try again.
-    pub fn restart_wal(&mut self) -> Result<bool, StoreError> {
-        let busy: i64 = self.conn.query_row("PRAGMA wal_checkpoint(RESTART)", [], |row| row.get(0))?;
-        Ok(busy == 0)
+    /// False: after `patience` a reader was still in the way, try again.
+    pub fn restart_wal(&mut self, patience: Duration) -> Result<bool, StoreError> {
+        self.conn.busy_timeout(patience)?;
+        let busy = self.conn.query_row("PRAGMA wal_checkpoint(RESTART)", [], |row| row.get::<_, i64>(0));
+        self.conn.busy_timeout(BUSY)?;
+        Ok(busy? == 0)
     }
 
     /// Whether erased payload is still in the WAL.

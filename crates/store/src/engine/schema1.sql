@@ -62,14 +62,12 @@ CREATE TABLE settings (
     PRIMARY KEY (user, conv)
 ) WITHOUT ROWID;
 
--- The logs. event: an encoded im.Event.
+-- The logs. id: conversation << 32 | seq, see rows/place.rs. event: an encoded im.Event.
 CREATE TABLE events (
-    conv INTEGER NOT NULL,
-    seq INTEGER NOT NULL,
+    id INTEGER PRIMARY KEY,
     ord INTEGER NOT NULL,
-    event BLOB NOT NULL,
-    PRIMARY KEY (conv, seq)
-) WITHOUT ROWID;
+    event BLOB NOT NULL
+);
 
 -- Where the edits of an event are: erasing it erases them.
 CREATE TABLE edits (
@@ -80,13 +78,15 @@ CREATE TABLE edits (
 ) WITHOUT ROWID;
 
 -- seq 0: the conversation itself was made. hash: empty once the content was erased.
+-- The id comes first: those that sort by time (UUIDv7) then go to the end of the tree, whoever sends. Behind the sender,
+-- each sender would have a page of its own to be written with each message.
 CREATE TABLE dedup (
     sender INTEGER NOT NULL,
     client_id BLOB NOT NULL,
     conv INTEGER NOT NULL,
     seq INTEGER NOT NULL,
     hash BLOB NOT NULL,
-    PRIMARY KEY (sender, client_id)
+    PRIMARY KEY (client_id, sender)
 ) WITHOUT ROWID;
 
 CREATE TABLE user_log (

@@ -158,8 +158,9 @@ impl Reader {
 
     /// Logs that are not dense up to their head (I1).
     fn log_faults(&self) -> Result<Vec<String>, StoreError> {
-        let sql = "SELECT c.id, c.head, count(e.seq), ifnull(max(e.seq), 0) FROM conversations c
-            LEFT JOIN events e ON e.conv = c.id GROUP BY c.id HAVING c.head != count(e.seq) OR c.head != ifnull(max(e.seq), 0)";
+        let sql = "SELECT c.id, c.head, count(e.id), ifnull(max(e.id & 0xffffffff), 0) AS last FROM conversations c
+            LEFT JOIN events e ON e.id BETWEEN c.id << 32 AND c.id << 32 | 0xffffffff
+            GROUP BY c.id HAVING c.head != count(e.id) OR c.head != last";
         let mut statement = self.conn.prepare(sql)?;
         let fault = |row: &rusqlite::Row<'_>| {
             let (conv, head, events) = (rows::num(row, 0)?, rows::num(row, 1)?, rows::num(row, 2)?);

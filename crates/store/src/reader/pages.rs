@@ -67,14 +67,14 @@ pub(super) fn events_after(
 pub(super) fn range(
     conn: &Connection,
     conv: ConvId,
-    (low, high): (Seq, Seq),
+    span: (Seq, Seq),
     bounds: Bounds,
 ) -> Result<Vec<(Seq, Bytes)>, StoreError> {
-    const UP: &str = "SELECT seq, event FROM events WHERE conv = ?1 AND seq > ?2 AND seq <= ?3 ORDER BY seq LIMIT ?4";
-    const DOWN: &str =
-        "SELECT seq, event FROM events WHERE conv = ?1 AND seq > ?2 AND seq <= ?3 ORDER BY seq DESC LIMIT ?4";
+    const UP: &str = "SELECT id, event FROM events WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT ?3";
+    const DOWN: &str = "SELECT id, event FROM events WHERE id > ?1 AND id <= ?2 ORDER BY id DESC LIMIT ?3";
+    let Some((low, high)) = rows::event_span(conv, span) else { return Ok(Vec::new()) };
     let mut statement = conn.prepare_cached(if bounds.backward { DOWN } else { UP })?;
-    let mut found = statement.query((db(conv.0), db(low.0), db(high.0), bounds.events))?;
+    let mut found = statement.query((low, high, bounds.events))?;
     let mut events: Vec<(Seq, Bytes)> = Vec::new();
     let mut left = bounds.bytes;
     while let Some(row) = found.next()? {
@@ -84,7 +84,7 @@ pub(super) fn range(
             break;
         }
         left = left.saturating_sub(size);
-        events.push((Seq(rows::num(row, 0)?), event.into()));
+        events.push((rows::seq_of(row.get(0)?), event.into()));
     }
     if bounds.backward {
         events.reverse();

@@ -77,9 +77,10 @@ pub struct Store {
 struct Inner {
     writer: Writer,
     readers: Readers,
-    checkpoints: checkpoint::Thread,
     place: Place,
     stats: Arc<Stats>,
+    /// Dropped last: it holds a file open.
+    checkpoints: checkpoint::Thread,
 }
 
 impl Store {
@@ -93,9 +94,10 @@ impl Store {
         let place = engine.place().clone();
         let stats = Arc::new(Stats::default());
         let readers = Readers::start(&place, &options, &stats)?;
-        let checkpoints = checkpoint::Thread::start(&place, &stats)?;
-        let writer = Writer::start(engine, &options, &stats)?;
-        Ok(Self { inner: Arc::new(Inner { writer, readers, checkpoints, place, stats }) })
+        let restart = Arc::default();
+        let checkpoints = checkpoint::Thread::start(&place, &stats, &restart)?;
+        let writer = Writer::start(engine, &options, &stats, restart)?;
+        Ok(Self { inner: Arc::new(Inner { writer, readers, place, stats, checkpoints }) })
     }
 
     /// Hands an operation to the writer and returns at once. `done` runs in the order of the commits on the writer's

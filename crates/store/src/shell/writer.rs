@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::Mutex;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -17,8 +17,10 @@ use crate::engine::Engine;
 use crate::error::{StoreError, refuse, unavailable};
 use crate::ops::{Op, Outcome};
 
-/// Above it a commit waits for a checkpoint: a longer WAL makes reads slower and the disk fuller.
+/// Above it a commit waits for a checkpoint, however much is left of it: a longer WAL makes reads slower and the disk fuller.
 const MAX_WAL_BYTES: u64 = 64 * 1024 * 1024;
+/// How long all senders wait for a read that keeps a long WAL from beginning again.
+const FORCED_PATIENCE: Duration = Duration::from_secs(1);
 /// How soon erased payload leaves the WAL when nothing else is written.
 const IDLE: Duration = Duration::from_millis(200);
 
@@ -38,9 +40,15 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(engine: Engine, options: &Options, stats: &Arc<Stats>) -> Result<Self, StoreError> {
+    /// `restart`: see `checkpoint`.
+    pub(super) fn start(
+        engine: Engine,
+        options: &Options,
+        stats: &Arc<Stats>,
+        restart: Arc<AtomicBool>,
+    ) -> Result<Self, StoreError> {
         let (queue, jobs) = sync_channel(options.max_queued_writes);
-        let state = Thread { engine, jobs, max_batch: options.max_batch.max(1), stats: Arc::clone(stats) };
+        let state = Thread { engine, jobs, max_batch: options.max_batch.max(1), stats: Arc::clone(stats), restart };
         let thread = thread::Builder::new().name("store-writer".into()).spawn(move || state.run());
         let thread = thread.map_err(|source| StoreError::Files { doing: "starting the writer", source })?;
         Ok(Self { queue, thread: Mutex::new(Some(thread)) })
@@ -68,6 +76,7 @@ struct Thread {
     jobs: Receiver<Job>,
     max_batch: usize,
     stats: Arc<Stats>,
+    restart: Arc<AtomicBool>,
 }
 
 impl Thread {
@@ -121,9 +130,11 @@ impl Thread {
                 Stats::add(&self.stats.panics, 1);
             }
         }
-        if self.stats.wal_bytes.load(Relaxed) > MAX_WAL_BYTES {
+        if self.restart.swap(false, Relaxed) {
+            self.restart_wal(Duration::ZERO);
+        } else if self.stats.wal_bytes.load(Relaxed) > MAX_WAL_BYTES {
             Stats::add(&self.stats.forced_checkpoints, 1);
-            self.restart_wal();
+            self.restart_wal(FORCED_PATIENCE);
         }
         other
     }
@@ -171,8 +182,9 @@ impl Thread {
     }
 
     /// Bounds the WAL. What was erased has to leave it all the same (I14).
-    fn restart_wal(&mut self) {
-        let done = if self.engine.has_erased() { self.engine.empty_wal() } else { self.engine.restart_wal() };
+    fn restart_wal(&mut self, patience: Duration) {
+        let erased = self.engine.has_erased();
+        let done = if erased { self.engine.empty_wal() } else { self.engine.restart_wal(patience) };
         self.note(done);
     }
 

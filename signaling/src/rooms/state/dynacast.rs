@@ -102,8 +102,8 @@ mod tests {
         let rows = [
             (0, Some(2), false),
             (1, None, false),
-            (5, None, false),
-            (6, None, true),
+            (4, None, false),
+            (5, None, true),
             (7, None, false),
             (8, Some(0), true),
             (9, Some(u8::MAX), true),
