@@ -46,6 +46,7 @@ pub struct State {
     registry: Arc<rooms::Registry>,
     metrics: Arc<Metrics>,
     chat: Option<convene_im::Handle>,
+    more: Router,
 }
 
 impl State {
@@ -55,13 +56,19 @@ impl State {
         let verifier = Arc::new(token::Verifier::new(config.api_keys.clone()));
         let registry =
             rooms::Registry::new(media, config.rooms.clone(), Arc::new(livekit::PacketFormat), Arc::clone(&metrics));
-        Self { config: Arc::new(config), verifier, registry: Arc::new(registry), metrics, chat: None }
+        Self { config: Arc::new(config), verifier, registry: Arc::new(registry), metrics, chat: None, more: Router::new() }
     }
 
     /// Serves chat as well.
     #[must_use]
     pub fn with_chat(self, chat: convene_im::Handle) -> Self {
         Self { chat: Some(chat), ..self }
+    }
+
+    /// Serves these routes as well, under what holds for all.
+    #[must_use]
+    pub fn with_routes(self, more: Router) -> Self {
+        Self { more: self.more.merge(more), ..self }
     }
 
     /// The open rooms; `drain` it before the server stops.
@@ -73,12 +80,13 @@ impl State {
 
 /// Every route of the public port.
 pub fn router(state: &State) -> Router {
-    let State { config, verifier, registry, metrics, chat } = state;
+    let State { config, verifier, registry, metrics, chat, more } = state;
     let dev = config.dev_key.as_deref().and_then(|key| verifier.minter(key));
     let router = http::routes(Arc::clone(verifier), dev)
         .merge(livekit::routes(verifier, registry, metrics))
         .merge(twirp::routes(verifier, registry))
-        .merge(whip::routes(verifier, registry));
+        .merge(whip::routes(verifier, registry))
+        .merge(more.clone());
     let router = match chat {
         Some(chat) => router.merge(chat::routes(chat, chat_minter(config))),
         None => router,

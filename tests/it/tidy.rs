@@ -39,6 +39,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("convene-telemetry", &["convene-types"]),
     ("convene-web", &[]),
     ("convene-sfu", &["convene-types", "convene-rtp", "convene-peer", "convene-sfu-core", "convene-telemetry"]),
+    ("convene-api", &["convene-types", "convene-accounts", "convene-store", "convene-telemetry"]),
     (
         "convene-signaling",
         &["convene-types", "convene-accounts", "convene-im", "convene-telemetry", "convene-sfu", "convene-web"],
@@ -48,6 +49,7 @@ const EDGES: &[(&str, &[&str])] = &[
         &[
             "convene-types",
             "convene-accounts",
+            "convene-api",
             "convene-client",
             "convene-im",
             "convene-sfu",

@@ -25,7 +25,7 @@ const VOICE_BYTES_PER_S: u64 = 32 * 1024;
 pub(crate) struct Chat {
     pub(crate) handle: Handle,
     server: Server,
-    store: Store,
+    pub(crate) store: Store,
     sweeper: tokio::task::JoinHandle<()>,
     /// Held for as long as the store is open.
     _lock: File,

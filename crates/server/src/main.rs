@@ -1,5 +1,6 @@
 //! The binary `convene`: reads the command line and starts what it names.
 
+mod accounts;
 mod addresses;
 mod chat;
 mod cli;

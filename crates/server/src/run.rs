@@ -24,6 +24,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
+use crate::accounts;
 use crate::addresses;
 use crate::config::{DEV_KEY, LogFormat, Rooms, Settings};
 use crate::im::{self, Chat};
@@ -60,7 +61,10 @@ async fn run(settings: &Settings) -> Result<()> {
     let ops = bind(settings.ops, "ops").await?;
     let (media, workers) = start_media(settings, &metrics)?;
     let chat = im::start(settings, &metrics).await?;
-    let state = State::new(signaling(settings), media.clone(), Arc::clone(&metrics)).with_chat(chat.handle.clone());
+    let api = accounts::start(settings, &chat.store, &metrics).await?;
+    let state = State::new(signaling(settings), media.clone(), Arc::clone(&metrics))
+        .with_chat(chat.handle.clone())
+        .with_routes(api.router());
 
     let ops = tokio::spawn(convene_telemetry::serve(ops, metrics, ready.clone()));
     let (end, ended) = oneshot::channel();
@@ -127,7 +131,8 @@ fn serve_http(listener: TcpListener, router: Router, ended: oneshot::Receiver<()
     let ended = async move {
         let _ = ended.await; // a dropped sender ends it too
     };
-    tokio::spawn(async move { axum::serve(listener, router).with_graceful_shutdown(ended).await })
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    tokio::spawn(async move { axum::serve(listener, service).with_graceful_shutdown(ended).await })
 }
 
 fn announce(settings: &Settings) {

@@ -9,7 +9,7 @@ use std::thread;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use super::{Config, Im, Log, Rooms};
+use super::{Accounts, Config, Im, Log, Rooms};
 
 /// The key and secret of development mode: what LiveKit's SDKs and tools use there.
 pub(crate) const DEV_KEY: (&str, &str) = ("devkey", "secret");
@@ -37,6 +37,7 @@ pub(crate) struct Settings {
     /// PEM files: chain and key.
     pub(crate) chat_certificate: Option<(PathBuf, PathBuf)>,
     pub(crate) im: Im,
+    pub(crate) accounts: Accounts,
     pub(crate) data_dir: PathBuf,
     pub(crate) log: Log,
     /// What works and should not stay so.
@@ -82,6 +83,7 @@ impl Settings {
             chat: SocketAddr::new(config.im.bind, chat_port),
             chat_certificate: chat_certificate(&config.im)?,
             im: im(&config.im)?,
+            accounts: accounts(&config.accounts)?,
             data_dir: config.data_dir.clone(),
             log: config.log.clone(),
             warnings,
@@ -170,6 +172,14 @@ fn im(im: &Im) -> Result<Im> {
         bail!("im.{name} is 0: nobody could chat, give it at least 1");
     }
     Ok(im.clone())
+}
+
+fn accounts(accounts: &Accounts) -> Result<Accounts> {
+    let Accounts { region, policy_version, .. } = accounts;
+    let country = region.len() == 2 && region.bytes().all(|byte| byte.is_ascii_uppercase());
+    ensure!(region.is_empty() || country, "accounts.region is {region:?}: two capital letters, such as CN, or nothing");
+    ensure!(!policy_version.is_empty(), "accounts.policy_version is empty: people have to agree to something");
+    Ok(accounts.clone())
 }
 
 fn chat_certificate(im: &Im) -> Result<Option<(PathBuf, PathBuf)>> {
@@ -264,6 +274,10 @@ mod tests {
             (
                 Config { im: Im { certificate: Some("a".into()), ..Im::default() }, ..with_keys(true, &[]) },
                 "certificate_key",
+            ),
+            (
+                Config { accounts: Accounts { region: "China".into(), ..Accounts::default() }, ..with_keys(true, &[]) },
+                "accounts.region",
             ),
             (Config { rooms: Rooms { max_tracks: 0, ..Rooms::default() }, ..with_keys(true, &[]) }, "max_tracks"),
         ];

@@ -204,6 +204,27 @@ pub(super) const KEYS: &[Key] = &[
         example: None,
     },
     Key {
+        path: "accounts.secret_file",
+        kind: Kind::Text,
+        doc: "File with the secret of accounts, 64 hex digits: what phone numbers are sealed with and tokens signed. Without\n\
+              it no number can be read: back it up, apart from the database. Default: accounts.key in data_dir, made at the\n\
+              first start.",
+        example: Some("secret_file = \"/etc/convene/accounts.key\""),
+    },
+    Key {
+        path: "accounts.region",
+        kind: Kind::Text,
+        doc: "Country (ISO 3166-1 alpha-2, such as CN) in which numbers without country code are dialled. Empty: people have\n\
+              to write the country code.",
+        example: None,
+    },
+    Key {
+        path: "accounts.policy_version",
+        kind: Kind::Text,
+        doc: "Version of the policy of use: when it changes, people are asked to agree again.",
+        example: None,
+    },
+    Key {
         path: "ops.bind",
         kind: Kind::Text,
         doc: "Address of the operators' port: /metrics, /healthz, /readyz. It asks for no password.",

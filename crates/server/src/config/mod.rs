@@ -32,6 +32,7 @@ pub(crate) struct Config {
     pub(crate) media: Media,
     pub(crate) rooms: Rooms,
     pub(crate) im: Im,
+    pub(crate) accounts: Accounts,
     pub(crate) ops: Ops,
     pub(crate) log: Log,
 }
@@ -104,6 +105,16 @@ pub(crate) struct Im {
     pub(crate) idle_timeout_s: u32,
 }
 
+/// Accounts of people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Accounts {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) secret_file: Option<PathBuf>,
+    pub(crate) region: String,
+    pub(crate) policy_version: String,
+}
+
 /// The port for operators.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -142,6 +153,7 @@ impl Default for Config {
             media: Media::default(),
             rooms: Rooms::default(),
             im: Im::default(),
+            accounts: Accounts::default(),
             ops: Ops::default(),
             log: Log::default(),
         }
@@ -193,6 +205,12 @@ impl Default for Im {
             push_deliveries_per_s: 50_000,
             idle_timeout_s: 300,
         }
+    }
+}
+
+impl Default for Accounts {
+    fn default() -> Self {
+        Self { secret_file: None, region: String::new(), policy_version: "1".to_owned() }
     }
 }
 

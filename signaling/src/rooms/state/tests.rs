@@ -637,7 +637,8 @@ fn a_paused_stream_is_told_to_its_receiver_and_a_connection_to_all() {
     let mut room = Room::new();
     let (mut alice, mut bob) = (room.active("alice"), room.active("bob"));
     let (track, info) = room.publish(&alice, camera());
-    (alice.read(), bob.read());
+    alice.read();
+    bob.read();
     room.state.handle_stream_state(room.now, bob.peers.subscriber, track, true);
     assert!(alice.read().is_empty());
     let told = bob.read();

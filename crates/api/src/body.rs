@@ -1,0 +1,30 @@
+//! Bodies of requests: JSON, and a refusal that says where it is wrong without quoting it.
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, Request};
+use convene_accounts::{Code, Refusal};
+use serde::de::DeserializeOwned;
+
+use crate::error::Error;
+
+/// The body of a request. Sizes are bounded by the limit that holds for all routes.
+pub(crate) struct Body<T>(pub(crate) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Error> {
+        let bytes = Bytes::from_request(request, state).await;
+        let bytes = bytes.map_err(|_| Refusal::saying(Code::Malformed, "The body is too large or was cut off."))?;
+        // Passwords and codes are in here: the place of the mistake is told, its text is not.
+        serde_json::from_slice(&bytes).map(Self).map_err(|error| {
+            let (line, column) = (error.line(), error.column());
+            let what = match error.classify() {
+                serde_json::error::Category::Data => "is not of the shape that is asked for",
+                serde_json::error::Category::Syntax => "is no JSON",
+                serde_json::error::Category::Eof | serde_json::error::Category::Io => "ends too early",
+            };
+            Refusal::saying(Code::Malformed, format!("The body {what} (line {line}, column {column}).")).into()
+        })
+    }
+}

@@ -1,0 +1,74 @@
+//! All routes, and the document that describes them: made from the same list, so that neither lacks one.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::header;
+use axum::middleware::{self, Next};
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::get;
+use convene_telemetry::Metrics;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::{InfoBuilder, OpenApiBuilder};
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::error::Refused;
+use crate::{Api, auth, me};
+
+/// A page for people; it reads the document.
+const PAGE: &str = include_str!("docs.html");
+
+pub(crate) fn router(api: Api) -> Router {
+    let (router, document) = described().split_for_parts();
+    let json = document.to_json().unwrap_or_default();
+    let metrics = Arc::clone(&api.inner.metrics);
+    router
+        .with_state(api)
+        .layer(middleware::from_fn_with_state(metrics, count))
+        .route("/v1/openapi.json", get(async move || ([(header::CONTENT_TYPE, "application/json")], json).into_response()))
+        .route("/v1", get(async || Html(PAGE)))
+}
+
+/// Counts refusals by their code.
+async fn count(State(metrics): State<Arc<Metrics>>, request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    if let Some(Refused(code)) = response.extensions().get() {
+        metrics.refused.with_label_values(&[*code]).inc();
+    }
+    response
+}
+
+fn described() -> OpenApiRouter<Api> {
+    let info = InfoBuilder::new().title("Convene").version(env!("CARGO_PKG_VERSION")).description(Some(
+        "Accounts of people. Refusals are problem documents (RFC 9457); `code` is stable. Sign in, and send the access \
+         token as `Authorization: Bearer`.",
+    ));
+    let mut document = OpenApiBuilder::new().info(info.build()).build();
+    let components = document.components.get_or_insert_default();
+    components.add_security_scheme("bearer", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
+    OpenApiRouter::with_openapi(document).merge(auth::routes()).merge(me::routes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_route_is_described_with_its_refusals() {
+        let (_, document) = described().split_for_parts();
+        let json: serde_json::Value = serde_json::from_str(&document.to_json().unwrap()).unwrap();
+        let paths = json["paths"].as_object().unwrap();
+        assert!(paths.len() >= 13, "{}", paths.len());
+        for (path, methods) in paths {
+            for (method, operation) in methods.as_object().unwrap() {
+                let responses = operation["responses"].as_object().unwrap();
+                assert!(responses.contains_key("503"), "{method} {path}");
+                assert!(operation["summary"].is_string(), "{method} {path}");
+                let open = path.starts_with("/v1/auth/") && path != "/v1/auth/sign-out";
+                assert_eq!(operation["security"].is_array(), !open, "{method} {path}");
+                assert!(open || responses.contains_key("401"), "{method} {path}");
+            }
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! The account itself: what it is, its password, its number, its end.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use convene_accounts::limits::Act;
+use convene_accounts::password::{Password, Verdict};
+use convene_accounts::session::End;
+use convene_accounts::{Code, Refusal};
+use convene_store::accounts::{Op, Outcome, Then};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use crate::Api;
+use crate::answer::Me;
+use crate::authenticator::Caller;
+use crate::body::Body;
+use crate::client::Client;
+use crate::error::{Error, Problem};
+
+/// Who one is.
+#[utoipa::path(get, path = "/v1/me", tag = "me", security(("bearer" = [])), responses(
+    (status = 200, body = Me), (status = 401, body = Problem, content_type = "application/problem+json"),
+    (status = 503, body = Problem, content_type = "application/problem+json"),
+))]
+pub(super) async fn get(State(api): State<Api>, caller: Caller) -> Result<Json<Me>, Error> {
+    let account = api.inner.account(caller.account).await?;
+    Ok(Json(api.inner.me(account)?))
+}
+
+/// From one password to another.
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct PasswordChange {
+    /// The one so far; without one, nothing.
+    current: Option<String>,
+    /// From now on: 8 to 128 characters.
+    new: String,
+}
+
+/// Sets the password. All other sessions end.
+#[utoipa::path(put, path = "/v1/me/password", tag = "me", security(("bearer" = [])), request_body = PasswordChange,
+responses(
+    (status = 204), (status = 400, body = Problem, content_type = "application/problem+json"),
+    (status = 401, body = Problem, content_type = "application/problem+json"),
+    (status = 403, body = Problem, content_type = "application/problem+json"),
+    (status = 422, body = Problem, content_type = "application/problem+json"),
+    (status = 429, body = Problem, content_type = "application/problem+json"),
+    (status = 503, body = Problem, content_type = "application/problem+json"),
+))]
+pub(super) async fn set_password(
+    State(api): State<Api>,
+    client: Client,
+    caller: Caller,
+    Body(change): Body<PasswordChange>,
+) -> Result<StatusCode, Error> {
+    let inner = &api.inner;
+    let account = inner.account(caller.account).await?;
+    let me = inner.me(account.clone())?;
+    let personal = [me.phone().trim_start_matches('+'), account.display_name.as_str()];
+    let chosen = Password::chosen(&change.new, &personal)?;
+    if let Some(stored) = account.password {
+        let lookup = account.phone.map(|(lookup, _)| lookup).ok_or(Code::SessionEnded)?;
+        // A stolen phone is signed in: it does not get to try passwords without end.
+        let subjects = client.subjects(lookup, caller.device);
+        inner.store.account(Op::Take { act: Act::Password, subjects }).await?;
+        let current = change.current.ok_or(Code::BadCredentials)?;
+        if inner.hashing.verify(Password::typed(&current)?, Some(stored)).await? == Verdict::Wrong {
+            return Err(Code::BadCredentials.into());
+        }
+    }
+    let hash = inner.hashing.hash(chosen).await?;
+    let op = Op::SetPassword { account: caller.account, hash, keep: Some(caller.session) };
+    if let Outcome::Ended(sessions) = inner.store.account(op).await? {
+        inner.authenticator.end(&sessions, End::PasswordChanged);
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// A version of the policy of use.
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct Consent {
+    /// The one in force.
+    #[schema(example = "1", max_length = 64)]
+    version: String,
+}
+
+/// Agrees to the policy of use as it is.
+#[utoipa::path(put, path = "/v1/me/consent", tag = "me", security(("bearer" = [])), request_body = Consent, responses(
+    (status = 204), (status = 400, body = Problem, content_type = "application/problem+json"),
+    (status = 401, body = Problem, content_type = "application/problem+json"),
+    (status = 403, body = Problem, content_type = "application/problem+json", description = "Another version is in force"),
+    (status = 503, body = Problem, content_type = "application/problem+json"),
+))]
+pub(super) async fn consent(
+    State(api): State<Api>,
+    caller: Caller,
+    Body(Consent { version }): Body<Consent>,
+) -> Result<StatusCode, Error> {
+    api.inner.check_consent(&version)?;
+    api.inner.store.account(Op::Consent { account: caller.account, version }).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Another number, and the code that came to it for `rebind`.
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct NewNumber {
+    /// The new one.
+    #[schema(example = "+8613900139000", max_length = 96)]
+    phone: String,
+    /// What came to it.
+    #[schema(example = "123456", max_length = 32)]
+    code: String,
+}
+
+/// Moves the account to another number.
+#[utoipa::path(put, path = "/v1/me/number", tag = "me", security(("bearer" = [])), request_body = NewNumber, responses(
+    (status = 204), (status = 400, body = Problem, content_type = "application/problem+json"),
+    (status = 401, body = Problem, content_type = "application/problem+json"),
+    (status = 403, body = Problem, content_type = "application/problem+json"),
+    (status = 409, body = Problem, content_type = "application/problem+json", description = "The number has another account"),
+    (status = 422, body = Problem, content_type = "application/problem+json"),
+    (status = 429, body = Problem, content_type = "application/problem+json"),
+    (status = 503, body = Problem, content_type = "application/problem+json"),
+))]
+pub(super) async fn change_number(
+    State(api): State<Api>,
+    client: Client,
+    caller: Caller,
+    Body(new): Body<NewNumber>,
+) -> Result<StatusCode, Error> {
+    let inner = &api.inner;
+    let phone = inner.phone(&new.phone)?;
+    let lookup = inner.keys.vault.lookup(&phone);
+    let sealed = inner.keys.vault.seal(&phone, rand::random()).map_err(|_| Code::Internal)?;
+    let then = Then::Rebind { account: caller.account, sealed };
+    let tag = inner.keys.codes.tag(lookup, then.purpose(), &new.code);
+    let subjects = client.subjects(lookup, caller.device);
+    inner.store.account(Op::EnterCode { lookup, tag, subjects, then }).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The code that came to the account's number for `cancel`.
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct Cancellation {
+    /// What came to the phone.
+    #[schema(example = "123456", max_length = 32)]
+    code: String,
+}
+
+/// Ends the account: its number, password and sessions are gone for good.
+#[utoipa::path(post, path = "/v1/me/cancel", tag = "me", security(("bearer" = [])), request_body = Cancellation, responses(
+    (status = 204), (status = 400, body = Problem, content_type = "application/problem+json"),
+    (status = 401, body = Problem, content_type = "application/problem+json"),
+    (status = 403, body = Problem, content_type = "application/problem+json"),
+    (status = 409, body = Problem, content_type = "application/problem+json", description = "The last owner of an organisation"),
+    (status = 422, body = Problem, content_type = "application/problem+json"),
+    (status = 429, body = Problem, content_type = "application/problem+json"),
+    (status = 503, body = Problem, content_type = "application/problem+json"),
+))]
+pub(super) async fn cancel(
+    State(api): State<Api>,
+    client: Client,
+    caller: Caller,
+    Body(Cancellation { code }): Body<Cancellation>,
+) -> Result<StatusCode, Error> {
+    let inner = &api.inner;
+    let account = inner.account(caller.account).await?;
+    let lookup = account.phone.map(|(lookup, _)| lookup).ok_or(Refusal::new(Code::SessionEnded))?;
+    let then = Then::Cancel { account: caller.account };
+    let tag = inner.keys.codes.tag(lookup, then.purpose(), &code);
+    let subjects = client.subjects(lookup, caller.device);
+    if let Outcome::Ended(sessions) = inner.store.account(Op::EnterCode { lookup, tag, subjects, then }).await? {
+        inner.authenticator.end(&sessions, End::Erased);
+    }
+    Ok(StatusCode::NO_CONTENT)
+}

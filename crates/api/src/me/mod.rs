@@ -1,0 +1,22 @@
+//! `/v1/me`: the account that asks.
+
+mod account;
+mod sessions;
+
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::Api;
+
+pub(crate) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(account::get))
+        .routes(routes!(account::set_password))
+        .routes(routes!(account::consent))
+        .routes(routes!(account::change_number))
+        .routes(routes!(account::cancel))
+        .routes(routes!(sessions::list))
+        .routes(routes!(sessions::end))
+        .routes(routes!(sessions::devices))
+        .routes(routes!(sessions::unbind))
+}
