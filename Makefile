@@ -15,7 +15,9 @@ BINARY := target/release/convene
 BUILD_SCOPE ?= -p convene-server --bin convene
 EVERYTHING := --workspace --all-targets
 UI := crates/web/ui
-UI_SOURCES := $(shell find $(UI)/src $(UI)/public -type f 2>/dev/null) $(addprefix $(UI)/,index.html package.json vite.config.ts tsconfig.json)
+# What is generated into src/ is no source.
+UI_SOURCES := $(shell find $(UI)/src $(UI)/public -type f ! -name '*.gen.ts' 2>/dev/null) \
+  $(addprefix $(UI)/,index.html package.json vite.config.ts tsconfig.json scripts/wire.mjs) crates/proto/proto/im.proto
 VENV := tests/.venv
 PYTHON := $(VENV)/bin/python
 DENY := target/tools/bin/cargo-deny
@@ -55,7 +57,8 @@ test: ## Everything that CI checks: lint, unit tests, real clients, fuzz, soak a
 	@$(MAKE) --no-print-directory e2e SHORT=1 BUILD_SCOPE="$(EVERYTHING)"
 
 .PHONY: unit
-unit: ui need-build ## Unit tests and the tidy test
+unit: ui need-build ## Unit tests, of the web client too, and the tidy test
+	cd $(UI) && npm run --silent test
 	$(CARGO) test $(PROFILE) --workspace
 
 .PHONY: e2e

@@ -9,6 +9,11 @@ export default defineConfig({
   build: { target: 'es2022', chunkSizeWarningLimit: 1200 },
   server: {
     port: 5173,
-    proxy: { '/dev/token': server, '/settings': server, '/rtc': { target: server, ws: true } },
+    proxy: {
+      ...Object.fromEntries(['/dev', '/settings', '/v1'].map((path) => [path, server])),
+      // Not rewritten: the server tells browsers its chat port under the name they reach it by.
+      '/rtc': { target: server, ws: true },
+      '/im': { target: server, ws: true },
+    },
   },
 });

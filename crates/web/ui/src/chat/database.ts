@@ -1,0 +1,131 @@
+// The copy in the browser's database: one database for each account, written as the replica says, one transaction for all
+// that one frame changed. Where a browser gives none (private windows of some), chat works without a copy.
+
+import type { User } from '../wire/im.gen';
+import type { Event } from '../wire/im.gen';
+
+import type { Row } from './replica/conversation';
+import type { Changes, Saved } from './replica/replica';
+import type { Outgoing } from './replica/sends';
+import type { Upload } from './uploads';
+
+const VERSION = 1;
+
+export interface Opened {
+  me?: User;
+  saved: Saved;
+  users: User[];
+  uploads: Upload[];
+}
+
+export class Database {
+  private constructor(
+    private readonly name: string,
+    private readonly db: IDBDatabase | undefined,
+  ) {}
+
+  static async open(account: string): Promise<Database> {
+    const name = `convene:${account}`;
+    try {
+      const request = indexedDB.open(name, VERSION);
+      request.onupgradeneeded = () => {
+        const { result } = request;
+        result.createObjectStore('about');
+        result.createObjectStore('rows', { keyPath: 'conv' });
+        result.createObjectStore('events', { keyPath: ['conv', 'seq'] });
+        result.createObjectStore('outgoing', { keyPath: 'clientId' });
+        result.createObjectStore('uploads', { keyPath: 'clientId' });
+        result.createObjectStore('users', { keyPath: 'id' });
+      };
+      return new Database(name, await answer(request));
+    } catch {
+      return new Database(name, undefined);
+    }
+  }
+
+  async read(): Promise<Opened> {
+    const empty = { saved: { position: { useq: 0, bump: 0 }, rows: [], events: [], outgoing: [] }, users: [], uploads: [] };
+    if (!this.db) return empty;
+    const transaction = this.db.transaction(['about', 'rows', 'events', 'outgoing', 'users', 'uploads']);
+    const all = <T>(store: string) => answer(transaction.objectStore(store).getAll() as IDBRequest<T[]>);
+    const [me, position, rows, events, outgoing, users, uploads] = await Promise.all([
+      answer(transaction.objectStore('about').get('me') as IDBRequest<User | undefined>),
+      answer(transaction.objectStore('about').get('position') as IDBRequest<Saved['position'] | undefined>),
+      all<Row>('rows'),
+      all<Event>('events'),
+      all<Outgoing>('outgoing'),
+      all<User>('users'),
+      all<Upload>('uploads'),
+    ]);
+    return { me, saved: { position: position ?? empty.saved.position, rows, events, outgoing }, users, uploads };
+  }
+
+  write(changes: Changes) {
+    const { events, rows, hidden, forgotten, outgoing, sent, position } = changes;
+    const count = events.length + rows.length + hidden.length + forgotten.length + outgoing.length + sent.length;
+    if (!count && !position) return;
+    this.change(['about', 'rows', 'events', 'outgoing'], (store) => {
+      for (const { conv, floor } of hidden) store('events').delete(IDBKeyRange.bound([conv, 0], [conv, floor]));
+      for (const conv of forgotten) {
+        store('rows').delete(conv);
+        store('events').delete(IDBKeyRange.bound([conv, 0], [conv, Infinity]));
+      }
+      events.forEach((event) => store('events').put(event));
+      rows.forEach((row) => store('rows').put(row));
+      outgoing.forEach((one) => store('outgoing').put(one));
+      sent.forEach((clientId) => store('outgoing').delete(clientId));
+      if (position) store('about').put(position, 'position');
+    });
+  }
+
+  writeMe(me: User) {
+    this.change(['about'], (store) => store('about').put(me, 'me'));
+  }
+
+  writeUsers(users: User[]) {
+    this.change(['users'], (store) => users.forEach((user) => store('users').put(user)));
+  }
+
+  writeUpload(upload: Upload) {
+    this.change(['uploads'], (store) => store('uploads').put(upload));
+  }
+
+  dropUpload(clientId: string) {
+    this.change(['uploads'], (store) => store('uploads').delete(clientId));
+  }
+
+  /** The account is another one under the same name, as on a server that was made anew. */
+  clear() {
+    const stores = ['about', 'rows', 'events', 'outgoing', 'uploads', 'users'];
+    this.change(stores, (store) => stores.forEach((name) => store(name).clear()));
+  }
+
+  close() {
+    this.db?.close();
+  }
+
+  /** Signing out leaves nothing behind. */
+  async remove() {
+    this.close();
+    if (this.db) await answer(indexedDB.deleteDatabase(this.name)).catch(() => undefined);
+  }
+
+  private change(stores: string[], write: (store: (name: string) => IDBObjectStore) => void) {
+    if (!this.db) return;
+    try {
+      const transaction = this.db.transaction(stores, 'readwrite');
+      // A full disk: the copy stays behind, and what it lacks is asked for after the next reload.
+      transaction.onabort = () => console.warn('the local copy was not written', transaction.error);
+      write((name) => transaction.objectStore(name));
+    } catch (error) {
+      console.warn('the local copy was not written', error);
+    }
+  }
+}
+
+function answer<T>(request: IDBRequest<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error ?? new Error('the browser gives no database'));
+  });
+}

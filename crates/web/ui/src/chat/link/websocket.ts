@@ -1,0 +1,28 @@
+// Frames over a WebSocket: one binary message each, everything on one lane.
+
+import { decode } from '../../wire/codec';
+
+import type { Link, Take } from './link';
+
+export async function openWebSocket(url: string, take: Take): Promise<Link> {
+  const socket = new WebSocket(url);
+  socket.binaryType = 'arraybuffer';
+  const over = new Promise<void>((resolve) => {
+    socket.onclose = () => resolve();
+  });
+  await new Promise<void>((resolve, reject) => {
+    socket.onopen = () => resolve();
+    socket.onerror = () => reject(new Error('the WebSocket did not open'));
+  });
+  socket.onmessage = (message: MessageEvent<ArrayBuffer>) => {
+    try {
+      take(decode('Frame', new Uint8Array(message.data)));
+    } catch {
+      socket.close();
+    }
+  };
+  const post = (frame: Uint8Array<ArrayBuffer>) => {
+    if (socket.readyState === WebSocket.OPEN) socket.send(frame);
+  };
+  return { kind: 'websocket', post, bulk: post, hint: post, close: () => socket.close(), over };
+}

@@ -1,0 +1,91 @@
+// Frames over WebTransport: a control stream, a stream for each page, feeds that the server opens, datagrams for hints.
+
+import { decode } from '../../wire/codec';
+import { Cutter, withPrefix } from '../../wire/framing';
+
+import type { Info, Link, Take } from './link';
+
+export async function openWebTransport(info: Info, patienceMs: number, take: Take): Promise<Link> {
+  const hashes = info.certificate_hashes.map((hash) => ({
+    algorithm: 'sha-256',
+    value: Uint8Array.from(atob(hash), (char) => char.charCodeAt(0)),
+  }));
+  const transport = new WebTransport(info.webtransport, hashes.length ? { serverCertificateHashes: hashes } : {});
+  const closed = transport.closed.then(nothing, nothing);
+  await inTime(transport.ready, patienceMs).catch((error: unknown) => {
+    transport.close();
+    throw error;
+  });
+  const lane = async () => {
+    const { readable, writable } = await transport.createBidirectionalStream();
+    const writer = writable.getWriter();
+    return { writer, done: drain(readable, take) };
+  };
+  const control = await lane();
+  void feeds(transport, take);
+  void datagrams(transport, take);
+  const hints = transport.datagrams.writable.getWriter();
+  const over = Promise.race([control.done, closed]).then(nothing, nothing);
+  return {
+    kind: 'webtransport',
+    post: (frame) => void control.writer.write(withPrefix(frame)).catch(nothing),
+    bulk: (frame) =>
+      void lane()
+        .then(async ({ writer }) => {
+          await writer.write(withPrefix(frame));
+          await writer.close();
+        })
+        .catch(nothing),
+    hint: (frame) => void hints.write(frame).catch(nothing),
+    close: () => transport.close(),
+    over,
+  };
+}
+
+const nothing = () => undefined;
+
+async function inTime<T>(promise: Promise<T>, ms: number): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error('WebTransport did not open in time')), ms);
+  });
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}
+
+/** Reads a stream to its end. */
+async function drain(readable: ReadableStream<Uint8Array>, take: Take) {
+  const cutter = new Cutter();
+  const reader = readable.getReader();
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    for (const frame of cutter.push(value)) take(decode('Frame', frame));
+  }
+}
+
+async function feeds(transport: WebTransport, take: Take) {
+  const reader = (transport.incomingUnidirectionalStreams as ReadableStream<ReadableStream<Uint8Array>>).getReader();
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      // A feed whose framing is lost is a connection that is lost.
+      drain(value, take).catch(() => transport.close());
+    }
+  } catch {
+    // The transport is over, which its own promise tells.
+  }
+}
+
+async function datagrams(transport: WebTransport, take: Take) {
+  const reader = (transport.datagrams.readable as ReadableStream<Uint8Array>).getReader();
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      take(decode('Frame', value));
+    }
+  } catch {
+    // As above.
+  }
+}

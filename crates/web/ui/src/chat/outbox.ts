@@ -1,0 +1,98 @@
+// Files that wait to be sent, one after the other. Each becomes a message under the id it was begun with, so that it is
+// sent once whatever is cut in between.
+
+import type { Client } from './client';
+import type { Database } from './database';
+import { type Upload, upload, UploadRefused } from './uploads';
+
+/** A refusal that may pass is tried again after this. */
+const RETRY_MS = 3_000;
+
+interface Waiting {
+  upload: Upload;
+  /** 0 to 1. */
+  progress: number;
+  /** Why it will not be sent. */
+  problem?: string;
+}
+
+export class Uploads {
+  private all = new Map<string, Waiting>();
+  private running?: AbortController;
+
+  constructor(
+    private readonly client: Client,
+    private readonly database: Database,
+  ) {}
+
+  restore(uploads: Upload[]) {
+    this.all = new Map(uploads.map((one) => [one.clientId, { upload: one, progress: 0 }]));
+  }
+
+  of(conv: number): Waiting[] {
+    return [...this.all.values()].filter((waiting) => waiting.upload.conv === conv);
+  }
+
+  add(one: Upload) {
+    this.all.set(one.clientId, { upload: one, progress: 0 });
+    this.database.writeUpload(one);
+    this.client.changed();
+    this.resume();
+  }
+
+  discard(clientId: string) {
+    this.all.delete(clientId);
+    this.database.dropUpload(clientId);
+    this.pause();
+    this.client.changed();
+    this.resume();
+  }
+
+  retry(clientId: string) {
+    this.change(clientId, { problem: undefined });
+    this.resume();
+  }
+
+  pause() {
+    this.running?.abort();
+    this.running = undefined;
+  }
+
+  /** Goes on with the first that waits. */
+  resume() {
+    const next = [...this.all.values()].find((waiting) => !waiting.problem);
+    if (!next || this.running || !this.client.isOnline) return;
+    const running = new AbortController();
+    this.running = running;
+    void this.carry(next.upload, running.signal).then((again) => {
+      if (this.running !== running) return;
+      this.running = undefined;
+      if (again) setTimeout(() => this.resume(), RETRY_MS);
+      else this.resume();
+    });
+  }
+
+  /** Answers whether it is to be tried again. */
+  private async carry(one: Upload, stop: AbortSignal): Promise<boolean> {
+    try {
+      const token = await this.client.account.token();
+      const body = await upload(one, token, (progress) => this.change(one.clientId, { progress }), stop);
+      if (!this.all.delete(one.clientId)) return false;
+      // The message is in the database before the file leaves it.
+      this.client.send(one.conv, body, one.clientId);
+      this.database.dropUpload(one.clientId);
+    } catch (error) {
+      if (stop.aborted) return true;
+      if (error instanceof UploadRefused && error.again) return true;
+      this.change(one.clientId, { problem: error instanceof Error ? error.message : String(error) });
+    }
+    return false;
+  }
+
+  private change(clientId: string, change: Partial<Waiting>) {
+    const waiting = this.all.get(clientId);
+    if (!waiting) return;
+    this.all.set(clientId, { ...waiting, ...change });
+    this.client.changed();
+  }
+}

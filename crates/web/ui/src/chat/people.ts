@@ -1,0 +1,45 @@
+// Names of users by id: what is known, and one question for all that is not.
+
+import { make } from '../wire/codec';
+import type { User } from '../wire/im.gen';
+
+/** Users of one question, as the server allows. */
+const MAX_ASKED = 200;
+
+export class People {
+  private known = new Map<number, User>();
+  private wanted = new Set<number>();
+  private asked = new Set<number>();
+
+  learn(users: User[]) {
+    for (const user of users) this.known.set(user.id, user);
+  }
+
+  /** The user, or a placeholder until the server has told. */
+  get(id: number): User {
+    const user = this.known.get(id);
+    if (user) return user;
+    if (id && !this.asked.has(id)) this.wanted.add(id);
+    return make('User', { id });
+  }
+
+  name(id: number): string {
+    const { name, displayName } = this.get(id);
+    return displayName || name || '…';
+  }
+
+  /** Ids to ask for, each once a session. */
+  take(): number[] {
+    const ids = [...this.wanted].slice(0, MAX_ASKED);
+    for (const id of ids) {
+      this.wanted.delete(id);
+      this.asked.add(id);
+    }
+    return ids;
+  }
+
+  /** A new session: what was not answered is asked again. */
+  forgetAsked() {
+    this.asked.clear();
+  }
+}
