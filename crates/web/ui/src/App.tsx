@@ -1,8 +1,9 @@
-// Two pages: the lobby, and the call.
+// Three pages: chat, the lobby of a room, and the call in it.
 
 import { useCallback, useEffect, useState } from 'react';
 
 import { Call } from './Call';
+import { Home } from './chat/ui/Home';
 import { Lobby } from './Lobby';
 import type { Problem } from './problems';
 import { readLink, showRoom } from './link';
@@ -30,10 +31,11 @@ export function App() {
   }, []);
 
   useEffect(() => {
-    document.title = seat?.room ? `${seat.room} · Convene` : 'Convene';
-  }, [seat]);
+    if (seat || link.lobby) document.title = seat?.room ? `${seat.room} · Convene` : 'Convene';
+  }, [seat, link]);
 
   if (seat) return <Call key={seat.token} seat={seat} onLeave={leave} />;
+  if (!link.lobby) return <Home link={link} />;
   // A followed link is another lobby: its fields start from the link.
   return <Lobby key={link.room + link.token} link={link} problem={problem} onEnter={enter} />;
 }

@@ -97,7 +97,9 @@ export function Lobby({ link, problem, onEnter }: Props) {
           <button type="submit" className="primary" disabled={busy}>
             {busy ? 'Joining…' : 'Join'}
           </button>
-          <p className="hint">Whoever has the link to the room can join the same call.</p>
+          <p className="hint">
+            Whoever has the link to the room can join the same call. {!invited && <a href="#">Chat</a>}
+          </p>
         </form>
       </div>
     </main>

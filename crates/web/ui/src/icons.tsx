@@ -1,4 +1,4 @@
-// The few pictures of the controls, drawn on a 24 by 24 grid. They say nothing that a label does not say.
+// The pictures of the controls, drawn on a 24 by 24 grid. They say nothing that a label does not say.
 
 const PATHS = {
   mic: 'M12 3a3 3 0 0 0-3 3v5a3 3 0 0 0 6 0V6a3 3 0 0 0-3-3zM5.5 11a6.5 6.5 0 0 0 13 0M12 17.5V21M9 21h6',
@@ -13,9 +13,30 @@ const PATHS = {
   warning: 'M12 4l9 15.500H3zM12 10v4.500M12 17.200v.1',
   close: 'M6 6l12 12M18 6L6 18',
   people: 'M9 11a3.500 3.500 0 1 0 0-7 3.500 3.500 0 0 0 0 7zM2.500 20a6.500 6.500 0 0 1 13 0M16 4.300a3.500 3.500 0 0 1 0 6.400M18 14a6.500 6.500 0 0 1 3.500 6',
+  chat: 'M4 5.5h16v11H11l-4.500 3.500V16.500H4z',
+  send: 'M4.500 12L20 4.500 15.500 20l-3.500-6.500zM12 13.500L20 4.500',
+  attach: 'M19 11.500l-7.300 7.300a4.600 4.600 0 0 1-6.500-6.500l7.600-7.600a3 3 0 0 1 4.300 4.300l-7.300 7.300a1.400 1.400 0 0 1-2-2l6.600-6.600',
+  phone: 'M6.500 3.500l3 .5 1 4-2 1.700a12 12 0 0 0 5.800 5.800l1.700-2 4 1 .5 3c0 1.700-1.300 3-3 3A15.500 15.500 0 0 1 3.500 6.500c0-1.700 1.300-3 3-3z',
+  plus: 'M12 5v14M5 12h14',
+  back: 'M14.500 5.500L8 12l6.500 6.500',
+  reply: 'M10 7L4.500 12l5.500 5M5 12h8c3.500 0 6 2 6.500 6',
+  edit: 'M4.500 19.500l1-4L16 5l3 3L8.500 18.500zM13.500 7.500l3 3',
+  trash: 'M5 7h14M9.500 7V4.500h5V7M7 7l1 12.500h8L17 7M10.500 10.500v5.500M13.500 10.500v5.500',
+  smile: 'M12 20.500a8.500 8.500 0 1 0 0-17 8.500 8.500 0 0 0 0 17zM8.500 14c1.800 2.600 5.200 2.600 7 0M9 9.500v.6M15 9.500v.6',
+  play: 'M8 5.500l11 6.500-11 6.500z',
+  pause: 'M8.500 6v12M15.500 6v12',
+  file: 'M6.500 3.500h7l4 4v13h-11zM13.500 3.500v4h4',
+  info: 'M12 20.500a8.500 8.500 0 1 0 0-17 8.500 8.500 0 0 0 0 17zM12 11v5.500M12 7.600v.2',
+  clock: 'M12 20.500a8.500 8.500 0 1 0 0-17 8.500 8.500 0 0 0 0 17zM12 7.500V12l3 2',
+  checks: 'M2.500 12.500l4 4L14 8M11 15.500l1.500 1L21.500 7',
+  bellOff: 'M6 16.500c1.500-1.500 1.500-3 1.500-5.500M8.800 6.800A4.500 4.500 0 0 1 16.500 10c0 3.500.5 5 2 6.500H8M10.500 19.500h3M4 4l16 16',
+  signOut: 'M10 4.500H5v15h5M9.500 12H20M16.500 8L20.500 12l-4 4',
+  stop: 'M7 7h10v10H7z',
 } as const;
 
-export function Icon({ name }: { name: keyof typeof PATHS }) {
+export type IconName = keyof typeof PATHS;
+
+export function Icon({ name }: { name: IconName }) {
   return (
     <svg className="icon" viewBox="0 0 24 24" aria-hidden="true" focusable="false">
       <path d={PATHS[name]} />

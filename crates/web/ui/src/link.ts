@@ -1,17 +1,30 @@
 // What the address says: `#room=standup`, or `?room=standup`; `&name=` fills in the name. `#token=` carries a seat that
-// somebody handed out. The part behind `#` stays in the browser, so a token in it reaches no log on its way.
+// somebody handed out. `#c=9` opens a conversation, `#chat=` carries a token for chat, `#lobby` asks for a room. The part behind `#` stays in the browser, so a token in it reaches no log on its way.
 
 export interface Link {
   room: string;
   name: string;
   token: string;
+  /** The conversation that is open, or 0. */
+  conv: number;
+  chatToken: string;
+  /** Rooms, without chat. */
+  lobby: boolean;
 }
 
 export function readLink(): Link {
   const hash = new URLSearchParams(location.hash.replace(/^#/, ''));
   const query = new URLSearchParams(location.search);
   const read = (key: string) => (hash.get(key) ?? query.get(key) ?? '').trim();
-  return { room: read('room'), name: read('name'), token: hash.get('token') ?? '' };
+  const [room, token] = [read('room'), hash.get('token') ?? ''];
+  return {
+    room,
+    name: read('name'),
+    token,
+    conv: Number(hash.get('c')) || 0,
+    chatToken: hash.get('chat') ?? '',
+    lobby: room !== '' || token !== '' || hash.has('lobby'),
+  };
 }
 
 /** Puts the room into the address, so that it can be copied, and takes out anything else. */

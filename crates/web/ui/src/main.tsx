@@ -1,5 +1,6 @@
 import '@livekit/components-styles';
 import './styles.css';
+import './chat/ui/chat.css';
 
 import { createRoot } from 'react-dom/client';
 

@@ -53,7 +53,7 @@ export class Client {
   private announced = false;
   private reads = new Map<number, number>();
   private watched = '';
-  private typedAt = 0;
+  private typedAt = -Infinity;
   private older = new Set<number>();
 
   private constructor(
@@ -178,7 +178,7 @@ export class Client {
   typing(conv: number, kind: TypingKind) {
     const at = now();
     if (kind !== TypingKind.STOPPED && at - this.typedAt < TYPING_EVERY_MS) return;
-    this.typedAt = kind === TypingKind.STOPPED ? 0 : at;
+    this.typedAt = kind === TypingKind.STOPPED ? -Infinity : at;
     this.session?.hint({ kind: { case: 'typing', value: { conv, kind } } });
   }
 

@@ -52,6 +52,8 @@ interface Done {
 /** Brings the bytes to the server. Answers the body of the message. `progress`: 0 to 1. */
 export async function upload(one: Upload, token: string, progress: (part: number) => void, stop: AbortSignal): Promise<Body> {
   const bytes = await one.file.arrayBuffer();
+  // Browsers hash on secure addresses only.
+  if (!crypto.subtle) throw new UploadRefused(400, 'Files need a secure address: open this page by https://');
   const sha256 = hex(new Uint8Array(await crypto.subtle.digest('SHA-256', bytes)));
   const wanted = { sha256, size: bytes.byteLength, mime: one.file.type, voice: one.kind === 'voice' };
   const call = <T>(method: string, path: string, body?: BodyInit, headers: Record<string, string> = {}) =>

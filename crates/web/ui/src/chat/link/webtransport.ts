@@ -10,7 +10,9 @@ export async function openWebTransport(info: Info, patienceMs: number, take: Tak
     algorithm: 'sha-256',
     value: Uint8Array.from(atob(hash), (char) => char.charCodeAt(0)),
   }));
-  const transport = new WebTransport(info.webtransport, hashes.length ? { serverCertificateHashes: hashes } : {});
+  // For QUIC a browser tries one address of a name, and of this one it is ::1, where servers mostly do not listen.
+  const url = info.webtransport.replace('//localhost:', '//127.0.0.1:');
+  const transport = new WebTransport(url, hashes.length ? { serverCertificateHashes: hashes } : {});
   const closed = transport.closed.then(nothing, nothing);
   await inTime(transport.ready, patienceMs).catch((error: unknown) => {
     transport.close();

@@ -1,0 +1,170 @@
+// Where one writes: text, files, a voice message; an answer to a message, or another wording of one's own.
+
+import { type ClipboardEvent, type KeyboardEvent, useEffect, useRef, useState } from 'react';
+
+import { Icon } from '../../icons';
+import { Notice } from '../../Notice';
+import { TypingKind } from '../../wire/im.gen';
+import type { Conversation } from '../replica/conversation';
+
+import { pick } from './attach';
+import { length } from './format';
+import { Quote } from './Message';
+import type { Intent } from './Thread';
+import { useClient } from './useClient';
+import { canRecord, useRecorder } from './useRecorder';
+
+const MAX_VOICE_MS = 10 * 60_000;
+const drafts = new Map<number, string>();
+
+interface Props {
+  conversation: Conversation;
+  intent?: Intent;
+  onDone: () => void;
+}
+
+export function Composer({ conversation, intent, onDone }: Props) {
+  const client = useClient();
+  const conv = conversation.id;
+  const [text, setText] = useState(() => drafts.get(conv) ?? '');
+  const [problem, setProblem] = useState('');
+  const area = useRef<HTMLTextAreaElement>(null);
+  const files = useRef<HTMLInputElement>(null);
+  const recorder = useRecorder(client.limits.maxVoiceMs || MAX_VOICE_MS);
+
+  useEffect(() => {
+    if (intent?.what === 'edit') setText(intent.shown.text);
+    if (intent) area.current?.focus();
+  }, [intent]);
+  useEffect(() => {
+    if (intent?.what !== 'edit') drafts.set(conv, text);
+    const { current } = area;
+    if (!current) return;
+    current.style.height = 'auto';
+    current.style.height = `${Math.min(current.scrollHeight, 180)}px`;
+  }, [conv, text, intent]);
+
+  const replyTo = intent?.what === 'reply' ? intent.shown.seq : 0;
+  const finish = () => {
+    setText('');
+    setProblem('');
+    onDone();
+    client.typing(conv, TypingKind.STOPPED);
+  };
+  const send = () => {
+    const words = text.trim();
+    if (!words) return;
+    const most = client.limits.maxTextBytes;
+    if (most && new TextEncoder().encode(words).length > most) {
+      setProblem('This is longer than a message may be. Send it in parts, or as a file.');
+      return;
+    }
+    if (intent?.what !== 'edit') client.send(conv, { replyTo, kind: { case: 'text', value: { text: words } } });
+    else if (words !== intent.shown.text) client.send(conv, { target: intent.shown.seq, kind: { case: 'edit', value: { text: words } } });
+    finish();
+    area.current?.focus();
+  };
+  const attach = async (list: Iterable<File>) => {
+    for (const file of list) {
+      const most = client.limits.maxBlobBytes;
+      if (most && file.size > most) setProblem(`${file.name} is larger than this server takes.`);
+      else client.uploads.add(await pick(conv, file, replyTo));
+    }
+    if (replyTo) onDone();
+  };
+  const speak = async () => {
+    const voice = await recorder.finish();
+    if (voice?.size) client.uploads.add(await pick(conv, voice, replyTo));
+    if (replyTo) onDone();
+  };
+  const key = (event: KeyboardEvent) => {
+    if (event.key === 'Enter' && !event.shiftKey && !event.nativeEvent.isComposing) {
+      event.preventDefault();
+      send();
+    } else if (event.key === 'Escape' && intent) {
+      finish();
+    }
+  };
+  const paste = (event: ClipboardEvent) => {
+    if (!event.clipboardData.files.length) return;
+    event.preventDefault();
+    void attach([...event.clipboardData.files]);
+  };
+
+  return (
+    <footer className="composer">
+      {recorder.problem && <Notice problem={recorder.problem} />}
+      {problem && <p className="refused" role="alert">{problem}</p>}
+      {intent && (
+        <div className="intent">
+          <Icon name={intent.what} />
+          <Quote client={client} conversation={conversation} seq={intent.shown.seq} />
+          <button type="button" className="plain" aria-label={intent.what === 'reply' ? 'Do not reply' : 'Do not edit'} onClick={finish}>
+            <Icon name="close" />
+          </button>
+        </div>
+      )}
+      {recorder.recording ? (
+        <div className="line" role="group" aria-label="Recording">
+          <button type="button" className="round small" aria-label="Discard recording" title="Discard recording" onClick={recorder.cancel}>
+            <Icon name="trash" />
+          </button>
+          <span className="recording grow" role="timer">
+            {length(recorder.elapsedMs)}
+          </span>
+          <button type="button" className="round small go" aria-label="Send voice message" title="Send voice message" onClick={() => void speak()}>
+            <Icon name="send" />
+          </button>
+        </div>
+      ) : (
+        <div className="line">
+          <button type="button" className="round small" aria-label="Attach files" title="Attach files" onClick={() => files.current?.click()}>
+            <Icon name="attach" />
+          </button>
+          <input
+            ref={files}
+            type="file"
+            multiple
+            hidden
+            onChange={(event) => {
+              void attach([...(event.target.files ?? [])]);
+              event.target.value = '';
+            }}
+          />
+          <textarea
+            ref={area}
+            rows={1}
+            value={text}
+            aria-label="Message"
+            placeholder="Write a message"
+            dir="auto"
+            onChange={(event) => {
+              setText(event.target.value);
+              client.typing(conv, event.target.value ? TypingKind.TEXT : TypingKind.STOPPED);
+            }}
+            onKeyDown={key}
+            onPaste={paste}
+          />
+          {text.trim() || !canRecord() ? (
+            <button type="button" className="round small go" aria-label="Send" title="Send" disabled={!text.trim()} onClick={send}>
+              <Icon name={intent?.what === 'edit' ? 'check' : 'send'} />
+            </button>
+          ) : (
+            <button
+              type="button"
+              className="round small"
+              aria-label="Record voice message"
+              title="Record voice message"
+              onClick={() => {
+                client.typing(conv, TypingKind.VOICE);
+                void recorder.start();
+              }}
+            >
+              <Icon name="mic" />
+            </button>
+          )}
+        </div>
+      )}
+    </footer>
+  );
+}

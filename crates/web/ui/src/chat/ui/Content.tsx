@@ -1,0 +1,112 @@
+// What a message carries: words, a picture, a file, a voice.
+
+import { Fragment, useEffect, useState } from 'react';
+
+import { Icon } from '../../icons';
+import type { BlobRef } from '../../wire/im.gen';
+
+import { size } from './format';
+import { useClient } from './useClient';
+import { summary, type Shown } from './view';
+import { VoiceNote } from './VoiceNote';
+
+/** Largest side of a picture in the list, in CSS pixels. */
+const PICTURE_PX = 320;
+
+export function Content({ conv, shown }: { conv: number; shown: Shown }) {
+  const kind = shown.body.kind;
+  switch (kind?.case) {
+    case 'text':
+      return <Words text={shown.text} />;
+    case 'voice':
+      return <VoiceNote conv={conv} voice={kind.value} />;
+    case 'image':
+      return (
+        <>
+          {kind.value.blob && <Picture conv={conv} blob={kind.value.blob} width={kind.value.width} height={kind.value.height} alt={shown.text} />}
+          {shown.text && <Words text={shown.text} />}
+        </>
+      );
+    case 'file':
+      return (
+        <>
+          {kind.value.blob && <Attachment conv={conv} blob={kind.value.blob} />}
+          {shown.text && <Words text={shown.text} />}
+        </>
+      );
+    case 'location': {
+      const [latitude, longitude] = [kind.value.latitudeE7 / 1e7, kind.value.longitudeE7 / 1e7];
+      return <Words text={`${kind.value.label || 'Location'} (${latitude.toFixed(5)}, ${longitude.toFixed(5)})`} />;
+    }
+    default:
+      return <p className="dim">{summary(shown.body)}</p>;
+  }
+}
+
+const ADDRESS = /(https?:\/\/[^\s<>"]+[^\s<>".,;:!?)\]])/;
+
+/** Text with its addresses made to follow. */
+function Words({ text }: { text: string }) {
+  return (
+    <p className="words" dir="auto">
+      {text.split(ADDRESS).map((part, at) =>
+        at % 2 ? (
+          <a key={at} href={part} target="_blank" rel="noreferrer noopener">
+            {part}
+          </a>
+        ) : (
+          <Fragment key={at}>{part}</Fragment>
+        ),
+      )}
+    </p>
+  );
+}
+
+/** The address of a blob, once the server has given one. */
+export function useBlob(conv: number, blob: BlobRef | undefined): string | undefined {
+  const client = useClient();
+  const [path, setPath] = useState<string>();
+  const online = client.isOnline;
+  useEffect(() => {
+    if (!blob || path || !online) return undefined;
+    let left = false;
+    client.links.path(conv, blob).then((given) => left || setPath(given), () => undefined);
+    return () => {
+      left = true;
+    };
+  }, [client, conv, blob, path, online]);
+  return path;
+}
+
+interface PictureProps {
+  conv: number;
+  blob: BlobRef;
+  width: number;
+  height: number;
+  alt: string;
+}
+
+function Picture({ conv, blob, width, height, alt }: PictureProps) {
+  const path = useBlob(conv, blob);
+  const scale = Math.min(1, PICTURE_PX / Math.max(width, height, 1));
+  const box = width && height ? { width: Math.round(width * scale), height: Math.round(height * scale) } : {};
+  // The box is there before the picture, so that nothing moves when it comes.
+  return (
+    <a className="picture" href={path} target="_blank" rel="noreferrer noopener" style={{ width: box.width, aspectRatio: box.width ? `${width} / ${height}` : undefined }}>
+      {path && <img src={path} alt={alt || blob.name || 'Picture'} {...box} loading="lazy" />}
+    </a>
+  );
+}
+
+function Attachment({ conv, blob }: { conv: number; blob: BlobRef }) {
+  const path = useBlob(conv, blob);
+  return (
+    <a className="file" href={path} download={blob.name || 'file'}>
+      <Icon name="file" />
+      <span className="grow">
+        <strong>{blob.name || 'File'}</strong>
+        <span className="dim">{size(blob.size)}</span>
+      </span>
+    </a>
+  );
+}
