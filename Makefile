@@ -22,6 +22,7 @@ VENV := tests/.venv
 PYTHON := $(VENV)/bin/python
 DENY := target/tools/bin/cargo-deny
 DENY_VERSION := 0.20.2
+PROMETHEUS := target/tools/prometheus
 
 FUZZ_SECONDS ?= 60
 SOAK_JOINS ?= $(if $(SHORT),200,5000)
@@ -62,7 +63,7 @@ unit: ui need-build ## Unit tests, of the web client too, and the tidy test
 	$(CARGO) test $(PROFILE) --workspace
 
 .PHONY: e2e
-e2e: build need-e2e $(VENV)/.installed ## Calls and chat with clients of others; network faults; restarts, kill -9, churn
+e2e: build need-e2e $(VENV)/.installed $(PROMETHEUS) ## Calls and chat with clients of others; network faults; restarts, kill -9, churn
 	cd tests/e2e && CONVENE_TEST_CHURN=$(if $(SHORT),500,$(SOAK_JOINS)) CONVENE_TEST_KILLS=$(if $(SHORT),10,50) \
 	  CONVENE_TEST_CROWD=$(if $(SHORT),500,2000) ../.venv/bin/python -m pytest $(PYTEST_ARGS)
 
@@ -125,6 +126,9 @@ $(VENV)/.installed: tests/requirements.txt
 	python3 -m venv $(VENV)
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
 	@touch $@
+
+$(PROMETHEUS):
+	@tools/prometheus $@
 
 # Not optimised: it runs for a second, and a cold machine has to build it. A directory of its own, because its profile is.
 $(DENY):

@@ -56,7 +56,14 @@ impl State {
         let verifier = Arc::new(token::Verifier::new(config.api_keys.clone()));
         let registry =
             rooms::Registry::new(media, config.rooms.clone(), Arc::new(livekit::PacketFormat), Arc::clone(&metrics));
-        Self { config: Arc::new(config), verifier, registry: Arc::new(registry), metrics, chat: None, more: Router::new() }
+        Self {
+            config: Arc::new(config),
+            verifier,
+            registry: Arc::new(registry),
+            metrics,
+            chat: None,
+            more: Router::new(),
+        }
     }
 
     /// Serves chat as well.

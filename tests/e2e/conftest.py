@@ -14,6 +14,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import time
 import urllib.request
 from contextlib import nullcontext
@@ -29,6 +30,8 @@ from livekit import api
 ROOT = Path(__file__).resolve().parents[2]
 BINARY = Path(os.environ.get("CONVENE_TEST_BIN", ROOT / "target/release/convene"))
 START_DEADLINE_S = 30
+# How the run ended.
+STATUS = pytest.StashKey[int]()
 # No proxy: everything here is on this machine.
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -184,3 +187,23 @@ async def people(server, room_name):
         await device.close()
     for device in made:
         device.check()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session, exitstatus):
+    session.config.stash[STATUS] = int(exitstatus)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config):
+    """Leaves without the interpreter's own clean-up.
+
+    The `livekit` wheel has threads that call back into Python. One that does so while the interpreter takes itself down
+    aborts the process, and a run in which every test passed ends with 134.
+    """
+    status = config.stash.get(STATUS, None)
+    if status is None:
+        return
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)

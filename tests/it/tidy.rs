@@ -42,7 +42,16 @@ const EDGES: &[(&str, &[&str])] = &[
     ("convene-api", &["convene-types", "convene-accounts", "convene-store", "convene-telemetry"]),
     (
         "convene-signaling",
-        &["convene-types", "convene-accounts", "convene-im", "convene-telemetry", "convene-sfu", "convene-web"],
+        &[
+            "convene-types",
+            "convene-accounts",
+            "convene-api",
+            "convene-im",
+            "convene-telemetry",
+            "convene-sfu",
+            "convene-store",
+            "convene-web",
+        ],
     ),
     (
         "convene-server",
@@ -81,7 +90,11 @@ const HOMES: &[(&str, &[&str], &str)] = &[
     ("rtc-rtcp", &["convene-rtp", "convene-peer"], "RTCP bytes are read in convene-rtp"),
     ("rtc", &["convene-peer"], "SDP, ICE, DTLS and SRTP stay inside convene-peer"),
     ("rtc-*", &["convene-peer"], "SDP, ICE, DTLS and SRTP stay inside convene-peer"),
-    ("axum", &["convene-signaling", "convene-telemetry", "convene-server"], "HTTP stays in the shells that serve it"),
+    (
+        "axum",
+        &["convene-api", "convene-signaling", "convene-telemetry", "convene-server"],
+        "HTTP stays in the shells that serve it",
+    ),
     ("livekit-*", &["convene-signaling"], "LiveKit message types stop at the adapter in signaling"),
     (
         "jsonwebtoken",
@@ -94,6 +107,7 @@ const HOMES: &[(&str, &[&str], &str)] = &[
         "metrics are made in convene-telemetry; a worker holds counters",
     ),
     ("phonenumber", &["convene-accounts"], "numbers are read by convene_accounts::phone"),
+    ("pinyin", &["convene-accounts"], "how names are said is known by convene_accounts::directory"),
     ("argon2", &["convene-accounts"], "passwords are hashed by convene_accounts::password"),
     ("quinn-udp", &["convene-sfu"], "UDP batches are moved by the media workers"),
     ("quinn", &["convene-im", "convene-client"], "QUIC stays in the shells of chat"),

@@ -14,12 +14,14 @@
 
 pub mod audit;
 pub mod department;
+pub mod directory;
 mod error;
 pub mod invitation;
 pub mod limits;
 pub mod password;
 pub mod phone;
 pub mod policy;
+pub mod profile;
 pub mod revocation;
 pub mod role;
 pub mod session;

@@ -110,6 +110,11 @@ impl Me {
     }
 }
 
+/// The end of a number: no password has it. People who make one of their number leave the country code out.
+pub(crate) fn digits(e164: &str) -> &str {
+    e164.get(e164.len().saturating_sub(8)..).unwrap_or(e164)
+}
+
 impl Inner {
     /// The number in a request.
     pub(crate) fn phone(&self, text: &str) -> Result<Phone, Refusal> {
@@ -174,7 +179,8 @@ mod tests {
     fn ids_are_read_as_they_are_written() {
         let id = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 254, 255];
         assert_eq!(unhex(&hex(&id)), Some(id));
-        for wrong in ["", "0", "+0000000000000000000000000000000", "0x000000000000000000000000000000", &"0".repeat(33)] {
+        for wrong in ["", "0", "+0000000000000000000000000000000", "0x000000000000000000000000000000", &"0".repeat(33)]
+        {
             assert_eq!(unhex(wrong), None, "{wrong}");
         }
     }

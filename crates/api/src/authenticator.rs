@@ -1,6 +1,8 @@
 //! Who a request speaks for. No database is read: a signature, and a list in memory of what has ended early.
 
-use axum::extract::FromRequestParts;
+use std::sync::Arc;
+
+use axum::extract::{FromRef, FromRequestParts};
 use axum::http::header;
 use axum::http::request::Parts;
 use convene_accounts::revocation::{List, Subject};
@@ -68,10 +70,8 @@ impl Authenticator {
 
     /// Who an access token speaks for.
     pub fn check(&self, token: &str, now_s: u64) -> Result<Caller, Refusal> {
-        let identity = self.access.check(token, now_s).map_err(|error| match error {
-            TokenError::Expired => Code::TokenExpired,
-            _ => Code::Unauthenticated,
-        })?;
+        let refused = |error| if error == TokenError::Expired { Code::TokenExpired } else { Code::Unauthenticated };
+        let identity = self.access.check(token, now_s).map_err(refused)?;
         if self.ended.read().is_ended(&identity) {
             return Err(Code::SessionEnded.into());
         }
@@ -109,14 +109,24 @@ impl Authenticator {
     }
 }
 
-impl FromRequestParts<Api> for Caller {
+impl FromRef<Api> for Arc<Authenticator> {
+    fn from_ref(api: &Api) -> Self {
+        Arc::clone(&api.inner.authenticator)
+    }
+}
+
+/// For every state that has an [`Authenticator`].
+impl<S: Send + Sync> FromRequestParts<S> for Caller
+where
+    Arc<Authenticator>: FromRef<S>,
+{
     type Rejection = Error;
 
-    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Error> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
         let value = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let (scheme, token) = value.trim().split_once(' ').unwrap_or_default();
         // RFC 9110 §11.1: names of schemes are compared without case.
         let token = if scheme.eq_ignore_ascii_case("bearer") { token.trim() } else { "" };
-        Ok(api.inner.authenticator.check(token, now_s())?)
+        Ok(Arc::<Authenticator>::from_ref(state).check(token, now_s())?)
     }
 }

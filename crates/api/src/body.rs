@@ -8,7 +8,8 @@ use serde::de::DeserializeOwned;
 use crate::error::Error;
 
 /// The body of a request. Sizes are bounded by the limit that holds for all routes.
-pub(crate) struct Body<T>(pub(crate) T);
+#[derive(Debug)]
+pub struct Body<T>(pub T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = Error;

@@ -12,7 +12,7 @@ use convene_types::DeviceId;
 
 /// The other end of the connection.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Client(pub(crate) IpAddr);
+pub struct Client(pub IpAddr);
 
 impl<S: Send + Sync> FromRequestParts<S> for Client {
     type Rejection = Infallible;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::header;
 use axum::middleware::{self, Next};
 use axum::response::{Html, IntoResponse, Response};
@@ -19,14 +19,20 @@ use crate::{Api, auth, me};
 /// A page for people; it reads the document.
 const PAGE: &str = include_str!("docs.html");
 
-pub(crate) fn router(api: Api) -> Router {
-    let (router, document) = described().split_for_parts();
-    let json = document.to_json().unwrap_or_default();
+/// Bytes of one body. The largest that is asked for are policies with some hundred departments.
+const MAX_BODY_BYTES: usize = 64 * 1024;
+
+pub(crate) fn router(api: Api, more: OpenApiRouter) -> Router {
     let metrics = Arc::clone(&api.inner.metrics);
+    let (router, document) = described().with_state(api).merge(more).split_for_parts();
+    let json = document.to_json().unwrap_or_default();
     router
-        .with_state(api)
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(middleware::from_fn_with_state(metrics, count))
-        .route("/v1/openapi.json", get(async move || ([(header::CONTENT_TYPE, "application/json")], json).into_response()))
+        .route(
+            "/v1/openapi.json",
+            get(async move || ([(header::CONTENT_TYPE, "application/json")], json).into_response()),
+        )
         .route("/v1", get(async || Html(PAGE)))
 }
 

@@ -28,7 +28,7 @@ impl From<Code> for Error {
 
 /// A problem document (RFC 9457, `application/problem+json`).
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Problem {
+pub struct Problem {
     /// Always `about:blank`: `code` says which it is.
     #[schema(example = "about:blank")]
     r#type: &'static str,

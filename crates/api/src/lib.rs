@@ -12,6 +12,7 @@ mod answer;
 mod auth;
 mod authenticator;
 mod body;
+mod changes;
 mod client;
 mod docs;
 mod error;
@@ -23,15 +24,21 @@ mod sender;
 use std::sync::Arc;
 
 use axum::Router;
+use convene_accounts::Refusal;
 use convene_store::Store;
 use convene_telemetry::Metrics;
 use tokio::sync::broadcast;
+use utoipa_axum::router::OpenApiRouter;
 
 pub use authenticator::{Authenticator, Caller, Ended};
-pub use error::Error;
+pub use body::Body;
+pub use changes::Change;
+pub use client::Client;
+pub use error::{Error, Problem};
 pub use keys::{Keys, SECRET_BYTES};
-pub use sender::Sender;
+pub use sender::{Program, Sender};
 
+use changes::Changes;
 use hashing::Hashing;
 
 /// What the service is made from.
@@ -65,6 +72,7 @@ struct Inner {
     metrics: Arc<Metrics>,
     authenticator: Arc<Authenticator>,
     hashing: Hashing,
+    changes: Changes,
 }
 
 /// Why it does not start.
@@ -76,7 +84,7 @@ pub enum StartError {
     Region(String),
     /// The store cannot be read.
     #[error("reading which sessions have ended")]
-    Store(#[source] convene_accounts::Refusal),
+    Store(#[source] Refusal),
 }
 
 impl Api {
@@ -90,7 +98,8 @@ impl Api {
         let authenticator = Authenticator::start(&keys, &store).await.map_err(StartError::Store)?;
         let authenticator = Arc::new(authenticator);
         let hashing = Hashing::new();
-        let inner = Inner { store, keys, sender, region, policy_version, metrics, authenticator, hashing };
+        let changes = Changes::default();
+        let inner = Inner { store, keys, sender, region, policy_version, metrics, authenticator, hashing, changes };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -107,9 +116,27 @@ impl Api {
         self.inner.authenticator.subscribe()
     }
 
-    /// The routes, and their description at `/v1/openapi.json`.
+    /// Tells of every change of who is in which organisation as what, from now on and as soon as it is stored. Who falls
+    /// behind by more than the queue holds is told so, and reads the store.
     #[must_use]
+    pub fn changes(&self) -> broadcast::Receiver<Change> {
+        self.inner.changes.subscribe()
+    }
+
+    /// Changes something about an organisation, and tells of it: for whoever does not come by HTTP.
+    pub async fn change(&self, op: convene_store::orgs::Op) -> Result<convene_store::orgs::Outcome, Refusal> {
+        self.inner.change(op).await
+    }
+
+    /// The routes, and their description at `/v1/openapi.json`.
     pub fn router(&self) -> Router {
-        docs::router(self.clone())
+        self.router_with(OpenApiRouter::new())
+    }
+
+    /// The same, with routes of others, which have their state already. They are in the same document, their refusals are
+    /// counted with ours when they are an [`Error`], and [`Caller`] works for them where their state gives an
+    /// [`Authenticator`] (`FromRef`).
+    pub fn router_with(&self, more: OpenApiRouter) -> Router {
+        docs::router(self.clone(), more)
     }
 }

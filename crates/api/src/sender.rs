@@ -9,6 +9,9 @@ use convene_accounts::{Code, Refusal};
 /// Seconds after which an operator may have set somebody up who sends.
 const RETRY_S: u64 = 60;
 
+/// Takes number, purpose and digits.
+pub type Program = Box<dyn Fn(&Phone, Purpose, &str) -> Result<(), Refusal> + Send + Sync>;
+
 /// Who brings codes to phones.
 #[non_exhaustive]
 pub enum Sender {
@@ -16,6 +19,8 @@ pub enum Sender {
     Log,
     /// Nobody, and nothing is written: codes are refused.
     Nobody,
+    /// The program that the service is part of.
+    Program(Program),
 }
 
 impl fmt::Debug for Sender {
@@ -23,6 +28,7 @@ impl fmt::Debug for Sender {
         match self {
             Self::Log => f.write_str("Log"),
             Self::Nobody => f.write_str("Nobody"),
+            Self::Program(_) => f.write_str("Program"),
         }
     }
 }
@@ -36,6 +42,7 @@ impl Sender {
                 tracing::info!(phone = %phone.masked(), purpose, code = code.digits(), "a code, in place of a message");
                 Ok(())
             }
+            Self::Program(take) => take(phone, purpose, code.digits()),
             Self::Nobody => Err(Refusal::later(Code::SmsUnavailable, RETRY_S)),
         }
     }

@@ -148,6 +148,8 @@ pub enum Outcome {
     Joined {
         /// Where.
         org: OrgId,
+        /// Who.
+        account: AccountId,
         /// As this user.
         user: UserId,
     },

@@ -41,7 +41,7 @@ fn device(n: u8) -> accounts::Entry {
 }
 
 fn joined(answer: Answer) -> (OrgId, UserId) {
-    let Ok(Outcome::Joined { org, user }) = answer else { panic!("{answer:?}") };
+    let Ok(Outcome::Joined { org, user, .. }) = answer else { panic!("{answer:?}") };
     (org, user)
 }
 

@@ -177,6 +177,9 @@ mod build {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::Path;
+
     use super::*;
 
     #[test]
@@ -251,6 +254,29 @@ mod tests {
         known.sort_unstable();
         assert_eq!(served, known);
         assert_eq!(Metrics::NAMES.len(), SNAPSHOT.len());
+    }
+
+    /// A panel over a name that nobody serves draws nothing, and says nothing.
+    #[test]
+    fn dashboards_and_alerts_name_metrics_that_there_are() {
+        let configs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs");
+        let mut named = 0;
+        for file in [
+            "prometheus/alerts.yml",
+            "grafana/dashboards/overview.json",
+            "grafana/dashboards/media.json",
+            "grafana/dashboards/chat.json",
+        ] {
+            let text = fs::read_to_string(configs.join(file)).unwrap();
+            for word in
+                text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|word| word.starts_with("convene_"))
+            {
+                let family = word.strip_suffix("_bucket").unwrap_or(word);
+                assert!(Metrics::NAMES.contains(&family), "{file} names {word}");
+                named += 1;
+            }
+        }
+        assert!(named > 60, "{named}");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::password;
-use crate::answer::{DeviceFields, SignedIn};
+use crate::answer::{DeviceFields, SignedIn, digits};
 use crate::body::Body;
 use crate::client::Client;
 use crate::error::{Error, Problem};
@@ -56,7 +56,7 @@ pub(super) async fn register(
     inner.check_consent(&new.consent)?;
     let password = match &new.password {
         Some(text) => {
-            let own = [new.display_name.as_str(), phone.e164().trim_start_matches('+')];
+            let own = [new.display_name.as_str(), digits(phone.e164())];
             Some(inner.hashing.hash(Password::chosen(text, &own)?).await?)
         }
         None => None,
@@ -138,7 +138,7 @@ pub(super) async fn reset(
 ) -> Result<Json<SignedIn>, Error> {
     let inner = &api.inner;
     let phone = inner.phone(&new.phone)?;
-    let chosen = Password::chosen(&new.password, &[phone.e164().trim_start_matches('+')])?;
+    let chosen = Password::chosen(&new.password, &[digits(phone.e164())])?;
     let password = inner.hashing.hash(chosen).await?;
     let then = Then::Reset { password, entry: new.device.entry(client)? };
     let session = inner.enter(client, &new.phone, &new.code, then).await?;

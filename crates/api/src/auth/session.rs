@@ -9,11 +9,11 @@ use convene_store::accounts::{Op, Outcome, Which};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use crate::Api;
 use crate::answer::Tokens;
 use crate::authenticator::Caller;
 use crate::body::Body;
 use crate::error::{Error, Problem};
-use crate::Api;
 
 /// A refresh token that has not been used.
 #[derive(Deserialize, ToSchema)]

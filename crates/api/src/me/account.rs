@@ -8,15 +8,16 @@ use convene_accounts::password::{Password, Verdict};
 use convene_accounts::session::End;
 use convene_accounts::{Code, Refusal};
 use convene_store::accounts::{Op, Outcome, Then};
+use convene_store::orgs::Seat;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::Api;
-use crate::answer::Me;
+use crate::answer::{Me, digits};
 use crate::authenticator::Caller;
 use crate::body::Body;
 use crate::client::Client;
 use crate::error::{Error, Problem};
+use crate::{Api, Change};
 
 /// Who one is.
 #[utoipa::path(get, path = "/v1/me", tag = "me", security(("bearer" = [])), responses(
@@ -56,7 +57,7 @@ pub(super) async fn set_password(
     let inner = &api.inner;
     let account = inner.account(caller.account).await?;
     let me = inner.me(account.clone())?;
-    let personal = [me.phone().trim_start_matches('+'), account.display_name.as_str()];
+    let personal = [digits(me.phone()), account.display_name.as_str()];
     let chosen = Password::chosen(&change.new, &personal)?;
     if let Some(stored) = account.password {
         let lookup = account.phone.map(|(lookup, _)| lookup).ok_or(Code::SessionEnded)?;
@@ -169,8 +170,13 @@ pub(super) async fn cancel(
     let then = Then::Cancel { account: caller.account };
     let tag = inner.keys.codes.tag(lookup, then.purpose(), &code);
     let subjects = client.subjects(lookup, caller.device);
+    let id = caller.account;
+    let seats = inner.store.ask(move |reader| reader.seats_of(id)).await?;
     if let Outcome::Ended(sessions) = inner.store.account(Op::EnterCode { lookup, tag, subjects, then }).await? {
         inner.authenticator.end(&sessions, End::Erased);
+        for Seat { org, account, user, .. } in seats {
+            inner.changes.tell(Change::Removed { org, account, user });
+        }
     }
     Ok(StatusCode::NO_CONTENT)
 }

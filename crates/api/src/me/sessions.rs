@@ -66,11 +66,7 @@ params(("id" = String, Path, description = "32 hex digits")), responses(
     (status = 404, body = Problem, content_type = "application/problem+json"),
     (status = 503, body = Problem, content_type = "application/problem+json"),
 ))]
-pub(super) async fn end(
-    State(api): State<Api>,
-    caller: Caller,
-    Path(id): Path<String>,
-) -> Result<StatusCode, Error> {
+pub(super) async fn end(State(api): State<Api>, caller: Caller, Path(id): Path<String>) -> Result<StatusCode, Error> {
     let session = unhex(&id).map(SessionId).ok_or(Code::NotFound)?;
     match api.end(caller.account, Which::One(session), End::Revoked).await? {
         0 => Err(Code::NotFound.into()),

@@ -93,9 +93,9 @@ impl Work<'_> {
             VALUES (?1, ?2, 0, '{}', 1, 0, ?3)";
         self.conn.prepare_cached(sql)?.execute((db(org.0), title, audit::Hash::START.0))?;
         actor.org = org;
-        let user = self.seat(org, owner, Role::Owner, ROOT)?;
+        let (account, user) = (owner, self.seat(org, owner, Role::Owner, ROOT)?);
         self.audit(&actor, "organisation.found", format!("account:{owner}"), String::new())?;
-        Ok(Ok(Outcome::Joined { org, user }))
+        Ok(Ok(Outcome::Joined { org, account, user }))
     }
 
     /// Gives somebody a seat. Whoever comes back is the user they were.
@@ -238,7 +238,7 @@ impl Work<'_> {
             format!("account:{}", actor.account),
             format!(r#"{{"invitation":{}}}"#, next.id),
         )?;
-        Ok(Ok(Outcome::Joined { org: actor.org, user }))
+        Ok(Ok(Outcome::Joined { org: actor.org, account: actor.account, user }))
     }
 
     fn check_room(&self, org: OrgId) -> Answer<()> {
@@ -297,6 +297,6 @@ impl Work<'_> {
             return Ok(Ok(Outcome::Done));
         }
         let user = self.seat(actor.org, account, Role::Member, self.dept_or_root(actor.org, dept)?)?;
-        Ok(Ok(Outcome::Joined { org: actor.org, user }))
+        Ok(Ok(Outcome::Joined { org: actor.org, account, user }))
     }
 }

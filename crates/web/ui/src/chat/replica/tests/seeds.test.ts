@@ -8,7 +8,7 @@ import { Replica, type Request } from '../replica';
 
 import { BO, CONV, Log, ME, text } from './log';
 
-const SEEDS = 150;
+const SEEDS = 300;
 const STEPS = 120;
 /** A machine may be busy; a test that hangs ends all the same. */
 const PATIENCE_MS = 120_000;

@@ -1,0 +1,214 @@
+//! The service over its real router and a store in a folder of its own, and short words for what tests do with it.
+
+#![cfg(test)]
+#![allow(dead_code, unreachable_pub)]
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{HeaderMap, Method, Request, StatusCode, header};
+use convene_api::{Api, Keys, Options, Sender};
+use convene_store::Store;
+use convene_telemetry::Metrics;
+use serde_json::{Value, json};
+use tower::ServiceExt as _;
+
+pub const POLICY: &str = "1";
+
+/// A server.
+pub struct World {
+    pub api: Api,
+    pub store: Store,
+    pub metrics: Arc<Metrics>,
+    router: Router,
+    codes: Codes,
+    folder: tempfile::TempDir,
+}
+
+/// The last code of each number and purpose.
+type Codes = Arc<Mutex<HashMap<(String, &'static str), String>>>;
+
+/// What came back.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    /// Null when there is none.
+    pub body: Value,
+}
+
+impl Answer {
+    /// The same, if it has this status.
+    #[track_caller]
+    pub fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status.as_u16(), status, "{}", self.body);
+        self
+    }
+
+    /// Asserts that it is a refusal with this code, in the form that all have.
+    #[track_caller]
+    pub fn refused(self, status: u16, code: &str) -> Self {
+        assert_eq!((self.status.as_u16(), self.body["code"].as_str()), (status, Some(code)), "{}", self.body);
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        assert_eq!(self.body["status"], status);
+        assert!(self.body["detail"].as_str().is_some_and(|text| text.ends_with('.')), "{}", self.body);
+        self
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    #[track_caller]
+    pub fn text(&self, field: &str) -> String {
+        self.body[field].as_str().unwrap_or_else(|| panic!("no {field}: {}", self.body)).to_owned()
+    }
+
+    #[track_caller]
+    pub fn number(&self, field: &str) -> u64 {
+        self.body[field].as_u64().unwrap_or_else(|| panic!("no {field}: {}", self.body))
+    }
+}
+
+/// Somebody who is signed in.
+#[derive(Clone, Debug)]
+pub struct Person {
+    pub account: u64,
+    pub phone: String,
+    pub device: String,
+    pub access: String,
+    pub refresh: String,
+    pub session: String,
+}
+
+impl Person {
+    #[track_caller]
+    pub fn from(answer: &Answer, phone: &str, device: &str) -> Self {
+        Self {
+            account: answer.body["account"]["id"].as_u64().unwrap_or_else(|| panic!("{}", answer.body)),
+            phone: phone.to_owned(),
+            device: device.to_owned(),
+            access: answer.text("access_token"),
+            refresh: answer.text("refresh_token"),
+            session: answer.text("session_id"),
+        }
+    }
+}
+
+/// The n-th mobile number.
+pub fn phone(n: u32) -> String {
+    format!("+86138{n:08}")
+}
+
+/// A device id.
+pub fn device(n: u32) -> String {
+    format!("{n:032x}")
+}
+
+impl World {
+    pub async fn start() -> Self {
+        Self::open(tempfile::tempdir().unwrap()).await
+    }
+
+    async fn open(folder: tempfile::TempDir) -> Self {
+        let store = Store::start(convene_store::Options::new(folder.path().join("convene.db"))).unwrap();
+        let (codes, metrics) = (Codes::default(), Arc::new(Metrics::new()));
+        let kept = Arc::clone(&codes);
+        let sender = Sender::Program(Box::new(move |phone, purpose, digits| {
+            kept.lock().unwrap().insert((phone.e164().to_owned(), purpose.name()), digits.to_owned());
+            Ok(())
+        }));
+        let options = Options {
+            store: store.clone(),
+            keys: Keys::derive(&[7; 32]).unwrap(),
+            sender,
+            region: "CN".into(),
+            policy_version: POLICY.into(),
+            metrics: Arc::clone(&metrics),
+        };
+        let api = Api::start(options).await.unwrap();
+        let router = api.router();
+        Self { api, store, metrics, router, codes, folder }
+    }
+
+    /// Ends the server, and starts another one over the same data.
+    pub async fn restart(self) -> Self {
+        let Self { store, folder, .. } = self;
+        store.stop();
+        Self::open(folder).await
+    }
+
+    pub async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let bytes = to_bytes(body, usize::MAX).await.unwrap();
+        let body = if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).unwrap_or(Value::Null) };
+        Answer { status: parts.status, headers: parts.headers, body }
+    }
+
+    /// A request with more headers.
+    pub async fn with(&self, what: &str, token: &str, headers: &[(&str, &str)], body: Value) -> Answer {
+        let (method, path) = what.split_once(' ').expect("METHOD /path");
+        let mut request = Request::builder().method(method.parse::<Method>().unwrap()).uri(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if !token.is_empty() {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        }
+        let body = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };
+        self.send(request.header(header::CONTENT_TYPE, "application/json").body(body).unwrap()).await
+    }
+
+    pub async fn call(&self, what: &str, token: &str, body: Value) -> Answer {
+        self.with(what, token, &[], body).await
+    }
+
+    pub async fn get(&self, path: &str, token: &str) -> Answer {
+        self.call(&format!("GET {path}"), token, Value::Null).await
+    }
+
+    pub async fn post(&self, path: &str, token: &str, body: Value) -> Answer {
+        self.call(&format!("POST {path}"), token, body).await
+    }
+
+    /// Forgets what was counted: a day has gone by.
+    pub fn forgive(&self) {
+        let database = rusqlite::Connection::open(self.folder.path().join("convene.db")).unwrap();
+        database.busy_timeout(std::time::Duration::from_secs(5)).unwrap();
+        database.execute("DELETE FROM usages", ()).unwrap();
+    }
+
+    /// Has a code sent, whatever was sent before, and reads it.
+    pub async fn code(&self, phone: &str, purpose: &'static str, device: &str) -> String {
+        self.forgive();
+        let body = json!({ "phone": phone, "purpose": purpose, "device_id": device });
+        self.post("/v1/auth/codes", "", body).await.expect(202);
+        self.codes.lock().unwrap()[&(phone.to_owned(), purpose)].clone()
+    }
+
+    /// A new account with the n-th number, on the n-th device.
+    pub async fn register(&self, n: u32, name: &str) -> Person {
+        let (phone, device) = (phone(n), device(n));
+        let code = self.code(&phone, "register", &device).await;
+        let body = json!({ "phone": phone, "code": code, "display_name": name, "consent": POLICY,
+            "device": { "id": device, "model": "Pixel 9", "system": "Android 16" } });
+        Person::from(&self.post("/v1/auth/register", "", body).await.expect(201), &phone, &device)
+    }
+
+    /// The same with a password.
+    pub async fn register_with(&self, n: u32, name: &str, password: &str) -> Person {
+        let person = self.register(n, name).await;
+        self.call("PUT /v1/me/password", &person.access, json!({ "new": password })).await.expect(204);
+        person
+    }
+
+    /// Somebody signs in by code on another device.
+    pub async fn sign_in(&self, phone: &str, device: &str) -> Person {
+        let code = self.code(phone, "sign_in", device).await;
+        let body = json!({ "phone": phone, "code": code, "device": { "id": device } });
+        Person::from(&self.post("/v1/auth/sign-in", "", body).await.expect(200), phone, device)
+    }
+}
