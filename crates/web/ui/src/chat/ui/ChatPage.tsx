@@ -34,8 +34,9 @@ export function ChatPage({ open, onSignOut }: Props) {
     const conversation = client.replica.conversation(conv);
     if (!conversation) return;
     try {
-      const seat = await askForSeat(`conversation-${conv}`, client.people.name(client.me.id));
-      setCall({ conv, seat: { ...seat, room: client.titleOf(conversation), camera: true, microphone: true } });
+      const room = `conversation-${conv}`;
+      const seat = await askForSeat(room, client.people.name(client.me.id));
+      setCall({ conv, seat: { ...seat, room, title: client.titleOf(conversation), camera: true, microphone: true } });
     } catch (error) {
       if (error instanceof SeatRefused) setProblem(error.problem);
     }
