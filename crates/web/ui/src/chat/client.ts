@@ -26,6 +26,8 @@ export type Phase =
   | 'signedOut';
 
 const CLIENT = 'convene-web/1';
+/** After these it is of no use to connect again. */
+const FINAL: readonly Code[] = [Code.REVOKED, Code.UNSUPPORTED_VERSION];
 /** Most users whose presence can be watched. */
 const MAX_WATCHED = 500;
 /** Members of one page, and most that are read: larger groups show counts without names. */
@@ -48,6 +50,7 @@ export class Client {
   private version = 0;
   private listeners = new Set<() => void>();
   private stopped = false;
+  private running = Promise.resolve();
   private wake: () => void = () => undefined;
   private timer?: ReturnType<typeof setTimeout>;
   private announced = false;
@@ -55,6 +58,8 @@ export class Client {
   private watched = '';
   private typedAt = -Infinity;
   private older = new Set<number>();
+  /** Other tabs of this browser: one installation has one session, and the tab that was opened last has it. */
+  private tabs = new BroadcastChannel('convene.chat');
 
   private constructor(
     readonly account: Account,
@@ -78,12 +83,15 @@ export class Client {
     window.addEventListener('online', client.networkIsBack);
     window.addEventListener('offline', client.networkIsGone);
     document.addEventListener('visibilitychange', client.looked);
-    void client.keep();
+    client.tabs.onmessage = ({ data }) => client.yield(data);
+    client.tabs.postMessage(account.key);
+    client.running = client.keep();
     return client;
   }
 
   stop() {
     this.stopped = true;
+    this.tabs.close();
     window.removeEventListener('online', this.networkIsBack);
     window.removeEventListener('offline', this.networkIsGone);
     document.removeEventListener('visibilitychange', this.looked);
@@ -133,7 +141,18 @@ export class Client {
   takeOver() {
     if (this.phase !== 'replaced') return;
     this.phase = 'connecting';
-    void this.keep();
+    this.tabs.postMessage(this.account.key);
+    // One that has not ended yet goes on.
+    this.running = this.running.then(() => this.keep());
+    this.changed();
+  }
+
+  /** Another tab takes over. The server says so too, but its word may be lost with the connection. */
+  private yield(account: unknown) {
+    if (account !== this.account.key || this.phase === 'signedOut') return;
+    this.phase = 'replaced';
+    this.session?.close();
+    this.wake();
     this.changed();
   }
 
@@ -293,7 +312,7 @@ export class Client {
           if (error instanceof SignedOut) this.phase = 'signedOut';
           else if (error instanceof Refused) {
             const { code, retryAfterMs } = error.refusal;
-            if (code === Code.REVOKED || code === Code.UNSUPPORTED_VERSION) this.phase = 'signedOut';
+            if (FINAL.includes(code)) this.phase = 'signedOut';
             if (code === Code.UNAUTHENTICATED) stale = await this.account.token().catch(() => undefined);
             again = retryAfterMs;
           }
@@ -311,10 +330,9 @@ export class Client {
     const push = (body: Reply) => {
       if (body.case === 'goodbye') {
         retryAfterMs = body.value.retryAfterMs;
-        if (body.value.code === Code.REPLACED) this.phase = 'replaced';
-        if (body.value.code === Code.REVOKED) this.phase = 'signedOut';
-      } else if (body.case === 'error' && body.value.code === Code.REPLACED) {
-        this.phase = 'replaced';
+        this.told(body.value.code);
+      } else if (body.case === 'error') {
+        this.told(body.value.code);
       } else {
         this.push(body);
       }
@@ -330,7 +348,7 @@ export class Client {
         if (this.session) this.settle();
       }
     });
-    if (this.stopped) {
+    if (this.stopped || this.phase === 'replaced') {
       session.close();
       return 0;
     }
@@ -344,7 +362,7 @@ export class Client {
     this.tellReads();
     this.settle();
     this.uploads.resume();
-    await session.over;
+    this.told(await session.over);
     return retryAfterMs;
   }
 
@@ -375,6 +393,13 @@ export class Client {
       if (body.value.kind?.case === 'typing') setTimeout(this.changed, 6_500);
     }
     this.settle();
+  }
+
+  /** Why the session ends, if that says more than to connect again. */
+  private told(code: Code) {
+    if (this.phase !== 'online') return;
+    if (code === Code.REPLACED) this.phase = 'replaced';
+    else if (FINAL.includes(code)) this.phase = 'signedOut';
   }
 
   private delivered(deliver: Deliver) {
