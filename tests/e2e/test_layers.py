@@ -1,4 +1,4 @@
-"""Simulcast of VP9 and VP8 with temporal layers: Chromium publishes over WHIP, another one is switched between layers."""
+"""Layers within a stream and VP9 simulcast: Chromium publishes them over WHIP, another one is switched between them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import time
 import pytest
 from browser import chromium, join, open_page, sample, until
 
+# Chromium makes no spatial layer below 240 x 135 of VP9.
 WIDTH, HEIGHT, FPS = 960, 540, 12
 # A keyframe is asked for at most twice a second, and a busy machine takes its time to encode it.
 SWITCH_WITHIN_S = 8
@@ -79,7 +80,10 @@ async def shows(watcher, width: int, within_s: float) -> float:
 @pytest.mark.parametrize(
     "codec, encodings",
     [
+        pytest.param("video/VP9", svc("L3T3_KEY"), id="vp9-L3T3_KEY"),
+        pytest.param("video/VP9", svc("L3T3"), id="vp9-L3T3"),
         pytest.param("video/VP9", simulcast("L1T3"), id="vp9-simulcast"),
+        pytest.param("video/AV1", svc("L3T3_KEY"), id="av1-L3T3_KEY"),
         pytest.param("video/VP8", simulcast("L1T3"), id="vp8-simulcast"),
     ],
 )
