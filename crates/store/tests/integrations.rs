@@ -77,7 +77,7 @@ fn the_operator_makes_lists_and_ends_accounts() {
         let ana = create(world, 1).unwrap();
         assert_eq!(create(world, 1), Err(Code::AccountExists));
         let bo = create(world, 2).unwrap();
-        let acme = found(world, "acme", ana);
+        let acme = found(world, "apex", ana);
         let mut reader = world.engine.reader().unwrap();
         let all = reader.accounts_after(AccountId(0), 10).unwrap();
         assert_eq!(all.iter().map(|account| account.id).collect::<Vec<_>>(), [ana, bo]);
@@ -85,7 +85,7 @@ fn the_operator_makes_lists_and_ends_accounts() {
         assert_eq!(reader.accounts_after(ana, 1).unwrap().len(), 1);
         let companies = reader.companies_after(OrgId(0), 10).unwrap();
         assert_eq!((companies.len(), companies[0].org, companies[0].members), (1, acme, 1));
-        assert_eq!(reader.company_by_name("acme").unwrap(), Some(acme));
+        assert_eq!(reader.company_by_name("apex").unwrap(), Some(acme));
         assert_eq!(reader.company_by_name("none").unwrap(), None);
         let erase = |account| accounts::Op::Erase { account };
         assert_eq!(person(world, erase(ana)), Err(Code::LastOwner));
@@ -101,7 +101,7 @@ fn the_operator_makes_lists_and_ends_accounts() {
 fn keys_are_made_by_owners_counted_and_ended() {
     common::both(|world| {
         let (ana, bo) = (create(world, 1).unwrap(), create(world, 2).unwrap());
-        let (acme, other) = (found(world, "acme", ana), found(world, "other", bo));
+        let (acme, other) = (found(world, "apex", ana), found(world, "other", bo));
         assert_eq!(change(world, acme, bo, key(1)), Err(Code::NotFound));
         assert_eq!(change(world, acme, ana, key(1)), Ok(Outcome::Done));
         let nothing = Change::MakeKey { id: KeyId([9; 16]), title: "x".into(), scopes: KeyScopes::default() };
@@ -138,7 +138,7 @@ fn keys_are_made_by_owners_counted_and_ended() {
 fn administrators_do_not_make_keys() {
     common::both(|world| {
         let (ana, bo) = (create(world, 1).unwrap(), create(world, 2).unwrap());
-        let acme = found(world, "acme", ana);
+        let acme = found(world, "apex", ana);
         let invite = Change::Invite {
             whom: convene_store::orgs::Invited::Number(Lookup([2; 32])),
             sealed: None,
@@ -162,7 +162,7 @@ fn administrators_do_not_make_keys() {
 fn events_wait_in_order_for_who_wants_them() {
     common::both(|world| {
         let (ana, bo) = (create(world, 1).unwrap(), create(world, 2).unwrap());
-        let (acme, other) = (found(world, "acme", ana), found(world, "other", bo));
+        let (acme, other) = (found(world, "apex", ana), found(world, "other", bo));
         change(world, acme, ana, key(1)).unwrap();
         change(world, other, bo, key(2)).unwrap();
         let hook = |key: u8, kinds| Change::MakeWebhook { url: "https://h/".into(), key: KeyId([key; 16]), kinds };
@@ -214,7 +214,7 @@ fn events_wait_in_order_for_who_wants_them() {
 fn endpoints_and_what_waits_for_them_are_bounded() {
     common::both(|world| {
         let ana = create(world, 1).unwrap();
-        let acme = found(world, "acme", ana);
+        let acme = found(world, "apex", ana);
         change(world, acme, ana, key(1)).unwrap();
         let hook = |url: String| Change::MakeWebhook { url, key: KeyId([1; 16]), kinds: Kinds::ROOMS };
         assert_eq!(change(world, acme, ana, hook("x".repeat(2_000))), Err(Code::BadValue));
