@@ -1,8 +1,9 @@
-//! What a subscription does on a path that loses packets: it repeats twice, and asks the receiver for patience.
+//! What is done about a path that loses packets: a subscription repeats twice, and asks the receiver for patience.
 //!
 //! A receiver that sends nothing cannot measure the round trip (it has no sender reports of its own), so its jitter buffer
 //! does not grow for repairs: each lost packet that takes longer than a frame or two stops the picture. The server knows
-//! the round trip, and the playout delay extension carries the answer.
+//! the round trip, and the playout delay extension carries the answer. No receiver can know that of the publisher's path,
+//! whose repairs come late to all of them.
 
 use std::time::{Duration, Instant};
 
@@ -55,12 +56,17 @@ impl Loss {
         self.bad_until.is_some()
     }
 
-    /// The value of the extension: smallest and largest delay in units of 10 ms, 12 bits each
-    /// (webrtc.org/experiments/rtp-hdrext/playout-delay). `None`: never asked for any.
-    pub(crate) fn playout_delay(&self) -> Option<[u8; 3]> {
+    /// The value of the extension for packets that come by the path `from` and go by this one: smallest and largest delay
+    /// in units of 10 ms, 12 bits each (webrtc.org/experiments/rtp-hdrext/playout-delay). `None`: never asked for any.
+    pub(crate) fn playout_delay(&self, from: &Self) -> Option<[u8; 3]> {
         /// 10 s, libwebrtc's own bound: none for us.
         const MAX_UNITS: u32 = 1_000;
-        let least = (self.delay?.as_millis() / 10) as u32; // at most MAX_DELAY
+        if self.delay.is_none() && from.delay.is_none() {
+            return None;
+        }
+        // A packet may be lost on both.
+        let both = self.delay.unwrap_or_default() + from.delay.unwrap_or_default();
+        let least = (both.min(MAX_DELAY).as_millis() / 10) as u32;
         let [_, bytes @ ..] = ((least << 12) | MAX_UNITS).to_be_bytes();
         Some(bytes)
     }
@@ -88,7 +94,19 @@ mod tests {
         ];
         for (now, fraction, round_trip, want, bad) in rows {
             loss.report(now, fraction, round_trip);
-            assert_eq!((loss.playout_delay(), loss.is_bad()), (want, bad), "at {:?}", now - start);
+            assert_eq!((loss.playout_delay(&Loss::default()), loss.is_bad()), (want, bad), "at {:?}", now - start);
         }
+    }
+
+    #[test]
+    fn a_packet_may_be_lost_on_both_paths() {
+        let now = Instant::now();
+        let (mut up, mut down) = (Loss::default(), Loss::default());
+        up.report(now, 255, Some(Duration::from_millis(40)));
+        assert_eq!(down.playout_delay(&up), Some([1, 0x23, 0xe8]), "180 ms");
+        down.report(now, 255, Some(Duration::from_millis(10)));
+        assert_eq!(down.playout_delay(&up), Some([1, 0xe3, 0xe8]), "120 ms more");
+        down.report(now, 255, Some(Duration::from_secs(1)));
+        assert_eq!(down.playout_delay(&up), Some([3, 0x23, 0xe8]), "no more than 500 ms");
     }
 }

@@ -69,9 +69,9 @@ impl Generator {
         true
     }
 
-    /// A packet below the newest came in, on its own or by RTX.
-    pub(crate) fn arrived(&mut self, now: Instant, ExtSeq(seq): ExtSeq, repair: bool) {
-        let Ok(index) = self.missing.binary_search_by_key(&seq, |missing| missing.seq) else { return };
+    /// A packet below the newest came in, on its own or by RTX. Answers whether it had been lost, and not only late.
+    pub(crate) fn arrived(&mut self, now: Instant, ExtSeq(seq): ExtSeq, repair: bool) -> bool {
+        let Ok(index) = self.missing.binary_search_by_key(&seq, |missing| missing.seq) else { return false };
         let missing = self.missing.remove(index);
         let since_asked = now.saturating_duration_since(missing.asked);
         // No answer is so quick: it was on its way when it was asked for.
@@ -81,6 +81,12 @@ impl Generator {
         }
         let lateness = if late { now.saturating_duration_since(missing.noticed) } else { Duration::ZERO };
         self.learn(lateness.clamp(REORDER_TOLERANCE, MAX_TOLERANCE));
+        !late
+    }
+
+    /// From asking to receiving. `None`: nothing was asked for so far.
+    pub(crate) const fn round_trip(&self) -> Option<Duration> {
+        self.round_trip
     }
 
     fn learn(&mut self, lateness: Duration) {

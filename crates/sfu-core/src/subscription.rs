@@ -209,9 +209,10 @@ impl Subscription {
         block: &mut Block,
         stats: &mut Stats,
     ) -> Option<usize> {
-        let playout_delay = self.loss.playout_delay();
         let run = self.munger.run()?;
-        let red = self.older(seq, stored, layers.get(usize::from(run.layer))?);
+        let layer = layers.get(usize::from(run.layer))?;
+        let playout_delay = self.loss.playout_delay(&layer.uplink);
+        let red = self.older(seq, stored, layer);
         let pt = red.map_or(pt, |red| red.pts.red);
         stats.red_made += u64::from(red.is_some());
         let outgoing = Outgoing { egress: &self.egress, run, numbers, pt, stored, playout_delay, red };
@@ -282,7 +283,8 @@ impl Subscription {
     pub(crate) fn repeat(&mut self, out: &mut [u8], seq: u16, layers: &[Layer], stats: &mut Stats) -> Option<usize> {
         let (run, in_seq) = self.munger.find(seq)?;
         let layer = layers.get(usize::from(run.layer)).filter(|layer| layer.generation == run.generation);
-        let Some(stored) = layer.and_then(|layer| layer.history.get(in_seq)) else {
+        let found = layer.and_then(|layer| Some((layer.history.get(in_seq)?, &layer.uplink)));
+        let Some((stored, uplink)) = found else {
             stats.nack_missed += 1;
             return None;
         };
@@ -296,7 +298,7 @@ impl Subscription {
             return None;
         };
         let rtx = Rtx { ssrc, pt: rtx_pt, seq: SeqNo(self.rtx_seq) };
-        let playout_delay = self.loss.playout_delay();
+        let playout_delay = self.loss.playout_delay(uplink);
         let outgoing = Outgoing { egress: &self.egress, run, numbers, pt, stored, playout_delay, red: None };
         let written = write::retransmission(out, &outgoing, &rtx)?;
         self.rtx_seq = self.rtx_seq.wrapping_add(1);
