@@ -49,7 +49,7 @@ impl Server {
             .stdout(Stdio::null())
             .spawn()
             .with_context(|| format!("starting {}", binary.display()))?;
-        let server = Self { child, base };
+        let mut server = Self { child, base };
         server.wait_ready()?;
         Ok(server)
     }
@@ -78,9 +78,13 @@ impl Server {
         reply.body_mut().read_to_string().context("reading the answer")
     }
 
-    fn wait_ready(&self) -> Result<()> {
+    fn wait_ready(&mut self) -> Result<()> {
         let deadline = Instant::now() + Duration::from_secs(20);
         while Instant::now() < deadline {
+            // Before asking: another server on the same ports would answer.
+            if let Some(status) = self.child.try_wait()? {
+                bail!("the server ended at its start ({status}): are ports from {} on taken? --port-base", self.base);
+            }
             if ureq::get(format!("http://127.0.0.1:{}/readyz", self.base + 3)).call().is_ok() {
                 return Ok(());
             }
