@@ -104,6 +104,10 @@ soak: build need-e2e $(VENV)/.installed ## SOAK_SEEDS runs of the chat simulator
 	CONVENE_TEST_SEEDS=$(SOAK_SEEDS) $(CARGO) test $(PROFILE) -p convene-sim --test seeds all_invariants -- --nocapture
 	cd tests/e2e && CONVENE_TEST_CHURN=$(SOAK_JOINS) ../.venv/bin/python -m pytest test_churn.py $(PYTEST_ARGS)
 
+.PHONY: network
+network: build need-e2e $(VENV)/.installed ## Bad networks, judged by Chromium; writes docs/network.md. Wants a quiet machine and a quarter of an hour
+	cd tests/e2e && CONVENE_TEST_TABLE=../../docs/network.md ../.venv/bin/python -m pytest test_network_table.py $(PYTEST_ARGS)
+
 .PHONY: clean
 clean: ## Remove everything that was built or installed here
 	rm -rf target tests/fuzz/target $(UI)/dist $(UI)/node_modules $(VENV)

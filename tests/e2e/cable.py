@@ -3,10 +3,13 @@
 It stands in for `tc netem`, which needs a kernel module that many machines lack (ours do): two TAP devices, and this
 process carries Ethernet frames between them. Seeded, so that a run can be repeated. Commands are JSON lines on stdin:
 
-    {"loss": 0.05, "delay_ms": 50, "only": "handshake" | "udp" | null}   both ways
+    {"loss": 0.05, "burst": 3, "delay_ms": 50, "only": "handshake" | "udp" | null}   both ways; losses come in runs of `burst`
+                        frames on average
+    {"jitter_ms": 50, "overtakes": 0.05}   the delay varies by so much either way, and so many frames do not wait in line
     {"cut": true}       nothing passes
     {"deny": ["udp/7890", "tcp/7881"]}   nothing passes to or from these ports of the B side (IPv4): a firewall
-    {"rate_kbit": 500, "queue_ms": 300}   towards A only: a bottleneck with a queue that drops what would wait longer; 0: none
+    {"rate_kbit": 500, "queue_ms": 300, "narrow": "down" | "up"}   towards A, or from it: a bottleneck with a queue that drops
+                        what would wait longer; 0: none
     {"shift": 1000}     UDP source ports of the A side appear shifted by this much at the B side: a NAT that forgot
 """
 
@@ -64,7 +67,9 @@ class Cable:
     def __init__(self, seed: int):
         self.random = random.Random(seed)
         self.loss, self.delay, self.only, self.cut, self.shift = 0.0, 0.0, None, False, 0
-        self.rate, self.queue_s, self.free_at = 0.0, 0.3, 0.0
+        self.burst, self.losing = 1.0, {True: False, False: False}
+        self.jitter, self.overtakes, self.last_due = 0.0, 0.0, {True: 0.0, False: 0.0}
+        self.rate, self.queue_s, self.free_at, self.narrow = 0.0, 0.3, 0.0, "down"
         self.deny: list[str] = []
         self.queue: list[tuple[float, int, int, bytes]] = []
         self.order = itertools.count()
@@ -73,6 +78,8 @@ class Cable:
         order = json.loads(line)
         self.deny = order.get("deny", self.deny)
         self.loss, self.delay = order.get("loss", self.loss), order.get("delay_ms", self.delay * 1e3) / 1e3
+        self.burst, self.narrow = order.get("burst", self.burst), order.get("narrow", self.narrow)
+        self.jitter, self.overtakes = order.get("jitter_ms", self.jitter * 1e3) / 1e3, order.get("overtakes", self.overtakes)
         self.rate, self.queue_s = order.get("rate_kbit", self.rate / 1e3) * 1e3, order.get("queue_ms", self.queue_s * 1e3) / 1e3
         self.only, self.cut, self.shift = order.get("only", self.only), order.get("cut", self.cut), order.get("shift", self.shift)
 
@@ -86,7 +93,17 @@ class Cable:
             first = frame[at + 8] if at is not None and len(frame) > at + 8 else 255
             if not (first <= 3 or 20 <= first <= 63):  # RFC 7983: STUN, DTLS
                 return False
-        return self.random.random() < self.loss
+        return self.is_unlucky(from_a)
+
+    def is_unlucky(self, from_a: bool) -> bool:
+        """Gilbert's channel: in its bad state it loses everything, and stays bad for `burst` frames on average."""
+        if self.burst <= 1 or self.loss >= 1:
+            return self.random.random() < self.loss
+        if self.losing[from_a]:
+            self.losing[from_a] = self.random.random() >= 1 / self.burst
+        else:
+            self.losing[from_a] = self.random.random() < self.loss / (1 - self.loss) / self.burst
+        return self.losing[from_a]
 
     def translate(self, frame: bytes, from_a: bool) -> bytes:
         at = udp_at(frame)
@@ -104,7 +121,7 @@ class Cable:
     def leaves(self, frame: bytes, from_a: bool) -> float | None:
         """When the bottleneck has let a frame through; None: its queue is full."""
         now = time.monotonic()
-        if from_a or not self.rate:
+        if from_a != (self.narrow == "up") or not self.rate:
             return now
         start = max(now, self.free_at)
         if start - now > self.queue_s:
@@ -112,10 +129,18 @@ class Cable:
         self.free_at = start + len(frame) * 8 / self.rate
         return self.free_at
 
+    def due(self, leaves: float, from_a: bool) -> float:
+        """When a frame that has left arrives. What overtakes is as early as can be; the others keep their order."""
+        if self.overtakes and self.random.random() < self.overtakes:
+            return leaves + self.delay - self.jitter
+        due = leaves + self.delay + (self.random.uniform(-self.jitter, self.jitter) if self.jitter else 0.0)
+        self.last_due[from_a] = max(due, self.last_due[from_a])
+        return self.last_due[from_a]
+
     def carry(self, frame: bytes, from_a: bool, to: int) -> None:
         leaves = None if self.loses(frame, from_a) else self.leaves(frame, from_a)
         if leaves is not None:
-            entry = (leaves + self.delay, next(self.order), to, self.translate(frame, from_a))
+            entry = (self.due(leaves, from_a), next(self.order), to, self.translate(frame, from_a))
             heapq.heappush(self.queue, entry)
 
     def deliver(self) -> float | None:
