@@ -72,6 +72,8 @@ pub struct Room {
     events: VecDeque<Event>,
     /// Subscribers whose sender report is due at the next tick.
     report_soon: Vec<usize>,
+    /// Track and subscriber of subscriptions that have to be selected again after the flush.
+    stranded: Vec<(usize, usize)>,
     pli_wanted: bool,
     nack_due: Option<Instant>,
     /// A probe under way wants its next helping.
@@ -113,6 +115,7 @@ impl Room {
             rtcp: VecDeque::new(),
             events: VecDeque::new(),
             report_soon: Vec::new(),
+            stranded: Vec::new(),
             pli_wanted: false,
             nack_due: None,
             probe_due: None,

@@ -43,6 +43,15 @@ pub(crate) struct Pending {
     pub(crate) seq: u64,
 }
 
+/// The layers that a subscription makes use of, as of its last selection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Claim {
+    /// Goes out.
+    pub(crate) current: Option<u8>,
+    /// Its keyframe is waited for.
+    pub(crate) wanted: Option<u8>,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Subscription {
@@ -73,6 +82,10 @@ pub(crate) struct Subscription {
     probe_back: u16,
     /// Loss (0..=1) and jitter in ms of the last receiver report.
     pub(crate) reported: Option<(f32, f32)>,
+    /// What its track has counted of it.
+    pub(crate) claim: Claim,
+    /// Somebody knows that it waits for a keyframe.
+    waits: bool,
 }
 
 impl Subscription {
@@ -101,6 +114,8 @@ impl Subscription {
             redundancy: Redundancy::default(),
             probe_back: 0,
             reported: None,
+            claim: Claim::default(),
+            waits: false,
         }
     }
 
@@ -110,8 +125,22 @@ impl Subscription {
         self.wanted = None;
     }
 
-    /// Chooses the layer among the live ones.
-    pub(crate) fn select(&mut self, live: u8, layers: &[Layer]) {
+    /// Chooses the layer among the live ones: what it makes use of from here on.
+    pub(crate) fn select(&mut self, live: u8, layers: &[Layer]) -> Claim {
+        self.choose(live, layers);
+        let claim = Claim { current: self.current(), wanted: self.wanted() };
+        self.waits = claim.wanted.is_some();
+        claim
+    }
+
+    /// Whether it has come to wait for a keyframe since its last selection: it was to get less of a stream with the next
+    /// picture, but missed where that begins. Says so once.
+    pub(crate) fn is_stranded(&mut self) -> bool {
+        let waits = self.wanted().is_some();
+        !std::mem::replace(&mut self.waits, waits) && waits
+    }
+
+    fn choose(&mut self, live: u8, layers: &[Layer]) {
         let generation = |layer: u8| layers.get(usize::from(layer)).map(|layer| layer.generation);
         if self.munger.run().is_some_and(|run| generation(run.layer) != Some(run.generation)) {
             self.munger.stop();
