@@ -36,6 +36,9 @@ pub(crate) const SELECT_TICKS: u64 = 10;
 /// Ticks between two decisions which audio goes out: 100 ms. A voice that begins is cut by as much.
 pub(crate) const LOUDEST_TICKS: u64 = 5;
 
+/// Ticks between two decisions whose turn it is: 100 ms, which the constants of `floor` are made for.
+pub(crate) const FLOOR_TICKS: u64 = 5;
+
 /// Ticks between two decisions who speaks: 400 ms.
 pub(crate) const SPEAKER_TICKS: u64 = 20;
 

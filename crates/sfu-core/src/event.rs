@@ -7,8 +7,8 @@ use crate::quality::Rating;
 /// Taken by [`crate::Room::poll_event`], in order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// Who speaks, loudest first, 0.0..=1.0 linear; whoever is not listed does not. Only when it changes.
-    Speakers(Vec<(TrackId, f32)>),
+    /// Who speaks: the dominant one first, then the loudest first; whoever is not listed does not. Only when it changes.
+    Speakers(Vec<Speaker>),
     /// First media packet of a track came in.
     TrackStarted {
         /// Which.
@@ -34,4 +34,15 @@ pub enum Event {
         /// Which.
         track: TrackId,
     },
+}
+
+/// One active speaker.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Speaker {
+    /// The audio track.
+    pub track: TrackId,
+    /// 0.0..=1.0, linear.
+    pub level: f32,
+    /// Whose turn it is, of those who are published on this worker: one at most.
+    pub dominant: bool,
 }

@@ -25,6 +25,7 @@ use slab::Slab;
 
 use crate::config::Config;
 use crate::event::Event;
+use crate::floor::Floor;
 use crate::publisher::Publisher;
 use crate::quality::Rating;
 use crate::speakers::Speakers;
@@ -84,6 +85,7 @@ pub struct Room {
     ticks: u64,
     active_until: Instant,
     speakers: Speakers,
+    floor: Floor,
     /// What was told of each peer's connection.
     rated: FxHashMap<PeerId, Rating>,
     stats: Stats,
@@ -124,6 +126,7 @@ impl Room {
             ticks: 0,
             active_until: now,
             speakers: Speakers::default(),
+            floor: Floor::default(),
             rated: FxHashMap::default(),
             stats: Stats::default(),
         }

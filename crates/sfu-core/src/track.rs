@@ -7,6 +7,7 @@ use convene_types::{Codec, MediaKind, Pt, TrackId};
 
 use crate::config::{Config, MAX_LAYERS};
 use crate::cut::{ALL, Cut, STEPS, level_of, step, temporal_of};
+use crate::floor::Activity;
 use crate::layer::Layer;
 use crate::loudest::Loudness;
 use crate::speakers::Meter;
@@ -35,6 +36,7 @@ pub(crate) struct Track {
     /// It has packets in the batch.
     pub(crate) dirty: bool,
     pub(crate) meter: Meter,
+    pub(crate) activity: Activity,
     /// Its packets come out of a pipe.
     pub(crate) piped: bool,
     /// Bit per layer that rooms at the other ends of pipes forward.
@@ -62,6 +64,7 @@ impl Track {
             subscribers: Vec::new(),
             dirty: false,
             meter: Meter::default(),
+            activity: Activity::default(),
             piped: false,
             demanded: 0,
             loudness: Loudness::default(),

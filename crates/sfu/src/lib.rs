@@ -25,6 +25,7 @@ mod service;
 mod session;
 mod shed;
 mod socket;
+mod speaking;
 mod start;
 mod timers;
 mod waker;

@@ -101,6 +101,7 @@ impl Room {
         }
         if let Some(level) = meta.level.filter(|_| !track.muted && !track.piped) {
             track.meter.sample(level.level_dbov);
+            track.activity.sample(level.level_dbov);
             track.loudness.sample(linear(level.level_dbov));
         }
         let dead = track.live & (1_u8 << (layer_index & 7)) == 0;

@@ -585,7 +585,8 @@ fn speakers_are_told_when_they_change() {
     let (mic, _) = room.publish(&alice, microphone());
     bob.read();
     let mut hear = |room: &mut Room, levels: &[f32]| {
-        let speakers: Vec<Speaker> = levels.iter().map(|level| Speaker { track: mic, level: *level }).collect();
+        let speakers: Vec<Speaker> =
+            levels.iter().map(|level| Speaker { track: mic, level: *level, dominant: false }).collect();
         room.state.handle_speakers(room.now, &speakers);
         let told = bob.read().pop();
         told.map(|notice| {
@@ -599,6 +600,25 @@ fn speakers_are_told_when_they_change() {
     assert_eq!(hear(&mut room, &[0.2, 0.7]), of_alice(true));
     assert_eq!(hear(&mut room, &[]), of_alice(false));
     assert_eq!(hear(&mut room, &[]), None);
+}
+
+#[test]
+fn whose_turn_it_is_has_the_highest_level() {
+    let mut room = Room::new();
+    let (alice, mut bob) = (room.active("alice"), room.active("bob"));
+    let mics = [room.publish(&alice, microphone()).0, room.publish(&bob, microphone()).0];
+    bob.read();
+    // (levels of both, whose turn it is, as told)
+    let rows = [([0.2, 0.8], None, [0.2, 0.8]), ([0.2, 0.8], Some(0), [0.8, 0.792]), ([0.9, 0.3], Some(0), [0.9, 0.3])];
+    for (levels, turn, want) in rows {
+        let one = |at: usize| Speaker { track: mics[at], level: levels[at], dominant: turn == Some(at) };
+        room.state.handle_speakers(room.now, &[one(0), one(1)]);
+        let Some(Notice::Speakers(told)) = bob.read().pop() else { panic!("nothing was told") };
+        for (sid, level) in [&alice.sid, &bob.sid].into_iter().zip(want) {
+            let found = told.iter().find(|one| one.sid == *sid);
+            assert!(found.is_none_or(|one| (one.level - level).abs() < 1e-6), "{told:?}");
+        }
+    }
 }
 
 #[test]
