@@ -202,6 +202,12 @@ impl Registry {
         }
     }
 
+    /// How busy the media plane is: 0.0..=1.0. At 1 it has no time left anywhere.
+    #[must_use]
+    pub fn stress(&self) -> f32 {
+        self.media.stress()
+    }
+
     /// How rooms behave.
     #[must_use]
     pub fn options(&self) -> &Options {
