@@ -18,7 +18,7 @@ impl Worker {
         let session = self.sessions.get_mut(&id).ok_or(Error::NoSuchPeer)?;
         let change = session.peer.handle_offer(now, sdp).map_err(bad_sdp)?;
         self.demux.add_ufrag(id, session.peer.ufrag(), &mut session.entries);
-        start_connect_deadline(session, now);
+        self.pending += usize::from(start_connect_deadline(session, now));
         self.bind_publications(now, id);
         let session = self.sessions.get_mut(&id).ok_or(Error::NoSuchPeer)?;
         let sdp = session.peer.create_answer();
@@ -45,7 +45,7 @@ impl Worker {
     pub(crate) fn handle_answer(&mut self, now: Instant, id: PeerId, sdp: &str) -> Result<(), Error> {
         let session = self.sessions.get_mut(&id).ok_or(Error::NoSuchPeer)?;
         session.peer.handle_answer(now, sdp).map_err(bad_sdp)?;
-        start_connect_deadline(session, now);
+        self.pending += usize::from(start_connect_deadline(session, now));
         self.activate(now, id);
         self.service(now, id);
         Ok(())
@@ -178,10 +178,13 @@ impl Worker {
     }
 }
 
-fn start_connect_deadline(session: &mut Session, now: Instant) {
-    if !session.connected {
-        session.connect_deadline.get_or_insert(now + CONNECT_TIMEOUT);
+/// `true`: it began.
+fn start_connect_deadline(session: &mut Session, now: Instant) -> bool {
+    let begins = !session.connected && session.connect_deadline.is_none();
+    if begins {
+        session.connect_deadline = Some(now + CONNECT_TIMEOUT);
     }
+    begins
 }
 
 fn forget_subscription(session: &mut Session, track: TrackId) {

@@ -313,7 +313,7 @@ impl Actor {
             }
         }
         while let Some((identity, came)) = self.state.poll_move() {
-            let room = self.state.room_info().name;
+            let room = self.state.name().to_owned();
             let _ = self.moves.send(Move { room, identity, came }); // an error says that nobody listens
         }
         self.tell_outside();

@@ -114,13 +114,12 @@ pub enum SubscriptionError {
 
 impl Notice {
     /// Whether a participant of this mode has any use for it: a thousand viewers need not be told of each other. WHEP looks
-    /// at whose tracks there are, WHIP at nobody.
+    /// at whose tracks there are, WHIP at nobody, and neither has words for the rest.
     pub(super) fn concerns(&self, mode: Mode) -> bool {
-        let Self::Participants(changed) = self else { return true };
-        match mode {
-            Mode::Single | Mode::Dual => true,
-            Mode::Whep => changed.iter().any(|info| !info.tracks.is_empty()),
-            Mode::Whip => false,
+        match (mode, self) {
+            (Mode::Single | Mode::Dual, _) | (_, Self::Leave { .. }) => true,
+            (Mode::Whep, Self::Participants(changed)) => changed.iter().any(|info| !info.tracks.is_empty()),
+            (Mode::Whip | Mode::Whep, _) => false,
         }
     }
 }

@@ -26,7 +26,7 @@ impl State {
         }
         let cap = self.options.participants_cap;
         let limit = if self.info.max_participants == 0 { cap } else { self.info.max_participants.min(cap) };
-        let others = self.participants.values().filter(|p| p.info.identity != request.identity).count();
+        let others = self.participants.len() - usize::from(self.identities.contains_key(&request.identity));
         if others >= usize::try_from(limit).unwrap_or(usize::MAX) { Err(Error::RoomFull) } else { Ok(()) }
     }
 
@@ -59,6 +59,12 @@ impl State {
         };
         self.moves.push_back((participant.info.identity.clone(), true));
         self.identities.insert(participant.info.identity.clone(), id);
+        self.hidden += usize::from(participant.info.permission.hidden);
+        if matches!(mode, Mode::Single | Mode::Dual) {
+            self.listeners.insert(id);
+        }
+        // A viewer who wants everyone's tracks needs no list of them.
+        let told = mode != Mode::Whip && (mode != Mode::Whep || !participant.auto_subscribe);
         self.peers.insert(peers.publisher, id);
         self.peers.insert(peers.subscriber, id);
         let info = participant.info.clone();
@@ -76,7 +82,7 @@ impl State {
             session,
             info,
             room: self.room_info(),
-            others: self.others(id),
+            others: if told { self.others(id) } else { Vec::new() },
             mode,
             last_data_seq: 0,
             notices: receiver,
@@ -99,6 +105,7 @@ impl State {
         // what is missing, in two-connection mode we offer anew.
         participant.negotiation = Negotiation::continued(&participant.negotiation);
         let (mode, last_data_seq) = (participant.mode, participant.last_data_seq);
+        self.unsettled.insert(id);
         if mode == Mode::Dual {
             self.want_offer(id, true);
         }
@@ -174,6 +181,9 @@ impl State {
         }
         self.drop_tracks_of(id);
         let participant = self.participants.remove(&id)?;
+        self.listeners.remove(&id);
+        self.unsettled.remove(&id);
+        self.hidden -= usize::from(participant.info.permission.hidden);
         self.moves.push_back((participant.info.identity.clone(), false));
         if self.identities.get(&participant.info.identity) == Some(&id) {
             self.identities.remove(&participant.info.identity);
@@ -215,7 +225,7 @@ impl State {
             return;
         }
         let notice = Notice::Participants(Arc::new(vec![info.clone()]));
-        let others: Vec<ParticipantId> = self.participants.keys().copied().filter(|other| *other != id).collect();
+        let others: Vec<ParticipantId> = self.listeners.iter().copied().filter(|other| *other != id).collect();
         for other in others {
             self.notify(now, other, notice.clone());
         }

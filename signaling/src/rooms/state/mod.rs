@@ -92,6 +92,12 @@ pub(super) struct State {
     options: Options,
     participants: BTreeMap<ParticipantId, Participant>,
     identities: HashMap<String, ParticipantId>,
+    /// Those who are told of everybody: all but WHIP and WHEP.
+    listeners: BTreeSet<ParticipantId>,
+    /// How many nobody is told of.
+    hidden: usize,
+    /// Those whose negotiation changed since the last settling.
+    unsettled: BTreeSet<ParticipantId>,
     peers: HashMap<PeerId, ParticipantId>,
     tracks: BTreeMap<TrackId, Track>,
     sids: HashMap<String, TrackId>,
@@ -165,6 +171,9 @@ impl State {
             options,
             participants: BTreeMap::new(),
             identities: HashMap::new(),
+            listeners: BTreeSet::new(),
+            hidden: 0,
+            unsettled: BTreeSet::new(),
             peers: HashMap::new(),
             tracks: BTreeMap::new(),
             sids: HashMap::new(),
@@ -197,14 +206,19 @@ impl State {
 
     /// What the room is at this moment.
     pub(super) fn room_info(&self) -> RoomInfo {
-        let visible = self.participants.values().filter(|p| !p.info.permission.hidden);
-        let publishes = |p: &&Participant| self.tracks.values().any(|t| t.published && t.owner == p.id);
+        let owners: BTreeSet<ParticipantId> = self.tracks.values().filter(|t| t.published).map(|t| t.owner).collect();
+        let visible = |id: &&ParticipantId| self.participants.get(id).is_some_and(|p| !p.info.permission.hidden);
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         RoomInfo {
-            num_participants: count(visible.clone().count()),
-            num_publishers: count(visible.filter(publishes).count()),
+            num_participants: count(self.participants.len().saturating_sub(self.hidden)),
+            num_publishers: count(owners.iter().filter(visible).count()),
             ..self.info.clone()
         }
+    }
+
+    /// Its name.
+    pub(super) fn name(&self) -> &str {
+        &self.info.name
     }
 
     pub(super) fn set_metadata(&mut self, now: Now, metadata: String) -> RoomInfo {
@@ -319,8 +333,11 @@ impl State {
     }
 
     fn broadcast(&mut self, now: Now, notice: &Notice) {
-        let everyone: Vec<ParticipantId> = self.participants.keys().copied().collect();
-        for id in everyone {
+        let to: Vec<ParticipantId> = match notice.concerns(Mode::Whep) {
+            true => self.participants.keys().copied().collect(),
+            false => self.listeners.iter().copied().collect(),
+        };
+        for id in to {
             self.notify(now, id, notice.clone());
         }
     }

@@ -40,6 +40,9 @@ impl State {
 
     /// A newcomer learns what the others have been told.
     pub(super) fn tell_qualities(&mut self, now: Now, id: ParticipantId) {
+        if !self.listeners.contains(&id) {
+            return;
+        }
         let visible = self.participants.values().filter(|participant| !participant.info.permission.hidden);
         let known: Vec<QualityInfo> = visible.filter_map(Participant::quality).collect();
         if !known.is_empty() {
