@@ -2,6 +2,7 @@
 
 use convene_types::{Codec, PeerId, TrackId};
 
+use crate::flow::Flow;
 use crate::quality::Rating;
 
 /// Taken by [`crate::Room::poll_event`], in order.
@@ -25,6 +26,8 @@ pub enum Event {
         /// Which of the two.
         paused: bool,
     },
+    /// What went over each track of each transport in the last ten seconds.
+    Measured(Vec<Flow>),
     /// Connections whose rating changed.
     Quality(Vec<(PeerId, Rating)>),
     /// First media packet of a track went out to a subscriber.

@@ -6,6 +6,7 @@ mod equalise;
 mod feedback;
 mod flush;
 mod ingest;
+mod measure;
 mod pipe;
 mod quality;
 mod report;

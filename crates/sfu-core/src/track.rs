@@ -8,6 +8,7 @@ use convene_types::{Codec, MediaKind, Pt, TrackId};
 use crate::config::{Config, MAX_LAYERS};
 use crate::cut::{ALL, Cut, STEPS, level_of, step, temporal_of};
 use crate::floor::Activity;
+use crate::flow::Reports;
 use crate::layer::Layer;
 use crate::loudest::Loudness;
 use crate::speakers::Meter;
@@ -42,6 +43,9 @@ pub(crate) struct Track {
     /// Bit per layer that rooms at the other ends of pipes forward.
     pub(crate) demanded: u8,
     pub(crate) loudness: Loudness,
+    /// Packets and bytes since they were last asked for, and what receiver reports said.
+    pub(crate) came_in: (u32, u64),
+    pub(crate) reports: Reports,
     /// It is audio and not among the loudest.
     pub(crate) aside: bool,
 }
@@ -68,6 +72,8 @@ impl Track {
             piped: false,
             demanded: 0,
             loudness: Loudness::default(),
+            came_in: (0, 0),
+            reports: Reports::default(),
             aside: false,
         }
     }

@@ -4,7 +4,7 @@
 //! Commands travel over one bounded queue a worker; a full queue makes the caller wait, never the worker.
 
 use bytes::Bytes;
-pub use convene_sfu_core::{Grade, Rating, Speaker};
+pub use convene_sfu_core::{Flow, Grade, Rating, Speaker};
 use convene_types::{Codec, MediaKind, Mid, PeerId, Rid, TrackId};
 
 /// Which of a peer's two data paths a message takes.
@@ -187,6 +187,8 @@ pub enum Event {
         /// Which of the two.
         paused: bool,
     },
+    /// What went over each track of each peer in the last ten seconds. Dropped and counted when the owner lags.
+    Measured(Vec<Flow>),
     /// Peers whose connection is rated differently than before.
     Quality(Vec<(PeerId, Rating)>),
     /// Who speaks: the dominant one first, then the loudest first; whoever spoke in the previous event and is not listed has

@@ -192,6 +192,7 @@ impl Events {
             | Event::TrackFlowing { .. }
             | Event::StreamState { .. }
             | Event::Quality(_)
+            | Event::Measured(_)
             | Event::Failed => {}
         }
         Some(event)

@@ -58,6 +58,7 @@ impl Worker {
                 core::Event::TrackFlowing { peer, track } => Event::TrackFlowing { peer, track },
                 core::Event::StreamState { peer, track, paused } => Event::StreamState { peer, track, paused },
                 core::Event::Quality(ratings) => Event::Quality(ratings),
+                core::Event::Measured(flows) => Event::Measured(flows),
             };
             if !room.emit(event) {
                 self.counters.dropped("event_queue_full");

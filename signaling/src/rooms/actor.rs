@@ -17,6 +17,7 @@ use super::data::DataFormat;
 use super::error::Error;
 use super::handle::RoomHandle;
 use super::happening::Happening;
+use super::history::History;
 use super::ids::new_sid;
 use super::model::{LeaveReason, ParticipantId, TrackInfo};
 use super::registry::{Move, Options};
@@ -43,6 +44,7 @@ pub(super) struct Setup {
     pub(super) rooms: Arc<DashMap<String, RoomHandle>>,
     pub(super) moves: broadcast::Sender<Move>,
     pub(super) watch: Arc<OnceLock<mpsc::Sender<Happening>>>,
+    pub(super) history: Arc<History>,
 }
 
 impl Setup {
@@ -72,6 +74,7 @@ impl Setup {
                     counts,
                     moves: self.moves,
                     watch: self.watch,
+                    history: self.history,
                 };
                 actor.run(&mut commands, events).await;
                 actor.tell_outside();
@@ -95,6 +98,7 @@ struct Actor {
     counts: Counts,
     moves: broadcast::Sender<Move>,
     watch: Arc<OnceLock<mpsc::Sender<Happening>>>,
+    history: Arc<History>,
 }
 
 impl Actor {
@@ -132,6 +136,7 @@ impl Actor {
                 self.state.handle_stream_state(now, peer, track, paused);
             }
             Some(Event::Quality(ratings)) => self.state.handle_quality(now, &ratings),
+            Some(Event::Measured(flows)) => self.state.handle_measured(now, &flows),
             Some(Event::TrackFlowing { peer, .. }) => {
                 if let Some(waited) = self.state.handle_flowing(now, peer) {
                     self.metrics.time_to_media.observe(waited.as_secs_f64());
@@ -194,6 +199,7 @@ impl Actor {
                 let id = self.state.id_of_identity(&identity);
                 send(reply, id.and_then(|id| self.state.participant_info(id)));
             }
+            Command::Stays { identity, reply } => send(reply, Ok(self.state.stays(identity.as_deref()))),
             Command::Close { reason, reply } => {
                 self.state.close(now, reason);
                 send(reply, Ok(()));
@@ -321,6 +327,9 @@ impl Actor {
     }
 
     fn tell_outside(&mut self) {
+        while let Some(stay) = self.state.poll_stay() {
+            self.history.keep(stay);
+        }
         while let Some(what) = self.state.poll_happening() {
             let Some(watch) = self.watch.get() else { continue };
             let happening = Happening { room: self.state.room_info(), what, at_ms: now().unix_ms };
@@ -374,6 +383,10 @@ fn send<T>(reply: Reply<T>, result: Result<T, Error>) {
 }
 
 fn now() -> Now {
+    Now { at: Instant::now(), unix_ms: unix_ms() }
+}
+
+pub(super) fn unix_ms() -> i64 {
     let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Now { at: Instant::now(), unix_ms: i64::try_from(unix.as_millis()).unwrap_or(i64::MAX) }
+    i64::try_from(unix.as_millis()).unwrap_or(i64::MAX)
 }

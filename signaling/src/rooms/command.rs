@@ -3,6 +3,7 @@
 use tokio::sync::oneshot;
 
 use super::error::Error;
+use super::history::Stay;
 use super::model::{LeaveReason, ParticipantId, ParticipantInfo, RoomInfo, SessionId, TrackInfo};
 use super::request::{
     Answered, JoinRequest, Joined, ParticipantChange, ServerData, SubscriptionChange, SubscriptionPolicy, TrackRequest,
@@ -38,6 +39,7 @@ pub(super) enum Command {
     SetMetadata { metadata: String, reply: Reply<RoomInfo> },
     Participants { reply: Reply<Vec<ParticipantInfo>> },
     Participant { identity: String, reply: Reply<ParticipantInfo> },
+    Stays { identity: Option<String>, reply: Reply<Vec<Stay>> },
     Close { reason: LeaveReason, reply: Reply<()> },
     InjectPanic,
 }

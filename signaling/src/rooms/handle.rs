@@ -4,6 +4,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::command::{Command, Reply, Who};
 use super::error::Error;
+use super::history::Stay;
 use super::model::{LeaveReason, ParticipantId, ParticipantInfo, RoomInfo, SessionId, TrackInfo};
 use super::request::{
     Answered, JoinRequest, Joined, ParticipantChange, ServerData, SubscriptionChange, SubscriptionPolicy, TrackRequest,
@@ -192,6 +193,12 @@ impl RoomHandle {
     pub async fn participant(&self, identity: &str) -> Result<ParticipantInfo, Error> {
         let identity = identity.to_owned();
         self.ask(|reply| Command::Participant { identity, reply }).await
+    }
+
+    /// What there is to say of the stays of those who are here, or of one of them.
+    pub async fn stays(&self, identity: Option<&str>) -> Result<Vec<Stay>, Error> {
+        let identity = identity.map(str::to_owned);
+        self.ask(|reply| Command::Stays { identity, reply }).await
     }
 
     /// Ends the room: everyone is sent away with this reason.

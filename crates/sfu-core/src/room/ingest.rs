@@ -86,6 +86,7 @@ impl Room {
             self.stats.padding_in += 1;
             return Ok(());
         };
+        track.came_in = (track.came_in.0.saturating_add(1), track.came_in.1 + bytes.len() as u64);
         let generation = layer.generation;
         let restarted = generation != before;
         self.stats.restarts += u64::from(restarted);

@@ -6,7 +6,8 @@ use convene_types::MediaKind;
 
 use super::Room;
 use crate::config::{
-    FLOOR_TICKS, IDLE_AFTER, LOUDEST_TICKS, QUALITY_TICKS, REPORT_TICKS, SELECT_TICKS, SPEAKER_TICKS, TICK, TWCC_TICKS,
+    FLOOR_TICKS, IDLE_AFTER, LOUDEST_TICKS, MEASURE_TICKS, QUALITY_TICKS, REPORT_TICKS, SELECT_TICKS, SPEAKER_TICKS,
+    TICK, TWCC_TICKS,
 };
 use crate::event::{Event, Speaker};
 
@@ -59,6 +60,9 @@ impl Room {
         }
         if self.ticks.is_multiple_of(QUALITY_TICKS) {
             self.rate(now);
+        }
+        if self.ticks.is_multiple_of(MEASURE_TICKS) {
+            self.measure();
         }
         self.send_soon_reports(now);
         self.send_receiver_reports(now, self.ticks % REPORT_TICKS, REPORT_TICKS);

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use super::{Action, Negotiation, Now, Participant, Peers, State};
 use crate::rooms::error::Error;
 use crate::rooms::happening::What;
+use crate::rooms::history::Stay;
 use crate::rooms::ids::new_sid;
 use crate::rooms::model::{LeaveAction, LeaveReason, ParticipantId, ParticipantInfo, ParticipantState, SessionId};
 use crate::rooms::notice::{MAX_NOTICES, Notice};
@@ -55,6 +56,7 @@ impl State {
             joined_at: now.at,
             has_media: false,
             ratings: BTreeMap::new(),
+            stay: Stay { joined_at_ms: now.unix_ms, ..Stay::default() },
             info: new_info(now, request),
         };
         self.moves.push_back((participant.info.identity.clone(), true));
@@ -199,6 +201,7 @@ impl State {
             self.actions.push_back(Action::RemovePeer(subscriber));
         }
         self.speaking.remove(&participant.info.sid);
+        self.end_stay(now, participant.stay, &participant.info, reason);
         if self.participants.is_empty() {
             self.empty_since = Some(now.at);
         }

@@ -8,6 +8,7 @@ mod join;
 mod negotiate;
 mod people;
 mod quality;
+mod stays;
 mod subscribe;
 mod tracks;
 
@@ -28,6 +29,7 @@ use self::negotiate::Negotiation;
 use super::counts::Held;
 use super::error::Error;
 use super::happening::What;
+use super::history::Stay;
 use super::ids::new_sid;
 use super::model::{LeaveReason, ParticipantId, ParticipantInfo, ParticipantState, RoomInfo, SessionId, TrackInfo};
 use super::notice::Notice;
@@ -109,6 +111,8 @@ pub(super) struct State {
     demands_changed: BTreeSet<TrackId>,
     /// Since it was last asked.
     happenings: VecDeque<What>,
+    /// Since it was last asked.
+    ended_stays: VecDeque<Stay>,
     next_id: u64,
     /// Since when nobody is here, and whether anybody ever was.
     empty_since: Option<Instant>,
@@ -137,6 +141,7 @@ struct Participant {
     has_media: bool,
     /// Each transport's connection, once it is known.
     ratings: BTreeMap<PeerId, Rating>,
+    stay: Stay,
 }
 
 struct Track {
@@ -182,6 +187,7 @@ impl State {
             moves: VecDeque::new(),
             demands_changed: BTreeSet::new(),
             happenings: VecDeque::from([What::Started]),
+            ended_stays: VecDeque::new(),
             next_id: 1,
             empty_since: Some(now.at),
             was_used: false,

@@ -24,6 +24,7 @@ impl State {
     pub(in crate::rooms) fn handle_quality(&mut self, now: Now, ratings: &[(PeerId, Rating)]) {
         let mut changed = Vec::new();
         for (peer, rating) in ratings {
+            self.note_rating(now, *peer, *rating);
             let Some(id) = self.id_of_peer(*peer) else { continue };
             let Some(participant) = self.participants.get_mut(&id) else { continue };
             let before = participant.quality();

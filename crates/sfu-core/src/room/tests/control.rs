@@ -1,6 +1,7 @@
 //! Tracks and subscribers come and go.
 
 use super::*;
+use crate::{Flow, Speaker};
 
 #[test]
 fn a_muted_track_is_received_and_not_forwarded() {
@@ -126,6 +127,26 @@ fn speakers_are_told_when_they_change() {
     talk(&mut world, 800, 20);
     world.room.set_muted(AUDIO, true);
     assert_eq!(talk(&mut world, 800, 20), [Event::Speakers(vec![])]);
+}
+
+#[test]
+fn what_went_over_each_track_is_told_every_ten_seconds() {
+    let mut world = World::new(1);
+    world.subscribe(BOB, AUDIO);
+    let mut went = Vec::new();
+    for _ in 0..25_000 / 20 {
+        world.transport_seq += 1;
+        world.send_audio(world.transport_seq, 20).unwrap();
+        world.flush();
+        world.pass(20);
+        for event in std::mem::take(&mut world.events) {
+            let Event::Measured(flows) = event else { continue };
+            let of = |flow: &Flow| (flow.peer, flow.track, flow.published, flow.packets, flow.loss);
+            went.push(flows.iter().map(of).collect::<Vec<_>>());
+        }
+    }
+    assert_eq!(went.len(), 2, "{went:?}");
+    assert!(matches!(went[1][..], [(ALICE, AUDIO, true, 500, 0.0), (BOB, AUDIO, false, 500, 0.0)]), "{went:?}");
 }
 
 #[test]
