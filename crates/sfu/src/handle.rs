@@ -98,6 +98,8 @@ pub struct Answer {
     pub outgoing: Vec<(Mid, TrackId)>,
     /// Sections the client sends on.
     pub incoming: Vec<Incoming>,
+    /// Codecs of the sections on which the client receives.
+    pub decodes: Vec<Codec>,
     /// Subscriptions of this peer that found no free section. The client has to offer this many more
     /// (single-connection mode), or we have to (two-connection mode).
     pub missing: Missing,

@@ -29,6 +29,7 @@ impl Worker {
             sdp,
             outgoing: outgoing(session),
             incoming: session.peer.sections().iter().filter_map(|section| incoming(session, section)).collect(),
+            decodes: decodes(session),
             missing: missing(session),
             ufrag: session.peer.ufrag().to_owned(),
             ice_restarted: change.ice_restarted,
@@ -282,6 +283,17 @@ fn incoming(session: &Session, section: &Section) -> Option<Incoming> {
         track: published.map(|published| published.publication.track),
         codec: Some(codec),
     })
+}
+
+fn decodes(session: &Session) -> Vec<Codec> {
+    let receives = session.peer.sections().iter().filter(|section| !section.rejected && !section.receiving);
+    let mut codecs: Vec<Codec> = Vec::new();
+    for codec in receives.flat_map(|section| &section.codecs) {
+        if !codecs.contains(&codec.codec) {
+            codecs.push(codec.codec);
+        }
+    }
+    codecs
 }
 
 fn missing(session: &Session) -> Missing {

@@ -88,9 +88,7 @@ pub(super) fn notice(notice: Notice) -> Message {
             });
             Message::ConnectionQuality(pb::ConnectionQualityUpdate { updates: updates.collect() })
         }
-        Notice::LayersWanted { sid, mime_type, highest } => {
-            Message::SubscribedQualityUpdate(layers_wanted(sid, &mime_type, highest))
-        }
+        Notice::LayersWanted { sid, codecs } => Message::SubscribedQualityUpdate(layers_wanted(sid, &codecs)),
         Notice::StreamState { participant, track, paused } => {
             let state = if paused { pb::StreamState::Paused } else { pb::StreamState::Active };
             let info = pb::StreamStateInfo { participant_sid: participant, track_sid: track, state: state as i32 };
@@ -122,19 +120,25 @@ pub(super) fn notice(notice: Notice) -> Message {
 }
 
 #[allow(deprecated)] // clients of older protocol versions read the qualities without a codec
-fn layers_wanted(sid: String, mime_type: &str, highest: Option<u8>) -> pb::SubscribedQualityUpdate {
+fn layers_wanted(sid: String, codecs: &[(String, Option<u8>)]) -> pb::SubscribedQualityUpdate {
+    let subscribed = codecs.iter().map(|(mime_type, highest)| pb::SubscribedCodec {
+        codec: mime_type.rsplit('/').next().unwrap_or_default().to_ascii_lowercase(),
+        qualities: qualities(*highest),
+    });
+    pb::SubscribedQualityUpdate {
+        track_sid: sid,
+        subscribed_qualities: codecs.first().map(|(_, highest)| qualities(*highest)).unwrap_or_default(),
+        subscribed_codecs: subscribed.filter(|codec| !codec.codec.is_empty()).collect(),
+    }
+}
+
+fn qualities(highest: Option<u8>) -> Vec<pb::SubscribedQuality> {
     let all = [pb::VideoQuality::Low, pb::VideoQuality::Medium, pb::VideoQuality::High];
-    let qualities = (0_u8..).zip(all).map(|(layer, quality)| pb::SubscribedQuality {
+    let of = |(layer, quality): (u8, pb::VideoQuality)| pb::SubscribedQuality {
         quality: quality as i32,
         enabled: highest.is_some_and(|highest| layer <= highest),
-    });
-    let qualities: Vec<_> = qualities.collect();
-    let codec = mime_type.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
-    let subscribed_codecs = match codec.is_empty() {
-        true => Vec::new(),
-        false => vec![pb::SubscribedCodec { codec, qualities: qualities.clone() }],
     };
-    pb::SubscribedQualityUpdate { track_sid: sid, subscribed_qualities: qualities, subscribed_codecs }
+    (0_u8..).zip(all).map(of).collect()
 }
 
 fn description(kind: &str, sdp: String, id: u32, mids: Vec<(String, String)>) -> pb::SessionDescription {

@@ -173,6 +173,9 @@ impl Actor {
             Command::AddTrack { participant, request, reply } => {
                 send(reply, self.add_track(participant, *request).await)
             }
+            Command::AddBackup { participant, sid, request, reply } => {
+                send(reply, self.add_backup(participant, &sid, *request).await);
+            }
             Command::Mute { who, sid, muted, by_server, reply } => {
                 let result = self.find(&who).and_then(|id| self.state.mute(now, id, &sid, muted, by_server));
                 send(reply, result);
@@ -306,6 +309,16 @@ impl Actor {
             Publication { track, bind: Bind::Msid(request.cid.clone()), kind: request.kind, rids: rids(&request) };
         self.room.publish(peers.publisher, publication).await?;
         Ok(self.state.handle_track_added(id, track, request))
+    }
+
+    async fn add_backup(&mut self, id: ParticipantId, sid: &str, request: TrackRequest) -> Result<TrackInfo, Error> {
+        self.state.check_backup(id, sid, &request)?;
+        let (_, peers) = self.state.transports(id)?;
+        let track = self.media.new_track_id();
+        let publication =
+            Publication { track, bind: Bind::Msid(request.cid.clone()), kind: request.kind, rids: rids(&request) };
+        self.room.publish(peers.publisher, publication).await?;
+        self.state.handle_backup_added(id, sid, track, request)
     }
 
     /// Carries out what the state wants of the media plane until it wants nothing more.

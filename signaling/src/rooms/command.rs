@@ -28,6 +28,7 @@ pub(super) enum Command {
     Answer { participant: ParticipantId, id: u32, sdp: String, reply: Reply<()> },
     RestartIce { participant: ParticipantId, fragment: String, reply: Reply<String> },
     AddTrack { participant: ParticipantId, request: Box<TrackRequest>, reply: Reply<TrackInfo> },
+    AddBackup { participant: ParticipantId, sid: String, request: Box<TrackRequest>, reply: Reply<TrackInfo> },
     Mute { who: Who, sid: String, muted: bool, by_server: bool, reply: Reply<TrackInfo> },
     Change { who: Who, change: Box<ParticipantChange>, by_self: bool, reply: Reply<ParticipantInfo> },
     Subscribe { who: Who, change: SubscriptionChange, reply: Reply<()> },

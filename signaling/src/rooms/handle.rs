@@ -104,6 +104,17 @@ impl RoomHandle {
         self.ask(|reply| Command::AddTrack { participant, request, reply }).await
     }
 
+    /// Announces the stream of a track's backup codec; it is carried once an offer has it.
+    pub async fn add_backup(
+        &self,
+        participant: ParticipantId,
+        sid: &str,
+        request: TrackRequest,
+    ) -> Result<TrackInfo, Error> {
+        let (sid, request) = (sid.to_owned(), Box::new(request));
+        self.ask(|reply| Command::AddBackup { participant, sid, request, reply }).await
+    }
+
     /// The publisher mutes or unmutes its own track.
     pub async fn mute_own_track(&self, participant: ParticipantId, sid: &str, muted: bool) -> Result<TrackInfo, Error> {
         let (who, sid) = (Who::Id(participant), sid.to_owned());

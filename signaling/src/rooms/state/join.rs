@@ -2,7 +2,7 @@
 
 use convene_sfu::GoneReason;
 use convene_types::PeerId;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -50,6 +50,7 @@ impl State {
             auto_subscribe: request.auto_subscribe && mode != Mode::Whip,
             wants: HashMap::new(),
             targets: HashMap::new(),
+            decodes: BTreeSet::new(),
             policy: None,
             negotiation: Negotiation::default(),
             last_data_seq: 0,

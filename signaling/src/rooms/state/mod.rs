@@ -3,6 +3,7 @@
 //!
 //! Invariant: it never reads a clock and never waits.
 
+mod backup;
 mod dynacast;
 mod join;
 mod negotiate;
@@ -24,6 +25,7 @@ use convene_sfu::{Channel, LayerTarget, Rating, Subscription};
 use convene_types::{MediaKind, PeerId, TrackId};
 use tokio::sync::mpsc;
 
+use self::backup::Backup;
 use self::dynacast::Demand;
 use self::negotiate::Negotiation;
 use super::counts::Held;
@@ -133,6 +135,8 @@ struct Participant {
     /// What it asked for by name; the rest follows `auto_subscribe`.
     wants: HashMap<TrackId, bool>,
     targets: HashMap<TrackId, LayerTarget>,
+    /// What its offers say that it can decode, as `video/vp8`; empty: not known.
+    decodes: BTreeSet<String>,
     policy: Option<SubscriptionPolicy>,
     negotiation: Negotiation,
     last_data_seq: u32,
@@ -155,6 +159,10 @@ struct Track {
     /// The publisher has been told of its first subscriber.
     announced: bool,
     demand: Demand,
+    /// The publisher would send another codec as well.
+    backup: Option<Backup>,
+    /// It is the stream of that codec, of this track.
+    first: Option<TrackId>,
 }
 
 impl State {
@@ -243,7 +251,7 @@ impl State {
     /// What the room holds, for the gauges.
     pub(super) fn counts(&self) -> Held {
         let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
-        let of = |kind| self.tracks.values().filter(|track| track.published && track.info.kind == kind).count();
+        let of = |kind| self.tracks.values().filter(|track| track.is_shown() && track.info.kind == kind).count();
         let participants = count(self.participants.len());
         Held { participants, audio: count(of(MediaKind::Audio)), video: count(of(MediaKind::Video)) }
     }
@@ -314,7 +322,7 @@ impl State {
     }
 
     fn describe(&self, participant: &Participant) -> ParticipantInfo {
-        let own = self.tracks.values().filter(|t| t.published && t.owner == participant.id);
+        let own = self.tracks.values().filter(|t| t.is_shown() && t.owner == participant.id);
         ParticipantInfo { tracks: own.map(|t| t.info.clone()).collect(), ..participant.info.clone() }
     }
 
@@ -368,7 +376,22 @@ impl State {
     }
 }
 
+impl Track {
+    /// Others know of it, as a track of its own.
+    fn is_shown(&self) -> bool {
+        self.published && self.first.is_none()
+    }
+}
+
 impl Participant {
+    /// The highest layer of a track that it asks for; `None`: it has paused it.
+    fn wish(&self, track: TrackId) -> Option<u8> {
+        match self.targets.get(&track) {
+            None => Some(u8::MAX),
+            Some(target) => (!target.paused).then_some(target.max_layer),
+        }
+    }
+
     /// Whether it can be given tracks now.
     fn receives(&self) -> bool {
         match self.mode {
