@@ -23,6 +23,7 @@ PYTHON := $(VENV)/bin/python
 DENY := target/tools/bin/cargo-deny
 DENY_VERSION := 0.20.2
 PROMETHEUS := target/tools/prometheus
+COTURN := target/tools/coturn
 
 FUZZ_SECONDS ?= 60
 SOAK_JOINS ?= $(if $(SHORT),200,5000)
@@ -64,7 +65,7 @@ unit: ui need-build ## Unit tests, of the web client too, and the tidy test
 	$(CARGO) test $(PROFILE) --workspace
 
 .PHONY: e2e
-e2e: build need-e2e $(VENV)/.installed $(PROMETHEUS) ## Calls and chat with clients of others; network faults; restarts, kill -9, churn
+e2e: build need-e2e $(VENV)/.installed $(PROMETHEUS) $(COTURN) ## Calls and chat with clients of others; network faults; restarts, kill -9, churn
 	cd tests/e2e && CONVENE_TEST_CHURN=$(if $(SHORT),500,$(SOAK_JOINS)) CONVENE_TEST_KILLS=$(if $(SHORT),10,50) \
 	  CONVENE_TEST_CROWD=$(if $(SHORT),500,2000) ../.venv/bin/python -m pytest $(PYTEST_ARGS)
 
@@ -135,8 +136,8 @@ $(VENV)/.installed: tests/requirements.txt
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
 	@touch $@
 
-$(PROMETHEUS):
-	@tools/prometheus $@
+$(PROMETHEUS) $(COTURN):
+	@tools/unpack $@ $(notdir $@)
 
 # Not optimised: it runs for a second, and a cold machine has to build it. A directory of its own, because its profile is.
 $(DENY):

@@ -14,6 +14,7 @@
 mod chat;
 #[cfg(test)]
 mod harness;
+mod history;
 mod http;
 pub mod livekit;
 mod people;
@@ -129,6 +130,7 @@ pub fn router(state: &State) -> Router {
     let router = http::routes(Arc::clone(verifier), dev)
         .merge(livekit::routes(verifier, registry, metrics, &turn))
         .merge(twirp::routes(verifier, registry))
+        .merge(history::routes(verifier, registry))
         .merge(whip::routes(verifier, registry, &turn))
         .merge(more.clone());
     let router = match chat {

@@ -14,7 +14,8 @@ from browser import CHROMIUM, all_decode, chromium, join, open_page, sample, unt
 from conftest import ROOT, start_server
 
 VIDEO = {"width": 320, "height": 180, "fps": 15, "bitrate": 300_000}
-COTURN = shutil.which("turnserver") or "/usr/bin/turnserver"
+# Unpacked by `make e2e`.
+COTURN = ROOT / "target/tools/coturn/run/turnserver"
 TURN_PORT, TURNS_PORT = 3478, 5349
 SECRET = "a-secret-of-both-servers"
 
@@ -82,6 +83,7 @@ def coturn(host: netns.Host, folder: Path):
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=turn", "-keyout", key, "-out", chain],
         check=True, capture_output=True,
     )
+    assert COTURN.exists(), "`make e2e` puts coturn there"
     config = (ROOT / "configs/coturn.conf").read_text()
     for placeholder, value in {
         "203.0.113.7": host.address, "turn.example.org": "turn", "change-me": SECRET,
@@ -94,7 +96,7 @@ def coturn(host: netns.Host, folder: Path):
     file = folder / "coturn.conf"
     file.write_text(f"{config}\npidfile={folder}/turn.pid\nuserdb={folder}/turn.db\n")
     log = (folder / "coturn.log").open("wb")
-    process = subprocess.Popen([*host.prefix, COTURN, "-c", str(file)], stdout=log, stderr=subprocess.STDOUT)
+    process = subprocess.Popen([*host.prefix, str(COTURN), "-c", str(file)], stdout=log, stderr=subprocess.STDOUT)
     try:
         deadline = time.monotonic() + 10
         probe = ["sh", "-c", f"ss -lnt | grep -q {host.address}:{TURNS_PORT}"]
@@ -107,7 +109,6 @@ def coturn(host: netns.Host, folder: Path):
         process.wait(timeout=10)
 
 
-@pytest.mark.skipif(not Path(COTURN).exists(), reason="needs coturn (Debian: apt-get install coturn)")
 @pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
 async def test_a_call_through_a_relay(tmp_path, room_name, monkeypatch, transport):
     scheme = "turns" if transport == "tls" else "turn"

@@ -110,3 +110,33 @@ async def test_grants_are_needed(server, room_name):
                 body = await reply.json()
                 assert reply.status in (401, 403), (method, reply.status)
                 assert body["code"] in ("unauthenticated", "permission_denied"), method
+
+
+async def test_what_went_over_each_track_is_told_during_the_call_and_after_it(server, room_name):
+    token = api.AccessToken("devkey", "secret").with_grants(api.VideoGrants(room_admin=True, room=room_name)).to_jwt()
+
+    async def history(**asked) -> list[dict]:
+        headers = {"Authorization": f"Bearer {token}"}
+        async with aiohttp.ClientSession(headers=headers) as session:
+            async with session.get(f"{server.http}/history/rooms/{room_name}", params=asked) as reply:
+                assert reply.status == 200, await reply.text()
+                return (await reply.json())["stays"]
+
+    async def tracks_of(identity: str) -> list[dict]:
+        return [track for stay in await history() if stay["identity"] == identity for track in stay["tracks"]]
+
+    async with people(server, room_name, True, "alice", "bob") as (alice, bob):
+        await alice.publish_microphone()
+        await until(lambda: bob.tracks.get("alice:audio"), "bob is subscribed")
+        deadline = asyncio.get_running_loop().time() + 40
+        while not (await tracks_of("alice") and await tracks_of("bob")):
+            assert asyncio.get_running_loop().time() < deadline, await history()
+            await asyncio.sleep(0.5)
+    stays = {stay["identity"]: stay for stay in await history()}
+    assert stays["alice"]["reason"] == stays["bob"]["reason"] == "client_initiated"
+    [sent], [received] = stays["alice"]["tracks"], stays["bob"]["tracks"]
+    assert (sent["published"], sent["kind"], sent["mime_type"]) == (True, "audio", "audio/opus")
+    assert (received["published"], received["publisher"], received["sid"]) == (False, "alice", sent["sid"])
+    assert sent["packets"] > 100 and received["packets"] > 100 and received["loss"] < 0.05
+    [stay] = await history(identity="bob")
+    assert any(sample["down_kbps"] > 5 for sample in stay["samples"]), stay

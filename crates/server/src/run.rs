@@ -85,6 +85,7 @@ async fn run(settings: &Settings) -> Result<()> {
     let told = state.registry().watch();
     let noting = tokio::spawn(webhooks::note(told, chat.store.clone(), courier.clone(), Arc::clone(&metrics)));
     let carrying = tokio::spawn(courier.run());
+    let feeling = tokio::spawn(tell_stress(media.clone(), Arc::clone(&metrics), ready.clone()));
     let ops = tokio::spawn(convene_telemetry::serve(ops, metrics, ready.clone()));
     let (end, ended) = oneshot::channel();
     let mut http = serve_http(http, convene_signaling::router(&state), ended);
@@ -103,9 +104,22 @@ async fn run(settings: &Settings) -> Result<()> {
     }
     carrying.abort();
     noting.abort();
+    feeling.abort();
     ops.abort();
     media_tcp.inspect(JoinHandle::abort);
     Ok(())
+}
+
+/// Says how busy the media workers are, as often as they measure it.
+async fn tell_stress(media: convene_sfu::Handle, metrics: Arc<Metrics>, ready: Ready) {
+    let mut tick = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        tick.tick().await;
+        let (stress, overloaded) = (media.stress(), media.is_overloaded());
+        metrics.stress.set(f64::from(stress));
+        metrics.overloaded.set(i64::from(overloaded));
+        ready.set_stress(stress, overloaded);
+    }
 }
 
 async fn bind(address: SocketAddr, port: &str) -> Result<TcpListener> {

@@ -36,11 +36,18 @@ pub(crate) const SELECT_TICKS: u64 = 10;
 /// Ticks between two decisions which audio goes out: 100 ms. A voice that begins is cut by as much.
 pub(crate) const LOUDEST_TICKS: u64 = 5;
 
+/// Ticks between two decisions whose turn it is: 100 ms, which the constants of `floor` are made for.
+pub(crate) const FLOOR_TICKS: u64 = 5;
+
 /// Ticks between two decisions who speaks: 400 ms.
 pub(crate) const SPEAKER_TICKS: u64 = 20;
 
 /// Ticks between two ratings of the connections: 2 s. What changes faster is not a condition.
 pub(crate) const QUALITY_TICKS: u64 = 100;
+
+/// Ticks between two measurements of all flows: 10 s. More often would tell a call's history no better, and costs an entry a
+/// subscription.
+pub(crate) const MEASURE_TICKS: u64 = 500;
 
 /// Ticks between two reports (SR to a subscriber, RR to a publisher): 1 s. RFC 3550 §6.2 asks for 5 s at least in large
 /// groups, but here each report goes to one peer, and lip sync and loss estimates need them sooner.

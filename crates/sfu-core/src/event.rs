@@ -2,13 +2,14 @@
 
 use convene_types::{Codec, PeerId, TrackId};
 
+use crate::flow::Flow;
 use crate::quality::Rating;
 
 /// Taken by [`crate::Room::poll_event`], in order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// Who speaks, loudest first, 0.0..=1.0 linear; whoever is not listed does not. Only when it changes.
-    Speakers(Vec<(TrackId, f32)>),
+    /// Who speaks: the dominant one first, then the loudest first; whoever is not listed does not. Only when it changes.
+    Speakers(Vec<Speaker>),
     /// First media packet of a track came in.
     TrackStarted {
         /// Which.
@@ -25,6 +26,8 @@ pub enum Event {
         /// Which of the two.
         paused: bool,
     },
+    /// What went over each track of each transport in the last ten seconds.
+    Measured(Vec<Flow>),
     /// Connections whose rating changed.
     Quality(Vec<(PeerId, Rating)>),
     /// First media packet of a track went out to a subscriber.
@@ -34,4 +37,15 @@ pub enum Event {
         /// Which.
         track: TrackId,
     },
+}
+
+/// One active speaker.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Speaker {
+    /// The audio track.
+    pub track: TrackId,
+    /// 0.0..=1.0, linear.
+    pub level: f32,
+    /// Whose turn it is, of those who are published on this worker: one at most.
+    pub dominant: bool,
 }

@@ -21,6 +21,8 @@ mod config;
 mod cut;
 mod drop_reason;
 mod event;
+mod floor;
+mod flow;
 mod gaps;
 mod history;
 mod layer;
@@ -58,7 +60,8 @@ mod write;
 
 pub use config::Config;
 pub use drop_reason::Drop;
-pub use event::Event;
+pub use event::{Event, Speaker};
+pub use flow::Flow;
 pub use quality::{Grade, Rating};
 pub use room::{Again, Room};
 pub use spec::{Egress, PtMap, RedPts, RtpIn, TrackSpec};

@@ -6,6 +6,7 @@ mod equalise;
 mod feedback;
 mod flush;
 mod ingest;
+mod measure;
 mod pipe;
 mod quality;
 mod report;
@@ -25,6 +26,7 @@ use slab::Slab;
 
 use crate::config::Config;
 use crate::event::Event;
+use crate::floor::Floor;
 use crate::publisher::Publisher;
 use crate::quality::Rating;
 use crate::speakers::Speakers;
@@ -72,6 +74,8 @@ pub struct Room {
     events: VecDeque<Event>,
     /// Subscribers whose sender report is due at the next tick.
     report_soon: Vec<usize>,
+    /// Track and subscriber of subscriptions that have to be selected again after the flush.
+    stranded: Vec<(usize, usize)>,
     pli_wanted: bool,
     nack_due: Option<Instant>,
     /// A probe under way wants its next helping.
@@ -82,6 +86,7 @@ pub struct Room {
     ticks: u64,
     active_until: Instant,
     speakers: Speakers,
+    floor: Floor,
     /// What was told of each peer's connection.
     rated: FxHashMap<PeerId, Rating>,
     stats: Stats,
@@ -113,6 +118,7 @@ impl Room {
             rtcp: VecDeque::new(),
             events: VecDeque::new(),
             report_soon: Vec::new(),
+            stranded: Vec::new(),
             pli_wanted: false,
             nack_due: None,
             probe_due: None,
@@ -121,6 +127,7 @@ impl Room {
             ticks: 0,
             active_until: now,
             speakers: Speakers::default(),
+            floor: Floor::default(),
             rated: FxHashMap::default(),
             stats: Stats::default(),
         }

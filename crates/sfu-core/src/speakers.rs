@@ -2,8 +2,10 @@
 
 use convene_types::TrackId;
 
+use crate::event::Speaker;
+
 /// Quieter than this is no speech: dB below overload, as LiveKit's default.
-const QUIETEST_DBOV: u8 = 35;
+pub(crate) const QUIETEST_DBOV: u8 = 35;
 /// Share of a window's packets that must be that loud, in percent. Lower reacts to a cough, higher misses short words.
 const MIN_LOUD_PERCENT: u32 = 40;
 /// What is left of a level after a silent window: a pause between words does not end a turn, one second does.
@@ -49,7 +51,7 @@ impl Meter {
 /// Who spoke at last.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Speakers {
-    told: Vec<(TrackId, u8)>,
+    told: Vec<(TrackId, u8, bool)>,
 }
 
 impl Speakers {
@@ -58,11 +60,13 @@ impl Speakers {
         !self.told.is_empty()
     }
 
-    /// Who speaks in this window; the list to tell, loudest first, if it differs from the last one told.
-    pub(crate) fn update(&mut self, mut speaking: Vec<(TrackId, f32)>) -> Option<Vec<(TrackId, f32)>> {
-        speaking.sort_by(|(a_id, a), (b_id, b)| b.total_cmp(a).then(a_id.cmp(b_id)));
-        let steps: Vec<(TrackId, u8)> =
-            speaking.iter().map(|(track, level)| (*track, (level * LEVEL_STEPS).ceil() as u8)).collect();
+    /// Who speaks in this window; the list to tell, the dominant one and then the loudest first, if it differs from the last
+    /// one told.
+    pub(crate) fn update(&mut self, mut speaking: Vec<Speaker>) -> Option<Vec<Speaker>> {
+        speaking
+            .sort_by(|a, b| b.dominant.cmp(&a.dominant).then(b.level.total_cmp(&a.level)).then(a.track.cmp(&b.track)));
+        let step = |one: &Speaker| (one.track, (one.level * LEVEL_STEPS).ceil() as u8, one.dominant);
+        let steps: Vec<_> = speaking.iter().map(step).collect();
         if steps == self.told {
             return None;
         }
@@ -109,13 +113,16 @@ mod tests {
 
     #[test]
     fn tells_changes_loudest_first() {
-        let (a, b) = (TrackId(1), TrackId(2));
+        let of = |track, level, dominant| Speaker { track: TrackId(track), level, dominant };
+        let (a, b) = (|level| of(1, level, false), |level| of(2, level, false));
         let mut speakers = Speakers::default();
         assert_eq!(speakers.update(vec![]), None);
-        assert_eq!(speakers.update(vec![(a, 0.1), (b, 0.5)]), Some(vec![(b, 0.5), (a, 0.1)]));
-        assert_eq!(speakers.update(vec![(a, 0.11), (b, 0.49)]), None, "too small a change");
-        assert_eq!(speakers.update(vec![(a, 0.9), (b, 0.5)]), Some(vec![(a, 0.9), (b, 0.5)]));
-        assert_eq!(speakers.update(vec![(b, 0.5)]), Some(vec![(b, 0.5)]));
+        assert_eq!(speakers.update(vec![a(0.1), b(0.5)]), Some(vec![b(0.5), a(0.1)]));
+        assert_eq!(speakers.update(vec![a(0.11), b(0.49)]), None, "too small a change");
+        assert_eq!(speakers.update(vec![a(0.9), b(0.5)]), Some(vec![a(0.9), b(0.5)]));
+        let turn = of(2, 0.5, true);
+        assert_eq!(speakers.update(vec![a(0.9), turn]), Some(vec![turn, a(0.9)]), "it is another's turn");
+        assert_eq!(speakers.update(vec![b(0.5)]), Some(vec![b(0.5)]));
         assert_eq!(speakers.update(vec![]), Some(vec![]));
         assert!(!speakers.any());
     }

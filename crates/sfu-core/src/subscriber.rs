@@ -10,7 +10,7 @@ use crate::config::MAX_RTX_QUEUE;
 use crate::remb::Remb;
 use crate::repairs::Repairs;
 use crate::stamp::{Method, Stamp, abs_send_time};
-use crate::subscription::Subscription;
+use crate::subscription::{Claim, Subscription};
 
 /// In `places`: not subscribed.
 const NONE: u32 = u32::MAX;
@@ -169,18 +169,23 @@ impl Subscriber {
         self.subscriptions.push(subscription);
     }
 
-    /// Takes the subscription to a track away.
-    pub(crate) fn remove(&mut self, track: usize) -> bool {
-        let Some(place) = self.places.get_mut(track).filter(|place| **place != NONE) else { return false };
+    /// Indices of the tracks that it is subscribed to.
+    pub(crate) fn tracks(&self) -> impl Iterator<Item = usize> {
+        self.subscriptions.iter().map(|subscription| subscription.track)
+    }
+
+    /// Takes the subscription to a track away; what the track has counted of it. `None`: there was none.
+    pub(crate) fn remove(&mut self, track: usize) -> Option<Claim> {
+        let place = self.places.get_mut(track).filter(|place| **place != NONE)?;
         let removed = std::mem::replace(place, NONE);
-        self.subscriptions.swap_remove(removed as usize);
+        let claim = self.subscriptions.swap_remove(removed as usize).claim;
         if let Some(moved) = self.subscriptions.get(removed as usize)
             && let Some(place) = self.places.get_mut(moved.track)
         {
             *place = removed;
         }
         self.rtx.retain(|(waiting, _)| *waiting != track);
-        true
+        Some(claim)
     }
 
     /// Queues a retransmission. `false`: too many wait.

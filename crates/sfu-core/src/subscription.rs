@@ -4,9 +4,10 @@ use std::time::{Duration, Instant};
 
 use convene_rtp::red;
 use convene_rtp::rtcp::{ReportBlock, SenderInfo};
-use convene_types::{MediaKind, Pt, SeqNo, Ssrc};
+use convene_types::{MediaKind, PeerId, Pt, SeqNo, Ssrc, TrackId};
 
 use crate::cut::{ALL, Cut, level_of, step, temporal_of};
+use crate::flow::{Flow, Reports};
 use crate::history::Stored;
 use crate::layer::Layer;
 use crate::loss::Loss;
@@ -43,6 +44,15 @@ pub(crate) struct Pending {
     pub(crate) seq: u64,
 }
 
+/// The layers that a subscription makes use of, as of its last selection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Claim {
+    /// Goes out.
+    pub(crate) current: Option<u8>,
+    /// Its keyframe is waited for.
+    pub(crate) wanted: Option<u8>,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Subscription {
@@ -73,6 +83,13 @@ pub(crate) struct Subscription {
     probe_back: u16,
     /// Loss (0..=1) and jitter in ms of the last receiver report.
     pub(crate) reported: Option<(f32, f32)>,
+    /// Packets and octets when it was last measured, and what reports said since.
+    measured: (u32, u32),
+    reports: Reports,
+    /// What its track has counted of it.
+    pub(crate) claim: Claim,
+    /// Somebody knows that it waits for a keyframe.
+    waits: bool,
 }
 
 impl Subscription {
@@ -101,6 +118,10 @@ impl Subscription {
             redundancy: Redundancy::default(),
             probe_back: 0,
             reported: None,
+            measured: (0, 0),
+            reports: Reports::default(),
+            claim: Claim::default(),
+            waits: false,
         }
     }
 
@@ -110,8 +131,22 @@ impl Subscription {
         self.wanted = None;
     }
 
-    /// Chooses the layer among the live ones.
-    pub(crate) fn select(&mut self, live: u8, layers: &[Layer]) {
+    /// Chooses the layer among the live ones: what it makes use of from here on.
+    pub(crate) fn select(&mut self, live: u8, layers: &[Layer]) -> Claim {
+        self.choose(live, layers);
+        let claim = Claim { current: self.current(), wanted: self.wanted() };
+        self.waits = claim.wanted.is_some();
+        claim
+    }
+
+    /// Whether it has come to wait for a keyframe since its last selection: it was to get less of a stream with the next
+    /// picture, but missed where that begins. Says so once.
+    pub(crate) fn is_stranded(&mut self) -> bool {
+        let waits = self.wanted().is_some();
+        !std::mem::replace(&mut self.waits, waits) && waits
+    }
+
+    fn choose(&mut self, live: u8, layers: &[Layer]) {
         let generation = |layer: u8| layers.get(usize::from(layer)).map(|layer| layer.generation);
         if self.munger.run().is_some_and(|run| generation(run.layer) != Some(run.generation)) {
             self.munger.stop();
@@ -346,7 +381,9 @@ impl Subscription {
     /// A receiver report: RFC 3550 §6.4.1 gives the round trip.
     pub(crate) fn receiver_report(&mut self, now: Instant, block: &ReportBlock) {
         let rate = if self.kind == MediaKind::Video { 90.0 } else { 48.0 };
-        self.reported = Some((f32::from(block.fraction_lost) / 256.0, block.jitter as f32 / rate));
+        let (lost, jitter_ms) = (f32::from(block.fraction_lost) / 256.0, block.jitter as f32 / rate);
+        self.reported = Some((lost, jitter_ms));
+        self.reports.add(lost, jitter_ms);
         if self.kind == MediaKind::Video {
             self.loss.report(now, block.fraction_lost, self.round_trip);
         } else {
@@ -356,6 +393,24 @@ impl Subscription {
         let held = Duration::from_micros((u64::from(block.delay_since_last_sr) * 1_000_000) >> 16);
         if let Some(sample) = now.saturating_duration_since(at).checked_sub(held) {
             self.round_trip = Some(self.round_trip.map_or(sample, |smoothed| (smoothed * 7 + sample) / 8));
+        }
+    }
+
+    /// What went out since the last time; the caller knows the peer, the track and the layer.
+    pub(crate) fn measure(&mut self) -> Flow {
+        let (packets, octets) = std::mem::replace(&mut self.measured, (self.packets, self.octets));
+        let (loss, jitter_ms) = self.reports.take();
+        Flow {
+            peer: PeerId(0),
+            track: TrackId(0),
+            published: false,
+            packets: self.packets.wrapping_sub(packets),
+            bytes: self.octets.wrapping_sub(octets).into(),
+            loss,
+            jitter_ms,
+            round_trip_ms: self.round_trip.map_or(0.0, |rtt| rtt.as_secs_f32() * 1e3),
+            layer: 0,
+            starved: self.share.is_starved(),
         }
     }
 

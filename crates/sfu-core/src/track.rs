@@ -7,10 +7,13 @@ use convene_types::{Codec, MediaKind, Pt, TrackId};
 
 use crate::config::{Config, MAX_LAYERS};
 use crate::cut::{ALL, Cut, STEPS, level_of, step, temporal_of};
+use crate::floor::Activity;
+use crate::flow::Reports;
 use crate::layer::Layer;
 use crate::loudest::Loudness;
 use crate::speakers::Meter;
 use crate::spec::TrackSpec;
+use crate::subscription::Claim;
 
 /// One published track.
 #[derive(Debug)]
@@ -27,18 +30,22 @@ pub(crate) struct Track {
     pub(crate) live: u8,
     pub(crate) muted: bool,
     pub(crate) started: bool,
-    /// Subscriptions that wait for a keyframe; as of the last selection.
+    /// Subscriptions that wait for a keyframe; as of their last selection.
     pub(crate) awaiting: u32,
     /// Indices of the subscribers.
     pub(crate) subscribers: Vec<usize>,
     /// It has packets in the batch.
     pub(crate) dirty: bool,
     pub(crate) meter: Meter,
+    pub(crate) activity: Activity,
     /// Its packets come out of a pipe.
     pub(crate) piped: bool,
     /// Bit per layer that rooms at the other ends of pipes forward.
     pub(crate) demanded: u8,
     pub(crate) loudness: Loudness,
+    /// Packets and bytes since they were last asked for, and what receiver reports said.
+    pub(crate) came_in: (u32, u64),
+    pub(crate) reports: Reports,
     /// It is audio and not among the loudest.
     pub(crate) aside: bool,
 }
@@ -61,15 +68,62 @@ impl Track {
             subscribers: Vec::new(),
             dirty: false,
             meter: Meter::default(),
+            activity: Activity::default(),
             piped: false,
             demanded: 0,
             loudness: Loudness::default(),
+            came_in: (0, 0),
+            reports: Reports::default(),
             aside: false,
         }
     }
 
     pub(crate) fn codec(&self, pt: Pt) -> Option<Codec> {
         self.pts.iter().find(|(known, _)| *known == pt).map(|(_, codec)| *codec)
+    }
+
+    /// Forgets who makes use of what; branches stay.
+    pub(crate) fn count_anew(&mut self) {
+        for (index, layer) in self.layers.iter_mut().enumerate() {
+            layer.users = u32::from(self.demanded >> (index & 7) & 1);
+        }
+        self.awaiting = 0;
+    }
+
+    /// Counts what a subscription makes use of. Of audio no keyframe is waited for. `true`: one is.
+    pub(crate) fn count(&mut self, claim: Claim) -> bool {
+        for layer in claim.current.into_iter().chain(claim.wanted) {
+            if let Some(layer) = self.layers.get_mut(usize::from(layer)) {
+                layer.users += 1;
+            }
+        }
+        let awaited = claim.wanted.filter(|_| self.kind == MediaKind::Video);
+        let Some(layer) = awaited.and_then(|layer| self.layers.get_mut(usize::from(layer))) else { return false };
+        layer.pli.request();
+        self.awaiting += 1;
+        true
+    }
+
+    /// The reverse of `count`.
+    pub(crate) fn discount(&mut self, claim: Claim) {
+        for layer in claim.current.into_iter().chain(claim.wanted) {
+            if let Some(layer) = self.layers.get_mut(usize::from(layer)) {
+                layer.users = layer.users.saturating_sub(1);
+            }
+        }
+        if claim.wanted.is_some() && self.kind == MediaKind::Video {
+            self.awaiting = self.awaiting.saturating_sub(1);
+        }
+    }
+
+    /// Ends what a subscriber gets of it.
+    pub(crate) fn leave(&mut self, subscriber: usize, claim: Option<Claim>) {
+        if let Some(place) = self.subscribers.iter().position(|known| *known == subscriber) {
+            self.subscribers.swap_remove(place);
+        }
+        if let Some(claim) = claim {
+            self.discount(claim);
+        }
     }
 
     /// Looks anew which layers are alive: those whose last packet is not much older than the track's last one. By that

@@ -39,6 +39,11 @@ pub(crate) struct Trim {
     goal: Cut,
     /// By spatial layer: nothing of it was left out since the last keyframe, so that its next frame can be decoded.
     intact: u8,
+    /// The first number of the last keyframe.
+    key: u64,
+    /// Where a lower spatial layer came into force since then without a keyframe, and with which cut: packets of it from
+    /// before may be under way still.
+    fell: Option<(u64, Cut)>,
     earlier: VecDeque<(u64, Cut)>,
     stretches: VecDeque<Stretch>,
     /// Stretches were forgotten: numbers below the first that is remembered are unknown.
@@ -56,6 +61,8 @@ impl Trim {
             since: start,
             goal: cut,
             intact: EVERY,
+            key: start,
+            fell: None,
             earlier: VecDeque::new(),
             stretches: VecDeque::new(),
             forgetful: false,
@@ -88,24 +95,32 @@ impl Trim {
 
     /// Looks at a packet as it comes: another cut may come into force with it.
     pub(crate) fn look(&mut self, seq: u64, part: &Part, keyframe: bool) {
-        if seq <= self.seen {
-            return;
-        }
-        self.seen = seq;
-        if keyframe {
-            self.intact = EVERY;
-        }
-        let cut = if self.cut == self.goal || !part.start { self.cut } else { self.turn(part, keyframe) };
-        if cut != self.cut {
-            if self.earlier.len() >= MAX_TURNS {
-                self.earlier.pop_front();
+        if seq > self.seen {
+            self.seen = seq;
+            if keyframe {
+                (self.intact, self.key, self.fell) = (EVERY, seq, None);
             }
-            self.earlier.push_back((self.since, self.cut));
-            (self.cut, self.since) = (cut, seq);
+            let cut = if self.cut == self.goal || !part.start { self.cut } else { self.turn(part, keyframe) };
+            if cut != self.cut {
+                self.come_to(seq, cut, keyframe);
+            }
         }
-        if !part.is_in(self.cut) && part.is_in(Cut::new(part.spatial, self.cut.temporal())) {
+        // Also of a late packet: what is left out is missing, whenever it came. What is older than the keyframe is not.
+        let own = Cut::new(part.spatial, self.cut_at(seq).temporal());
+        if seq > self.key && !self.has(seq, part) && part.is_in(own) {
             self.intact &= !(1 << part.spatial);
         }
+    }
+
+    fn come_to(&mut self, seq: u64, cut: Cut, keyframe: bool) {
+        if self.earlier.len() >= MAX_TURNS {
+            self.earlier.pop_front();
+        }
+        self.earlier.push_back((self.since, self.cut));
+        if cut.spatial() < self.cut.spatial() && !keyframe {
+            self.fell = Some((seq, cut));
+        }
+        (self.cut, self.since) = (cut, seq);
     }
 
     /// The cut from the frame on that begins with this packet.
@@ -131,9 +146,11 @@ impl Trim {
         cut
     }
 
-    /// Whether a packet of this number and kind goes out.
+    /// Whether a packet of this number and kind goes out: its cut has it, or it comes late and is of the layer that the
+    /// cut has fallen to, whose next frame refers to it.
     pub(crate) fn has(&self, seq: u64, part: &Part) -> bool {
-        part.is_in(self.cut_at(seq))
+        let owed = || self.fell.is_some_and(|(at, cut)| self.key < seq && seq < at && part.is_in(cut));
+        part.is_in(self.cut_at(seq)) || owed()
     }
 
     /// The cut in force at a number.

@@ -59,8 +59,7 @@ impl Worker {
     }
 
     fn add_peer(&mut self, now: Instant, room_id: RoomId, options: &PeerOptions) -> Result<(), Error> {
-        let pending = self.sessions.values().filter(|session| session.connect_deadline.is_some()).count();
-        if pending >= MAX_PENDING_HANDSHAKES {
+        if self.pending >= MAX_PENDING_HANDSHAKES {
             return Err(Error::Limit { limit: "pending_handshakes" });
         }
         let room = self.rooms.get_mut(&room_id).ok_or(Error::Closed)?;
@@ -99,6 +98,7 @@ impl Worker {
         session.peer.close(now);
         self.transmit(id);
         let Some(session) = self.sessions.remove(&id) else { return };
+        self.pending -= usize::from(session.connect_deadline.is_some());
         self.demux.remove(id, &session.entries);
         self.network.links.close_of(id);
         let Some(room) = self.rooms.get_mut(&session.room) else { return };
@@ -128,6 +128,7 @@ impl Worker {
         let members: Vec<PeerId> = self.sessions.values().filter(|s| s.room == id).map(|s| s.id).collect();
         for member in members {
             if let Some(session) = self.sessions.remove(&member) {
+                self.pending -= usize::from(session.connect_deadline.is_some());
                 self.demux.remove(member, &session.entries);
                 self.network.links.close_of(member);
             }

@@ -4,7 +4,7 @@
 //! Commands travel over one bounded queue a worker; a full queue makes the caller wait, never the worker.
 
 use bytes::Bytes;
-pub use convene_sfu_core::{Grade, Rating};
+pub use convene_sfu_core::{Flow, Grade, Rating, Speaker};
 use convene_types::{Codec, MediaKind, Mid, PeerId, Rid, TrackId};
 
 /// Which of a peer's two data paths a message takes.
@@ -98,6 +98,8 @@ pub struct Answer {
     pub outgoing: Vec<(Mid, TrackId)>,
     /// Sections the client sends on.
     pub incoming: Vec<Incoming>,
+    /// Codecs of the sections on which the client receives.
+    pub decodes: Vec<Codec>,
     /// Subscriptions of this peer that found no free section. The client has to offer this many more
     /// (single-connection mode), or we have to (two-connection mode).
     pub missing: Missing,
@@ -187,21 +189,15 @@ pub enum Event {
         /// Which of the two.
         paused: bool,
     },
+    /// What went over each track of each peer in the last ten seconds. Dropped and counted when the owner lags.
+    Measured(Vec<Flow>),
     /// Peers whose connection is rated differently than before.
     Quality(Vec<(PeerId, Rating)>),
-    /// Who speaks, loudest first; whoever spoke in the previous event and is not listed has stopped.
+    /// Who speaks: the dominant one first, then the loudest first; whoever spoke in the previous event and is not listed has
+    /// stopped.
     Speakers(Vec<Speaker>),
     /// The room died of a panic; every peer of it is gone. Sent last.
     Failed,
-}
-
-/// One active speaker.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Speaker {
-    /// The audio track.
-    pub track: TrackId,
-    /// 0.0..=1.0, linear, as LiveKit clients expect it.
-    pub level: f32,
 }
 
 /// Why a peer left the media plane on its own.

@@ -25,6 +25,7 @@ mod service;
 mod session;
 mod shed;
 mod socket;
+mod speaking;
 mod start;
 mod timers;
 mod waker;
@@ -32,7 +33,7 @@ mod worker;
 
 pub use acceptor::accept;
 pub use handle::{
-    Answer, Bind, Channel, Error, Event, GoneReason, Grade, Incoming, LayerTarget, Missing, Offer, PeerOptions,
+    Answer, Bind, Channel, Error, Event, Flow, GoneReason, Grade, Incoming, LayerTarget, Missing, Offer, PeerOptions,
     Publication, Rating, Speaker, Subscription,
 };
 pub use places::Spread;

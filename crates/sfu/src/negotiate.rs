@@ -18,7 +18,7 @@ impl Worker {
         let session = self.sessions.get_mut(&id).ok_or(Error::NoSuchPeer)?;
         let change = session.peer.handle_offer(now, sdp).map_err(bad_sdp)?;
         self.demux.add_ufrag(id, session.peer.ufrag(), &mut session.entries);
-        start_connect_deadline(session, now);
+        self.pending += usize::from(start_connect_deadline(session, now));
         self.bind_publications(now, id);
         let session = self.sessions.get_mut(&id).ok_or(Error::NoSuchPeer)?;
         let sdp = session.peer.create_answer();
@@ -29,6 +29,7 @@ impl Worker {
             sdp,
             outgoing: outgoing(session),
             incoming: session.peer.sections().iter().filter_map(|section| incoming(session, section)).collect(),
+            decodes: decodes(session),
             missing: missing(session),
             ufrag: session.peer.ufrag().to_owned(),
             ice_restarted: change.ice_restarted,
@@ -45,7 +46,7 @@ impl Worker {
     pub(crate) fn handle_answer(&mut self, now: Instant, id: PeerId, sdp: &str) -> Result<(), Error> {
         let session = self.sessions.get_mut(&id).ok_or(Error::NoSuchPeer)?;
         session.peer.handle_answer(now, sdp).map_err(bad_sdp)?;
-        start_connect_deadline(session, now);
+        self.pending += usize::from(start_connect_deadline(session, now));
         self.activate(now, id);
         self.service(now, id);
         Ok(())
@@ -178,10 +179,13 @@ impl Worker {
     }
 }
 
-fn start_connect_deadline(session: &mut Session, now: Instant) {
-    if !session.connected {
-        session.connect_deadline.get_or_insert(now + CONNECT_TIMEOUT);
+/// `true`: it began.
+fn start_connect_deadline(session: &mut Session, now: Instant) -> bool {
+    let begins = !session.connected && session.connect_deadline.is_none();
+    if begins {
+        session.connect_deadline = Some(now + CONNECT_TIMEOUT);
     }
+    begins
 }
 
 fn forget_subscription(session: &mut Session, track: TrackId) {
@@ -279,6 +283,17 @@ fn incoming(session: &Session, section: &Section) -> Option<Incoming> {
         track: published.map(|published| published.publication.track),
         codec: Some(codec),
     })
+}
+
+fn decodes(session: &Session) -> Vec<Codec> {
+    let receives = session.peer.sections().iter().filter(|section| !section.rejected && !section.receiving);
+    let mut codecs: Vec<Codec> = Vec::new();
+    for codec in receives.flat_map(|section| &section.codecs) {
+        if !codecs.contains(&codec.codec) {
+            codecs.push(codec.codec);
+        }
+    }
+    codecs
 }
 
 fn missing(session: &Session) -> Missing {

@@ -10,9 +10,10 @@ use tokio::sync::{OnceCell, mpsc, oneshot};
 
 use crate::command::{Action, Command, Reply};
 use crate::handle::{
-    Answer, Channel, Error, Event, LayerTarget, Missing, Offer, PeerOptions, Publication, Speaker, Subscription,
+    Answer, Channel, Error, Event, LayerTarget, Missing, Offer, PeerOptions, Publication, Subscription,
 };
 use crate::places::{self, Places, Site, Spread};
+use crate::speaking::Speaking;
 use crate::waker::WorkerSender;
 
 /// Events a room may have under way to its owner. Raising it hides a slow owner for longer; lowering it drops lossy data
@@ -61,7 +62,7 @@ struct Shared {
 pub struct Events {
     receiver: mpsc::Receiver<(usize, Event)>,
     shared: Arc<Shared>,
-    speakers: HashMap<usize, Vec<Speaker>>,
+    speaking: Speaking,
 }
 
 impl Handle {
@@ -117,7 +118,7 @@ impl Handle {
             places: Mutex::new(Places::starting_on(home)),
         });
         shared.open(home).await?;
-        let events = Events { receiver, shared: Arc::clone(&shared), speakers: HashMap::new() };
+        let events = Events { receiver, shared: Arc::clone(&shared), speaking: Speaking::default() };
         Ok((Room { shared }, events))
     }
 
@@ -183,13 +184,7 @@ impl Events {
         match &event {
             Event::Gone { peer, .. } => drop(self.shared.places().remove_peer(*peer)),
             Event::TrackEnded { track } => self.shared.places().remove_track(*track),
-            Event::Speakers(speakers) => {
-                // Each worker names those who publish there.
-                self.speakers.insert(worker, speakers.clone());
-                let mut all: Vec<Speaker> = self.speakers.values().flatten().copied().collect();
-                all.sort_by(|one, two| two.level.total_cmp(&one.level));
-                return Some(Event::Speakers(all));
-            }
+            Event::Speakers(speakers) => return Some(Event::Speakers(self.speaking.told(worker, speakers.clone()))),
             Event::Connected { .. }
             | Event::ChannelOpen { .. }
             | Event::Data { .. }
@@ -197,6 +192,7 @@ impl Events {
             | Event::TrackFlowing { .. }
             | Event::StreamState { .. }
             | Event::Quality(_)
+            | Event::Measured(_)
             | Event::Failed => {}
         }
         Some(event)

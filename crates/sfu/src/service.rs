@@ -8,7 +8,7 @@ use convene_peer::transport::FailReason;
 use convene_sfu_core as core;
 use convene_types::{PeerId, RoomId};
 
-use crate::handle::{Event, GoneReason, Speaker};
+use crate::handle::{Event, GoneReason};
 use crate::session::channel_of;
 use crate::socket::Path;
 use crate::timers::Owner;
@@ -53,13 +53,12 @@ impl Worker {
         let Some(room) = self.rooms.get_mut(&id) else { return };
         while let Some(event) = room.core.poll_event() {
             let event = match event {
-                core::Event::Speakers(speakers) => {
-                    Event::Speakers(speakers.into_iter().map(|(track, level)| Speaker { track, level }).collect())
-                }
+                core::Event::Speakers(speakers) => Event::Speakers(speakers),
                 core::Event::TrackStarted { track, codec } => Event::TrackStarted { track, codec },
                 core::Event::TrackFlowing { peer, track } => Event::TrackFlowing { peer, track },
                 core::Event::StreamState { peer, track, paused } => Event::StreamState { peer, track, paused },
                 core::Event::Quality(ratings) => Event::Quality(ratings),
+                core::Event::Measured(flows) => Event::Measured(flows),
             };
             if !room.emit(event) {
                 self.counters.dropped("event_queue_full");
@@ -111,7 +110,7 @@ impl Worker {
             }
             peer::Event::Secured => {
                 session.connected = true;
-                session.connect_deadline = None;
+                self.pending -= usize::from(session.connect_deadline.take().is_some());
                 self.counters.connected();
                 tracing::info!(parent: &session.span, "peer connected");
                 room.emit(Event::Connected { peer: id });

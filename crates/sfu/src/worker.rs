@@ -74,6 +74,8 @@ pub(crate) struct Worker {
     pub(crate) tag: u16,
     pub(crate) rooms: FxHashMap<RoomId, RoomState>,
     pub(crate) sessions: FxHashMap<PeerId, Session>,
+    /// Sessions that are negotiated and not connected: each join asks, so they are counted.
+    pub(crate) pending: usize,
     pub(crate) demux: Demux,
     pub(crate) timers: Timers,
     pub(crate) outbox: Outbox,
@@ -111,6 +113,7 @@ impl Worker {
             tag: parts.index as u16, // start() makes no more workers than ports
             rooms: FxHashMap::default(),
             sessions: FxHashMap::default(),
+            pending: 0,
             demux: Demux::default(),
             timers: Timers::default(),
             outbox: Outbox::new(),

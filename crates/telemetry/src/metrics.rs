@@ -4,8 +4,8 @@
 //! users or addresses, so the number of series is bounded whatever clients do.
 
 use prometheus::{
-    Encoder, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder,
+    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
 };
 
 /// Upper bounds in seconds: from one GSO send (50 us) over the gather tick (1-2 ms) to a stall worth an alarm (50 ms).
@@ -90,6 +90,10 @@ metrics! {
     forwarding: Histogram = "convene_sfu_forwarding_seconds" {FORWARDING_BUCKETS};
     /// Share of the last second that a media worker was not asleep, 0..=1.
     worker_busy: GaugeVec = "convene_sfu_worker_busy_ratio" ["worker"];
+    /// The same of the least busy worker: at 1 the node has no time left for another call.
+    stress: Gauge = "convene_sfu_stress_ratio";
+    /// 1 while the node refuses to open rooms, see media.max_load.
+    overloaded: IntGauge = "convene_sfu_overloaded";
     /// Rooms closed because their code panicked. Any value above 0 is a bug to report.
     room_panics: IntCounter = "convene_room_panics_total";
     /// Open chat sessions by transport: quic, webtransport, websocket.
@@ -151,13 +155,17 @@ impl Metrics {
 /// One constructor a kind, so that the table above reads the same for all.
 #[allow(non_snake_case)]
 mod build {
-    use super::{GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts};
+    use super::{Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts};
 
     type Buckets<'a> = &'a [&'a [f64]];
     const VALID: &str = "names and labels in this file are valid";
 
     pub(super) fn IntGauge(name: &str, help: &str, _: &[&str], _: Buckets<'_>) -> IntGauge {
         IntGauge::new(name, help.trim()).expect(VALID)
+    }
+
+    pub(super) fn Gauge(name: &str, help: &str, _: &[&str], _: Buckets<'_>) -> Gauge {
+        Gauge::new(name, help.trim()).expect(VALID)
     }
 
     pub(super) fn IntCounter(name: &str, help: &str, _: &[&str], _: Buckets<'_>) -> IntCounter {
@@ -209,7 +217,7 @@ mod tests {
     }
 
     /// Dashboards and alerts name these: a change here is a change for every operator and goes into CHANGELOG.md.
-    const SNAPSHOT: [&str; 41] = [
+    const SNAPSHOT: [&str; 43] = [
         "convene_rooms gauge",
         "convene_participants gauge",
         "convene_tracks gauge",
@@ -232,6 +240,8 @@ mod tests {
         "convene_sfu_bandwidth_events_total counter",
         "convene_sfu_forwarding_seconds histogram",
         "convene_sfu_worker_busy_ratio gauge",
+        "convene_sfu_stress_ratio gauge",
+        "convene_sfu_overloaded gauge",
         "convene_room_panics_total counter",
         "convene_im_sessions gauge",
         "convene_im_handshakes_total counter",

@@ -3,7 +3,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use axum::Router;
 use axum::extract::State;
@@ -16,7 +16,16 @@ use crate::Metrics;
 
 /// Whether the process should get new work. Starts as no.
 #[derive(Clone, Debug, Default)]
-pub struct Ready(Arc<AtomicBool>);
+pub struct Ready(Arc<Said>);
+
+/// What the process says of itself to whoever sends it work.
+#[derive(Debug, Default)]
+struct Said {
+    ready: AtomicBool,
+    /// Thousandths.
+    stress: AtomicU32,
+    overloaded: AtomicBool,
+}
 
 impl Ready {
     /// Not ready.
@@ -27,13 +36,23 @@ impl Ready {
 
     /// From now on.
     pub fn set(&self, ready: bool) {
-        self.0.store(ready, Ordering::Release);
+        self.0.ready.store(ready, Ordering::Release);
     }
 
     /// As of now.
     #[must_use]
     pub fn get(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        self.0.ready.load(Ordering::Acquire)
+    }
+
+    /// How busy it is, 0.0..=1.0, and whether it refuses calls that have not begun yet.
+    pub fn set_stress(&self, stress: f32, overloaded: bool) {
+        self.0.stress.store((stress.clamp(0.0, 1.0) * 1e3) as u32, Ordering::Relaxed);
+        self.0.overloaded.store(overloaded, Ordering::Relaxed);
+    }
+
+    fn text(&self, state: &str) -> String {
+        format!("{state}\nstress {:.3}\n", f64::from(self.0.stress.load(Ordering::Relaxed)) / 1e3)
     }
 }
 
@@ -43,6 +62,7 @@ pub fn router(metrics: Arc<Metrics>, ready: Ready) -> Router {
         .route("/metrics", get(text))
         .route("/healthz", get(|| std::future::ready("ok\n")))
         .route("/readyz", get(readiness))
+        .route("/readyz/rooms", get(readiness_for_rooms))
         .with_state((metrics, ready))
 }
 
@@ -57,8 +77,19 @@ async fn text(State((metrics, _)): State<(Arc<Metrics>, Ready)>) -> impl IntoRes
 
 async fn readiness(State((_, ready)): State<(Arc<Metrics>, Ready)>) -> impl IntoResponse {
     std::future::ready(match ready.get() {
-        true => (StatusCode::OK, "ready\n"),
-        false => (StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
+        true => (StatusCode::OK, ready.text("ready")),
+        false => (StatusCode::SERVICE_UNAVAILABLE, ready.text("not ready")),
+    })
+    .await
+}
+
+/// For whoever chooses where a call begins. A node without time left is ready all the same: who is in a call there has to
+/// find it when they come back.
+async fn readiness_for_rooms(State((_, ready)): State<(Arc<Metrics>, Ready)>) -> impl IntoResponse {
+    std::future::ready(match (ready.get(), ready.0.overloaded.load(Ordering::Relaxed)) {
+        (true, false) => (StatusCode::OK, ready.text("ready")),
+        (true, true) => (StatusCode::SERVICE_UNAVAILABLE, ready.text("overloaded")),
+        (false, _) => (StatusCode::SERVICE_UNAVAILABLE, ready.text("not ready")),
     })
     .await
 }
@@ -90,6 +121,12 @@ mod tests {
         assert!(fetch(address, "/readyz").await.starts_with("HTTP/1.1 503"));
         ready.set(true);
         assert!(fetch(address, "/readyz").await.starts_with("HTTP/1.1 200"));
+        assert!(fetch(address, "/readyz/rooms").await.starts_with("HTTP/1.1 200"));
+        ready.set_stress(0.9234, true);
+        let full = fetch(address, "/readyz/rooms").await;
+        assert!(full.starts_with("HTTP/1.1 503") && full.ends_with("overloaded\nstress 0.923\n"), "{full}");
+        let ready_still = fetch(address, "/readyz").await;
+        assert!(ready_still.starts_with("HTTP/1.1 200") && ready_still.ends_with("ready\nstress 0.923\n"));
         assert!(fetch(address, "/metrics").await.contains("convene_rooms 3"));
         assert!(fetch(address, "/else").await.starts_with("HTTP/1.1 404"));
     }

@@ -118,19 +118,24 @@ pub(crate) fn track(info: &TrackInfo) -> pb::TrackInfo {
     }
 }
 
-/// Only the first codec is carried: backup codecs are announced and not taken.
+/// The first codec, and the other one once it is published, which its client id tells.
 fn track_codecs(info: &TrackInfo) -> Vec<pb::SimulcastCodecInfo> {
-    let announced = info.codecs.first().cloned().unwrap_or_default();
-    let CodecInfo { mime_type, cid, layers, layer_mode } = announced;
-    let layers = if layers.is_empty() { &info.layers } else { &layers };
-    vec![pb::SimulcastCodecInfo {
-        mime_type: if info.mime_type.is_empty() { mime_type } else { info.mime_type.clone() },
-        mid: info.mid.clone(),
-        layers: layers.iter().map(layer).collect(),
-        video_layer_mode: layer_mode,
-        sdp_cid: cid.clone(),
-        cid,
-    }]
+    let first = info.codecs.first().cloned().unwrap_or_default();
+    let first = CodecInfo {
+        mime_type: if info.mime_type.is_empty() { first.mime_type.clone() } else { info.mime_type.clone() },
+        layers: if first.layers.is_empty() { info.layers.clone() } else { first.layers.clone() },
+        ..first
+    };
+    let others = info.codecs.iter().skip(1).filter(|codec| !codec.cid.is_empty());
+    let codec = |(index, codec): (usize, &CodecInfo)| pb::SimulcastCodecInfo {
+        mime_type: codec.mime_type.clone(),
+        mid: if index == 0 { info.mid.clone() } else { String::new() },
+        layers: codec.layers.iter().map(layer).collect(),
+        video_layer_mode: codec.layer_mode,
+        sdp_cid: codec.cid.clone(),
+        cid: codec.cid.clone(),
+    };
+    std::iter::once(&first).chain(others).enumerate().map(codec).collect()
 }
 
 fn layer(info: &LayerInfo) -> pb::VideoLayer {

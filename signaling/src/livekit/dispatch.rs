@@ -88,11 +88,15 @@ impl Session {
     }
 
     pub(super) async fn handle_add_track(&mut self, request: pb::AddTrackRequest) -> Result<(), End> {
-        let known = request.sid.is_empty(); // with a sid it is a backup codec of a track, which is not carried
-        let Some(track) = parse::track_request(&request).filter(|_| known) else {
+        let Some(track) = parse::track_request(&request) else {
             return self.refuse_unsupported(0, Some(Request::AddTrack(request))).await;
         };
-        match self.room.add_track(self.participant, track).await {
+        // With a sid it is the other codec of a track.
+        let added = match request.sid.as_str() {
+            "" => self.room.add_track(self.participant, track).await,
+            sid => self.room.add_backup(self.participant, sid, track).await,
+        };
+        match added {
             Ok(info) => {
                 let published = pb::TrackPublishedResponse { cid: request.cid, track: Some(convert::track(&info)) };
                 self.send(Message::TrackPublished(published)).await

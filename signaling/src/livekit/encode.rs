@@ -14,7 +14,7 @@ const COMPATIBLE_VERSION: &str = "1.13.0";
 /// Version of the signaling protocol that is spoken here.
 const PROTOCOL: i32 = 17;
 
-pub(super) fn join(joined: &Joined, relay: Option<&Access>) -> Message {
+pub(super) fn join(joined: &Joined, relay: Option<&Access>, stress: f32) -> Message {
     Message::Join(pb::JoinResponse {
         room: Some(convert::room(&joined.room)),
         participant: Some(convert::participant(&joined.info)),
@@ -24,7 +24,7 @@ pub(super) fn join(joined: &Joined, relay: Option<&Access>) -> Message {
         subscriber_primary: joined.mode == Mode::Dual,
         ping_timeout: PING_TIMEOUT_S,
         ping_interval: PING_INTERVAL_S,
-        server_info: Some(server_info()),
+        server_info: Some(server_info(stress)),
         enabled_publish_codecs: convert::codecs(),
         // Two-connection clients offer their publisher transport at once; some never open data channels otherwise.
         fast_publish: joined.info.permission.can_publish,
@@ -33,11 +33,11 @@ pub(super) fn join(joined: &Joined, relay: Option<&Access>) -> Message {
 }
 
 /// The first message of a resume, and what changed meanwhile.
-pub(super) fn resume(joined: &Joined, relay: Option<&Access>) -> [Message; 3] {
+pub(super) fn resume(joined: &Joined, relay: Option<&Access>, stress: f32) -> [Message; 3] {
     let reconnect = pb::ReconnectResponse {
         ice_servers: ice_servers(relay),
         client_configuration: None,
-        server_info: Some(server_info()),
+        server_info: Some(server_info(stress)),
         last_message_seq: joined.last_data_seq,
     };
     let everyone = std::iter::once(&joined.info).chain(&joined.others).map(convert::participant).collect();
@@ -58,12 +58,13 @@ fn ice_servers(relay: Option<&Access>) -> Vec<pb::IceServer> {
     server.into_iter().collect()
 }
 
-fn server_info() -> pb::ServerInfo {
+/// The protocol has no field for the load of a node: it stands in the text that clients put into their logs.
+fn server_info(stress: f32) -> pb::ServerInfo {
     pb::ServerInfo {
         edition: pb::server_info::Edition::Standard as i32,
         version: COMPATIBLE_VERSION.to_owned(),
         protocol: PROTOCOL,
-        debug_info: concat!("convene ", env!("CARGO_PKG_VERSION")).to_owned(),
+        debug_info: format!("convene {} stress {stress:.2}", env!("CARGO_PKG_VERSION")),
         ..pb::ServerInfo::default()
     }
 }
@@ -87,9 +88,7 @@ pub(super) fn notice(notice: Notice) -> Message {
             });
             Message::ConnectionQuality(pb::ConnectionQualityUpdate { updates: updates.collect() })
         }
-        Notice::LayersWanted { sid, mime_type, highest } => {
-            Message::SubscribedQualityUpdate(layers_wanted(sid, &mime_type, highest))
-        }
+        Notice::LayersWanted { sid, codecs } => Message::SubscribedQualityUpdate(layers_wanted(sid, &codecs)),
         Notice::StreamState { participant, track, paused } => {
             let state = if paused { pb::StreamState::Paused } else { pb::StreamState::Active };
             let info = pb::StreamStateInfo { participant_sid: participant, track_sid: track, state: state as i32 };
@@ -121,19 +120,25 @@ pub(super) fn notice(notice: Notice) -> Message {
 }
 
 #[allow(deprecated)] // clients of older protocol versions read the qualities without a codec
-fn layers_wanted(sid: String, mime_type: &str, highest: Option<u8>) -> pb::SubscribedQualityUpdate {
+fn layers_wanted(sid: String, codecs: &[(String, Option<u8>)]) -> pb::SubscribedQualityUpdate {
+    let subscribed = codecs.iter().map(|(mime_type, highest)| pb::SubscribedCodec {
+        codec: mime_type.rsplit('/').next().unwrap_or_default().to_ascii_lowercase(),
+        qualities: qualities(*highest),
+    });
+    pb::SubscribedQualityUpdate {
+        track_sid: sid,
+        subscribed_qualities: codecs.first().map(|(_, highest)| qualities(*highest)).unwrap_or_default(),
+        subscribed_codecs: subscribed.filter(|codec| !codec.codec.is_empty()).collect(),
+    }
+}
+
+fn qualities(highest: Option<u8>) -> Vec<pb::SubscribedQuality> {
     let all = [pb::VideoQuality::Low, pb::VideoQuality::Medium, pb::VideoQuality::High];
-    let qualities = (0_u8..).zip(all).map(|(layer, quality)| pb::SubscribedQuality {
+    let of = |(layer, quality): (u8, pb::VideoQuality)| pb::SubscribedQuality {
         quality: quality as i32,
         enabled: highest.is_some_and(|highest| layer <= highest),
-    });
-    let qualities: Vec<_> = qualities.collect();
-    let codec = mime_type.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
-    let subscribed_codecs = match codec.is_empty() {
-        true => Vec::new(),
-        false => vec![pb::SubscribedCodec { codec, qualities: qualities.clone() }],
     };
-    pb::SubscribedQualityUpdate { track_sid: sid, subscribed_qualities: qualities, subscribed_codecs }
+    (0_u8..).zip(all).map(of).collect()
 }
 
 fn description(kind: &str, sdp: String, id: u32, mids: Vec<(String, String)>) -> pb::SessionDescription {

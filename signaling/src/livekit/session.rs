@@ -47,6 +47,8 @@ pub(super) struct Session {
     verifier: Arc<Verifier>,
     metrics: Arc<Metrics>,
     turn: Arc<Turn>,
+    /// Of the node, as it came in.
+    stress: f32,
     socket: WebSocket,
 }
 
@@ -109,6 +111,7 @@ async fn run(shared: Shared, mut socket: WebSocket, mut entry: Entry) {
         verifier: shared.verifier,
         metrics: shared.metrics,
         turn: shared.turn,
+        stress: shared.rooms.stress(),
         socket,
     };
     let end = match session.greet(&joined, resumes, entry.wish.tracks, entry.wish.offer).await {
@@ -173,11 +176,11 @@ impl Session {
     ) -> Result<(), End> {
         let relay = self.turn.access(&joined.info.identity);
         if resumes {
-            for message in encode::resume(joined, relay.as_ref()) {
+            for message in encode::resume(joined, relay.as_ref(), self.stress) {
                 self.send(message).await?;
             }
         } else {
-            self.send(encode::join(joined, relay.as_ref())).await?;
+            self.send(encode::join(joined, relay.as_ref(), self.stress)).await?;
         }
         for track in tracks {
             self.handle_add_track(track).await?;

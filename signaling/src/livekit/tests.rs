@@ -25,15 +25,16 @@ fn joined(mode: Mode) -> Joined {
 #[test]
 fn a_join_has_every_field_that_clients_dereference() {
     for (mode, subscriber_primary) in [(Mode::Single, false), (Mode::Dual, true)] {
-        let Message::Join(join) = encode::join(&joined(mode), None) else { panic!("not a join") };
+        let Message::Join(join) = encode::join(&joined(mode), None, 0.4) else { panic!("not a join") };
         let participant = join.participant.unwrap();
         assert_eq!((participant.sid.as_str(), participant.identity.as_str()), ("PA_a", "alice"));
         assert!(participant.permission.unwrap().can_publish);
         let room = join.room.unwrap();
         assert_eq!((room.sid.as_str(), room.name.as_str()), ("RM_r", "r"));
         assert!(join.ping_interval > 0 && join.ping_timeout > join.ping_interval);
-        let version = join.server_info.unwrap().version;
-        assert!(version.starts_with("1.") && version == join.server_version);
+        let server = join.server_info.unwrap();
+        assert!(server.version.starts_with("1.") && server.version == join.server_version);
+        assert!(server.debug_info.ends_with(" stress 0.40"), "{}", server.debug_info);
         assert_eq!((join.other_participants.len(), join.subscriber_primary), (1, subscriber_primary));
         assert!(join.fast_publish && !join.enabled_publish_codecs.is_empty());
     }
@@ -41,7 +42,7 @@ fn a_join_has_every_field_that_clients_dereference() {
 
 #[test]
 fn a_resume_starts_with_reconnect() {
-    let [first, second, third] = encode::resume(&joined(Mode::Single), None);
+    let [first, second, third] = encode::resume(&joined(Mode::Single), None, 0.4);
     let Message::Reconnect(reconnect) = first else { panic!("{first:?}") };
     assert_eq!(reconnect.last_message_seq, 5);
     assert!(reconnect.server_info.is_some());

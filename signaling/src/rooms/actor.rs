@@ -17,6 +17,7 @@ use super::data::DataFormat;
 use super::error::Error;
 use super::handle::RoomHandle;
 use super::happening::Happening;
+use super::history::History;
 use super::ids::new_sid;
 use super::model::{LeaveReason, ParticipantId, TrackInfo};
 use super::registry::{Move, Options};
@@ -43,6 +44,7 @@ pub(super) struct Setup {
     pub(super) rooms: Arc<DashMap<String, RoomHandle>>,
     pub(super) moves: broadcast::Sender<Move>,
     pub(super) watch: Arc<OnceLock<mpsc::Sender<Happening>>>,
+    pub(super) history: Arc<History>,
 }
 
 impl Setup {
@@ -72,6 +74,7 @@ impl Setup {
                     counts,
                     moves: self.moves,
                     watch: self.watch,
+                    history: self.history,
                 };
                 actor.run(&mut commands, events).await;
                 actor.tell_outside();
@@ -95,6 +98,7 @@ struct Actor {
     counts: Counts,
     moves: broadcast::Sender<Move>,
     watch: Arc<OnceLock<mpsc::Sender<Happening>>>,
+    history: Arc<History>,
 }
 
 impl Actor {
@@ -132,6 +136,7 @@ impl Actor {
                 self.state.handle_stream_state(now, peer, track, paused);
             }
             Some(Event::Quality(ratings)) => self.state.handle_quality(now, &ratings),
+            Some(Event::Measured(flows)) => self.state.handle_measured(now, &flows),
             Some(Event::TrackFlowing { peer, .. }) => {
                 if let Some(waited) = self.state.handle_flowing(now, peer) {
                     self.metrics.time_to_media.observe(waited.as_secs_f64());
@@ -168,6 +173,9 @@ impl Actor {
             Command::AddTrack { participant, request, reply } => {
                 send(reply, self.add_track(participant, *request).await)
             }
+            Command::AddBackup { participant, sid, request, reply } => {
+                send(reply, self.add_backup(participant, &sid, *request).await);
+            }
             Command::Mute { who, sid, muted, by_server, reply } => {
                 let result = self.find(&who).and_then(|id| self.state.mute(now, id, &sid, muted, by_server));
                 send(reply, result);
@@ -194,6 +202,7 @@ impl Actor {
                 let id = self.state.id_of_identity(&identity);
                 send(reply, id.and_then(|id| self.state.participant_info(id)));
             }
+            Command::Stays { identity, reply } => send(reply, Ok(self.state.stays(identity.as_deref()))),
             Command::Close { reason, reply } => {
                 self.state.close(now, reason);
                 send(reply, Ok(()));
@@ -302,6 +311,16 @@ impl Actor {
         Ok(self.state.handle_track_added(id, track, request))
     }
 
+    async fn add_backup(&mut self, id: ParticipantId, sid: &str, request: TrackRequest) -> Result<TrackInfo, Error> {
+        self.state.check_backup(id, sid, &request)?;
+        let (_, peers) = self.state.transports(id)?;
+        let track = self.media.new_track_id();
+        let publication =
+            Publication { track, bind: Bind::Msid(request.cid.clone()), kind: request.kind, rids: rids(&request) };
+        self.room.publish(peers.publisher, publication).await?;
+        self.state.handle_backup_added(id, sid, track, request)
+    }
+
     /// Carries out what the state wants of the media plane until it wants nothing more.
     async fn flush(&mut self) {
         loop {
@@ -313,7 +332,7 @@ impl Actor {
             }
         }
         while let Some((identity, came)) = self.state.poll_move() {
-            let room = self.state.room_info().name;
+            let room = self.state.name().to_owned();
             let _ = self.moves.send(Move { room, identity, came }); // an error says that nobody listens
         }
         self.tell_outside();
@@ -321,6 +340,9 @@ impl Actor {
     }
 
     fn tell_outside(&mut self) {
+        while let Some(stay) = self.state.poll_stay() {
+            self.history.keep(stay);
+        }
         while let Some(what) = self.state.poll_happening() {
             let Some(watch) = self.watch.get() else { continue };
             let happening = Happening { room: self.state.room_info(), what, at_ms: now().unix_ms };
@@ -374,6 +396,10 @@ fn send<T>(reply: Reply<T>, result: Result<T, Error>) {
 }
 
 fn now() -> Now {
+    Now { at: Instant::now(), unix_ms: unix_ms() }
+}
+
+pub(super) fn unix_ms() -> i64 {
     let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Now { at: Instant::now(), unix_ms: i64::try_from(unix.as_millis()).unwrap_or(i64::MAX) }
+    i64::try_from(unix.as_millis()).unwrap_or(i64::MAX)
 }

@@ -3,6 +3,7 @@
 use tokio::sync::oneshot;
 
 use super::error::Error;
+use super::history::Stay;
 use super::model::{LeaveReason, ParticipantId, ParticipantInfo, RoomInfo, SessionId, TrackInfo};
 use super::request::{
     Answered, JoinRequest, Joined, ParticipantChange, ServerData, SubscriptionChange, SubscriptionPolicy, TrackRequest,
@@ -27,6 +28,7 @@ pub(super) enum Command {
     Answer { participant: ParticipantId, id: u32, sdp: String, reply: Reply<()> },
     RestartIce { participant: ParticipantId, fragment: String, reply: Reply<String> },
     AddTrack { participant: ParticipantId, request: Box<TrackRequest>, reply: Reply<TrackInfo> },
+    AddBackup { participant: ParticipantId, sid: String, request: Box<TrackRequest>, reply: Reply<TrackInfo> },
     Mute { who: Who, sid: String, muted: bool, by_server: bool, reply: Reply<TrackInfo> },
     Change { who: Who, change: Box<ParticipantChange>, by_self: bool, reply: Reply<ParticipantInfo> },
     Subscribe { who: Who, change: SubscriptionChange, reply: Reply<()> },
@@ -38,6 +40,7 @@ pub(super) enum Command {
     SetMetadata { metadata: String, reply: Reply<RoomInfo> },
     Participants { reply: Reply<Vec<ParticipantInfo>> },
     Participant { identity: String, reply: Reply<ParticipantInfo> },
+    Stays { identity: Option<String>, reply: Reply<Vec<Stay>> },
     Close { reason: LeaveReason, reply: Reply<()> },
     InjectPanic,
 }

@@ -4,6 +4,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::command::{Command, Reply, Who};
 use super::error::Error;
+use super::history::Stay;
 use super::model::{LeaveReason, ParticipantId, ParticipantInfo, RoomInfo, SessionId, TrackInfo};
 use super::request::{
     Answered, JoinRequest, Joined, ParticipantChange, ServerData, SubscriptionChange, SubscriptionPolicy, TrackRequest,
@@ -103,6 +104,17 @@ impl RoomHandle {
         self.ask(|reply| Command::AddTrack { participant, request, reply }).await
     }
 
+    /// Announces the stream of a track's backup codec; it is carried once an offer has it.
+    pub async fn add_backup(
+        &self,
+        participant: ParticipantId,
+        sid: &str,
+        request: TrackRequest,
+    ) -> Result<TrackInfo, Error> {
+        let (sid, request) = (sid.to_owned(), Box::new(request));
+        self.ask(|reply| Command::AddBackup { participant, sid, request, reply }).await
+    }
+
     /// The publisher mutes or unmutes its own track.
     pub async fn mute_own_track(&self, participant: ParticipantId, sid: &str, muted: bool) -> Result<TrackInfo, Error> {
         let (who, sid) = (Who::Id(participant), sid.to_owned());
@@ -192,6 +204,12 @@ impl RoomHandle {
     pub async fn participant(&self, identity: &str) -> Result<ParticipantInfo, Error> {
         let identity = identity.to_owned();
         self.ask(|reply| Command::Participant { identity, reply }).await
+    }
+
+    /// What there is to say of the stays of those who are here, or of one of them.
+    pub async fn stays(&self, identity: Option<&str>) -> Result<Vec<Stay>, Error> {
+        let identity = identity.map(str::to_owned);
+        self.ask(|reply| Command::Stays { identity, reply }).await
     }
 
     /// Ends the room: everyone is sent away with this reason.

@@ -33,10 +33,8 @@ pub enum Notice {
     LayersWanted {
         /// `TR_…`.
         sid: String,
-        /// `video/VP8`; empty while it is not known.
-        mime_type: String,
-        /// The highest of them, 0 = lowest; more than there are: all. `None`: none at all.
-        highest: Option<u8>,
+        /// Of each of its codecs, as `video/VP8`: the highest layer that somebody wants; `None`: nobody wants it.
+        codecs: Vec<(String, Option<u8>)>,
     },
     /// The answer to an offer given with [`super::RoomHandle::offer_by_notice`].
     Answer {
@@ -114,13 +112,12 @@ pub enum SubscriptionError {
 
 impl Notice {
     /// Whether a participant of this mode has any use for it: a thousand viewers need not be told of each other. WHEP looks
-    /// at whose tracks there are, WHIP at nobody.
+    /// at whose tracks there are, WHIP at nobody, and neither has words for what is said again and again.
     pub(super) fn concerns(&self, mode: Mode) -> bool {
-        let Self::Participants(changed) = self else { return true };
-        match mode {
-            Mode::Single | Mode::Dual => true,
-            Mode::Whep => changed.iter().any(|info| !info.tracks.is_empty()),
-            Mode::Whip => false,
+        match (mode, self) {
+            (Mode::Single | Mode::Dual, _) | (_, Self::Leave { .. } | Self::TrackSubscribed { .. }) => true,
+            (Mode::Whep, Self::Participants(changed)) => changed.iter().any(|info| !info.tracks.is_empty()),
+            (Mode::Whip | Mode::Whep, _) => false,
         }
     }
 }

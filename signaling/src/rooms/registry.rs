@@ -14,6 +14,7 @@ use super::data::DataFormat;
 use super::error::Error;
 use super::handle::RoomHandle;
 use super::happening::{Happening, MAX_HAPPENINGS};
+use super::history::{History, Stay};
 use super::model::{LeaveReason, RoomInfo};
 use super::request::{JoinRequest, Joined, RoomRequest};
 use crate::token::MAX_ROOM_NAME_BYTES;
@@ -79,6 +80,7 @@ pub struct Registry {
     draining: AtomicBool,
     moves: broadcast::Sender<Move>,
     watch: Arc<OnceLock<mpsc::Sender<Happening>>>,
+    history: Arc<History>,
 }
 
 impl Registry {
@@ -91,7 +93,8 @@ impl Registry {
         metrics: Arc<Metrics>,
     ) -> Self {
         let (draining, moves, watch) = (AtomicBool::new(false), broadcast::channel(MAX_BEHIND).0, Arc::default());
-        Self { rooms: Arc::default(), media, options, format, metrics, draining, moves, watch }
+        let history = Arc::default();
+        Self { rooms: Arc::default(), media, options, format, metrics, draining, moves, watch, history }
     }
 
     /// Tells of everybody who takes a seat and of everybody who is out of it, in any room, from now on.
@@ -202,6 +205,24 @@ impl Registry {
         }
     }
 
+    /// Stays in a room: first of those who are there, then of those who have left, the last one first. With `before_ms`
+    /// those alone that ended before.
+    pub async fn stays(&self, room: &str, identity: Option<&str>, before_ms: Option<i64>, most: usize) -> Vec<Stay> {
+        let present = match self.get(room).filter(|_| before_ms.is_none()) {
+            Some(handle) => handle.stays(identity).await.unwrap_or_default(), // a room that ended meanwhile is none
+            None => Vec::new(),
+        };
+        let left = most.saturating_sub(present.len());
+        let ended = self.history.of(actor::unix_ms(), room, identity, before_ms.unwrap_or(i64::MAX), left);
+        present.into_iter().take(most).chain(ended).collect()
+    }
+
+    /// How busy the media plane is: 0.0..=1.0. At 1 it has no time left anywhere.
+    #[must_use]
+    pub fn stress(&self) -> f32 {
+        self.media.stress()
+    }
+
     /// How rooms behave.
     #[must_use]
     pub fn options(&self) -> &Options {
@@ -222,6 +243,7 @@ impl Registry {
             rooms: Arc::clone(&self.rooms),
             moves: self.moves.clone(),
             watch: Arc::clone(&self.watch),
+            history: Arc::clone(&self.history),
         };
         task.spawn()
     }

@@ -94,7 +94,7 @@ impl Room {
                 Change::Fall => self.stats.falls += 1,
                 Change::None => {}
             }
-            self.select(track);
+            self.select_one(track, index);
             self.tell_stream_state(index, track);
         }
     }

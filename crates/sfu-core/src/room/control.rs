@@ -55,6 +55,7 @@ impl Room {
         let Some(track) = self.tracks.get_mut(index).filter(|track| track.muted != muted) else { return };
         track.muted = muted;
         track.meter.reset();
+        track.activity.reset();
         track.loudness.reset();
         self.select(index);
     }
@@ -67,15 +68,9 @@ impl Room {
             tracks.into_iter().for_each(|track| self.remove_track(track));
         }
         if let Some(index) = self.subscriber_places.get(&peer).copied() {
-            for (track_index, track) in &mut self.tracks {
-                if let Some(place) = track.subscribers.iter().position(|known| *known == index) {
-                    track.subscribers.swap_remove(place);
-                    if let Some(subscriber) = self.subscribers.get_mut(index) {
-                        subscriber.remove(track_index);
-                    }
-                }
-            }
-            self.drop_subscriber_if_empty(index);
+            let tracks: Vec<usize> =
+                self.subscribers.get(index).into_iter().flat_map(|subscriber| subscriber.tracks()).collect();
+            tracks.into_iter().for_each(|track| self.remove_subscription(index, track));
         }
         self.rtcp.retain(|(to, _)| *to != peer);
         self.rated.remove(&peer);
@@ -98,23 +93,20 @@ impl Room {
             (known.egress, known.shape) = (egress, shape);
             return;
         }
-        if !subscriber.remove(track_index) {
-            track.subscribers.push(index);
+        match subscriber.remove(track_index) {
+            Some(claim) => track.discount(claim),
+            None => track.subscribers.push(index),
         }
         subscriber.insert(now, Subscription::new(track_index, track.kind, egress, shape));
         self.allocate(now, index);
-        self.select(track_index);
+        self.select_one(track_index, index);
     }
 
     /// Ends a subscription. Unknown ones are ignored.
     pub fn unsubscribe(&mut self, peer: PeerId, track: TrackId) {
         let Some(index) = self.subscriber_places.get(&peer).copied() else { return };
         let Some(track_index) = self.track_places.get(&track).copied() else { return };
-        if let Some(track) = self.tracks.get_mut(track_index) {
-            track.subscribers.retain(|known| *known != index);
-        }
         self.remove_subscription(index, track_index);
-        self.select(track_index);
     }
 
     /// Pauses a subscription, or bounds its layer: 0 is the lowest, more than there are means the highest there is.
@@ -129,7 +121,7 @@ impl Room {
         }
         (subscription.paused, subscription.max_layer) = (paused, max_layer);
         self.allocate(now, index);
-        self.select(track_index);
+        self.select_one(track_index, index);
     }
 
     /// Finds or notes the shape of a subscriber's header extensions.
@@ -147,8 +139,9 @@ impl Room {
     }
 
     fn remove_subscription(&mut self, subscriber: usize, track: usize) {
-        if let Some(subscriber) = self.subscribers.get_mut(subscriber) {
-            subscriber.remove(track);
+        let claim = self.subscribers.get_mut(subscriber).and_then(|subscriber| subscriber.remove(track));
+        if let Some(track) = self.tracks.get_mut(track) {
+            track.leave(subscriber, claim);
         }
         self.drop_subscriber_if_empty(subscriber);
     }

@@ -28,6 +28,7 @@ impl Room {
                 self.blocks.clear();
                 self.equalised = 0;
                 self.urgent = false;
+                self.select_stranded();
                 return None;
             };
             self.activate_subscribers(track);
@@ -109,7 +110,7 @@ impl Room {
     }
 
     fn write_media(&mut self, now: Instant, index: usize, out: &mut [u8]) -> Option<usize> {
-        let Self { subscribers, tracks, batch, blocks, batch_base, stats, events, report_soon, .. } = self;
+        let Self { subscribers, tracks, batch, blocks, batch_base, stats, events, report_soon, stranded, .. } = self;
         let subscriber = subscribers.get_mut(index)?;
         let mut at = usize::try_from(subscriber.cursor.saturating_sub(*batch_base)).unwrap_or(usize::MAX);
         let mut written = None;
@@ -131,7 +132,11 @@ impl Room {
                 continue;
             };
             let began = stats.switches;
-            let Some(numbers) = subscription.accept(now, pending, &track.layers, stored, stats) else { continue };
+            let numbers = subscription.accept(now, pending, &track.layers, stored, stats);
+            if subscription.is_stranded() {
+                stranded.push((track_index, index));
+            }
+            let Some(numbers) = numbers else { continue };
             written = subscription.write(out, numbers, (pending.seq, stored), &track.layers, block, stats);
             stats.unwritten += u64::from(written.is_none());
             if stats.switches == began {

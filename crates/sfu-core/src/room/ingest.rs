@@ -86,6 +86,7 @@ impl Room {
             self.stats.padding_in += 1;
             return Ok(());
         };
+        track.came_in = (track.came_in.0.saturating_add(1), track.came_in.1 + bytes.len() as u64);
         let generation = layer.generation;
         let restarted = generation != before;
         self.stats.restarts += u64::from(restarted);
@@ -101,6 +102,7 @@ impl Room {
         }
         if let Some(level) = meta.level.filter(|_| !track.muted && !track.piped) {
             track.meter.sample(level.level_dbov);
+            track.activity.sample(level.level_dbov);
             track.loudness.sample(linear(level.level_dbov));
         }
         let dead = track.live & (1_u8 << (layer_index & 7)) == 0;

@@ -92,8 +92,10 @@ impl Room {
                 let Some(track) = self.tracks.get_mut(*track) else { continue };
                 for layer in &mut track.layers {
                     let Some(block) = layer.ssrc.and_then(|ssrc| layer.reception.report(now, ssrc)) else { continue };
-                    loss += f64::from(block.fraction_lost) / 256.0;
-                    jitter_ms = jitter_ms.max(f64::from(block.jitter) * 1e3 / f64::from(layer.rate.max(1)));
+                    let lost = f64::from(block.fraction_lost) / 256.0;
+                    let jitter = f64::from(block.jitter) * 1e3 / f64::from(layer.rate.max(1));
+                    (loss, jitter_ms) = (loss + lost, jitter_ms.max(jitter));
+                    track.reports.add(lost as f32, jitter as f32);
                     blocks.push(block);
                 }
             }

@@ -4,6 +4,8 @@ use convene_types::MediaKind;
 
 use super::Room;
 use crate::loudest::{Candidate, choose};
+use crate::subscription::{Claim, Subscription};
+use crate::track::Track;
 
 impl Room {
     /// Chooses anew for every subscriber of a track, and asks for the keyframes that are waited for.
@@ -11,34 +13,29 @@ impl Room {
     /// A subscription goes on with the layer it has until the chosen one's keyframe comes.
     pub(super) fn select(&mut self, index: usize) {
         let Some(track) = self.tracks.get_mut(index) else { return };
-        let demanded = track.demanded;
-        for (index, layer) in track.layers.iter_mut().enumerate() {
-            layer.users = u32::from(demanded >> (index & 7) & 1);
+        track.count_anew();
+        let subscribers = std::mem::take(&mut track.subscribers);
+        for subscriber in &subscribers {
+            if let Some(subscription) = self.subscribers.get_mut(*subscriber).and_then(|known| known.get_mut(index)) {
+                self.pli_wanted |= choose_for(track, subscription, self.ceiling);
+            }
         }
-        track.awaiting = 0;
-        // Where all that lives is above the ceiling, that goes on: a lone layer may be a call's only picture.
-        let below = track.live & (u16::MAX >> 15_u8.saturating_sub(self.ceiling)) as u8;
-        let live = if below == 0 || track.kind == MediaKind::Audio { track.live } else { below };
-        for subscriber in &track.subscribers {
-            let subscriber = self.subscribers.get_mut(*subscriber);
-            let Some(subscription) = subscriber.and_then(|subscriber| subscriber.get_mut(index)) else { continue };
-            if track.muted || track.aside || subscription.paused || subscription.share.is_starved() {
-                subscription.stop();
-                continue;
-            }
-            subscription.select(live, &track.layers);
-            let (current, wanted) = (subscription.current(), subscription.wanted());
-            for layer in current.into_iter().chain(wanted) {
-                if let Some(layer) = track.layers.get_mut(usize::from(layer)) {
-                    layer.users += 1;
-                }
-            }
-            let awaited = wanted.filter(|_| track.kind == MediaKind::Video);
-            if let Some(layer) = awaited.and_then(|layer| track.layers.get_mut(usize::from(layer))) {
-                track.awaiting += 1;
-                layer.pli.request();
-                self.pli_wanted = true;
-            }
+        track.subscribers = subscribers;
+    }
+
+    /// The same for one of its subscribers: what a join costs does not depend on how many there are.
+    pub(super) fn select_one(&mut self, index: usize, subscriber: usize) {
+        let Some(track) = self.tracks.get_mut(index) else { return };
+        let Some(subscriber) = self.subscribers.get_mut(subscriber) else { return };
+        let Some(subscription) = subscriber.get_mut(index) else { return };
+        track.discount(subscription.claim);
+        self.pli_wanted |= choose_for(track, subscription, self.ceiling);
+    }
+
+    /// Chooses anew for those that missed where they could have gone down.
+    pub(super) fn select_stranded(&mut self) {
+        for (track, subscriber) in std::mem::take(&mut self.stranded) {
+            self.select_one(track, subscriber);
         }
     }
 
@@ -86,4 +83,18 @@ impl Room {
             }
         }
     }
+}
+
+/// Chooses for a subscription that counts for nothing in its track, and counts it. `true`: a keyframe is waited for.
+fn choose_for(track: &mut Track, subscription: &mut Subscription, ceiling: u8) -> bool {
+    if track.muted || track.aside || subscription.paused || subscription.share.is_starved() {
+        subscription.stop();
+        subscription.claim = Claim::default();
+        return false;
+    }
+    // Where all that lives is above the ceiling, that goes on: a lone layer may be a call's only picture.
+    let below = track.live & (u16::MAX >> 15_u8.saturating_sub(ceiling)) as u8;
+    let live = if below == 0 || track.kind == MediaKind::Audio { track.live } else { below };
+    subscription.claim = subscription.select(live, &track.layers);
+    track.count(subscription.claim)
 }

@@ -2,11 +2,14 @@
 
 use std::time::Instant;
 
+use convene_types::MediaKind;
+
 use super::Room;
 use crate::config::{
-    IDLE_AFTER, LOUDEST_TICKS, QUALITY_TICKS, REPORT_TICKS, SELECT_TICKS, SPEAKER_TICKS, TICK, TWCC_TICKS,
+    FLOOR_TICKS, IDLE_AFTER, LOUDEST_TICKS, MEASURE_TICKS, QUALITY_TICKS, REPORT_TICKS, SELECT_TICKS, SPEAKER_TICKS,
+    TICK, TWCC_TICKS,
 };
-use crate::event::Event;
+use crate::event::{Event, Speaker};
 
 impl Room {
     /// When `handle_timeout` wants to be called. `None`: not before the next input.
@@ -49,11 +52,17 @@ impl Room {
         if self.ticks.is_multiple_of(LOUDEST_TICKS) {
             self.choose_loudest();
         }
+        if self.ticks.is_multiple_of(FLOOR_TICKS) {
+            self.pass_floor();
+        }
         if self.ticks.is_multiple_of(SPEAKER_TICKS) {
             self.update_speakers();
         }
         if self.ticks.is_multiple_of(QUALITY_TICKS) {
             self.rate(now);
+        }
+        if self.ticks.is_multiple_of(MEASURE_TICKS) {
+            self.measure();
         }
         self.send_soon_reports(now);
         self.send_receiver_reports(now, self.ticks % REPORT_TICKS, REPORT_TICKS);
@@ -68,11 +77,21 @@ impl Room {
         self.pli_wanted |= self.tracks.iter().any(|(_, track)| track.layers.iter().any(|layer| layer.pli.is_wanted()));
     }
 
+    fn pass_floor(&mut self) {
+        let mut all = Vec::new();
+        for (_, track) in self.tracks.iter_mut().filter(|(_, track)| track.kind == MediaKind::Audio && !track.piped) {
+            track.activity.close_window();
+            all.push((track.id, track.activity));
+        }
+        self.floor.pass(&all);
+    }
+
     fn update_speakers(&mut self) {
         let mut speaking = Vec::new();
         for (_, track) in &mut self.tracks {
             if let Some(level) = track.meter.close_window() {
-                speaking.push((track.id, level));
+                let dominant = self.floor.holder() == Some(track.id);
+                speaking.push(Speaker { track: track.id, level, dominant });
             }
         }
         if let Some(speakers) = self.speakers.update(speaking) {

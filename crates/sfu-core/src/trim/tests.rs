@@ -143,3 +143,50 @@ fn remembers_a_bounded_number_of_stretches() {
     assert_eq!((trim.before(99_998), trim.find(49_999)), (Some((49_999, 1)), Some(99_998)));
     assert_eq!((trim.before(10), trim.find(10)), (None, None));
 }
+
+/// Has a packet looked at and put where it belongs.
+fn take(trim: &mut Trim, seq: u64, part: Part, keyframe: bool) -> bool {
+    trim.look(seq, &part, keyframe);
+    let has = trim.has(seq, &part);
+    if has {
+        trim.place(seq);
+    } else {
+        trim.leave_out(seq, &vp8_meta(0, &vp8(false, true, 5, false, 0)));
+    }
+    has
+}
+
+/// A run of which the keyframe, numbers 10 to 12, came whole.
+fn after_keyframe(cut: Cut) -> Trim {
+    let mut trim = Trim::new(10, cut);
+    for spatial in 0..3 {
+        take(&mut trim, 10 + u64::from(spatial), frame(spatial, 0), spatial == 0);
+    }
+    trim
+}
+
+#[test]
+fn what_is_left_out_late_is_missing_as_well() {
+    let mut trim = after_keyframe(Cut::new(2, 3));
+    assert!(trim.falls_at_once(Cut::new(1, 3)) && trim.falls_at_once(Cut::new(0, 3)));
+    assert!(take(&mut trim, 15, aside(2, 0), false));
+    assert!(!take(&mut trim, 14, aside(1, 0), false), "overtaken by the one before");
+    assert!(!trim.falls_at_once(Cut::new(1, 3)), "the next of its layer refers to it");
+    assert!(trim.falls_at_once(Cut::new(0, 3)));
+    take(&mut trim, 18, frame(0, 0), true);
+    assert!(!take(&mut trim, 13, aside(0, 0), false));
+    assert!(trim.falls_at_once(Cut::new(0, 3)), "what is older than the keyframe is missed by nobody");
+}
+
+#[test]
+fn what_a_fall_needs_goes_out_although_it_comes_after_it() {
+    let mut trim = after_keyframe(Cut::new(2, 3));
+    assert!(take(&mut trim, 15, aside(2, 0), false));
+    trim.aim(Cut::new(0, 3));
+    assert!(take(&mut trim, 16, aside(0, 0), false));
+    assert_eq!(trim.cut(), Cut::new(0, 3));
+    assert!(take(&mut trim, 13, aside(0, 0), false), "16 refers to it");
+    assert!(!take(&mut trim, 14, aside(1, 0), false));
+    take(&mut trim, 19, frame(0, 0), true);
+    assert!(!trim.has(13, &aside(0, 0)), "a keyframe is between");
+}

@@ -41,38 +41,42 @@ impl State {
 
     fn update_demand(&mut self, now: Now, id: TrackId) {
         let Some(track) = self.tracks.get(&id) else { return };
-        if track.info.kind != MediaKind::Video || !track.published {
+        if track.info.kind != MediaKind::Video || !track.is_shown() {
             return;
         }
         let wanted = self.wanted_of(track);
+        let of_backup = self.update_backup_demand(now, id);
         let Some(track) = self.tracks.get_mut(&id) else { return };
-        if !track.demand.update(now.at, wanted) {
+        if !track.demand.update(now.at, wanted) && !of_backup {
             return;
         }
-        let notice = Notice::LayersWanted {
-            sid: track.info.sid.clone(),
-            mime_type: track.info.mime_type.clone(),
-            highest: wanted,
-        };
-        let owner = track.owner;
-        self.notify(now, owner, notice);
+        let mut codecs = vec![(track.info.mime_type.clone(), track.demand.told())];
+        codecs.extend(track.backup.as_ref().map(|backup| (backup.mime_type.clone(), backup.demand.told())));
+        let (owner, sid) = (track.owner, track.info.sid.clone());
+        self.notify(now, owner, Notice::LayersWanted { sid, codecs });
     }
 
     /// The highest layer that some subscriber asks for; `None`: nobody wants any.
     fn wanted_of(&self, track: &Track) -> Option<u8> {
         let subscribers = track.subscribers.iter().filter_map(|id| self.participants.get(id));
-        let wishes = subscribers.map(|subscriber| match subscriber.targets.get(&track.id) {
-            None => Some(u8::MAX),
-            Some(target) => (!target.paused).then_some(target.max_layer),
-        });
-        wishes.flatten().max()
+        subscribers.filter_map(|subscriber| subscriber.wish(track.id)).max()
     }
 }
 
 impl Demand {
+    /// Of what is not sent unless the publisher is told to.
+    pub(super) const fn off() -> Self {
+        Self { told: Some(None), less_since: None }
+    }
+
+    /// The highest layer that the publisher is to send.
+    pub(super) fn told(&self) -> Option<u8> {
+        self.told.unwrap_or(Some(u8::MAX))
+    }
+
     /// Takes note of what is wanted. `true`: the publisher has to be told.
-    fn update(&mut self, now: Instant, wanted: Option<u8>) -> bool {
-        let told = self.told.unwrap_or(Some(u8::MAX));
+    pub(super) fn update(&mut self, now: Instant, wanted: Option<u8>) -> bool {
+        let told = self.told();
         if wanted >= told {
             self.less_since = None;
             let more = wanted > told;

@@ -2,7 +2,7 @@
 
 use convene_sfu::GoneReason;
 use convene_types::PeerId;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use super::{Action, Negotiation, Now, Participant, Peers, State};
 use crate::rooms::error::Error;
 use crate::rooms::happening::What;
+use crate::rooms::history::Stay;
 use crate::rooms::ids::new_sid;
 use crate::rooms::model::{LeaveAction, LeaveReason, ParticipantId, ParticipantInfo, ParticipantState, SessionId};
 use crate::rooms::notice::{MAX_NOTICES, Notice};
@@ -26,7 +27,7 @@ impl State {
         }
         let cap = self.options.participants_cap;
         let limit = if self.info.max_participants == 0 { cap } else { self.info.max_participants.min(cap) };
-        let others = self.participants.values().filter(|p| p.info.identity != request.identity).count();
+        let others = self.participants.len() - usize::from(self.identities.contains_key(&request.identity));
         if others >= usize::try_from(limit).unwrap_or(usize::MAX) { Err(Error::RoomFull) } else { Ok(()) }
     }
 
@@ -49,16 +50,24 @@ impl State {
             auto_subscribe: request.auto_subscribe && mode != Mode::Whip,
             wants: HashMap::new(),
             targets: HashMap::new(),
+            decodes: BTreeSet::new(),
             policy: None,
             negotiation: Negotiation::default(),
             last_data_seq: 0,
             joined_at: now.at,
             has_media: false,
             ratings: BTreeMap::new(),
+            stay: Stay { joined_at_ms: now.unix_ms, ..Stay::default() },
             info: new_info(now, request),
         };
         self.moves.push_back((participant.info.identity.clone(), true));
         self.identities.insert(participant.info.identity.clone(), id);
+        self.hidden += usize::from(participant.info.permission.hidden);
+        if matches!(mode, Mode::Single | Mode::Dual) {
+            self.listeners.insert(id);
+        }
+        // A viewer who wants everyone's tracks needs no list of them.
+        let told = mode != Mode::Whip && (mode != Mode::Whep || !participant.auto_subscribe);
         self.peers.insert(peers.publisher, id);
         self.peers.insert(peers.subscriber, id);
         let info = participant.info.clone();
@@ -76,7 +85,7 @@ impl State {
             session,
             info,
             room: self.room_info(),
-            others: self.others(id),
+            others: if told { self.others(id) } else { Vec::new() },
             mode,
             last_data_seq: 0,
             notices: receiver,
@@ -99,6 +108,7 @@ impl State {
         // what is missing, in two-connection mode we offer anew.
         participant.negotiation = Negotiation::continued(&participant.negotiation);
         let (mode, last_data_seq) = (participant.mode, participant.last_data_seq);
+        self.unsettled.insert(id);
         if mode == Mode::Dual {
             self.want_offer(id, true);
         }
@@ -174,6 +184,9 @@ impl State {
         }
         self.drop_tracks_of(id);
         let participant = self.participants.remove(&id)?;
+        self.listeners.remove(&id);
+        self.unsettled.remove(&id);
+        self.hidden -= usize::from(participant.info.permission.hidden);
         self.moves.push_back((participant.info.identity.clone(), false));
         if self.identities.get(&participant.info.identity) == Some(&id) {
             self.identities.remove(&participant.info.identity);
@@ -189,6 +202,7 @@ impl State {
             self.actions.push_back(Action::RemovePeer(subscriber));
         }
         self.speaking.remove(&participant.info.sid);
+        self.end_stay(now, participant.stay, &participant.info, reason);
         if self.participants.is_empty() {
             self.empty_since = Some(now.at);
         }
@@ -215,7 +229,7 @@ impl State {
             return;
         }
         let notice = Notice::Participants(Arc::new(vec![info.clone()]));
-        let others: Vec<ParticipantId> = self.participants.keys().copied().filter(|other| *other != id).collect();
+        let others: Vec<ParticipantId> = self.listeners.iter().copied().filter(|other| *other != id).collect();
         for other in others {
             self.notify(now, other, notice.clone());
         }

@@ -3,11 +3,13 @@
 //!
 //! Invariant: it never reads a clock and never waits.
 
+mod backup;
 mod dynacast;
 mod join;
 mod negotiate;
 mod people;
 mod quality;
+mod stays;
 mod subscribe;
 mod tracks;
 
@@ -23,11 +25,13 @@ use convene_sfu::{Channel, LayerTarget, Rating, Subscription};
 use convene_types::{MediaKind, PeerId, TrackId};
 use tokio::sync::mpsc;
 
+use self::backup::Backup;
 use self::dynacast::Demand;
 use self::negotiate::Negotiation;
 use super::counts::Held;
 use super::error::Error;
 use super::happening::What;
+use super::history::Stay;
 use super::ids::new_sid;
 use super::model::{LeaveReason, ParticipantId, ParticipantInfo, ParticipantState, RoomInfo, SessionId, TrackInfo};
 use super::notice::Notice;
@@ -92,6 +96,12 @@ pub(super) struct State {
     options: Options,
     participants: BTreeMap<ParticipantId, Participant>,
     identities: HashMap<String, ParticipantId>,
+    /// Those who are told of everybody: all but WHIP and WHEP.
+    listeners: BTreeSet<ParticipantId>,
+    /// How many nobody is told of.
+    hidden: usize,
+    /// Those whose negotiation changed since the last settling.
+    unsettled: BTreeSet<ParticipantId>,
     peers: HashMap<PeerId, ParticipantId>,
     tracks: BTreeMap<TrackId, Track>,
     sids: HashMap<String, TrackId>,
@@ -103,6 +113,8 @@ pub(super) struct State {
     demands_changed: BTreeSet<TrackId>,
     /// Since it was last asked.
     happenings: VecDeque<What>,
+    /// Since it was last asked.
+    ended_stays: VecDeque<Stay>,
     next_id: u64,
     /// Since when nobody is here, and whether anybody ever was.
     empty_since: Option<Instant>,
@@ -123,6 +135,8 @@ struct Participant {
     /// What it asked for by name; the rest follows `auto_subscribe`.
     wants: HashMap<TrackId, bool>,
     targets: HashMap<TrackId, LayerTarget>,
+    /// What its offers say that it can decode, as `video/vp8`; empty: not known.
+    decodes: BTreeSet<String>,
     policy: Option<SubscriptionPolicy>,
     negotiation: Negotiation,
     last_data_seq: u32,
@@ -131,6 +145,7 @@ struct Participant {
     has_media: bool,
     /// Each transport's connection, once it is known.
     ratings: BTreeMap<PeerId, Rating>,
+    stay: Stay,
 }
 
 struct Track {
@@ -144,6 +159,10 @@ struct Track {
     /// The publisher has been told of its first subscriber.
     announced: bool,
     demand: Demand,
+    /// The publisher would send another codec as well.
+    backup: Option<Backup>,
+    /// It is the stream of that codec, of this track.
+    first: Option<TrackId>,
 }
 
 impl State {
@@ -165,6 +184,9 @@ impl State {
             options,
             participants: BTreeMap::new(),
             identities: HashMap::new(),
+            listeners: BTreeSet::new(),
+            hidden: 0,
+            unsettled: BTreeSet::new(),
             peers: HashMap::new(),
             tracks: BTreeMap::new(),
             sids: HashMap::new(),
@@ -173,6 +195,7 @@ impl State {
             moves: VecDeque::new(),
             demands_changed: BTreeSet::new(),
             happenings: VecDeque::from([What::Started]),
+            ended_stays: VecDeque::new(),
             next_id: 1,
             empty_since: Some(now.at),
             was_used: false,
@@ -197,14 +220,19 @@ impl State {
 
     /// What the room is at this moment.
     pub(super) fn room_info(&self) -> RoomInfo {
-        let visible = self.participants.values().filter(|p| !p.info.permission.hidden);
-        let publishes = |p: &&Participant| self.tracks.values().any(|t| t.published && t.owner == p.id);
+        let owners: BTreeSet<ParticipantId> = self.tracks.values().filter(|t| t.published).map(|t| t.owner).collect();
+        let visible = |id: &&ParticipantId| self.participants.get(id).is_some_and(|p| !p.info.permission.hidden);
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         RoomInfo {
-            num_participants: count(visible.clone().count()),
-            num_publishers: count(visible.filter(publishes).count()),
+            num_participants: count(self.participants.len().saturating_sub(self.hidden)),
+            num_publishers: count(owners.iter().filter(visible).count()),
             ..self.info.clone()
         }
+    }
+
+    /// Its name.
+    pub(super) fn name(&self) -> &str {
+        &self.info.name
     }
 
     pub(super) fn set_metadata(&mut self, now: Now, metadata: String) -> RoomInfo {
@@ -223,7 +251,7 @@ impl State {
     /// What the room holds, for the gauges.
     pub(super) fn counts(&self) -> Held {
         let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
-        let of = |kind| self.tracks.values().filter(|track| track.published && track.info.kind == kind).count();
+        let of = |kind| self.tracks.values().filter(|track| track.is_shown() && track.info.kind == kind).count();
         let participants = count(self.participants.len());
         Held { participants, audio: count(of(MediaKind::Audio)), video: count(of(MediaKind::Video)) }
     }
@@ -294,7 +322,7 @@ impl State {
     }
 
     fn describe(&self, participant: &Participant) -> ParticipantInfo {
-        let own = self.tracks.values().filter(|t| t.published && t.owner == participant.id);
+        let own = self.tracks.values().filter(|t| t.is_shown() && t.owner == participant.id);
         ParticipantInfo { tracks: own.map(|t| t.info.clone()).collect(), ..participant.info.clone() }
     }
 
@@ -319,8 +347,11 @@ impl State {
     }
 
     fn broadcast(&mut self, now: Now, notice: &Notice) {
-        let everyone: Vec<ParticipantId> = self.participants.keys().copied().collect();
-        for id in everyone {
+        let to: Vec<ParticipantId> = match notice.concerns(Mode::Whep) {
+            true => self.participants.keys().copied().collect(),
+            false => self.listeners.iter().copied().collect(),
+        };
+        for id in to {
             self.notify(now, id, notice.clone());
         }
     }
@@ -345,7 +376,22 @@ impl State {
     }
 }
 
+impl Track {
+    /// Others know of it, as a track of its own.
+    fn is_shown(&self) -> bool {
+        self.published && self.first.is_none()
+    }
+}
+
 impl Participant {
+    /// The highest layer of a track that it asks for; `None`: it has paused it.
+    fn wish(&self, track: TrackId) -> Option<u8> {
+        match self.targets.get(&track) {
+            None => Some(u8::MAX),
+            Some(target) => (!target.paused).then_some(target.max_layer),
+        }
+    }
+
     /// Whether it can be given tracks now.
     fn receives(&self) -> bool {
         match self.mode {

@@ -54,6 +54,7 @@ impl State {
             Ok(missing) => {
                 let Some(participant) = self.participants.get_mut(&id) else { return };
                 participant.negotiation.missing = missing;
+                self.unsettled.insert(id);
                 participant.negotiation.barren = 0;
                 if participant.mode == Mode::Dual && missing.negotiate {
                     participant.negotiation.wanted = true;
@@ -80,12 +81,14 @@ impl State {
         negotiation.barren = if missing == negotiation.missing { negotiation.barren.saturating_add(1) } else { 0 };
         negotiation.missing = missing;
         negotiation.asked = None;
+        self.unsettled.insert(id);
     }
 
     pub(super) fn want_offer(&mut self, id: ParticipantId, ice_restart: bool) {
         let Some(participant) = self.participants.get_mut(&id).filter(|p| p.mode == Mode::Dual) else { return };
         participant.negotiation.wanted = true;
         participant.negotiation.ice_restart |= ice_restart;
+        self.unsettled.insert(id);
     }
 
     /// Starts what is due with everyone. Called once all actions are done, so that many subscriptions cost one offer.
@@ -93,7 +96,8 @@ impl State {
     pub(in crate::rooms) fn settle(&mut self, now: Now) -> bool {
         self.settle_demands(now);
         let mut requests = Vec::new();
-        for participant in self.participants.values_mut() {
+        for id in std::mem::take(&mut self.unsettled) {
+            let Some(participant) = self.participants.get_mut(&id) else { continue };
             let negotiation = &mut participant.negotiation;
             match participant.mode {
                 Mode::Single => {
@@ -156,6 +160,7 @@ impl State {
     pub(in crate::rooms) fn handle_answered(&mut self, id: ParticipantId) {
         if let Some(participant) = self.participants.get_mut(&id) {
             participant.negotiation.outstanding = None;
+            self.unsettled.insert(id);
         }
     }
 
@@ -167,9 +172,11 @@ impl State {
             if negotiation.asked.is_some_and(late) {
                 negotiation.asked = None;
                 negotiation.barren = negotiation.barren.saturating_add(1);
+                self.unsettled.insert(participant.id);
             }
             if negotiation.outstanding.is_some_and(|(_, since)| late(since)) && negotiation.wanted {
                 negotiation.outstanding = None;
+                self.unsettled.insert(participant.id);
             }
         }
     }

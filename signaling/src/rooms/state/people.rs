@@ -50,7 +50,9 @@ impl State {
             };
         }
         if let Some(permission) = change.permission {
-            info.permission = permission;
+            let hidden = std::mem::replace(&mut info.permission, permission).hidden;
+            let hides = info.permission.hidden;
+            self.hidden = self.hidden + usize::from(hides) - usize::from(hidden);
             self.end_forbidden_tracks(now, id);
             self.reconcile_subscriber(id);
         }
@@ -61,12 +63,17 @@ impl State {
     /// Who speaks: those who started, changed or stopped are told to everyone.
     pub(in crate::rooms) fn handle_speakers(&mut self, now: Now, speakers: &[Speaker]) {
         let mut levels: BTreeMap<String, f32> = BTreeMap::new();
+        let mut dominant = None;
         for speaker in speakers {
             let Some(track) = self.tracks.get(&speaker.track).filter(|track| !track.info.muted) else { continue };
             let Some(owner) = self.participants.get(&track.owner) else { continue };
             let level = levels.entry(owner.info.sid.clone()).or_default();
             *level = level.max(speaker.level);
+            if speaker.dominant {
+                dominant = Some(owner.info.sid.clone());
+            }
         }
+        put_first(&mut levels, dominant.as_deref());
         let before = std::mem::replace(&mut self.speaking, levels);
         let started = self.speaking.iter().filter(|(sid, level)| before.get(*sid) != Some(*level));
         let mut changed: Vec<SpeakerInfo> =
@@ -120,6 +127,17 @@ impl State {
             let payload: Bytes = payload;
             self.actions.push_back(Action::SendData { to, channel, payload });
         }
+    }
+}
+
+/// Clients order speakers by level and show the first one large: the one whose turn it is gets the highest.
+fn put_first(levels: &mut BTreeMap<String, f32>, dominant: Option<&str>) {
+    /// The others come this far below it at least: what a bar on a screen does not show.
+    const BELOW: f32 = 0.99;
+    let Some(dominant) = dominant else { return };
+    let loudest = levels.values().copied().fold(0.0, f32::max);
+    for (sid, level) in levels {
+        *level = if sid == dominant { loudest } else { level.min(loudest * BELOW) };
     }
 }
 

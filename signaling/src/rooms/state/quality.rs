@@ -24,6 +24,7 @@ impl State {
     pub(in crate::rooms) fn handle_quality(&mut self, now: Now, ratings: &[(PeerId, Rating)]) {
         let mut changed = Vec::new();
         for (peer, rating) in ratings {
+            self.note_rating(now, *peer, *rating);
             let Some(id) = self.id_of_peer(*peer) else { continue };
             let Some(participant) = self.participants.get_mut(&id) else { continue };
             let before = participant.quality();
@@ -40,6 +41,9 @@ impl State {
 
     /// A newcomer learns what the others have been told.
     pub(super) fn tell_qualities(&mut self, now: Now, id: ParticipantId) {
+        if !self.listeners.contains(&id) {
+            return;
+        }
         let visible = self.participants.values().filter(|participant| !participant.info.permission.hidden);
         let known: Vec<QualityInfo> = visible.filter_map(Participant::quality).collect();
         if !known.is_empty() {

@@ -28,7 +28,10 @@ impl State {
                 continue;
             };
             self.get_mut(id)?.wants.insert(track, change.subscribe); // bounded: the track exists, and takes it along
-            self.reconcile(id, track);
+            for stream in self.streams(track) {
+                self.reconcile(id, stream);
+            }
+            self.demands_changed.insert(track);
         }
         Ok(())
     }
@@ -38,14 +41,15 @@ impl State {
         for sid in &settings.tracks {
             let Some(track) = self.sids.get(sid).and_then(|id| self.tracks.get(id)) else { continue };
             let target = target(&track.info, settings);
-            let (track, subscribed) = (track.id, track.subscribers.contains(&id));
+            let track = track.id;
+            let subscribed =
+                |stream: &TrackId| self.tracks.get(stream).is_some_and(|one| one.subscribers.contains(&id));
+            let streams: Vec<TrackId> = self.streams(track).filter(subscribed).collect();
             let Some(participant) = self.participants.get_mut(&id) else { return };
             participant.targets.insert(track, target);
             self.demands_changed.insert(track);
-            if subscribed {
-                let peer = participant.peers.subscriber;
-                self.actions.push_back(Action::SetTarget { peer, track, target });
-            }
+            let peer = participant.peers.subscriber;
+            self.actions.extend(streams.into_iter().map(|track| Action::SetTarget { peer, track, target }));
         }
     }
 
@@ -64,7 +68,8 @@ impl State {
                 continue;
             }
             self.reconcile(other, track);
-            let Some(track) = self.tracks.get(&track).map(|track| track.info.sid.clone()) else { continue };
+            let shown = self.tracks.get(&track).filter(|track| track.first.is_none());
+            let Some(track) = shown.map(|track| track.info.sid.clone()) else { continue };
             self.notify(now, other, Notice::SubscriptionPermission { participant: sid.clone(), track, allowed });
         }
     }
@@ -92,7 +97,7 @@ impl State {
         if wanted == track.subscribers.contains(&id) {
             return;
         }
-        self.demands_changed.insert(track_id);
+        self.demands_changed.insert(track.first.unwrap_or(track_id));
         if !wanted {
             self.actions.push_back(Action::Unsubscribe { peer, track: track_id });
             if let Some(track) = self.tracks.get_mut(&track_id) {
@@ -102,7 +107,8 @@ impl State {
         }
         let Some(owner) = self.participants.get(&track.owner) else { return };
         let subscription = subscription(owner, participant, track);
-        let target = participant.targets.get(&track_id).copied().or_else(|| first_target(&track.info));
+        let asked = participant.targets.get(&track.first.unwrap_or(track_id)).copied();
+        let target = asked.or_else(|| first_target(&track.info));
         self.actions.push_back(Action::Subscribe { participant: id, peer, subscription });
         if let Some(target) = target {
             self.actions.push_back(Action::SetTarget { peer, track: track_id, target });
@@ -117,15 +123,21 @@ impl State {
         let (Some(participant), Some(track)) = (self.participants.get(&id), self.tracks.get(&track)) else {
             return false;
         };
+        self.wants(participant, track) && self.is_carrier(participant, track)
+    }
+
+    /// The same, whatever codec it comes in.
+    pub(super) fn wants(&self, participant: &Participant, track: &Track) -> bool {
+        let asked = participant.wants.get(&track.first.unwrap_or(track.id)).copied();
         track.published
-            && track.owner != id
+            && track.owner != participant.id
             && participant.receives()
             && participant.info.permission.can_subscribe
-            && participant.wants.get(&track.id).copied().unwrap_or(participant.auto_subscribe)
+            && asked.unwrap_or(participant.auto_subscribe)
     }
 
     /// Whether the publisher lets the receiver have the track.
-    fn is_allowed(&self, id: ParticipantId, track: TrackId) -> bool {
+    pub(super) fn is_allowed(&self, id: ParticipantId, track: TrackId) -> bool {
         let (Some(participant), Some(track)) = (self.participants.get(&id), self.tracks.get(&track)) else {
             return false;
         };

@@ -10,9 +10,9 @@ use tokio::sync::mpsc;
 use super::{Action, Now, Peers, State};
 use crate::rooms::data::{DataFormat, DataSender, Stamped};
 use crate::rooms::{
-    AllowedTracks, Error, JoinRequest, LayerInfo, LeaveAction, LeaveReason, Mode, Notice, Options, ParticipantChange,
-    ParticipantId, ParticipantInfo, ParticipantState, Permission, RoomRequest, ServerData, SessionId, Source,
-    SubscriptionChange, SubscriptionPolicy, TrackExtras, TrackInfo, TrackRequest, TrackSettings,
+    AllowedTracks, CodecInfo, Error, JoinRequest, LayerInfo, LeaveAction, LeaveReason, Mode, Notice, Options,
+    ParticipantChange, ParticipantId, ParticipantInfo, ParticipantState, Permission, RoomRequest, ServerData,
+    SessionId, Source, SubscriptionChange, SubscriptionPolicy, TrackExtras, TrackInfo, TrackRequest, TrackSettings,
 };
 
 struct Room {
@@ -151,7 +151,8 @@ fn mid(text: &str) -> Mid {
 }
 
 fn answer(incoming: Vec<Incoming>, missing: Missing) -> Answer {
-    Answer { sdp: String::new(), outgoing: Vec::new(), incoming, missing, ufrag: "u".into(), ice_restarted: false }
+    let (outgoing, decodes) = (Vec::new(), Vec::new());
+    Answer { sdp: String::new(), outgoing, incoming, decodes, missing, ufrag: "u".into(), ice_restarted: false }
 }
 
 fn track(cid: &str, kind: MediaKind, source: Source) -> TrackRequest {
@@ -351,6 +352,73 @@ fn announced_tracks_are_limited_and_named_once() {
     room.announce(&alice, camera());
     let third = track("third", MediaKind::Audio, Source::Unknown);
     assert!(matches!(room.state.check_track(alice.id, &third), Err(Error::Limit("tracks_per_participant"))));
+}
+
+#[test]
+fn who_cannot_decode_the_first_codec_gets_the_other_once_it_is_sent() {
+    let mut room = Room::new();
+    let (mut alice, bob, carol) = (room.active("alice"), room.active("bob"), room.active("carol"));
+    let decodes = |room: &mut Room, who: &Client, decodes: Vec<Codec>| {
+        let answer = Answer { decodes, ..answer(Vec::new(), Missing::default()) };
+        room.state.handle_offer_answered(room.now, who.id, &answer);
+    };
+    decodes(&mut room, &bob, vec![Codec::Opus, Codec::Vp8, Codec::Vp9]);
+    decodes(&mut room, &carol, vec![Codec::Opus, Codec::Vp8]);
+    let codec = |mime_type: &str| CodecInfo { mime_type: mime_type.into(), ..CodecInfo::default() };
+    let request = TrackRequest { codecs: vec![codec("video/vp9"), codec("video/vp8")], ..camera() };
+    let (first, info) = room.announce(&alice, request);
+    let publisher = alice.id;
+    let bind = |room: &mut Room, track, codec| {
+        let kind = MediaKind::Video;
+        let incoming = Incoming { mid: mid("7"), kind, msid_track: None, track: Some(track), codec: Some(codec) };
+        room.state.handle_offer_answered(room.now, publisher, &answer(vec![incoming], Missing::default()));
+    };
+    let subscribed = |room: &mut Room| {
+        let of = |action| {
+            if let Action::Subscribe { participant, subscription, .. } = action {
+                Some((participant, subscription.track))
+            } else {
+                None
+            }
+        };
+        room.actions().into_iter().filter_map(of).collect::<Vec<_>>()
+    };
+    bind(&mut room, first, Codec::Vp9);
+    assert_eq!(subscribed(&mut room), [(bob.id, first)]);
+    let now = room.at(1);
+    room.state.handle_timeout(now);
+    let wanted = |alice: &mut Client| {
+        alice.read().into_iter().rev().find_map(|notice| match notice {
+            Notice::LayersWanted { sid, codecs } if sid == info.sid => Some(codecs),
+            _ => None,
+        })
+    };
+    let of = |first, other| Some(vec![("video/VP9".to_owned(), first), ("video/vp8".to_owned(), other)]);
+    assert_eq!(wanted(&mut alice), of(Some(u8::MAX), Some(u8::MAX)));
+
+    let other = TrackRequest { cid: "clone".into(), ..camera() };
+    assert!(room.state.check_backup(bob.id, &info.sid, &other).is_err(), "not his track");
+    room.state.check_backup(alice.id, &info.sid, &other).unwrap();
+    let stream = TrackId(9_000);
+    assert_eq!(room.state.handle_backup_added(alice.id, &info.sid, stream, other.clone()).unwrap().sid, info.sid);
+    assert!(room.state.check_backup(alice.id, &info.sid, &other).is_err(), "it is there");
+    bind(&mut room, stream, Codec::Vp8);
+    assert_eq!(subscribed(&mut room), [(carol.id, stream)]);
+    let shown = room.state.participant_info(alice.id).unwrap().tracks;
+    assert_eq!((shown.len(), shown[0].codecs[1].cid.as_str()), (1, "clone"), "one track to everybody");
+    room.state.mute(room.now, alice.id, &info.sid, true, false).unwrap();
+    let muted = |action| if let Action::SetMuted { track, .. } = action { Some(track) } else { None };
+    assert_eq!(room.actions().into_iter().filter_map(muted).collect::<Vec<_>>(), [first, stream]);
+
+    room.state.remove(room.now, carol.id, LeaveReason::ClientInitiated);
+    for second in [2, 8] {
+        let now = room.at(second);
+        room.state.handle_timeout(now);
+    }
+    assert_eq!(wanted(&mut alice), of(Some(u8::MAX), None), "nobody needs it any more");
+    room.state.handle_track_ended(room.now, first);
+    assert!(room.state.participant_info(alice.id).unwrap().tracks.is_empty());
+    assert!(room.actions().iter().any(|action| matches!(action, Action::Unpublish(track) if *track == stream)));
 }
 
 #[test]
@@ -585,7 +653,8 @@ fn speakers_are_told_when_they_change() {
     let (mic, _) = room.publish(&alice, microphone());
     bob.read();
     let mut hear = |room: &mut Room, levels: &[f32]| {
-        let speakers: Vec<Speaker> = levels.iter().map(|level| Speaker { track: mic, level: *level }).collect();
+        let speakers: Vec<Speaker> =
+            levels.iter().map(|level| Speaker { track: mic, level: *level, dominant: false }).collect();
         room.state.handle_speakers(room.now, &speakers);
         let told = bob.read().pop();
         told.map(|notice| {
@@ -602,6 +671,25 @@ fn speakers_are_told_when_they_change() {
 }
 
 #[test]
+fn whose_turn_it_is_has_the_highest_level() {
+    let mut room = Room::new();
+    let (alice, mut bob) = (room.active("alice"), room.active("bob"));
+    let mics = [room.publish(&alice, microphone()).0, room.publish(&bob, microphone()).0];
+    bob.read();
+    // (levels of both, whose turn it is, as told)
+    let rows = [([0.2, 0.8], None, [0.2, 0.8]), ([0.2, 0.8], Some(0), [0.8, 0.792]), ([0.9, 0.3], Some(0), [0.9, 0.3])];
+    for (levels, turn, want) in rows {
+        let one = |at: usize| Speaker { track: mics[at], level: levels[at], dominant: turn == Some(at) };
+        room.state.handle_speakers(room.now, &[one(0), one(1)]);
+        let Some(Notice::Speakers(told)) = bob.read().pop() else { panic!("nothing was told") };
+        for (sid, level) in [&alice.sid, &bob.sid].into_iter().zip(want) {
+            let found = told.iter().find(|one| one.sid == *sid);
+            assert!(found.is_none_or(|one| (one.level - level).abs() < 1e-6), "{told:?}");
+        }
+    }
+}
+
+#[test]
 fn layers_that_nobody_wants_stop_at_the_publisher() {
     let mut room = Room::new();
     let mut alice = room.active("alice");
@@ -610,7 +698,10 @@ fn layers_that_nobody_wants_stop_at_the_publisher() {
         let now = room.at(second);
         room.state.handle_timeout(now);
         room.state.settle(now);
-        let wanted = |notice| if let Notice::LayersWanted { highest, .. } = notice { Some(highest) } else { None };
+        let wanted = |notice| match notice {
+            Notice::LayersWanted { codecs, .. } => Some(codecs[0].1),
+            _ => None,
+        };
         alice.read().into_iter().filter_map(wanted).collect::<Vec<_>>()
     };
     assert_eq!(told(&mut room, 0), []);
@@ -750,6 +841,31 @@ fn rooms_end_when_nobody_needs_them() {
         room.state.handle_timeout(now);
         assert_eq!(room.state.closed().is_some(), want, "{was_used} {seconds}");
     }
+}
+
+#[test]
+fn viewers_are_not_told_of_each_other_and_are_counted() {
+    let mut room = Room::new();
+    let alice = room.active("alice");
+    let (mic, _) = room.publish(&alice, microphone());
+    let mut viewer = room.try_join(JoinRequest::new("viewer", Mode::Whep)).unwrap();
+    assert!(viewer.joined.is_empty(), "it gets everybody's tracks without asking");
+    let other = room.try_join(JoinRequest { auto_subscribe: false, ..JoinRequest::new("other", Mode::Whep) }).unwrap();
+    assert_eq!(other.joined.len(), 2, "it chooses among them");
+    room.state.handle_connected(room.now, other.peers.publisher);
+    room.state.handle_speakers(room.now, &[Speaker { track: mic, level: 0.5, dominant: true }]);
+    assert!(viewer.read().is_empty());
+    let count = |room: &Room| room.state.room_info().num_participants;
+    assert_eq!(count(&room), 3);
+    for (hidden, want) in [(true, 2), (true, 2), (false, 3), (true, 2)] {
+        let permission = Some(Permission { hidden, ..Permission::default() });
+        let change = ParticipantChange { permission, ..ParticipantChange::default() };
+        room.state.change(room.now, other.id, change, false).unwrap();
+        assert_eq!(count(&room), want);
+    }
+    room.state.remove(room.now, other.id, LeaveReason::ClientInitiated);
+    room.state.remove(room.now, viewer.id, LeaveReason::ClientInitiated);
+    assert_eq!((count(&room), room.state.room_info().num_publishers), (1, 1));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use convene_sfu::{Answer, Incoming};
 use convene_types::{Codec, MediaKind, Mid, TrackId};
 
+use super::backup::Backup;
 use super::dynacast::Demand;
 use super::{Action, Now, State, Track, track_sid};
 use crate::rooms::error::Error;
@@ -60,23 +61,14 @@ impl State {
             extras: request.extras,
         };
         self.sids.insert(sid, track);
-        let cid = request.cid;
-        let state = Track {
-            id: track,
-            owner: id,
-            cid,
-            info: info.clone(),
-            published: false,
-            subscribers: BTreeSet::new(),
-            announced: false,
-            demand: Demand::default(),
-        };
+        let state = Track { backup: Backup::of(&info), ..announced(track, id, request.cid, info.clone()) };
         self.tracks.insert(track, state);
         info
     }
 
     /// The client's offer was answered: tracks that have a section now are published.
     pub(in crate::rooms) fn handle_offer_answered(&mut self, now: Now, id: ParticipantId, answer: &Answer) {
+        self.note_codecs(id, &answer.decodes);
         let mut bound = Vec::new();
         for incoming in &answer.incoming {
             let Some(track) = incoming.track.and_then(|track| self.tracks.get_mut(&track)) else { continue };
@@ -103,7 +95,7 @@ impl State {
     fn tell_published(&mut self, id: ParticipantId, bound: &[(TrackId, bool)]) {
         let Ok(owner) = self.participant_info(id) else { return };
         for (track, _) in bound {
-            if let Some(track) = self.tracks.get(track) {
+            if let Some(track) = self.tracks.get(track).filter(|track| track.is_shown()) {
                 let what = What::Published(Box::new(owner.clone()), Box::new(track.info.clone()));
                 self.happenings.push_back(what);
             }
@@ -118,9 +110,13 @@ impl State {
             return;
         }
         track.info.mime_type = mime_type;
-        let owner = track.owner;
-        if track.published {
+        let (owner, id, shown) = (track.owner, track.id, track.is_shown());
+        if shown {
             self.announce(now, owner);
+        }
+        // Who can decode it is another question now.
+        for stream in self.streams(id) {
+            self.reconcile_track(stream);
         }
     }
 
@@ -146,7 +142,8 @@ impl State {
         state.info.muted = muted;
         let (info, published) = (state.info.clone(), state.published);
         if changed {
-            self.actions.push_back(Action::SetMuted { track, muted });
+            let mutes = self.streams(track).map(|track| Action::SetMuted { track, muted });
+            self.actions.extend(mutes);
             if by_server {
                 self.notify(now, id, Notice::Mute { sid: sid.to_owned(), muted });
             }
@@ -185,8 +182,12 @@ impl State {
         let forbidden = self.tracks.values().filter(|t| t.owner == id && !permission.allows_source(t.info.source));
         let forbidden: Vec<(TrackId, String)> = forbidden.map(|track| (track.id, track.info.sid.clone())).collect();
         for (track, sid) in forbidden {
-            self.drop_track(track);
             self.actions.push_back(Action::Unpublish(track));
+            if self.tracks.get(&track).is_some_and(|track| track.first.is_some()) {
+                self.drop_track(track);
+                continue;
+            }
+            self.drop_track(track);
             self.notify(now, id, Notice::TrackUnpublished { sid });
         }
     }
@@ -202,11 +203,18 @@ impl State {
     /// Forgets a track. Returns its owner where others knew of it.
     fn drop_track(&mut self, track: TrackId) -> Option<ParticipantId> {
         let track = self.tracks.remove(&track)?;
-        self.sids.remove(&track.info.sid);
-        if track.published
+        match track.first {
+            Some(first) => self.forget_backup(first),
+            None => drop(self.sids.remove(&track.info.sid)),
+        }
+        if track.is_shown()
             && let Ok(owner) = self.participant_info(track.owner)
         {
             self.happenings.push_back(What::Unpublished(Box::new(owner), Box::new(track.info.clone())));
+        }
+        if let Some(stream) = track.backup.as_ref().and_then(|backup| backup.stream) {
+            self.drop_track(stream);
+            self.actions.push_back(Action::Unpublish(stream));
         }
         for participant in self.participants.values_mut() {
             participant.wants.remove(&track.id);
@@ -215,7 +223,7 @@ impl State {
         for subscriber in &track.subscribers {
             self.want_offer(*subscriber, false); // its section becomes inactive
         }
-        track.published.then_some(track.owner)
+        track.is_shown().then_some(track.owner)
     }
 
     /// Publishers learn of the first subscriber that has a section for their track.
@@ -263,8 +271,24 @@ fn publish(track: &mut Track, incoming: &Incoming) {
     }
 }
 
+/// A track that no section carries yet.
+pub(super) fn announced(id: TrackId, owner: ParticipantId, cid: String, info: TrackInfo) -> Track {
+    Track {
+        id,
+        owner,
+        cid,
+        info,
+        published: false,
+        subscribers: BTreeSet::new(),
+        announced: false,
+        demand: Demand::default(),
+        backup: None,
+        first: None,
+    }
+}
+
 /// As the LiveKit protocol spells it: `audio/opus`, `video/VP8`.
-fn mime_type(codec: Codec) -> String {
+pub(super) fn mime_type(codec: Codec) -> String {
     format!("{}/{}", codec.kind(), codec.name())
 }
 

@@ -1,6 +1,7 @@
 //! Tracks and subscribers come and go.
 
 use super::*;
+use crate::{Flow, Speaker};
 
 #[test]
 fn a_muted_track_is_received_and_not_forwarded() {
@@ -119,12 +120,33 @@ fn speakers_are_told_when_they_change() {
     talk(&mut world, 1_000, 127);
     let told = talk(&mut world, 800, 20);
     let [Event::Speakers(speakers)] = &told[..] else { panic!("{told:?}") };
-    assert!(matches!(speakers[..], [(AUDIO, level)] if (0.09..0.11).contains(&level)), "{speakers:?}");
+    let [Speaker { track: AUDIO, level, dominant: true }] = speakers[..] else { panic!("{speakers:?}") };
+    assert!((0.09..0.11).contains(&level), "{speakers:?}");
     assert!(talk(&mut world, 2_000, 20).is_empty());
     assert_eq!(talk(&mut world, 2_000, 127), [Event::Speakers(vec![])]);
     talk(&mut world, 800, 20);
     world.room.set_muted(AUDIO, true);
     assert_eq!(talk(&mut world, 800, 20), [Event::Speakers(vec![])]);
+}
+
+#[test]
+fn what_went_over_each_track_is_told_every_ten_seconds() {
+    let mut world = World::new(1);
+    world.subscribe(BOB, AUDIO);
+    let mut went = Vec::new();
+    for _ in 0..25_000 / 20 {
+        world.transport_seq += 1;
+        world.send_audio(world.transport_seq, 20).unwrap();
+        world.flush();
+        world.pass(20);
+        for event in std::mem::take(&mut world.events) {
+            let Event::Measured(flows) = event else { continue };
+            let of = |flow: &Flow| (flow.peer, flow.track, flow.published, flow.packets, flow.loss);
+            went.push(flows.iter().map(of).collect::<Vec<_>>());
+        }
+    }
+    assert_eq!(went.len(), 2, "{went:?}");
+    assert!(matches!(went[1][..], [(ALICE, AUDIO, true, 500, 0.0), (BOB, AUDIO, false, 500, 0.0)]), "{went:?}");
 }
 
 #[test]
