@@ -2,7 +2,7 @@
 // something has changed. What may happen is decided in `replica`; here are the clock, the network and the disk.
 
 import { type Init, make } from '../wire/codec';
-import { type Body, Code, type Deliver, type Fetch, type Limits, type Member, type Settings, TypingKind, type User } from '../wire/im.gen';
+import { type Body, CallOutcome, type CallState, Code, type Deliver, type Fetch, type Limits, type Member, type Settings, TypingKind, type User } from '../wire/im.gen';
 
 import { type Account, deviceId, SignedOut } from './account';
 import { randomId, unhex } from './bytes';
@@ -26,6 +26,8 @@ export type Phase =
   | 'signedOut';
 
 const CLIENT = 'convene-web/1';
+/** After these it is of no use to connect again. */
+const FINAL: readonly Code[] = [Code.REVOKED, Code.UNSUPPORTED_VERSION, Code.NO_SEAT];
 /** Most users whose presence can be watched. */
 const MAX_WATCHED = 500;
 /** Members of one page, and most that are read: larger groups show counts without names. */
@@ -35,6 +37,8 @@ const TYPING_EVERY_MS = 4_000;
 
 export class Client {
   phase: Phase = 'connecting';
+  /** Why it is over, in phase `signedOut`. */
+  ended = Code.UNSPECIFIED;
   me: User = make('User');
   limits: Limits = make('Limits');
   readonly people = new People();
@@ -43,6 +47,8 @@ export class Client {
   readonly links: Links;
   /** Members of conversations that were opened. */
   readonly members = new Map<number, Member[]>();
+  /** Calls that are on and concern this user. */
+  readonly calls = new Map<string, CallState>();
   replica = new Replica(0);
   private session?: Session;
   private version = 0;
@@ -290,10 +296,10 @@ export class Client {
           stale = undefined;
           again = await this.converse(token, () => backoff.reset());
         } catch (error) {
-          if (error instanceof SignedOut) this.phase = 'signedOut';
+          if (error instanceof SignedOut) this.end(Code.UNAUTHENTICATED);
           else if (error instanceof Refused) {
             const { code, retryAfterMs } = error.refusal;
-            if (code === Code.REVOKED || code === Code.UNSUPPORTED_VERSION) this.phase = 'signedOut';
+            if (FINAL.includes(code)) this.end(code);
             if (code === Code.UNAUTHENTICATED) stale = await this.account.token().catch(() => undefined);
             again = retryAfterMs;
           }
@@ -312,14 +318,14 @@ export class Client {
       if (body.case === 'goodbye') {
         retryAfterMs = body.value.retryAfterMs;
         if (body.value.code === Code.REPLACED) this.phase = 'replaced';
-        if (body.value.code === Code.REVOKED) this.phase = 'signedOut';
+        if (FINAL.includes(body.value.code)) this.end(body.value.code);
       } else if (body.case === 'error' && body.value.code === Code.REPLACED) {
         this.phase = 'replaced';
       } else {
         this.push(body);
       }
     };
-    const hello = { version: 1, token, deviceId: deviceId(), client: CLIENT, sync: known ? this.replica.connected() : undefined };
+    const hello = { version: 1, token, deviceId: deviceId(), client: CLIENT, org: this.account.org, sync: known ? this.replica.connected() : undefined };
     let synced = known;
     const session = await Session.begin(hello, push, (reply) => {
       if (reply.case === 'welcome') {
@@ -339,6 +345,7 @@ export class Client {
     this.people.forgetAsked();
     this.watched = '';
     this.members.clear();
+    this.calls.clear(); // those that are on are told anew
     welcomed();
     if (!synced) this.sync({ case: 'sync', value: this.replica.connected() });
     this.tellReads();
@@ -369,12 +376,26 @@ export class Client {
     } else if (body.case === 'deliverUser') {
       this.replica.deliverUser(body.value, at);
       for (const { kind } of body.value.events) if (kind?.case === 'profile') this.learn([kind.value]);
+    } else if (body.case === 'callState') {
+      this.called(body.value);
     } else if (body.case === 'hint') {
       if (body.value.kind?.case === 'head') this.replica.head(body.value.kind.value);
       else this.hints.take(body.value, at);
       if (body.value.kind?.case === 'typing') setTimeout(this.changed, 6_500);
     }
     this.settle();
+  }
+
+  /** Of two states of a call the later one counts. */
+  private called(state: CallState) {
+    if ((this.calls.get(state.callId)?.version ?? 0) >= state.version) return;
+    if (state.outcome === CallOutcome.RINGING) this.calls.set(state.callId, state);
+    else this.calls.delete(state.callId);
+  }
+
+  private end(code: Code) {
+    this.phase = 'signedOut';
+    this.ended = code;
   }
 
   private delivered(deliver: Deliver) {

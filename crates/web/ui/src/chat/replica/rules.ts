@@ -1,11 +1,11 @@
 // What bodies are: counted, erasable, erasing. The same rules as the server's, so that both end with the same log.
 
 import { make } from '../../wire/codec';
-import { type Body, EraseReason, FIELDS, type SeqRange } from '../../wire/im.gen';
+import { type Body, CallOutcome, EraseReason, FIELDS, type SeqRange } from '../../wire/im.gen';
 
 export type Kind = NonNullable<Body['kind']>['case'];
 
-const COUNTED: readonly (Kind | undefined)[] = ['text', 'voice', 'image', 'file', 'location', 'card', 'custom', 'call'];
+const COUNTED: readonly (Kind | undefined)[] = ['text', 'voice', 'image', 'file', 'location', 'card'];
 const LASTING: readonly (Kind | undefined)[] = ['recall', 'pin', 'members', 'group', 'mute', 'erase', 'tombstone'];
 const NUMBERS = new Map(FIELDS.Body.map(([number, name]) => [name, number]));
 /** Field number of an edit, as a tombstone has it. */
@@ -14,7 +14,10 @@ export const EDIT = NUMBERS.get('edit') ?? 0;
 /** Whether it is a message that counts as unread. */
 export function isCountable(body: Body | undefined): boolean {
   const kind = body?.kind;
-  return kind?.case === 'custom' ? !kind.value.silent : COUNTED.includes(kind?.case);
+  if (kind?.case === 'custom') return !kind.value.silent;
+  // A call counts when it is over.
+  if (kind?.case === 'call') return kind.value.outcome !== CallOutcome.RINGING;
+  return COUNTED.includes(kind?.case);
 }
 
 /** Whether a body carries something that somebody said. What changes the state of a conversation stays readable. */

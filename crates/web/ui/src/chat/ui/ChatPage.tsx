@@ -1,16 +1,17 @@
 // Chat on the screen: the list, the open conversation, and a call beside it.
 
-import { useCallback, useEffect, useState } from 'react';
+import { useEffect, useState } from 'react';
 
 import { Call } from '../../Call';
 import { Notice } from '../../Notice';
-import type { Problem } from '../../problems';
-import { type Seat, SeatRefused, askForSeat } from '../../seat';
 import { useOnline } from '../../useOnline';
+import type { CallState } from '../../wire/im.gen';
 
 import { NewConversation } from './NewConversation';
+import { Ringing } from './Ringing';
 import { Sidebar } from './Sidebar';
 import { Thread } from './Thread';
+import { type Calls, useCalls } from './useCalls';
 import { useClient } from './useClient';
 
 interface Props {
@@ -22,47 +23,32 @@ interface Props {
 export function ChatPage({ open, onSignOut }: Props) {
   const client = useClient();
   const [making, setMaking] = useState(false);
-  const [call, setCall] = useState<{ conv: number; seat: Seat }>();
-  const [problem, setProblem] = useState<Problem>();
+  const calls = useCalls(client);
+  const { ongoing } = calls;
   const unread = client.replica.conversations().reduce((sum, { state }) => sum + state.unread, 0);
   useEffect(() => {
     document.title = unread ? `(${unread}) Convene` : 'Convene';
   }, [unread]);
 
-  const begin = async (conv: number) => {
-    setProblem(undefined);
-    const conversation = client.replica.conversation(conv);
-    if (!conversation) return;
-    try {
-      const seat = await askForSeat(`conversation-${conv}`, client.people.name(client.me.id));
-      setCall({ conv, seat: { ...seat, room: client.titleOf(conversation), camera: true, microphone: true } });
-    } catch (error) {
-      if (error instanceof SeatRefused) setProblem(error.problem);
-    }
-  };
-  const leave = useCallback((why?: Problem) => {
-    setProblem(why);
-    setCall(undefined);
-  }, []);
-
-  const classes = ['chat', open && 'has-open', call && 'has-call'].filter(Boolean).join(' ');
+  const classes = ['chat', open && 'has-open', ongoing && 'has-call'].filter(Boolean).join(' ');
   return (
     <div className={classes} data-phase={client.phase} data-transport={client.transport}>
       <Banner />
-      {problem && <Notice problem={problem} onClose={() => setProblem(undefined)} />}
+      {calls.problem && <Notice problem={calls.problem} onClose={calls.dismiss} />}
       <div className="panes">
         <Sidebar open={open} onNew={() => setMaking(true)} onSignOut={onSignOut} />
-        {call && <Call key={call.seat.token} seat={call.seat} onLeave={leave} />}
+        {ongoing && <Call key={ongoing.seat.token} seat={ongoing.seat} onLeave={calls.leave} />}
         {open ? (
-          <Thread key={open} conv={open} inCall={call !== undefined} onCall={() => void begin(open)} />
+          <Thread key={open} conv={open} inCall={ongoing !== undefined} onCall={() => void calls.begin(open)} />
         ) : (
-          !call && (
+          !ongoing && (
             <section className="thread nothing">
               <p>Choose a conversation, or start one.</p>
             </section>
           )
         )}
       </div>
+      {calls.ringing && <Answer calls={calls} call={calls.ringing} />}
       {making && (
         <NewConversation
           onClose={() => setMaking(false)}
@@ -74,6 +60,10 @@ export function ChatPage({ open, onSignOut }: Props) {
       )}
     </div>
   );
+}
+
+function Answer({ calls, call }: { calls: Calls; call: CallState }) {
+  return <Ringing call={call} onAccept={() => void calls.accept(call)} onDecline={() => void calls.decline(call)} />;
 }
 
 /** Says so while what is shown may not be all there is. */

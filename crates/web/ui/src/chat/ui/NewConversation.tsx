@@ -37,7 +37,9 @@ export function NewConversation({ onClose, onMade }: Props) {
   };
   return (
     <Dialog title="New conversation" onClose={onClose}>
-      <p className="dim">Names of people, with commas between them. One makes a direct conversation, several make a group.</p>
+      <p className="dim">
+        {client.account.directory ? 'Whom do you want to write to?' : 'Names of people, with commas between them.'} One makes a direct conversation, several make a group.
+      </p>
       <PeopleField action="Add" onPick={add} />
       {people.length > 0 && (
         <ul className="chips" aria-label="Chosen">

@@ -8,6 +8,8 @@ import { developmentAccount, SignedOut } from '../account';
 
 interface Props {
   onSignIn: (known: { user: string; name: string }) => void;
+  /** Where the server has accounts as well. */
+  onPhone?: () => void;
 }
 
 const NAME_KEY = 'convene.name';
@@ -18,7 +20,7 @@ export function userOf(name: string): string {
   return plain.replace(/[^\p{L}\p{N}._-]+/gu, '-').replace(/^-+|-+$/g, '');
 }
 
-export function SignIn({ onSignIn }: Props) {
+export function SignIn({ onSignIn, onPhone }: Props) {
   const [name, setName] = useState(() => localStorage.getItem(NAME_KEY) ?? '');
   const [problem, setProblem] = useState<Problem>();
   const [busy, setBusy] = useState(false);
@@ -55,6 +57,11 @@ export function SignIn({ onSignIn }: Props) {
         </button>
         <p className="hint">
           This is a server in development: a name is enough. Each tab may be somebody else. <a href="#lobby">Join a room without chat</a>
+          {onPhone && (
+            <button type="button" className="link" onClick={onPhone}>
+              Use a phone number
+            </button>
+          )}
         </p>
       </form>
     </main>

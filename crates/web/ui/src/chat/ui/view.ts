@@ -102,7 +102,7 @@ function callNote(outcome: CallOutcome, who: string, durationMs: number): string
   const minutes = Math.max(1, Math.round(durationMs / 60_000));
   switch (outcome) {
     case CallOutcome.RINGING:
-      return `${who} called`;
+      return `${who} began a call`;
     case CallOutcome.ENDED:
       return `Call by ${who}, ${minutes} min`;
     case CallOutcome.DECLINED:

@@ -1,0 +1,49 @@
+// The first page: by phone where the server has accounts, by name alone where it is in development.
+
+import { useEffect, useState } from 'react';
+
+import { SignIn } from '../../chat/ui/SignIn';
+import { hasRoute } from '../api';
+import type { Login } from '../login';
+
+import { PhoneSignIn } from './PhoneSignIn';
+
+interface Props {
+  onName: (known: { user: string; name: string }) => void;
+  onLogin: (login: Login) => void;
+}
+
+export function Welcome({ onName, onLogin }: Props) {
+  const [ways, setWays] = useState<{ name: boolean; phone: boolean }>();
+  const [byPhone, setByPhone] = useState(false);
+  useEffect(() => {
+    let left = false;
+    void Promise.all([hasRoute('/dev/chat-token'), hasRoute('/v1/auth/codes')]).then(([name, phone]) => {
+      if (!left) setWays({ name, phone });
+    });
+    return () => {
+      left = true;
+    };
+  }, []);
+
+  if (!ways) return <p className="starting">Opening…</p>;
+  if (ways.name && !byPhone) return <SignIn onSignIn={onName} onPhone={ways.phone ? () => setByPhone(true) : undefined} />;
+  if (!ways.phone) return <SignIn onSignIn={onName} />;
+  return (
+    <main className="lobby sign-in">
+      <header>
+        <img src="/icon.svg" alt="" width="44" height="44" />
+        <h1>Convene</h1>
+        <p>Calls and chat on your own server.</p>
+      </header>
+      <PhoneSignIn onIn={onLogin} />
+      {ways.name && (
+        <p className="hint centre">
+          <button type="button" className="link" onClick={() => setByPhone(false)}>
+            By name alone (development)
+          </button>
+        </p>
+      )}
+    </main>
+  );
+}
