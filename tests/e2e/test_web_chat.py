@@ -27,7 +27,8 @@ def address(server) -> str:
 
 async def enter(browser: Browser, server, name: str, size=DESKTOP, **options) -> Page:
     """Somebody who has signed in, and is connected."""
-    return await sign_in(await browser.new_context(viewport=size, permissions=["camera", "microphone"], **options), server, name)
+    allowed = ["camera", "microphone", "clipboard-read", "clipboard-write"]
+    return await sign_in(await browser.new_context(viewport=size, permissions=allowed, **options), server, name)
 
 
 async def sign_in(context: BrowserContext, server, name: str) -> Page:
@@ -274,6 +275,9 @@ async def test_a_call_begins_in_a_conversation_and_chat_goes_on_beside_it(server
             await page.get_by_role("button", name="Call", exact=True).click()
             await expect(page.locator('main[data-state="connected"]')).to_be_visible()
         await expect(ana.get_by_label("2 in the call")).to_be_visible()
+        await ana.get_by_role("button", name="Copy invitation link").click()
+        link = await ana.evaluate("navigator.clipboard.readText()")
+        assert re.fullmatch(re.escape(address(server)) + r"/#room=conversation-\d+", link), link
         await write(bo, "I see you")
         await expect(message(ana, "I see you")).to_be_visible()
         await ana.get_by_role("button", name="Leave", exact=True).click()

@@ -24,7 +24,7 @@ export function Call({ seat, onLeave }: Props) {
   return (
     <RoomContext.Provider value={room}>
       <main className="call" data-lk-theme="default" data-state={state}>
-        <Header name={seat.room || room.name} />
+        <Header name={seat.title || seat.room || room.name} />
         {banner && (
           <div className="banner" role="status">
             <span className="spinner" aria-hidden="true" /> {banner}
@@ -32,7 +32,7 @@ export function Call({ seat, onLeave }: Props) {
         )}
         {problem && <Notice problem={problem} onClose={dismiss} />}
         <Stage />
-        <Controls room={seat.room || room.name} toggle={toggle} onLeave={() => onLeave()} />
+        <Controls room={seat.title ? seat.room : seat.room || room.name} toggle={toggle} onLeave={() => onLeave()} />
         <RoomAudioRenderer />
         <StartAudio label="Click to hear the others" className="start-audio" />
       </main>

@@ -8,6 +8,7 @@ import { inviteLink } from './link';
 import type { Device } from './problems';
 
 interface Props {
+  /** Empty: there is no link to invite with. */
   room: string;
   toggle: (device: Device, on: boolean) => Promise<void>;
   onLeave: () => void;
@@ -39,7 +40,7 @@ export function Controls({ room, toggle, onLeave }: Props) {
           quiet
         />
       )}
-      <CopyLink room={room} />
+      {room && <CopyLink room={room} />}
       <button type="button" className="round leave" aria-label="Leave" title="Leave" onClick={onLeave}>
         <Icon name="leave" />
       </button>

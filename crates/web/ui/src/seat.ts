@@ -5,7 +5,10 @@ import { forStatus, problems, type Problem } from './problems';
 export interface Seat {
   token: string;
   url: string;
+  /** Whoever has its name can come in; empty where nobody else is to be invited. */
   room: string;
+  /** What it is called, if not by the name of the room. */
+  title?: string;
   camera: boolean;
   microphone: boolean;
 }

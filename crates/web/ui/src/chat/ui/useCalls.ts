@@ -27,6 +27,8 @@ export interface Calls {
   leave: (why?: Problem) => void;
 }
 
+/** The room of a conversation, where calls do not ring. */
+const roomOf = (conv: number) => `conversation-${conv}`;
 const standingOf = (call: CallState | undefined, user: number) => call?.people.find((person) => person.user === user)?.standing;
 
 export function useCalls(client: Client): Calls {
@@ -48,8 +50,10 @@ export function useCalls(client: Client): Calls {
   const enter = useCallback(
     (conv: number, id: string | undefined, seat: { url: string; token: string }) => {
       const conversation = client.replica.conversation(conv);
-      const room = conversation ? client.titleOf(conversation) : 'Call';
-      setOngoing({ conv, id, seat: { ...seat, room, camera: true, microphone: true } });
+      const title = conversation ? client.titleOf(conversation) : 'Call';
+      // Nobody comes into a call of accounts by a link.
+      const room = id ? '' : roomOf(conv);
+      setOngoing({ conv, id, seat: { ...seat, room, title, camera: true, microphone: true } });
     },
     [client],
   );
@@ -62,7 +66,7 @@ export function useCalls(client: Client): Calls {
 
   const begin = (conv: number) =>
     attempt(async () => {
-      if (!login) return enter(conv, undefined, await askForSeat(`conversation-${conv}`, client.people.name(me)));
+      if (!login) return enter(conv, undefined, await askForSeat(roomOf(conv), client.people.name(me)));
       const { id } = await login.post<{ id: string }>('/v1/calls', { conversation: conv, video: true });
       return join(conv, id);
     });
