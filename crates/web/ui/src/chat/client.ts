@@ -54,6 +54,7 @@ export class Client {
   private version = 0;
   private listeners = new Set<() => void>();
   private stopped = false;
+  private running = Promise.resolve();
   private wake: () => void = () => undefined;
   private timer?: ReturnType<typeof setTimeout>;
   private announced = false;
@@ -61,6 +62,8 @@ export class Client {
   private watched = '';
   private typedAt = -Infinity;
   private older = new Set<number>();
+  /** Other tabs of this browser: one installation has one session, and the tab that was opened last has it. */
+  private tabs = new BroadcastChannel('convene.chat');
 
   private constructor(
     readonly account: Account,
@@ -84,12 +87,15 @@ export class Client {
     window.addEventListener('online', client.networkIsBack);
     window.addEventListener('offline', client.networkIsGone);
     document.addEventListener('visibilitychange', client.looked);
-    void client.keep();
+    client.tabs.onmessage = ({ data }) => client.yield(data);
+    client.tabs.postMessage(account.key);
+    client.running = client.keep();
     return client;
   }
 
   stop() {
     this.stopped = true;
+    this.tabs.close();
     window.removeEventListener('online', this.networkIsBack);
     window.removeEventListener('offline', this.networkIsGone);
     document.removeEventListener('visibilitychange', this.looked);
@@ -139,7 +145,18 @@ export class Client {
   takeOver() {
     if (this.phase !== 'replaced') return;
     this.phase = 'connecting';
-    void this.keep();
+    this.tabs.postMessage(this.account.key);
+    // One that has not ended yet goes on.
+    this.running = this.running.then(() => this.keep());
+    this.changed();
+  }
+
+  /** Another tab takes over. The server says so too, but its word may be lost with the connection. */
+  private yield(account: unknown) {
+    if (account !== this.account.key || this.phase === 'signedOut') return;
+    this.phase = 'replaced';
+    this.session?.close();
+    this.wake();
     this.changed();
   }
 
@@ -317,10 +334,9 @@ export class Client {
     const push = (body: Reply) => {
       if (body.case === 'goodbye') {
         retryAfterMs = body.value.retryAfterMs;
-        if (body.value.code === Code.REPLACED) this.phase = 'replaced';
-        if (FINAL.includes(body.value.code)) this.end(body.value.code);
-      } else if (body.case === 'error' && body.value.code === Code.REPLACED) {
-        this.phase = 'replaced';
+        this.told(body.value.code);
+      } else if (body.case === 'error') {
+        this.told(body.value.code);
       } else {
         this.push(body);
       }
@@ -336,7 +352,7 @@ export class Client {
         if (this.session) this.settle();
       }
     });
-    if (this.stopped) {
+    if (this.stopped || this.phase === 'replaced') {
       session.close();
       return 0;
     }
@@ -351,7 +367,7 @@ export class Client {
     this.tellReads();
     this.settle();
     this.uploads.resume();
-    await session.over;
+    this.told(await session.over);
     return retryAfterMs;
   }
 
@@ -391,6 +407,13 @@ export class Client {
     if ((this.calls.get(state.callId)?.version ?? 0) >= state.version) return;
     if (state.outcome === CallOutcome.RINGING) this.calls.set(state.callId, state);
     else this.calls.delete(state.callId);
+  }
+
+  /** Why the session ends, if that says more than to connect again. */
+  private told(code: Code) {
+    if (this.phase !== 'online') return;
+    if (code === Code.REPLACED) this.phase = 'replaced';
+    else if (FINAL.includes(code)) this.end(code);
   }
 
   private end(code: Code) {

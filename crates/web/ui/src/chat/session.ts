@@ -79,7 +79,7 @@ export class Session {
     return this.link.kind;
   }
 
-  get over(): Promise<void> {
+  get over(): Promise<number> {
     return this.link.over;
   }
 

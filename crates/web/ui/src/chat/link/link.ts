@@ -20,8 +20,8 @@ export interface Link {
   /** Sends what may be lost. */
   hint: (frame: Uint8Array<ArrayBuffer>) => void;
   close: () => void;
-  /** Settles when the connection is over. */
-  over: Promise<void>;
+  /** Settles when the connection is over, with the code of its end where it has one, else 0. */
+  over: Promise<number>;
 }
 
 export type Take = (frame: Frame) => void;

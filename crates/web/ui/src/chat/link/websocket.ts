@@ -7,8 +7,9 @@ import type { Link, Take } from './link';
 export async function openWebSocket(url: string, take: Take): Promise<Link> {
   const socket = new WebSocket(url);
   socket.binaryType = 'arraybuffer';
-  const over = new Promise<void>((resolve) => {
-    socket.onclose = () => resolve();
+  // Why it ended is said in the last frame, and nowhere else.
+  const over = new Promise<number>((resolve) => {
+    socket.onclose = () => resolve(0);
   });
   await new Promise<void>((resolve, reject) => {
     socket.onopen = () => resolve();

@@ -5,6 +5,9 @@ import { Cutter, withPrefix } from '../../wire/framing';
 
 import type { Info, Link, Take } from './link';
 
+/** How long the code of the end may take behind the end of the control stream. */
+const CLOSE_MS = 1_000;
+
 export async function openWebTransport(info: Info, patienceMs: number, take: Take): Promise<Link> {
   const hashes = info.certificate_hashes.map((hash) => ({
     algorithm: 'sha-256',
@@ -13,7 +16,10 @@ export async function openWebTransport(info: Info, patienceMs: number, take: Tak
   // For QUIC a browser tries one address of a name, and of this one it is ::1, where servers mostly do not listen.
   const url = info.webtransport.replace('//localhost:', '//127.0.0.1:');
   const transport = new WebTransport(url, hashes.length ? { serverCertificateHashes: hashes } : {});
-  const closed = transport.closed.then(nothing, nothing);
+  const closed = transport.closed.then(
+    ({ closeCode = 0 }) => closeCode,
+    () => 0,
+  );
   await inTime(transport.ready, patienceMs).catch((error: unknown) => {
     transport.close();
     throw error;
@@ -27,7 +33,9 @@ export async function openWebTransport(info: Info, patienceMs: number, take: Tak
   void feeds(transport, take);
   void datagrams(transport, take);
   const hints = transport.datagrams.writable.getWriter();
-  const over = Promise.race([control.done, closed]).then(nothing, nothing);
+  // The end of the session outruns what the last frame says of it; and it may be told after that of the control stream.
+  const ended = () => Promise.race([closed, after(CLOSE_MS)]);
+  const over = Promise.race([control.done.then(ended, ended), closed]);
   return {
     kind: 'webtransport',
     post: (frame) => void control.writer.write(withPrefix(frame)).catch(nothing),
@@ -45,6 +53,8 @@ export async function openWebTransport(info: Info, patienceMs: number, take: Tak
 }
 
 const nothing = () => undefined;
+
+const after = (ms: number) => new Promise<number>((resolve) => setTimeout(() => resolve(0), ms));
 
 async function inTime<T>(promise: Promise<T>, ms: number): Promise<T> {
   let timer: ReturnType<typeof setTimeout> | undefined;
