@@ -27,8 +27,9 @@ PROMETHEUS := target/tools/prometheus
 FUZZ_SECONDS ?= 60
 SOAK_JOINS ?= $(if $(SHORT),200,5000)
 SOAK_SEEDS ?= $(if $(SHORT),300,10000)
-BENCH_ARGS ?= --subscribers 200 $(if $(SHORT),--seconds 5)
+BENCH_ARGS ?= $(if $(SHORT),--short)
 CHAT_BENCH_ARGS ?= $(if $(SHORT),--short)
+API_BENCH_ARGS ?= $(if $(SHORT),--short)
 # Arguments of the server: make run ARGS="--port-base 9000"
 ARGS ?=
 # Arguments of pytest: make e2e PYTEST_ARGS="-k whip"
@@ -83,11 +84,14 @@ bench: ## Packets and durable messages a second a core, beside the limits of the
 	@$(MAKE) --no-print-directory build BUILD_SCOPE="$(EVERYTHING)"
 	target/release/sfu $(BENCH_ARGS)
 	target/release/chat $(CHAT_BENCH_ARGS)
+	target/release/api $(API_BENCH_ARGS)
 
 .PHONY: bench-peers
-bench-peers: ## The same chat load on Convene and on Prosody with its archive, side by side
+bench-peers: ## The same calls on Convene and on Janus, the same chat on Convene and on Prosody, side by side
 	@$(MAKE) --no-print-directory build BUILD_SCOPE="$(EVERYTHING)"
+	@bench/peers/need-janus.sh
 	@bench/peers/need-prosody.sh
+	bench/peers/in-namespace.sh target/release/media-peers --ip 10.78.0.1 $(MEDIA_PEERS_ARGS)
 	target/release/peers
 
 .PHONY: fuzz

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use bytes::{Bytes, BytesMut};
 use rtc::media_stream::MediaStreamTrack;
 use rtc::peer_connection::configuration::RTCConfigurationBuilder;
-use rtc::peer_connection::configuration::media_engine::{MIME_TYPE_VP8, MediaEngine};
+use rtc::peer_connection::configuration::media_engine::{MIME_TYPE_OPUS, MIME_TYPE_VP8, MediaEngine};
 use rtc::peer_connection::event::RTCPeerConnectionEvent;
 use rtc::peer_connection::message::{RTCMessage, TaggedRTCMessage};
 use rtc::peer_connection::sdp::RTCSessionDescription;
@@ -20,15 +20,27 @@ use rtc::rtp_transceiver::rtp_sender::{
 use rtc::rtp_transceiver::{RTCRtpSenderId, RTCRtpTransceiverDirection, RTCRtpTransceiverInit};
 use rtc::sansio::Protocol as _;
 use rtc::shared::{TaggedBytesMut, TransportContext, TransportProtocol};
+use rustc_hash::FxHashMap;
 
 use crate::udp::{Inbox, Udp};
 
 const VP8_PT: u8 = 96;
-const PUBLISHER_SSRC: u32 = 0x00c0_ffee;
+const OPUS_PT: u8 = 111;
+/// Where the SSRCs of publishers begin.
+const FIRST_SSRC: u32 = 0x00c0_ffee;
 
 /// Of the media packets that arrive, one in this many goes through the client's whole stack (decryption, replay check);
 /// the others are counted by their cleartext RTP header, so that the generator's core can keep up with the server's.
 const VERIFIED_SHARE: u64 = 64;
+
+/// What a client sends or receives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Media {
+    /// VP8.
+    Video,
+    /// Opus.
+    Audio,
+}
 
 /// What a subscriber has seen.
 #[derive(Clone, Copy, Debug, Default)]
@@ -41,6 +53,23 @@ pub struct Seen {
     pub verified: u64,
 }
 
+/// When which packet of one stream arrived; the numbers are those of the publisher.
+#[derive(Default)]
+pub struct Log {
+    /// Number on the way out and time, as they came.
+    arrivals: Vec<(u16, Instant)>,
+    /// Number on the way out less the publisher's, from a packet that was opened.
+    offset: Option<u16>,
+}
+
+impl Log {
+    /// The publisher's numbers and when they were here. Empty while no packet was opened.
+    pub fn arrivals(&self) -> impl Iterator<Item = (u16, Instant)> {
+        let offset = self.offset;
+        self.arrivals.iter().filter_map(move |(seq, at)| Some((seq.wrapping_sub(offset?), *at)))
+    }
+}
+
 /// See the module.
 pub struct Client {
     connection: RTCPeerConnection,
@@ -48,42 +77,55 @@ pub struct Client {
     pub udp: Udp,
     local: SocketAddr,
     sender: Option<RTCRtpSenderId>,
+    ssrc: u32,
+    pt: u8,
     /// ICE and DTLS are done.
     pub connected: bool,
     /// What has arrived.
     pub seen: Seen,
-    highest: Option<u16>,
+    highest: FxHashMap<u32, u16>,
+    /// Kept while it is there. Of one stream: the client must not have several.
+    pub log: Option<Log>,
 }
 
 impl Client {
-    /// A client that offers to receive one video.
-    pub fn subscriber(udp: Udp) -> Result<Self> {
-        let mut client = Self::new(udp)?;
-        let init = RTCRtpTransceiverInit {
-            direction: RTCRtpTransceiverDirection::Recvonly,
-            streams: Vec::new(),
-            send_encodings: Vec::new(),
-        };
-        client.connection.add_transceiver_from_kind(RtpCodecKind::Video, Some(init)).context("recvonly transceiver")?;
+    /// A client that offers to receive so many streams.
+    pub fn subscriber(udp: Udp, media: Media, streams: usize) -> Result<Self> {
+        let mut client = Self::new(udp, media, 0)?;
+        for _ in 0..streams {
+            let init = RTCRtpTransceiverInit {
+                direction: RTCRtpTransceiverDirection::Recvonly,
+                streams: Vec::new(),
+                send_encodings: Vec::new(),
+            };
+            client.connection.add_transceiver_from_kind(kind(media), Some(init)).context("recvonly transceiver")?;
+        }
         Ok(client)
     }
 
-    /// A client that offers to send one video.
-    pub fn publisher(udp: Udp) -> Result<Self> {
-        let mut client = Self::new(udp)?;
+    /// A client that waits for an offer.
+    pub fn answerer(udp: Udp, media: Media) -> Result<Self> {
+        Self::new(udp, media, 0)
+    }
+
+    /// A client that offers to send one stream. `number` tells it from other publishers.
+    pub fn publisher(udp: Udp, media: Media, number: u32) -> Result<Self> {
+        let mut client = Self::new(udp, media, number)?;
         let encoding = RTCRtpEncodingParameters {
-            rtp_coding_parameters: RTCRtpCodingParameters { ssrc: Some(PUBLISHER_SSRC), ..Default::default() },
-            codec: vp8().rtp_codec,
+            rtp_coding_parameters: RTCRtpCodingParameters { ssrc: Some(client.ssrc), ..Default::default() },
+            codec: codec(media).rtp_codec,
             ..Default::default()
         };
-        let track = MediaStreamTrack::new("s".into(), "t".into(), "l".into(), RtpCodecKind::Video, vec![encoding]);
+        let track = MediaStreamTrack::new("s".into(), "t".into(), "l".into(), kind(media), vec![encoding]);
         client.sender = Some(client.connection.add_track(track).context("adding the track")?);
         Ok(client)
     }
 
-    fn new(udp: Udp) -> Result<Self> {
+    fn new(udp: Udp, media: Media, number: u32) -> Result<Self> {
         let mut engine = MediaEngine::default();
-        engine.register_codec(vp8(), RtpCodecKind::Video)?;
+        let codec = codec(media);
+        let pt = codec.payload_type;
+        engine.register_codec(codec, kind(media))?;
         let mut connection = RTCPeerConnectionBuilder::new()
             .with_configuration(RTCConfigurationBuilder::new().build())
             .with_media_engine(engine)
@@ -98,7 +140,18 @@ impl Client {
         };
         let candidate = CandidateHostConfig { base_config, ..Default::default() }.new_candidate_host()?;
         connection.add_local_candidate(RTCIceCandidate::from(&candidate).to_json()?)?;
-        Ok(Self { connection, udp, local, sender: None, connected: false, seen: Seen::default(), highest: None })
+        Ok(Self {
+            connection,
+            udp,
+            local,
+            sender: None,
+            ssrc: FIRST_SSRC.wrapping_add(number),
+            pt,
+            connected: false,
+            seen: Seen::default(),
+            highest: FxHashMap::default(),
+            log: None,
+        })
     }
 
     /// Its SDP offer.
@@ -116,13 +169,27 @@ impl Client {
         Ok(())
     }
 
+    /// Takes the server's offer; its answer.
+    pub fn answer(&mut self, offer: String) -> Result<String> {
+        self.connection.set_remote_description(Instant::now(), RTCSessionDescription::offer(offer)?)?;
+        let answer = self.connection.create_answer(None)?;
+        self.connection.set_local_description(Instant::now(), answer)?;
+        let local = self.connection.local_description().context("no local description")?;
+        self.pump();
+        Ok(local.sdp)
+    }
+
     /// Reads everything that has arrived.
     pub fn receive(&mut self, inbox: &mut Inbox) {
-        let (connection, local, seen, highest) = (&mut self.connection, self.local, &mut self.seen, &mut self.highest);
-        self.udp.drain(inbox, |from, datagram| {
-            let whole_stack = match media_seq(datagram) {
-                Some(seq) => {
-                    count(seen, highest, seq);
+        let Self { connection, local, seen, highest, log, udp, .. } = self;
+        let (local, now) = (*local, log.as_ref().map(|_| Instant::now()));
+        udp.drain(inbox, |from, datagram| {
+            let whole_stack = match media_header(datagram) {
+                Some((ssrc, seq)) => {
+                    count(seen, highest, ssrc, seq);
+                    if let (Some(log), Some(now)) = (log.as_mut(), now) {
+                        log.arrivals.push((seq, now));
+                    }
                     seen.packets % VERIFIED_SHARE == 1
                 }
                 None => true,
@@ -156,10 +223,10 @@ impl Client {
         let header = rtc::rtp::header::Header {
             version: 2,
             marker,
-            payload_type: VP8_PT,
+            payload_type: self.pt,
             sequence_number: seq,
             timestamp: ts,
-            ssrc: PUBLISHER_SSRC,
+            ssrc: self.ssrc,
             ..Default::default()
         };
         let mut sender = self.connection.rtp_sender(sender).context("no sender")?;
@@ -191,44 +258,56 @@ impl Client {
             }
         }
         while let Some(TaggedRTCMessage { message, .. }) = self.connection.poll_read() {
-            if let RTCMessage::RtpPacket(..) = message {
-                self.seen.verified += 1;
+            let RTCMessage::RtpPacket(_, packet) = message else { continue };
+            self.seen.verified += 1;
+            // The publisher's number ends the payload.
+            if let (Some(log), Some(tail)) = (&mut self.log, packet.payload.last_chunk()) {
+                log.offset = Some(packet.header.sequence_number.wrapping_sub(u16::from_be_bytes(*tail)));
             }
         }
     }
 }
 
-fn vp8() -> RTCRtpCodecParameters {
-    let feedback = |typ: &str, parameter: &str| RTCPFeedback { typ: typ.to_owned(), parameter: parameter.to_owned() };
-    RTCRtpCodecParameters {
-        rtp_codec: RTCRtpCodec {
-            mime_type: MIME_TYPE_VP8.to_owned(),
-            clock_rate: 90_000,
-            channels: 0,
-            sdp_fmtp_line: String::new(),
-            rtcp_feedback: vec![feedback("nack", ""), feedback("nack", "pli"), feedback("ccm", "fir")],
-        },
-        payload_type: VP8_PT,
+fn kind(media: Media) -> RtpCodecKind {
+    match media {
+        Media::Video => RtpCodecKind::Video,
+        Media::Audio => RtpCodecKind::Audio,
     }
 }
 
-/// The sequence number of an (S)RTP datagram that is no RTCP (RFC 5761 §4).
-fn media_seq(datagram: &[u8]) -> Option<u16> {
-    let [first, second, high, low, ..] = datagram else { return None };
-    let rtp = (128..=191).contains(first) && !(192..=223).contains(second);
-    rtp.then(|| u16::from_be_bytes([*high, *low]))
+fn codec(media: Media) -> RTCRtpCodecParameters {
+    let feedback = |typ: &str, parameter: &str| RTCPFeedback { typ: typ.to_owned(), parameter: parameter.to_owned() };
+    let (mime_type, clock_rate, channels, rtcp_feedback, payload_type) = match media {
+        Media::Video => {
+            let all = vec![feedback("nack", ""), feedback("nack", "pli"), feedback("ccm", "fir")];
+            (MIME_TYPE_VP8, 90_000, 0, all, VP8_PT)
+        }
+        Media::Audio => (MIME_TYPE_OPUS, 48_000, 2, Vec::new(), OPUS_PT),
+    };
+    let rtp_codec = RTCRtpCodec {
+        mime_type: mime_type.to_owned(),
+        clock_rate,
+        channels,
+        sdp_fmtp_line: String::new(),
+        rtcp_feedback,
+    };
+    RTCRtpCodecParameters { rtp_codec, payload_type }
 }
 
-fn count(seen: &mut Seen, highest: &mut Option<u16>, seq: u16) {
+/// SSRC and sequence number of an (S)RTP datagram that is no RTCP (RFC 5761 §4).
+fn media_header(datagram: &[u8]) -> Option<(u32, u16)> {
+    let [first, second, high, low, _, _, _, _, ssrc @ ..] = datagram else { return None };
+    let rtp = (128..=191).contains(first) && !(192..=223).contains(second);
+    rtp.then_some((u32::from_be_bytes(*ssrc.first_chunk()?), u16::from_be_bytes([*high, *low])))
+}
+
+fn count(seen: &mut Seen, highest: &mut FxHashMap<u32, u16>, ssrc: u32, seq: u16) {
     seen.packets += 1;
-    let Some(last) = *highest else {
-        *highest = Some(seq);
-        return;
-    };
-    let ahead = seq.wrapping_sub(last);
+    let last = highest.entry(ssrc).or_insert(seq.wrapping_sub(1));
+    let ahead = seq.wrapping_sub(*last);
     if ahead < 0x8000 {
         seen.lost += u64::from(ahead).saturating_sub(1);
-        *highest = Some(seq);
+        *last = seq;
     } else {
         seen.lost = seen.lost.saturating_sub(1); // late, not lost
     }

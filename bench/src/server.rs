@@ -1,5 +1,6 @@
 //! The server under test: the release binary, a process of its own, on one core.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -17,11 +18,16 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts `convene serve --dev` with one media worker on `core`.
-    pub fn start(binary: &Path, base: u16, core: usize) -> Result<Self> {
+    /// Starts `convene serve --dev` for calls, all of it on `core`. `settings`: see [`Server::start_in`].
+    pub fn start(binary: &Path, base: u16, core: usize, ip: IpAddr, settings: &[(&str, &str)]) -> Result<Self> {
         let data_dir = std::env::temp_dir().join(format!("convene-bench-{base}"));
-        Self::start_in(binary, base, Some(core), &data_dir, &[])
+        let ip = ip.to_string();
+        let settings: Vec<_> = [("CONVENE_MEDIA_NODE_IP", &*ip)].iter().chain(settings).copied().collect();
+        Self::start_in(binary, base, Some(core), &data_dir, &settings)
     }
+
+    /// Where everything is unless a tool says otherwise.
+    pub const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
     /// The same with a data directory and further settings, as `CONVENE_*` variables. Without a core it has those that
     /// the calling thread has.
@@ -34,9 +40,11 @@ impl Server {
     ) -> Result<Self> {
         core.into_iter().for_each(cpu::pin); // inherited by the child
         let child = Command::new(binary)
-            .args(["serve", "--dev", "--workers", "1", "--node-ip", "127.0.0.1", "--port-base", &base.to_string()])
+            .args(["serve", "--dev", "--port-base", &base.to_string()])
             .args(["--data-dir", &data_dir.to_string_lossy()])
             .env("CONVENE_LOG_FILTER", "warn")
+            .env("CONVENE_MEDIA_WORKERS", "1")
+            .env("CONVENE_MEDIA_NODE_IP", Self::LOOPBACK.to_string())
             .envs(settings.iter().copied())
             .stdout(Stdio::null())
             .spawn()

@@ -1,7 +1,7 @@
 //! A client's UDP socket: GRO batches in, GSO bursts out.
 
 use std::io::IoSliceMut;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsRawFd as _;
 
 use anyhow::{Context as _, Result};
@@ -24,19 +24,20 @@ impl Default for Inbox {
     }
 }
 
-/// A bound socket on the loopback.
+/// A bound socket.
 pub struct Udp {
     socket: std::net::UdpSocket,
     state: UdpSocketState,
 }
 
 impl Udp {
-    /// Binds any port and registers it.
-    pub fn bind(registry: &mio::Registry, token: mio::Token) -> Result<Self> {
-        let socket = socket2::Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
+    /// Binds any port of an address and registers it.
+    pub fn bind(registry: &mio::Registry, token: mio::Token, ip: IpAddr) -> Result<Self> {
+        let address = SocketAddr::new(ip, 0);
+        let socket = socket2::Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
         socket.set_nonblocking(true)?;
         let _ = socket.set_recv_buffer_size(KERNEL_BUFFER_BYTES); // capped by the kernel
-        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).context("binding a client socket")?;
+        socket.bind(&address.into()).context("binding a client socket")?;
         let socket = std::net::UdpSocket::from(socket);
         let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
         registry.register(&mut SourceFd(&socket.as_raw_fd()), token, mio::Interest::READABLE)?;

@@ -49,6 +49,10 @@ impl Harness {
             bind: localhost,
             ports: vec![0],
             advertised: vec![localhost],
+            tcp_port: None,
+            spread: convene_sfu::Spread::ByLoad,
+            max_load: 2.0,
+            loudest: 0,
             metrics: Arc::clone(&metrics),
         };
         let (media, _) = convene_sfu::start(&options).unwrap();

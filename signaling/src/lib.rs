@@ -6,6 +6,7 @@
 //!  twirp (API)         ─┼─> rooms::Registry ─> room tasks ─> convene_sfu (media plane)
 //!  whip, whep (HTTP)   ─┘
 //!  chat (WebSocket, files) ──> convene_im
+//!  people (REST: calls, conversations) ──> both of them
 //! ```
 //!
 //! Invariant: `rooms` knows no wire protocol, and nothing here touches a media packet.
@@ -15,8 +16,10 @@ mod chat;
 mod harness;
 mod http;
 pub mod livekit;
+mod people;
 pub mod rooms;
 pub mod token;
+mod turn;
 mod twirp;
 mod whip;
 
@@ -24,8 +27,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::Router;
+use convene_accounts::apikey::Keyring;
 use convene_accounts::token::Authority;
+use convene_api::Api;
 use convene_telemetry::Metrics;
+
+pub use turn::Turn;
 
 /// What the routes are made from.
 #[derive(Clone, Debug, Default)]
@@ -34,8 +41,12 @@ pub struct Config {
     pub api_keys: HashMap<String, String>,
     /// `--dev`: the API key whose tokens `POST /dev/token` hands to anyone.
     pub dev_key: Option<String>,
+    /// What room tokens of people are signed with; empty: there are none.
+    pub people_secret: String,
     /// How rooms behave.
     pub rooms: rooms::Options,
+    /// The TURN server that clients may use.
+    pub turn: Turn,
 }
 
 /// What all routes share. Cheap to clone.
@@ -53,7 +64,11 @@ impl State {
     /// An empty server over a media plane. It counts into the metrics that the ops port serves.
     #[must_use]
     pub fn new(config: Config, media: convene_sfu::Handle, metrics: Arc<Metrics>) -> Self {
-        let verifier = Arc::new(token::Verifier::new(config.api_keys.clone()));
+        let mut keys = config.api_keys.clone();
+        if !config.people_secret.is_empty() {
+            keys.insert(token::PEOPLE.to_owned(), config.people_secret.clone());
+        }
+        let verifier = Arc::new(token::Verifier::new(keys));
         let registry =
             rooms::Registry::new(media, config.rooms.clone(), Arc::new(livekit::PacketFormat), Arc::clone(&metrics));
         Self {
@@ -72,6 +87,22 @@ impl State {
         Self { chat: Some(chat), ..self }
     }
 
+    /// Takes what API keys of organisations have signed, for rooms of theirs.
+    #[must_use]
+    pub fn with_keyring(self, keyring: Keyring) -> Self {
+        let verifier = token::Verifier::clone(&self.verifier).with_organisations(keyring);
+        Self { verifier: Arc::new(verifier), ..self }
+    }
+
+    /// Serves people: the REST of accounts with calls and conversations in it, and room tokens that are theirs. Chat has to
+    /// be there.
+    pub async fn with_people(self, api: &Api) -> Result<Self, NoChat> {
+        let (Some(chat), Some(minter)) = (&self.chat, self.verifier.minter(token::PEOPLE)) else { return Err(NoChat) };
+        let people = people::People::start(api, chat, &self.registry, minter).await;
+        self.verifier.set_judge(people.judge());
+        Ok(self.with_routes(api.router_with(people.routes())))
+    }
+
     /// Serves these routes as well, under what holds for all.
     #[must_use]
     pub fn with_routes(self, more: Router) -> Self {
@@ -85,14 +116,20 @@ impl State {
     }
 }
 
+/// People cannot be served without chat, nor without a secret for their room tokens.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("people need chat, and a secret for their room tokens")]
+pub struct NoChat;
+
 /// Every route of the public port.
 pub fn router(state: &State) -> Router {
     let State { config, verifier, registry, metrics, chat, more } = state;
+    let turn = Arc::new(config.turn.clone());
     let dev = config.dev_key.as_deref().and_then(|key| verifier.minter(key));
     let router = http::routes(Arc::clone(verifier), dev)
-        .merge(livekit::routes(verifier, registry, metrics))
+        .merge(livekit::routes(verifier, registry, metrics, &turn))
         .merge(twirp::routes(verifier, registry))
-        .merge(whip::routes(verifier, registry))
+        .merge(whip::routes(verifier, registry, &turn))
         .merge(more.clone());
     let router = match chat {
         Some(chat) => router.merge(chat::routes(chat, chat_minter(config))),

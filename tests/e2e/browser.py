@@ -85,6 +85,13 @@ class Sample:
         rows = [row for row in self.rows if row["type"] == "outbound-rtp" and row.get("kind") == "video" and row.get("active", True)]
         return max((row.get("frameWidth", 0) for row in rows), default=0)
 
+    def paths(self) -> set[str]:
+        """Of each transport in use: the local candidate's type and protocol, to a relay the relay's; e.g. `host/udp`."""
+        by_id = {row["id"]: row for row in self.rows}
+        pairs = [by_id.get(row.get("selectedCandidatePairId")) for row in self.rows if row["type"] == "transport"]
+        local = [by_id[pair["localCandidateId"]] for pair in pairs if pair and pair.get("bytesReceived")]
+        return {f"{one['candidateType']}/{one.get('relayProtocol') or one['protocol']}" for one in local}
+
     def ciphers(self) -> set[str]:
         return {row["srtpCipher"] for row in self.rows if row["type"] == "transport" and row.get("srtpCipher")}
 

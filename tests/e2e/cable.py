@@ -5,6 +5,7 @@ process carries Ethernet frames between them. Seeded, so that a run can be repea
 
     {"loss": 0.05, "delay_ms": 50, "only": "handshake" | "udp" | null}   both ways
     {"cut": true}       nothing passes
+    {"deny": ["udp/7890", "tcp/7881"]}   nothing passes to or from these ports of the B side (IPv4): a firewall
     {"rate_kbit": 500, "queue_ms": 300}   towards A only: a bottleneck with a queue that drops what would wait longer; 0: none
     {"shift": 1000}     UDP source ports of the A side appear shifted by this much at the B side: a NAT that forgot
 """
@@ -43,6 +44,15 @@ def open_tap(namespace: str, name: str) -> int:
         os.close(home)
 
 
+def service(frame: bytes, from_a: bool) -> str:
+    """Protocol and B side's port of an IPv4 frame, e.g. `udp/7890`."""
+    names = {17: "udp", 6: "tcp"}
+    if len(frame) < 38 or frame[12:14] != b"\x08\x00" or frame[23] not in names:
+        return ""
+    at = 14 + (frame[14] & 0x0F) * 4 + (2 if from_a else 0)
+    return f"{names[frame[23]]}/{int.from_bytes(frame[at:at + 2], 'big')}"
+
+
 def udp_at(frame: bytes) -> int | None:
     """Where the UDP header of an IPv4 frame starts."""
     if len(frame) < 42 or frame[12:14] != b"\x08\x00" or frame[23] != 17:
@@ -55,17 +65,19 @@ class Cable:
         self.random = random.Random(seed)
         self.loss, self.delay, self.only, self.cut, self.shift = 0.0, 0.0, None, False, 0
         self.rate, self.queue_s, self.free_at = 0.0, 0.3, 0.0
+        self.deny: list[str] = []
         self.queue: list[tuple[float, int, int, bytes]] = []
         self.order = itertools.count()
 
     def command(self, line: str) -> None:
         order = json.loads(line)
+        self.deny = order.get("deny", self.deny)
         self.loss, self.delay = order.get("loss", self.loss), order.get("delay_ms", self.delay * 1e3) / 1e3
         self.rate, self.queue_s = order.get("rate_kbit", self.rate / 1e3) * 1e3, order.get("queue_ms", self.queue_s * 1e3) / 1e3
         self.only, self.cut, self.shift = order.get("only", self.only), order.get("cut", self.cut), order.get("shift", self.shift)
 
-    def loses(self, frame: bytes) -> bool:
-        if self.cut:
+    def loses(self, frame: bytes, from_a: bool) -> bool:
+        if self.cut or (self.deny and service(frame, from_a) in self.deny):
             return True
         at = udp_at(frame)
         if self.only == "udp" and at is None:
@@ -101,7 +113,7 @@ class Cable:
         return self.free_at
 
     def carry(self, frame: bytes, from_a: bool, to: int) -> None:
-        leaves = None if self.loses(frame) else self.leaves(frame, from_a)
+        leaves = None if self.loses(frame, from_a) else self.leaves(frame, from_a)
         if leaves is not None:
             entry = (leaves + self.delay, next(self.order), to, self.translate(frame, from_a))
             heapq.heappush(self.queue, entry)

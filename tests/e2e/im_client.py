@@ -34,7 +34,8 @@ def new_id() -> bytes:
 
 
 def countable(body) -> bool:
-    return body.WhichOneof("kind") in COUNTABLE and not body.custom.silent
+    rings = body.HasField("call") and body.call.outcome == pb.CALL_OUTCOME_RINGING
+    return body.WhichOneof("kind") in COUNTABLE and not body.custom.silent and not rings
 
 
 class Log:

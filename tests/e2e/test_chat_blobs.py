@@ -10,12 +10,14 @@ import re
 import urllib.error
 import urllib.request
 
+import boto3
 import pytest
 import sound
 from conftest import start_server
 from im_blobs import begin, digest, download, file, put, upload
 from im_client import Device, Refused, make_direct, make_group, refused
 from im_proto import pb
+from moto.server import ThreadedMotoServer
 
 TRANSPORTS = ["quic", "websocket"]
 PNG = bytes.fromhex("89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c63f8cfc0f01f"
@@ -234,3 +236,52 @@ async def test_a_voice_message_may_not_be_too_long(tmp_path, monkeypatch):
         await alice.close()
         assert server.stop() == 0
     alice.check()
+
+
+# ------------------------------------------------------------------------------------------------------------- a bucket
+
+
+@pytest.fixture
+def bucket(monkeypatch):
+    """An S3-compatible service with a bucket in it, and a server that is to use it."""
+    service = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    service.start()
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.setenv(name, "127.0.0.1")
+    host, port = service.get_host_and_port()
+    endpoint = f"http://{host}:{port}"
+    client = boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1",
+                          aws_access_key_id="someone", aws_secret_access_key="a secret")
+    client.create_bucket(Bucket="chat")
+    settings = {"ENDPOINT": endpoint, "BUCKET": "chat", "KEY_ID": "someone", "SECRET": "a secret"}
+    for name, value in settings.items():
+        monkeypatch.setenv(f"CONVENE_IM_S3_{name}", value)
+    yield client
+    service.stop()
+
+
+async def test_a_bucket_keeps_the_blobs(tmp_path, bucket):
+    """Files of one part and of several (S3 takes at least 5 MiB in one); nothing of them is on the server's disk."""
+    server = start_server(tmp_path)
+    alice, bob = Device(server, "alice", transport="websocket"), Device(server, "bob")
+    try:
+        await alice.connect()
+        await bob.connect()
+        conv = await make_group(alice, bob)
+        for size in (300_000, 9 * 1024 * 1024):
+            data = os.urandom(size)
+            done = await upload(alice, data)
+            ack = await alice.session.send(conv, file(done.blob))
+            await bob.has(conv, ack.seq)
+            assert await download(alice, conv, done.blob) == data
+            assert await download(bob, conv, done.blob, 100_000, 70_000) == data[100_000:170_000]
+        kept = bucket.list_objects_v2(Bucket="chat")["Contents"]
+        assert sorted(entry["Size"] for entry in kept) == [300_000, 9 * 1024 * 1024]
+        on_disk = [path for path in (tmp_path / "data").rglob("*") if path.is_file() and "chat.db" not in path.name]
+        assert all(path.stat().st_size < 100_000 for path in on_disk), on_disk
+    finally:
+        await alice.close()
+        await bob.close()
+        assert server.stop() == 0
+    alice.check()
+    bob.check()

@@ -15,7 +15,7 @@ MISSING = 999_999_999
 PEOPLE = ("anonymous", "foreign", "stranger", "removed", "member", "admin", "owner")
 # What a server says: a client does not, whoever it is.
 SERVER = {"welcome", "ack", "sync_reply", "fetch_reply", "done", "created", "users", "members_page", "receipts", "blob_status",
-          "blob_done", "blob_data", "blob_link", "error", "deliver", "deliver_user", "goodbye"}
+          "blob_done", "blob_data", "blob_link", "error", "deliver", "deliver_user", "goodbye", "call_state"}
 
 
 def row(foreign, stranger, removed, member="ok", admin="ok", owner="ok", anonymous="HELLO_EXPECTED"):

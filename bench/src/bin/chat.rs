@@ -13,6 +13,10 @@ use convene_bench::chat::report::{self, Report};
 use convene_bench::chat::rounds::{self, Extent};
 use convene_bench::chat::{catch_up, disk, engine, handshake, idle};
 
+/// That of the server: the store without a transport is to differ from it by the transport alone.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Where CPU time and wall-clock time of the server are measured, it has the first core and the load generator the second.
 const CORES: Cores = Cores { server: 0, clients: 1 };
 

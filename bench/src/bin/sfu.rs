@@ -1,222 +1,183 @@
-//! One publisher, N real WebRTC subscribers, against the server binary on one core; and the limit beside it.
+//! What one core forwards, beside what it could: real WebRTC clients against the server binary.
 //!
-//! The load is that of the published peer measurements: 1,200-byte VP8 packets in bursts, AES-128-GCM, `nack`, `nack pli`
-//! and `ccm fir` negotiated, no bandwidth feedback, no header extensions, no loss.
+//! The load of each subscriber is that of the published peer measurements: 1,200-byte VP8 packets in bursts, AES-128-GCM,
+//! `nack`, `nack pli` and `ccm fir` negotiated, no bandwidth feedback, no header extensions, no loss.
 
 use std::io::Write as _;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
-use bytes::Bytes;
-use clap::Parser;
-use convene_bench::client::Seen;
+use anyhow::Result;
+use clap::{Parser, ValueEnum};
+use convene_bench::client::Media;
 use convene_bench::cpu;
-use convene_bench::fleet::Fleet;
-use convene_bench::limit::{self, Load};
 use convene_bench::server::Server;
-use convene_bench::udp::Udp;
+use convene_bench::sfu::{self, CLIENT_CORE, Load, Row, SERVER_CORE};
+use convene_bench::target::Convene;
+use hdrhistogram::Histogram;
 use serde::Serialize;
 
-/// Cores: the server has the first, the load generator the second.
-const SERVER_CORE: usize = 0;
-const CLIENT_CORE: usize = 1;
+const AUDIO_BYTES: usize = 100;
+/// Audio packets a second that reach each subscriber: three people who talk at once.
+const AUDIO_PPS: u64 = 150;
 
 /// Forwarding throughput of one core.
 #[derive(Parser)]
 struct Args {
-    /// Subscribers of the one published track.
-    #[arg(long, default_value_t = 200)]
-    subscribers: usize,
+    /// Subscribers of the one published track; several numbers make several rows.
+    #[arg(long, value_delimiter = ',', default_value = "50,200,1000")]
+    subscribers: Vec<usize>,
     /// Packets per burst: one video frame.
     #[arg(long, default_value_t = 8)]
     burst: usize,
     /// RTP packet size in bytes, tag not counted.
     #[arg(long, default_value_t = 1_200)]
     packet_bytes: usize,
-    /// Packets out per second that the publisher's pace aims at.
+    /// Packets out per second that the publishers' pace aims at.
     #[arg(long, default_value_t = 160_000)]
     target_pps: u64,
-    /// Seconds measured.
-    #[arg(long, default_value_t = 10)]
+    /// Seconds measured in each row.
+    #[arg(long, default_value_t = 5)]
     seconds: u64,
+    /// What to measure; everything if left out.
+    #[arg(long, value_enum)]
+    only: Vec<Part>,
+    /// The first half of a frame's packets is a byte shorter, as libwebrtc cuts frames.
+    #[arg(long)]
+    uneven: bool,
     /// First port of the server (it takes N, N+1, N+2, N+3, N+10).
     #[arg(long, default_value_t = 27_880)]
     port_base: u16,
     /// The server binary.
     #[arg(long, default_value = "target/release/convene")]
     binary: PathBuf,
+    /// 200 subscribers and nothing else, for CI.
+    #[arg(long)]
+    short: bool,
     /// Prints one JSON object with stable keys instead of text.
     #[arg(long)]
     json: bool,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// One room, one publisher, bursts.
+    Video,
+    /// One room, one publisher, small packets one by one.
+    Audio,
+    /// The time that forwarding adds, at half the load.
+    Latency,
+    /// Several rooms, and rooms where everybody publishes.
+    Rooms,
+    /// A room on one media worker and on two, all on the one core: what the pipe between them costs.
+    Workers,
+}
+
 /// What was measured. Keys are stable; see bench/README.md.
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct Report {
+    video: Vec<Row>,
+    audio: Vec<Row>,
+    /// Cost of a packet at the most subscribers over that at the fewest.
+    video_growth: Option<f64>,
+    audio_growth: Option<f64>,
+    latency: Option<Latency>,
+    rooms: Vec<Row>,
+    /// The same room on one worker, then on two.
+    workers: Vec<Row>,
+    /// CPU of a packet on two workers over that on one.
+    workers_cost: Option<f64>,
+}
+
+#[derive(Serialize)]
+struct Latency {
     subscribers: usize,
-    burst: usize,
-    packet_bytes: usize,
-    forwarded_pps: f64,
-    forwarded_pps_per_core: f64,
-    limit_pps_per_core: f64,
-    ratio: f64,
-    cpu_us_per_packet: f64,
-    loss: f64,
-    verified_packets: u64,
-    rss_kib_per_subscriber: f64,
-    joins_per_s: f64,
-    cpu_ms_per_join: f64,
+    target_pps: u64,
+    p50_ms: f64,
+    p99_ms: f64,
+    last_p50_ms: f64,
+    last_p99_ms: f64,
 }
 
 fn main() -> Result<()> {
-    let args = Args::parse();
-    let server = Server::start(&args.binary, args.port_base, SERVER_CORE)?;
-    cpu::pin(CLIENT_CORE);
-    let agent = ureq::Agent::new_with_defaults();
-    let mut fleet = Fleet::new(&server, &agent, "bench")?;
-
-    let (rss_before, cpu_before) = (cpu::resident_kib(server.pid())?, cpu::of_process(server.pid())?);
-    let join_time = fleet.join(&server, &agent, "bench", args.subscribers)?;
-    let join_cpu = cpu::of_process(server.pid())? - cpu_before;
-
-    let mut source = Source::new(&args);
-    source.run(&mut fleet, Duration::from_secs(2))?; // keyframe, caches, clocks
-    settle(&mut fleet)?;
-    let (seen_before, cpu_before, start) = (fleet.seen(), cpu::of_process(server.pid())?, Instant::now());
-    let sent = source.run(&mut fleet, Duration::from_secs(args.seconds))?;
-    let elapsed = start.elapsed();
-    settle(&mut fleet)?;
-    let cpu = cpu::of_process(server.pid())? - cpu_before;
-    let seen = since(fleet.seen(), seen_before);
-    let rss = cpu::resident_kib(server.pid())?;
-    ensure!(seen.verified > 0, "no packet was opened by a client: {seen:?}");
-
-    let limit = measure_limit(&args, &mut fleet)?;
-    let expected = (sent * args.subscribers as u64) as f64;
-    let per_core = seen.packets as f64 / cpu.as_secs_f64();
-    let report = Report {
-        subscribers: args.subscribers,
-        burst: args.burst,
-        packet_bytes: args.packet_bytes,
-        forwarded_pps: seen.packets as f64 / elapsed.as_secs_f64(),
-        forwarded_pps_per_core: per_core,
-        limit_pps_per_core: limit,
-        ratio: per_core / limit,
-        cpu_us_per_packet: 1e6 / per_core,
-        loss: 1.0 - seen.packets as f64 / expected,
-        verified_packets: seen.verified,
-        rss_kib_per_subscriber: rss.saturating_sub(rss_before) as f64 / args.subscribers as f64,
-        joins_per_s: args.subscribers as f64 / join_time.as_secs_f64(),
-        cpu_ms_per_join: join_cpu.as_secs_f64() * 1e3 / args.subscribers as f64,
-    };
+    let mut args = Args::parse();
+    if args.short {
+        (args.subscribers, args.only) = (vec![200], vec![Part::Video, Part::Latency]);
+    }
+    let wants = |part| args.only.is_empty() || args.only.contains(&part);
+    let mut report = Report::default();
+    if wants(Part::Video) {
+        report.video = args.subscribers.iter().map(|n| row(&args, video(&args, 1, 1, *n))).collect::<Result<_>>()?;
+        report.video_growth = growth(&report.video);
+    }
+    if wants(Part::Audio) {
+        report.audio = args.subscribers.iter().map(|n| row(&args, audio(&args, *n))).collect::<Result<_>>()?;
+        report.audio_growth = growth(&report.audio);
+    }
+    if wants(Part::Latency) {
+        let half = args.target_pps / 2;
+        report.latency = Some(time(&args, Load { target_pps: half, ..video(&args, 1, 1, 200) })?);
+    }
+    if wants(Part::Rooms) {
+        let tables = [(10, 1, 20), (50, 1, 4), (1, 20, 20), (1, 50, 50)];
+        report.rooms = tables.iter().map(|(r, p, s)| row(&args, video(&args, *r, *p, *s))).collect::<Result<_>>()?;
+    }
+    if wants(Part::Workers) {
+        let load = video(&args, 1, 1, 200);
+        for workers in ["1", "2"] {
+            let settings = [("CONVENE_MEDIA_WORKERS", workers), ("CONVENE_MEDIA_SPREAD", "true")];
+            report.workers.push(row_with(&args, load, &settings)?);
+        }
+        let cost = |index: usize| report.workers.get(index).map(|row| row.cpu_us_per_packet);
+        report.workers_cost = cost(1).zip(cost(0)).map(|(two, one)| two / one);
+    }
     print(&report, args.json)
 }
 
-/// The publisher's frames.
-struct Source {
-    first: Bytes,
-    rest: Bytes,
-    burst: usize,
-    interval: Duration,
-    seq: u16,
-    ts: u32,
+fn video(args: &Args, rooms: usize, publishers: usize, subscribers: usize) -> Load {
+    let Args { burst, packet_bytes, target_pps, uneven, .. } = *args;
+    Load { rooms, publishers, subscribers, media: Media::Video, burst, packet_bytes, uneven, target_pps }
 }
 
-impl Source {
-    fn new(args: &Args) -> Self {
-        let payload = args.packet_bytes - 12;
-        // RFC 7741 §4.2: S=1 PID=0; §4.3 and RFC 6386 §9.1: a key frame's tag, start code and size (64x64).
-        let mut first = vec![0x5a; payload];
-        let head = [0x10, 0x10, 0x02, 0x00, 0x9d, 0x01, 0x2a, 64, 0, 64, 0];
-        first.splice(..head.len(), head);
-        let mut rest = vec![0x5a; payload];
-        rest.splice(..1, [0x00]);
-        let bursts_per_s = bursts_per_s(args);
-        Self {
-            first: first.into(),
-            rest: rest.into(),
-            burst: args.burst,
-            interval: Duration::from_secs_f64(1.0 / bursts_per_s),
-            seq: 1,
-            ts: 1,
-        }
-    }
-
-    /// Sends frames at pace and receives meanwhile; returns packets sent.
-    fn run(&mut self, fleet: &mut Fleet, span: Duration) -> Result<u64> {
-        let start = Instant::now();
-        let (mut next, mut sent) = (start, 0);
-        while start.elapsed() < span {
-            let now = Instant::now();
-            if now >= next {
-                next += self.interval;
-                sent += self.send_frame(fleet)?;
-            }
-            fleet.turn(next.saturating_duration_since(now).min(Duration::from_millis(1)))?;
-        }
-        Ok(sent)
-    }
-
-    fn send_frame(&mut self, fleet: &mut Fleet) -> Result<u64> {
-        let publisher = fleet.clients.first_mut().context("no publisher")?;
-        self.ts = self.ts.wrapping_add(3_000);
-        for index in 0..self.burst {
-            let payload = if index == 0 { &self.first } else { &self.rest };
-            publisher.write(self.seq, self.ts, index + 1 == self.burst, payload.clone())?;
-            self.seq = self.seq.wrapping_add(1);
-        }
-        publisher.pump();
-        Ok(self.burst as u64)
-    }
+fn audio(args: &Args, subscribers: usize) -> Load {
+    let (media, burst, packet_bytes) = (Media::Audio, 1, AUDIO_BYTES);
+    let target_pps = AUDIO_PPS * subscribers as u64;
+    Load { media, burst, packet_bytes, target_pps, ..video(args, 1, 1, subscribers) }
 }
 
-/// Lets what is under way arrive.
-fn settle(fleet: &mut Fleet) -> Result<()> {
-    let until = Instant::now() + Duration::from_millis(300);
-    while Instant::now() < until {
-        fleet.turn(Duration::from_millis(5))?;
-    }
-    Ok(())
+/// A server of its own for each row, so that none pays for the clients of another.
+fn target(args: &Args, settings: &[(&str, &str)]) -> Result<Convene> {
+    let server = Server::start(&args.binary, args.port_base, SERVER_CORE, Server::LOOPBACK, settings)?;
+    cpu::pin(CLIENT_CORE);
+    Ok(Convene::new(server))
 }
 
-/// The same packets from a thread on the server's core to the same sockets, which this thread goes on reading.
-fn measure_limit(args: &Args, fleet: &mut Fleet) -> Result<f64> {
-    let load = Load {
-        receivers: fleet.clients.iter().skip(1).map(|client| client.udp.address()).collect::<Result<_>>()?,
-        burst: args.burst,
-        packet_bytes: args.packet_bytes,
-        bursts_per_s: bursts_per_s(args),
-        span: Duration::from_secs(args.seconds),
-    };
-    let done = AtomicBool::new(false);
-    let poll = mio::Poll::new()?;
-    let udp = Udp::bind(poll.registry(), mio::Token(0))?;
-    std::thread::scope(|scope| {
-        let limit = scope.spawn(|| {
-            cpu::pin(SERVER_CORE);
-            let result = limit::measure(&udp, &load);
-            done.store(true, Ordering::Release);
-            result
-        });
-        while !done.load(Ordering::Acquire) {
-            fleet.turn(Duration::from_millis(1))?;
-        }
-        limit.join().ok().context("the limit's thread panicked")?
+fn row(args: &Args, load: Load) -> Result<Row> {
+    row_with(args, load, &[])
+}
+
+fn row_with(args: &Args, load: Load, settings: &[(&str, &str)]) -> Result<Row> {
+    sfu::measure(&mut target(args, settings)?, Server::LOOPBACK, load, Duration::from_secs(args.seconds), true)
+}
+
+fn time(args: &Args, load: Load) -> Result<Latency> {
+    let span = Duration::from_secs(args.seconds);
+    let (all, last) = sfu::latency(&mut target(args, &[])?, Server::LOOPBACK, load, span)?;
+    let ms = |histogram: &Histogram<u64>, quantile| histogram.value_at_quantile(quantile) as f64 / 1e3;
+    Ok(Latency {
+        subscribers: load.subscribers,
+        target_pps: load.target_pps,
+        p50_ms: ms(&all, 0.5),
+        p99_ms: ms(&all, 0.99),
+        last_p50_ms: ms(&last, 0.5),
+        last_p99_ms: ms(&last, 0.99),
     })
 }
 
-fn bursts_per_s(args: &Args) -> f64 {
-    args.target_pps as f64 / (args.subscribers * args.burst) as f64
-}
-
-fn since(now: Seen, before: Seen) -> Seen {
-    Seen {
-        packets: now.packets - before.packets,
-        lost: now.lost.saturating_sub(before.lost),
-        verified: now.verified - before.verified,
-    }
+fn growth(rows: &[Row]) -> Option<f64> {
+    let few = rows.iter().min_by_key(|row| row.subscribers)?;
+    let many = rows.iter().max_by_key(|row| row.subscribers)?;
+    (few.subscribers != many.subscribers).then(|| many.cpu_us_per_packet / few.cpu_us_per_packet)
 }
 
 fn print(report: &Report, json: bool) -> Result<()> {
@@ -225,21 +186,50 @@ fn print(report: &Report, json: bool) -> Result<()> {
         writeln!(out, "{}", serde_json::to_string(report)?)?;
         return Ok(());
     }
-    writeln!(out, "{} subscribers, bursts of {} x {} B", report.subscribers, report.burst, report.packet_bytes)?;
-    writeln!(out, "forwarded       {:>10.0} packets/s", report.forwarded_pps)?;
-    writeln!(
-        out,
-        "per core        {:>10.0} packets/s ({:.2} us each)",
-        report.forwarded_pps_per_core, report.cpu_us_per_packet
-    )?;
-    writeln!(out, "limit           {:>10.0} packets/s per core, ratio {:.2}", report.limit_pps_per_core, report.ratio)?;
-    writeln!(
-        out,
-        "loss            {:>10.4} %, {} packets opened by clients",
-        report.loss * 100.0,
-        report.verified_packets
-    )?;
-    writeln!(out, "memory          {:>10.1} KiB per subscriber", report.rss_kib_per_subscriber)?;
-    writeln!(out, "joins           {:>10.0} per s, {:.2} ms CPU each", report.joins_per_s, report.cpu_ms_per_join)?;
+    let sections =
+        [("video", &report.video), ("audio", &report.audio), ("rooms", &report.rooms), ("workers", &report.workers)];
+    for (title, rows) in sections.into_iter().filter(|(_, rows)| !rows.is_empty()) {
+        writeln!(out, "{title}: rooms x publishers x subscribers, packets/s per core and the machine's limit")?;
+        for row in rows {
+            writeln!(out, "  {}", line(row))?;
+        }
+    }
+    if let Some(cost) = report.workers_cost {
+        writeln!(out, "workers: a packet on two costs {cost:.2} times that on one")?;
+    }
+    for (title, growth) in [("video", report.video_growth), ("audio", report.audio_growth)] {
+        if let Some(growth) = growth {
+            writeln!(out, "{title}: a packet at the most subscribers costs {growth:.2} times that at the fewest")?;
+        }
+    }
+    if let Some(latency) = &report.latency {
+        writeln!(
+            out,
+            "latency at {} packets/s to {} subscribers: p50 {:.2} ms, p99 {:.2} ms; of the last one p50 {:.2} ms, p99 {:.2} ms",
+            latency.target_pps,
+            latency.subscribers,
+            latency.p50_ms,
+            latency.p99_ms,
+            latency.last_p50_ms,
+            latency.last_p99_ms
+        )?;
+    }
     Ok(())
+}
+
+fn line(row: &Row) -> String {
+    format!(
+        "{:>2} x {:>2} x {:>4}  {:>8.0} of {:>8.0} /s  ratio {:.2}  {:.2} us  loss {:.4} %  {:>5.1} KiB each  {:>5.0} joins/s ({:.2} ms CPU)",
+        row.rooms,
+        row.publishers,
+        row.subscribers,
+        row.forwarded_pps_per_core,
+        row.limit_pps_per_core,
+        row.ratio,
+        row.cpu_us_per_packet,
+        row.loss * 100.0,
+        row.rss_kib_per_subscriber,
+        row.joins_per_s,
+        row.cpu_ms_per_join
+    )
 }

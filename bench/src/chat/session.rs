@@ -99,7 +99,7 @@ impl Session {
             token: token(name)?,
             device_id: Bytes::copy_from_slice(digest(&SHA256, name.as_bytes()).as_ref().get(..16).unwrap_or_default()),
             client: "convene-bench".to_owned(),
-            sync: None,
+            ..im::Hello::default()
         };
         let Body::Welcome(welcome) = self.ask(Body::Hello(hello)).await? else { bail!("no Welcome for {name}") };
         self.me = welcome.me.context("Welcome without a user")?.id;

@@ -111,6 +111,12 @@ impl Tree {
         found
     }
 
+    /// Whether something stands below it.
+    #[must_use]
+    pub fn has_children(&self, id: DeptId) -> bool {
+        !self.child_ids(id).is_empty()
+    }
+
     fn child_ids(&self, id: DeptId) -> &[DeptId] {
         self.children.get(&id).map_or(&[], Vec::as_slice)
     }

@@ -102,6 +102,16 @@ codes! {
     AlreadyMember = "already_member", 409, "This person is a member already.";
     /// Somebody else has decided it.
     AlreadyDecided = "already_decided", 409, "This request was decided already.";
+    /// It has ended, or never was.
+    CallOver = "call_over", 410, "This call is over.";
+    /// Another device of theirs answered first.
+    AnsweredElsewhere = "answered_elsewhere", 409, "This call was answered on another device.";
+    /// One call at a time.
+    InAnotherCall = "in_another_call", 409, "You are in another call: hang up first.";
+    /// There is nothing to decline, to cancel or to hang up, or it is too late to answer.
+    CallNotNow = "call_not_now", 409, "This cannot be done while the call stands like this: read it again.";
+    /// The group is no more.
+    Dissolved = "dissolved", 409, "This group was dissolved: it can be read, not changed.";
     /// No provider took the message.
     SmsUnavailable = "sms_unavailable", 503, "The code could not be sent: try again in a few minutes.";
     /// The store cannot take it at this time.

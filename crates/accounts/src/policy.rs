@@ -121,6 +121,8 @@ pub struct Policy {
     pub directory: Directory,
     /// Departments whose members only their own and administrators see.
     pub hidden: Vec<u64>,
+    /// Members find each other by number, if they know the whole of it. Administrators of members do in any case.
+    pub find_by_number: bool,
     /// Who starts meetings.
     pub meetings: Starters,
     /// Days that messages are kept; none: for ever.
@@ -167,7 +169,10 @@ impl Policy {
     /// What somebody needs to be allowed to make this policy of `old`.
     #[must_use]
     pub fn acts_to_replace(&self, old: &Self) -> Vec<Act> {
-        let people = (&self.fields, self.directory, &self.hidden) != (&old.fields, old.directory, &old.hidden);
+        let people = self.fields != old.fields
+            || self.directory != old.directory
+            || self.hidden != old.hidden
+            || self.find_by_number != old.find_by_number;
         let changed = [
             (people, Act::ManageMembers),
             (self.meetings != old.meetings, Act::ManageMeetings),

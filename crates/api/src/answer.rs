@@ -160,6 +160,7 @@ impl Inner {
 
     /// The answer to a sign-in.
     pub(crate) async fn signed_in(&self, session: &Session) -> Result<SignedIn, Refusal> {
+        crate::access::seen(session.account);
         let account = self.account(session.account).await?;
         let tokens = self.tokens(session, &account.display_name)?;
         Ok(SignedIn { tokens, account: self.me(account)? })

@@ -15,6 +15,7 @@ use parking_lot::RwLock;
 use tokio::sync::broadcast;
 
 use crate::Api;
+use crate::access;
 use crate::answer::now_s;
 use crate::error::Error;
 use crate::keys::{ISSUER, Keys};
@@ -127,6 +128,8 @@ where
         let (scheme, token) = value.trim().split_once(' ').unwrap_or_default();
         // RFC 9110 §11.1: names of schemes are compared without case.
         let token = if scheme.eq_ignore_ascii_case("bearer") { token.trim() } else { "" };
-        Ok(Arc::<Authenticator>::from_ref(state).check(token, now_s())?)
+        let caller = Arc::<Authenticator>::from_ref(state).check(token, now_s())?;
+        access::seen(caller.account);
+        Ok(caller)
     }
 }

@@ -17,15 +17,19 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     async fn from_request(request: Request, state: &S) -> Result<Self, Error> {
         let bytes = Bytes::from_request(request, state).await;
         let bytes = bytes.map_err(|_| Refusal::saying(Code::Malformed, "The body is too large or was cut off."))?;
-        // Passwords and codes are in here: the place of the mistake is told, its text is not.
-        serde_json::from_slice(&bytes).map(Self).map_err(|error| {
-            let (line, column) = (error.line(), error.column());
-            let what = match error.classify() {
-                serde_json::error::Category::Data => "is not of the shape that is asked for",
-                serde_json::error::Category::Syntax => "is no JSON",
-                serde_json::error::Category::Eof | serde_json::error::Category::Io => "ends too early",
-            };
-            Refusal::saying(Code::Malformed, format!("The body {what} (line {line}, column {column}).")).into()
-        })
+        Ok(Self(read(&bytes)?))
     }
+}
+
+pub(crate) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
+    // Passwords and codes are in here: the place of the mistake is told, its text is not.
+    serde_json::from_slice(bytes).map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        let what = match error.classify() {
+            serde_json::error::Category::Data => "is not of the shape that is asked for",
+            serde_json::error::Category::Syntax => "is no JSON",
+            serde_json::error::Category::Eof | serde_json::error::Category::Io => "ends too early",
+        };
+        Refusal::saying(Code::Malformed, format!("The body {what} (line {line}, column {column}).")).into()
+    })
 }

@@ -3,7 +3,7 @@
 
 use convene_accounts::Refusal;
 use convene_accounts::role::Role;
-use convene_store::orgs::{self, Op, Outcome};
+use convene_store::orgs::{self, Op, Outcome, Seat};
 use convene_types::{AccountId, OrgId, UserId};
 use tokio::sync::broadcast;
 
@@ -54,6 +54,16 @@ pub enum Change {
         /// As this user of chat.
         user: UserId,
     },
+    /// An organisation has ended: nobody has a seat in it any more.
+    Dissolved {
+        /// Which.
+        org: OrgId,
+    },
+    /// An organisation has another policy.
+    Policy {
+        /// Which.
+        org: OrgId,
+    },
 }
 
 pub(crate) struct Changes(broadcast::Sender<Change>);
@@ -79,31 +89,60 @@ impl Inner {
     /// Changes something about an organisation, and tells of it.
     pub(crate) async fn change(&self, op: Op) -> Result<Outcome, Refusal> {
         let org = op.org;
-        let (mut removed, mut role, mut edited) = (None, None, None);
-        if let orgs::Change::Remove { account } = &op.change {
-            removed = Some(*account);
-        } else if let orgs::Change::SetRole { account, .. } = &op.change {
-            role = Some(*account);
-        } else if let orgs::Change::SetPlaces { account, .. } = &op.change {
-            edited = Some(*account);
-        }
+        let about = About::of(&op.change);
         let outcome = self.store.org(op).await?;
         if let Outcome::Joined { org, user, account } = outcome {
             self.changes.tell(Change::Joined { org, account, user });
-        }
-        if let (Outcome::Removed(user), Some(account)) = (&outcome, removed) {
-            self.changes.tell(Change::Removed { org, account, user: *user });
-        }
-        if let Some(account) = role.or(edited) {
-            // Gone again by now: that was told.
-            if let Some(seat) = self.store.ask(move |reader| reader.seat(org, account)).await? {
-                let user = seat.user;
-                self.changes.tell(match role {
-                    Some(_) => Change::Role { org, account, user, role: seat.role },
-                    None => Change::Profile { org, account, user },
-                });
+        } else if let (Outcome::Removed(user), About::Removed(account)) = (outcome, about) {
+            self.changes.tell(Change::Removed { org, account, user });
+        } else if outcome == Outcome::Dissolved {
+            self.changes.tell(Change::Dissolved { org });
+        } else if let Outcome::Policy(_) = outcome {
+            self.changes.tell(Change::Policy { org });
+        } else if let (Outcome::Done, About::Role(account)) = (outcome, about) {
+            if let Some(Seat { user, role, .. }) = self.seat(org, account).await? {
+                self.changes.tell(Change::Role { org, account, user, role });
             }
+        } else if let Some(account) = about.edited(outcome)
+            && let Some(Seat { user, .. }) = self.seat(org, account).await?
+        {
+            self.changes.tell(Change::Profile { org, account, user });
         }
         Ok(outcome)
+    }
+
+    /// None: gone again by now, which was told.
+    async fn seat(&self, org: OrgId, account: AccountId) -> Result<Option<Seat>, Refusal> {
+        self.store.ask(move |reader| reader.seat(org, account)).await
+    }
+}
+
+/// Whom a change is about.
+#[derive(Clone, Copy)]
+enum About {
+    Removed(AccountId),
+    Role(AccountId),
+    Edited(AccountId),
+    Others,
+}
+
+impl About {
+    fn of(change: &orgs::Change) -> Self {
+        if let orgs::Change::Remove { account } = change {
+            Self::Removed(*account)
+        } else if let orgs::Change::SetRole { account, .. } = change {
+            Self::Role(*account)
+        } else if let orgs::Change::Edit { account, .. } = change {
+            Self::Edited(*account)
+        } else {
+            Self::Others
+        }
+    }
+
+    fn edited(self, outcome: Outcome) -> Option<AccountId> {
+        match (outcome, self) {
+            (Outcome::Changed(account), _) | (Outcome::Edited(_), Self::Edited(account)) => Some(account),
+            (_, Self::Removed(_) | Self::Role(_) | Self::Edited(_) | Self::Others) => None,
+        }
     }
 }

@@ -14,7 +14,7 @@ use utoipa::openapi::{InfoBuilder, OpenApiBuilder};
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::error::Refused;
-use crate::{Api, auth, me};
+use crate::{Api, access, auth, integrations, me, org};
 
 /// A page for people; it reads the document.
 const PAGE: &str = include_str!("docs.html");
@@ -23,12 +23,13 @@ const PAGE: &str = include_str!("docs.html");
 const MAX_BODY_BYTES: usize = 64 * 1024;
 
 pub(crate) fn router(api: Api, more: OpenApiRouter) -> Router {
-    let metrics = Arc::clone(&api.inner.metrics);
+    let (metrics, log) = (Arc::clone(&api.inner.metrics), api.inner.log.clone());
     let (router, document) = described().with_state(api).merge(more).split_for_parts();
     let json = document.to_json().unwrap_or_default();
     router
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(middleware::from_fn_with_state(metrics, count))
+        .layer(middleware::from_fn_with_state(log, access::noted))
         .route(
             "/v1/openapi.json",
             get(async move || ([(header::CONTENT_TYPE, "application/json")], json).into_response()),
@@ -47,13 +48,18 @@ async fn count(State(metrics): State<Arc<Metrics>>, request: Request, next: Next
 
 fn described() -> OpenApiRouter<Api> {
     let info = InfoBuilder::new().title("Convene").version(env!("CARGO_PKG_VERSION")).description(Some(
-        "Accounts of people. Refusals are problem documents (RFC 9457); `code` is stable. Sign in, and send the access \
+        "People and organisations. Refusals are problem documents (RFC 9457); `code` is stable. Sign in, and send the access \
          token as `Authorization: Bearer`.",
     ));
     let mut document = OpenApiBuilder::new().info(info.build()).build();
     let components = document.components.get_or_insert_default();
     components.add_security_scheme("bearer", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
-    OpenApiRouter::with_openapi(document).merge(auth::routes()).merge(me::routes())
+    OpenApiRouter::with_openapi(document)
+        .merge(auth::routes())
+        .merge(me::routes())
+        .merge(org::invitation_routes())
+        .merge(org::routes())
+        .merge(integrations::routes())
 }
 
 #[cfg(test)]

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use aws_lc_rs::hkdf;
+use aws_lc_rs::{hkdf, hmac};
+use convene_accounts::apikey;
+use convene_accounts::receipt::ReceiptKey;
 use convene_accounts::session::RefreshKey;
 use convene_accounts::token::Authority;
 use convene_accounts::vault::{SealingKey, Vault, VaultError};
@@ -22,6 +24,22 @@ pub struct Keys {
     pub(crate) codes: CodeKey,
     pub(crate) refresh: RefreshKey,
     pub(crate) access: Authority,
+    pub(crate) rooms: String,
+    pub(crate) api: apikey::Secrets,
+    pub(crate) receipts: ReceiptKey,
+    pub(crate) links: LinkKey,
+}
+
+/// Makes the secrets of links that are asked for with an `Idempotency-Key`.
+pub(crate) struct LinkKey(hmac::Key);
+
+impl LinkKey {
+    /// The same for the same request, and nobody else's guess.
+    pub(crate) fn secret(&self, once: &[u8; 32]) -> [u8; 32] {
+        let mut secret = [0; 32];
+        secret.copy_from_slice(hmac::sign(&self.0, once).as_ref());
+        secret
+    }
 }
 
 impl fmt::Debug for Keys {
@@ -37,12 +55,18 @@ impl Keys {
         let key = |label: &str| expand(&prk, label).ok_or(VaultError::NoKey);
         let sealing = SealingKey { id: SEALING_KEY, secret: key("seal numbers")? };
         let vault = Vault::new(&key("find numbers")?, &[sealing])?;
-        let access = key("access tokens")?.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = |key: [u8; SECRET_BYTES]| key.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let access = hex(key("access tokens")?);
+        let rooms = hex(key("room tokens")?);
         Ok(Self {
             vault,
             codes: CodeKey::new(&key("codes")?),
             refresh: RefreshKey::new(&key("refresh tokens")?),
             access: Authority::new(HashMap::from([(ISSUER.to_owned(), access)])),
+            rooms,
+            api: apikey::Secrets::new(&key("api keys")?),
+            receipts: ReceiptKey::new(&key("receipts")?),
+            links: LinkKey(hmac::Key::new(hmac::HMAC_SHA256, &key("links")?)),
         })
     }
 }
@@ -80,7 +104,17 @@ mod tests {
     #[test]
     fn no_two_uses_share_a_key() {
         let prk = hkdf::Salt::new(hkdf::HKDF_SHA256, b"s").extract(&[7; 32]);
-        let labels = ["seal numbers", "find numbers", "access tokens", "codes", "refresh tokens"];
+        let labels = [
+            "seal numbers",
+            "find numbers",
+            "access tokens",
+            "room tokens",
+            "codes",
+            "refresh tokens",
+            "api keys",
+            "receipts",
+            "links",
+        ];
         let keys: std::collections::HashSet<_> = labels.iter().map(|label| expand(&prk, label).unwrap()).collect();
         assert_eq!(keys.len(), labels.len());
     }

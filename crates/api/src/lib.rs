@@ -1,13 +1,21 @@
 //! REST of people: `/v1`. Reads requests, makes what has to be random, hashes what has to be hashed, asks the store, answers.
 //!
 //! - `auth`: codes, registering, signing in and out, refreshing, resetting.
-//! - `me`: the account that asks: profile, password, number, sessions, devices, its end.
+//! - `integrations`: API keys and webhooks of organisations.
+//! - [`admin`]: what whoever runs the server may do, over no network.
+//! - `me`: the account that asks: profile, password, number, sessions, devices, address book, its end.
+//! - `org`: organisations, and the directory of each.
+//!
+//! What all routes share, those of other crates too: [`Caller`], [`Body`], [`Creation`] (`Idempotency-Key`), [`Ids`],
+//! [`Asked`], [`Paging`], [`Known`] (`ETag`), [`Error`], [`Reading`] and [`Changing`] (descriptions of refusals).
 //!
 //! Not here: what may happen (`convene-accounts`), what is kept (`convene-store`), rooms and chat (`signaling`).
 //!
 //! Invariant: a request is checked without reading the database: by its token's signature and by [`Authenticator`]'s list of
 //! what has ended.
 
+mod access;
+pub mod admin;
 mod answer;
 mod auth;
 mod authenticator;
@@ -17,14 +25,23 @@ mod client;
 mod docs;
 mod error;
 mod hashing;
+mod integrations;
 mod keys;
 mod me;
+mod once;
+mod org;
+mod page;
+mod path;
 mod sender;
+mod sweep;
+mod tag;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::Router;
 use convene_accounts::Refusal;
+use convene_accounts::apikey::Keyring;
+use convene_outbound::Courier;
 use convene_store::Store;
 use convene_telemetry::Metrics;
 use tokio::sync::broadcast;
@@ -34,9 +51,13 @@ pub use authenticator::{Authenticator, Caller, Ended};
 pub use body::Body;
 pub use changes::Change;
 pub use client::Client;
-pub use error::{Error, Problem};
+pub use error::{Changing, Error, Problem, Reading};
 pub use keys::{Keys, SECRET_BYTES};
+pub use once::{Creation, IDEMPOTENCY_KEY};
+pub use page::Paging;
+pub use path::{Asked, Ids};
 pub use sender::{Program, Sender};
+pub use tag::Known;
 
 use changes::Changes;
 use hashing::Hashing;
@@ -53,6 +74,8 @@ pub struct Options {
     pub region: String,
     /// Version of the policy of use that people have to agree to.
     pub policy_version: String,
+    /// Days for which requests stay in the access log; 0: there is none.
+    pub access_log_days: u32,
     /// Where refusals are counted.
     pub metrics: Arc<Metrics>,
 }
@@ -72,7 +95,10 @@ struct Inner {
     metrics: Arc<Metrics>,
     authenticator: Arc<Authenticator>,
     hashing: Hashing,
+    keyring: Keyring,
+    courier: OnceLock<Courier>,
     changes: Changes,
+    log: access::Log,
 }
 
 /// Why it does not start.
@@ -90,23 +116,61 @@ pub enum StartError {
 impl Api {
     /// Starts the service: learns from the store which sessions have ended of late.
     pub async fn start(options: Options) -> Result<Self, StartError> {
-        let Options { store, keys, sender, region, policy_version, metrics } = options;
+        let Options { store, keys, sender, region, policy_version, access_log_days, metrics } = options;
         let region = match region.as_str() {
             "" => None,
             text => Some(convene_accounts::phone::Region::parse(text).ok_or(StartError::Region(region))?),
         };
         let authenticator = Authenticator::start(&keys, &store).await.map_err(StartError::Store)?;
         let authenticator = Arc::new(authenticator);
-        let hashing = Hashing::new();
-        let changes = Changes::default();
-        let inner = Inner { store, keys, sender, region, policy_version, metrics, authenticator, hashing, changes };
-        Ok(Self { inner: Arc::new(inner) })
+        let (hashing, keyring) = (Hashing::new(), Keyring::new(keys.api.clone()));
+        for key in store.ask(convene_store::Reader::good_api_keys).await.map_err(StartError::Store)? {
+            keyring.insert(key);
+        }
+        let (changes, courier) = (Changes::default(), OnceLock::new());
+        let log = access::Log::start(store.clone(), access_log_days, Arc::clone(&metrics));
+        let inner = Inner {
+            store,
+            keys,
+            sender,
+            region,
+            policy_version,
+            metrics,
+            authenticator,
+            hashing,
+            keyring,
+            courier,
+            changes,
+            log,
+        };
+        let inner = Arc::new(inner);
+        sweep::start(&inner);
+        Ok(Self { inner })
     }
 
     /// Who a token speaks for: for those who open other doors with it.
     #[must_use]
     pub fn authenticator(&self) -> &Arc<Authenticator> {
         &self.inner.authenticator
+    }
+
+    /// What room tokens of people are signed with.
+    #[must_use]
+    pub fn room_secret(&self) -> &str {
+        &self.inner.keys.rooms
+    }
+
+    /// Lets organisations have webhooks, which this brings.
+    #[must_use]
+    pub fn with_courier(self, courier: Courier) -> Self {
+        let _ = self.inner.courier.set(courier); // the first one stays
+        self
+    }
+
+    /// The API keys of organisations that are good: for those who check what is signed with them.
+    #[must_use]
+    pub fn keyring(&self) -> &Keyring {
+        &self.inner.keyring
     }
 
     /// Tells of every session that ends from now on, as soon as it has: close what it has open. Who falls behind by more

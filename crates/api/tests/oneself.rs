@@ -100,7 +100,8 @@ async fn a_cancelled_account_is_gone_and_its_number_free() {
     let cancel = async |code: &str| world.post("/v1/me/cancel", &ana.access, json!({ "code": code })).await;
     cancel("000000").await.refused(422, "bad_code");
     let code = world.code(&ana.phone, "cancel", &device(2)).await;
-    cancel(&code).await.expect(204);
+    let receipt = cancel(&code).await.expect(200).text("receipt");
+    assert!(receipt.starts_with(&format!("a{}.", ana.account)), "{receipt}");
     assert_eq!(ends.try_recv().unwrap().why, End::Erased);
     world.get("/v1/me", &ana.access).await.refused(401, "session_ended");
     world.post("/v1/auth/refresh", "", json!({ "refresh_token": ana.refresh })).await.refused(401, "session_ended");

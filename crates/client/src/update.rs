@@ -77,6 +77,8 @@ pub enum Update {
         /// Of so many.
         total: u64,
     },
+    /// How a call stands that concerns this user. Of two states of a call, the one with the higher `version` counts.
+    Call(im::CallState),
     /// Somebody types, comes, goes or reads. May be lost.
     Hint(im::Hint),
     /// This receiver was too slow: so many updates are missing. Read the database again.

@@ -14,6 +14,9 @@ use convene_types::{ClientId, DeviceId};
 use crate::model::Refusal;
 pub use rate::{Bucket, Buckets, Rate};
 
+/// Longest name of an organisation: as long as one in a token.
+const MAX_ORG_BYTES: usize = 128;
+
 /// What a frame came over. A WebSocket is all three at once, and says `Control`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
@@ -73,7 +76,9 @@ fn pass(body: &Body) -> Option<Pass> {
         Body::Welcome(_) | Body::Ack(_) | Body::SyncReply(_) | Body::FetchReply(_) | Body::Done(_) => return None,
         Body::Created(_) | Body::Users(_) | Body::MembersPage(_) | Body::Receipts(_) => return None,
         Body::BlobStatus(_) | Body::BlobDone(_) | Body::BlobData(_) | Body::BlobLink(_) => return None,
-        Body::Error(_) | Body::Deliver(_) | Body::DeliverUser(_) | Body::Goodbye(_) => return None,
+        Body::Error(_) | Body::Deliver(_) | Body::DeliverUser(_) | Body::Goodbye(_) | Body::CallState(_) => {
+            return None;
+        }
     })
 }
 
@@ -95,7 +100,7 @@ pub fn check_request(frame: &im::Frame) -> Result<(), Refusal> {
         Body::BlobUrl(_) | Body::Ping(_) | Body::Welcome(_) | Body::Ack(_) | Body::SyncReply(_) => {}
         Body::FetchReply(_) | Body::Done(_) | Body::Created(_) | Body::Users(_) | Body::MembersPage(_) => {}
         Body::Receipts(_) | Body::BlobStatus(_) | Body::BlobDone(_) | Body::BlobData(_) | Body::BlobLink(_) => {}
-        Body::Error(_) | Body::Deliver(_) | Body::DeliverUser(_) | Body::Goodbye(_) => {}
+        Body::Error(_) | Body::Deliver(_) | Body::DeliverUser(_) | Body::Goodbye(_) | Body::CallState(_) => {}
     }
     if frame.rid == 0 {
         return Err(Refusal::new(Code::Malformed, "a request without rid"));
@@ -116,6 +121,7 @@ pub fn check_hello(hello: &im::Hello) -> Result<(DeviceId, u32), Refusal> {
         return Err(Refusal::new(Code::Malformed, format!("device_id: {ID_BYTES} random bytes")));
     };
     at_most("client", hello.client.len(), MAX_CLIENT_BYTES)?;
+    at_most("org", hello.org.len(), MAX_ORG_BYTES)?;
     if let Some(sync) = &hello.sync {
         check_sync(sync)?;
     }

@@ -1,5 +1,9 @@
 //! From the store's commits to the outboxes of everybody who is online.
 //!
+//! The answer to a send comes this way too: it is put into the sender's outbox when a shard takes the event in, and the
+//! sender's session is woken once for both, so that they leave in one packet. The writer's thread wakes a shard, not each
+//! sender: to wake a task from another thread costs more than to write its answer.
+//!
 //! A conversation belongs to one shard (a task), so its order is kept. A shard works on its conversations in turn and on
 //! each for a slice of its members, so that a huge group delays no other (I17). An event is encoded once; what has queued
 //! of one conversation goes out as one frame. Members are cached, and kept right by what each event says of joins and
@@ -19,6 +23,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use convene_im_core::outbox::HintKey;
+use convene_proto::im;
 use convene_store::{Appended, Store};
 use convene_telemetry::Metrics;
 use convene_types::{ConvId, Ordinal, Seq, UserId};
@@ -27,6 +32,7 @@ use tokio::sync::Notify;
 
 use crate::hub::Hub;
 use crate::options::Limits;
+use crate::session::Session;
 use worker::Worker;
 
 /// Events that one shard holds. At 300 bytes each it is 50,000 of them, more than a second of the store's best.
@@ -54,6 +60,16 @@ pub(crate) struct Event {
     pub(crate) added: Vec<(UserId, Seq)>,
     pub(crate) removed: Vec<UserId>,
     pub(crate) committed: Instant,
+    /// For who sent it.
+    pub(crate) answer: Option<Box<Answer>>,
+}
+
+/// What a sender waits for.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) session: Arc<Session>,
+    pub(crate) rid: u64,
+    pub(crate) ack: im::Ack,
 }
 
 /// Something that may be lost.
@@ -85,10 +101,10 @@ impl Job {
     }
 }
 
-impl From<Appended> for Job {
-    fn from(appended: Appended) -> Self {
+impl Event {
+    pub(crate) fn new(appended: Appended, answer: Option<Box<Answer>>) -> Self {
         let Appended { conv, seq, ord, event, added, removed, .. } = appended;
-        Self::Appended(Event { conv, seq, ord, bytes: event, added, removed, committed: Instant::now() })
+        Self { conv, seq, ord, bytes: event, added, removed, committed: Instant::now(), answer }
     }
 }
 

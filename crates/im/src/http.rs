@@ -9,7 +9,7 @@ use convene_types::{ConvId, UserId};
 use crate::blobs;
 use crate::links::{Link, unhex};
 use crate::login;
-use crate::shared::{now_ms, now_s};
+use crate::shared::now_ms;
 use crate::start::{Caller, Handle};
 
 /// A blob that may be read.
@@ -42,13 +42,10 @@ pub enum Asker<'a> {
 }
 
 impl Handle {
-    /// The user of a token.
-    pub async fn sign_in(&self, token: &str) -> Result<Caller, Refusal> {
-        let identity = self.shared.authority.check(token, now_s());
-        let identity = identity.map_err(|error| Refusal::new(Code::Unauthenticated, error.to_string()))?;
-        let device = identity.device.unwrap_or_default();
-        let (org, user) = login::user(&self.shared, identity).await?;
-        Ok(Caller::new(org, UserId(user.id), device))
+    /// The user of a token. `org`: the name of the organisation, where an account has seats in several.
+    pub async fn sign_in(&self, token: &str, org: &str) -> Result<Caller, Refusal> {
+        let login::Entered { org, user, device, .. } = login::enter(&self.shared, token, org).await?;
+        Ok(Caller::new(org, UserId(user.id), device.unwrap_or_default()))
     }
 
     /// Begins an upload, or finds it again.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use convene_im_core::outbox::HintKey;
 use convene_proto::frame;
 use convene_proto::im::{self, Code, frame::Body, hint};
-use convene_types::{DeviceId, UserId};
+use convene_types::{CallId, DeviceId, UserId};
 use dashmap::DashMap;
 use rustc_hash::FxBuildHasher;
 
@@ -24,6 +24,8 @@ pub(crate) struct Hub {
     users: Map<Vec<Arc<Session>>>,
     watchers: Map<Vec<Arc<Session>>>,
     last_seen_ms: Map<i64>,
+    /// Calls that each user is shown, for devices that connect while they are on.
+    calls: Map<Vec<(CallId, Bytes)>>,
     count: AtomicUsize,
     numbers: AtomicU64,
 }
@@ -43,6 +45,10 @@ impl Hub {
     pub(crate) fn add(&self, session: &Arc<Session>) {
         self.users.entry(session.owner.user).or_default().push(Arc::clone(session));
         self.count.fetch_add(1, Ordering::Relaxed);
+        // Behind the line above: a call that begins in between is told twice, and never not at all.
+        if let Some(calls) = self.calls.get(&session.owner.user) {
+            calls.iter().for_each(|(_, frame)| session.push(frame.clone()));
+        }
     }
 
     /// The handshake of a session is done: it replaces older ones of its device, and its user is seen online. Never called
@@ -85,6 +91,17 @@ impl Hub {
             }
             self.tell_presence(user, false, now_ms);
         }
+    }
+
+    /// Shows a call to a user. `kept`: for devices that connect later; none: it is over.
+    pub(crate) fn show_call(&self, user: UserId, id: CallId, kept: Option<Bytes>, frame: &Bytes) {
+        let mut calls = self.calls.entry(user).or_default();
+        calls.retain(|(other, _)| *other != id);
+        calls.extend(kept.map(|frame| (id, frame)));
+        // Sent while the entry is held, so that two states of a call keep their order.
+        self.each(user, |session| session.push(frame.clone()));
+        drop(calls);
+        self.calls.remove_if(&user, |_, calls| calls.is_empty());
     }
 
     /// Does something with each session of a user.

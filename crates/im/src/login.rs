@@ -2,17 +2,19 @@
 
 use std::sync::Arc;
 
-use convene_accounts::token::Identity;
+use convene_accounts::session::IDLE_S;
+use convene_accounts::token::{Identity, TokenError};
 use convene_im_core::gate;
 use convene_im_core::model::Refusal;
 use convene_proto::im::{self, Code, frame::Body};
 use convene_proto::limits::{MAX_FRAME_BYTES, MAX_PAYLOAD_BYTES, MAX_TEXT_BYTES};
 use convene_store::{Op, Outcome};
-use convene_types::OrgId;
+use convene_types::{DeviceId, OrgId};
 use dashmap::DashMap;
 use rustc_hash::FxBuildHasher;
 
-use crate::session::{NewSession, Owner, Session, Transport};
+use crate::options::Login;
+use crate::session::{End, NewSession, Owner, Session, Transport};
 use crate::shared::{Shared, now_ms, now_s, wire};
 
 /// Users whose rows are remembered, so that signing in again writes nothing. About 200 bytes each.
@@ -26,6 +28,8 @@ pub(crate) struct Opened {
     pub(crate) session: Arc<Session>,
     /// To be told first.
     pub(crate) welcome: im::Welcome,
+    /// The access token it was opened with: for [`confirm`].
+    pub(crate) proof: Option<String>,
     /// To be answered next.
     pub(crate) sync: Option<im::Sync>,
 }
@@ -38,22 +42,17 @@ pub(crate) async fn open(
     confirmed: bool,
 ) -> Result<Opened, Refusal> {
     let (device, version) = gate::check_hello(&hello)?;
-    let identity = shared
-        .authority
-        .check(&hello.token, now_s())
-        .map_err(|error| Refusal::new(Code::Unauthenticated, error.to_string()))?;
-    if identity.device.is_some_and(|bound| bound != device) {
-        return Err(Refusal::new(Code::Unauthenticated, "the token belongs to another device"));
-    }
     if shared.hub.len() >= shared.limits.max_sessions {
         return Err(Refusal::later(Code::Unavailable, "the server has as many sessions as it takes", FULL_RETRY_MS));
     }
-    let expires_s = identity.expires_s;
-    let (org, me) = user(shared, identity).await?;
+    let Entered { org, user: me, device: bound, login, expires_s } = enter(shared, &hello.token, &hello.org).await?;
+    if bound.is_some_and(|bound| bound != device) {
+        return Err(Refusal::new(Code::Unauthenticated, "the token belongs to another device"));
+    }
     let owner = Owner { org, user: convene_types::UserId(me.id), device };
     let number = shared.hub.next_number();
     let gates = crate::flood::Gates::default();
-    let session = Arc::new(Session::new(NewSession { owner, transport, number, expires_s, gates, confirmed }));
+    let session = Arc::new(Session::new(NewSession { owner, login, transport, number, expires_s, gates, confirmed }));
     tracing::debug!(user = me.id, transport = transport.label(), client = %printable(&hello.client), "signed in");
     let welcome = im::Welcome {
         version,
@@ -62,11 +61,78 @@ pub(crate) async fn open(
         session_id: wire(&session.id),
         limits: Some(limits(shared)),
     };
-    Ok(Opened { session, welcome, sync: hello.sync })
+    let proof = login.is_some().then_some(hello.token);
+    Ok(Opened { session, welcome, proof, sync: hello.sync })
 }
 
 /// A full server empties when somebody leaves.
 const FULL_RETRY_MS: u32 = 10_000;
+
+/// Who a token speaks for.
+pub(crate) struct Entered {
+    pub(crate) org: OrgId,
+    pub(crate) user: im::User,
+    /// The only device that may use the token.
+    pub(crate) device: Option<DeviceId>,
+    pub(crate) login: Option<Login>,
+    pub(crate) expires_s: u64,
+}
+
+/// Checks a token of either kind. `org`: of the seats that an account has.
+pub(crate) async fn enter(shared: &Shared, token: &str, org: &str) -> Result<Entered, Refusal> {
+    let refused = |text: String| Refusal::new(Code::Unauthenticated, text);
+    match (shared.authority.check(token, now_s()), &shared.logins) {
+        (Ok(identity), _) => {
+            let (device, expires_s) = (identity.device, identity.expires_s);
+            let (org, user) = user(shared, identity).await?;
+            Ok(Entered { org, user, device, login: None, expires_s })
+        }
+        (Err(TokenError::UnknownKey), Some(logins)) => {
+            let login = logins.check(token, now_s()).map_err(refused)?;
+            let (org, user) = seat(shared, login, org).await?;
+            // It ends when its login session does; one that nobody refreshes ends by itself.
+            let expires_s = now_s().saturating_add(IDLE_S);
+            Ok(Entered { org, user, device: Some(login.device), login: Some(login), expires_s })
+        }
+        (Err(error), _) => Err(refused(error.to_string())),
+    }
+}
+
+/// The user for whom an account speaks in an organisation.
+async fn seat(shared: &Shared, login: Login, org: &str) -> Result<(OrgId, im::User), Refusal> {
+    let name = org.to_owned();
+    let found = shared.store.read(move |reader| {
+        let seats = reader.seats_of(login.account)?;
+        let seat = match (name.is_empty(), seats.as_slice()) {
+            (true, [only]) => Some(only.clone()),
+            (true, _) => None,
+            (false, seats) => {
+                let org = reader.org_named(&name)?;
+                seats.iter().find(|seat| Some(seat.org) == org).cloned()
+            }
+        };
+        let Some(seat) = seat else { return Ok(Ok(None)) };
+        Ok(Ok(reader.user(seat.user)?.map(|user| (seat.org, user))))
+    });
+    found.await?.ok_or_else(|| Refusal::new(Code::NoSeat, "no seat in this organisation, or in several: name one"))
+}
+
+/// Looks again, with the session in the hub: an end that came while it was opened has found nobody to tell.
+pub(crate) async fn confirm(shared: &Shared, session: &Session, proof: Option<String>) {
+    let (Some(token), Some(login), Some(logins)) = (proof, session.login, &shared.logins) else { return };
+    let user = session.owner.user;
+    let seat = shared.store.read(move |reader| Ok(Ok(reader.seat_of_user(user)?))).await;
+    // A store that cannot answer at this moment has answered a moment ago.
+    let gone = seat.is_ok_and(|seat| seat.is_none_or(|seat| seat.account != login.account));
+    if gone || logins.check(&token, now_s()).is_err() {
+        session.end(revoked());
+    }
+}
+
+/// The login session or the seat is no more.
+pub(crate) fn revoked() -> End {
+    End::Told { code: Code::Revoked, text: "signed out, or removed from the organisation", retry_after_ms: 0 }
+}
 
 /// The user of a token, made when this is their first time.
 pub(crate) async fn user(shared: &Shared, identity: Identity) -> Result<(OrgId, im::User), Refusal> {

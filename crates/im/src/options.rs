@@ -7,6 +7,7 @@ use std::time::Duration;
 use convene_accounts::token::Authority;
 use convene_store::{Blobs, Store};
 use convene_telemetry::Metrics;
+use convene_types::{AccountId, DeviceId, SessionId};
 
 use crate::certificate::Certificate;
 
@@ -16,8 +17,10 @@ pub struct Options {
     pub bind: SocketAddr,
     /// What the chat port shows in its handshakes.
     pub certificate: Certificate,
-    /// Checks tokens.
+    /// Checks tokens that are signed with an API key: for development. Without keys it takes none.
     pub authority: Arc<Authority>,
+    /// Checks access tokens of login sessions.
+    pub logins: Option<Logins>,
     /// Where chat is kept.
     pub store: Store,
     /// Where files are kept.
@@ -26,6 +29,35 @@ pub struct Options {
     pub metrics: Arc<Metrics>,
     /// How much is too much.
     pub limits: Limits,
+}
+
+/// Somebody who has signed in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Login {
+    /// Who.
+    pub account: AccountId,
+    /// By which sign-in.
+    pub session: SessionId,
+    /// Where.
+    pub device: DeviceId,
+}
+
+/// Checks an access token at this second since 1970, signature and revocation: whoever keeps login sessions knows. It is
+/// asked on the path of every `Hello`, so it reads no database. The error is a sentence for a developer.
+#[derive(Clone)]
+pub struct Logins(Arc<Check>);
+
+type Check = dyn Fn(&str, u64) -> Result<Login, String> + Send + Sync;
+
+impl Logins {
+    /// By this check.
+    pub fn new(check: impl Fn(&str, u64) -> Result<Login, String> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(check))
+    }
+
+    pub(crate) fn check(&self, token: &str, now_s: u64) -> Result<Login, String> {
+        (self.0)(token, now_s)
+    }
 }
 
 /// How much is too much. The defaults are those of `configs/reference.toml`.

@@ -7,6 +7,7 @@
 //! ```
 
 use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -63,7 +64,7 @@ fn serve(
     (rid, opened): (u64, Opened),
 ) -> impl Future<Output = ()> {
     let Link { session: connection, confirmed, .. } = link;
-    let Opened { session, welcome, sync } = opened;
+    let Opened { session, welcome, proof, sync } = opened;
     session.reply(rid, Body::Welcome(welcome)); // before anything can be pushed
     shared.metrics.im_sessions.with_label_values(&[session.transport.label()]).inc();
     shared.hub.add(&session);
@@ -71,7 +72,7 @@ fn serve(
     let write = guarded(&shared, &session, writer::run(Arc::clone(&shared), Arc::clone(&session), wire));
     let write = tokio::spawn(write);
     let first = sync.map(|sync| Box::new(frame::of(rid.max(1), Body::Sync(sync))));
-    let reading = Reading { connection, confirmed, reader };
+    let reading = Reading { connection, confirmed, reader, proof };
     let read = guarded(&shared, &session, read(Arc::clone(&shared), Arc::clone(&session), reading, first));
     async move {
         read.await;
@@ -109,20 +110,25 @@ struct Reading {
     connection: Arc<wt::Session>,
     confirmed: Confirmed,
     reader: FrameReader,
+    proof: Option<String>,
 }
 
 /// `first` is the request that came with the `Hello`.
 async fn read(shared: Arc<Shared>, session: Arc<Session>, mut reading: Reading, first: Option<Box<im::Frame>>) {
     let (shared, session) = (&shared, &session);
+    if let Some(proof) = reading.proof.take() {
+        Box::pin(login::confirm(shared, session, Some(proof))).await;
+    }
     if session.is_confirmed() {
         shared.hub.confirmed(session);
     }
     if let Some(frame) = first {
         Box::pin(requests::control(shared, session, *frame, reading.reader.is_early())).await;
     }
-    let expiry = Instant::now() + Duration::from_secs(session.expires_s.saturating_sub(now_s()));
+    // Made once: as a new one for each frame it would go into the runtime's timers and out again each time.
+    let mut expiry = pin!(sleep_until(Instant::now() + Duration::from_secs(session.expires_s.saturating_sub(now_s()))));
     while session.over().is_none() {
-        let Reading { connection, confirmed, reader } = &mut reading;
+        let Reading { connection, confirmed, reader, .. } = &mut reading;
         tokio::select! {
             biased;
             done = confirmed.clone(), if !session.is_confirmed() => confirm(shared, session, done),
@@ -148,7 +154,7 @@ async fn read(shared: Arc<Shared>, session: Arc<Session>, mut reading: Reading, 
                 }
                 Err(_) => session.end(End::Gone),
             },
-            () = sleep_until(expiry) => session.end(expired()),
+            () = &mut expiry => session.end(expired()),
         }
     }
 }

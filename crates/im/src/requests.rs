@@ -116,7 +116,8 @@ async fn answer(shared: &Arc<Shared>, session: &Arc<Session>, rid: u64, body: Bo
         | Body::Error(_)
         | Body::Deliver(_)
         | Body::DeliverUser(_)
-        | Body::Goodbye(_) => Err(Refusal::new(Code::Malformed, "what a server says, a client does not")),
+        | Body::Goodbye(_)
+        | Body::CallState(_) => Err(Refusal::new(Code::Malformed, "what a server says, a client does not")),
     }
 }
 

@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::flood::Gates;
+use crate::options::Login;
 
 /// What carries a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +59,8 @@ pub(crate) struct Session {
     /// Unguessable; told to the client.
     pub(crate) id: [u8; 16],
     pub(crate) owner: Owner,
+    /// The sign-in behind it; none of a development token.
+    pub(crate) login: Option<Login>,
     pub(crate) transport: Transport,
     /// Sessions are numbered as they sign in, so that of two of one device the older is known.
     pub(crate) number: u64,
@@ -69,8 +72,8 @@ pub(crate) struct Session {
     outbox: Mutex<Outbox>,
     /// There is something to write.
     pub(crate) wake: Notify,
-    /// The event that the last answer is about is on its way through fan-out.
-    event_follows: AtomicBool,
+    /// There is an answer in the outbox for which nobody was woken: an event follows that does it.
+    unwoken: AtomicBool,
     /// The handshake is done: whoever holds the token is there, and nobody replays.
     confirmed: AtomicBool,
     end: OnceLock<End>,
@@ -92,6 +95,7 @@ impl fmt::Debug for Session {
 /// What [`Session::new`] takes.
 pub(crate) struct NewSession {
     pub(crate) owner: Owner,
+    pub(crate) login: Option<Login>,
     pub(crate) transport: Transport,
     pub(crate) number: u64,
     pub(crate) expires_s: u64,
@@ -104,6 +108,7 @@ impl Session {
         Self {
             id: rand::random(),
             owner: new.owner,
+            login: new.login,
             transport: new.transport,
             number: new.number,
             expires_s: new.expires_s,
@@ -111,7 +116,7 @@ impl Session {
             watched: Mutex::default(),
             outbox: Mutex::new(Outbox::new(outbox::Limits::default())),
             wake: Notify::new(),
-            event_follows: AtomicBool::new(false),
+            unwoken: AtomicBool::new(false),
             confirmed: AtomicBool::new(new.confirmed),
             end: OnceLock::new(),
             ended: Notify::new(),
@@ -136,15 +141,18 @@ impl Session {
         self.push_control(frame::encode(&frame::of(rid, body)));
     }
 
-    /// The same with an answer that is followed by the event it is about.
+    /// The same with an answer that is followed by the event it is about. Wakes nobody: the caller does, by delivering the
+    /// event or with [`Self::wake_answered`].
     pub(crate) fn reply_before_event(&self, rid: u64, body: Body) {
-        self.event_follows.store(true, Ordering::Release);
-        self.reply(rid, body);
+        self.queue_control(frame::encode(&frame::of(rid, body)));
+        self.unwoken.store(true, Ordering::Release);
     }
 
-    /// Whether an event is about to come, which may go out with what waits. Answers once for each answer.
-    pub(crate) fn expects_event(&self) -> bool {
-        self.event_follows.load(Ordering::Relaxed) && self.event_follows.swap(false, Ordering::Acquire)
+    /// Has the answers written for which nobody was woken.
+    pub(crate) fn wake_answered(&self) {
+        if self.unwoken.swap(false, Ordering::AcqRel) {
+            self.wake.notify_one();
+        }
     }
 
     /// Puts a refusal on the control stream.
@@ -152,18 +160,28 @@ impl Session {
         self.reply(rid, Body::Error(error(refusal, about)));
     }
 
+    /// Puts a push on the control stream.
+    pub(crate) fn push(&self, frame: Bytes) {
+        self.push_control(frame);
+    }
+
     /// A client that asks and does not read the answers is let go: there is nothing else to do with them.
     fn push_control(&self, frame: Bytes) {
+        self.queue_control(frame);
+        self.wake.notify_one();
+    }
+
+    fn queue_control(&self, frame: Bytes) {
         if !self.outbox.lock().push_control(frame) {
             self.end(too_slow());
         }
-        self.wake.notify_one();
     }
 
     /// Puts (from, to] of a conversation's log into the outbox. When that is full, the session reads it from the store
     /// later on.
     pub(crate) fn deliver(&self, conv: ConvId, from: Seq, to: Seq, frame: &Bytes) {
         self.outbox.lock().push_event(conv, from, to, frame);
+        self.unwoken.store(false, Ordering::Release);
         self.wake.notify_one();
     }
 
@@ -267,5 +285,46 @@ pub(crate) fn too_slow() -> End {
         code: Code::TooSlow,
         text: "what was asked for was not taken; connect and sync again",
         retry_after_ms: 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    fn session() -> Session {
+        let owner = Owner { org: OrgId(1), user: UserId(1), device: DeviceId([1; 16]) };
+        let gates = Gates::default();
+        Session::new(NewSession {
+            owner,
+            transport: Transport::Quic,
+            number: 1,
+            expires_s: 0,
+            login: None,
+            gates,
+            confirmed: true,
+        })
+    }
+
+    fn woken(session: &Session) -> bool {
+        session.wake.notified().now_or_never().is_some()
+    }
+
+    #[test]
+    fn an_answer_is_written_with_its_event_or_at_the_end_of_the_round() {
+        let session = session();
+        let answer = || session.reply_before_event(1, Body::Ack(im::Ack::default()));
+        answer();
+        assert!(!woken(&session));
+        session.deliver(ConvId(1), Seq(0), Seq(1), &Bytes::from_static(b"event"));
+        assert!(woken(&session));
+        assert_eq!(session.take(9, 999).len(), 2);
+        session.wake_answered();
+        assert!(!woken(&session), "the event has woken it");
+        answer();
+        session.wake_answered();
+        assert!(woken(&session), "no event came");
     }
 }

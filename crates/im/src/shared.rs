@@ -10,21 +10,22 @@ use convene_proto::frame;
 use convene_proto::im::{self, Code, frame::Body};
 use convene_store::{Appended, Blobs, Store, UserPush};
 use convene_telemetry::Metrics;
-use convene_types::Useq;
-use tokio::sync::Semaphore;
+use convene_types::{ConvId, Useq};
+use tokio::sync::{Semaphore, broadcast};
 
 use crate::certificate::Resolver;
-use crate::fanout::{Fanout, Job};
+use crate::fanout::{Answer, Event, Fanout, Job};
 use crate::flood::Flood;
 use crate::hub::Hub;
 use crate::links::Links;
 use crate::login::Known;
-use crate::options::Limits;
+use crate::options::{Limits, Logins};
 use crate::session::Session;
 
 /// See the module.
 pub(crate) struct Shared {
     pub(crate) authority: Arc<Authority>,
+    pub(crate) logins: Option<Logins>,
     pub(crate) store: Store,
     pub(crate) blobs: Blobs,
     pub(crate) hub: Arc<Hub>,
@@ -39,16 +40,22 @@ pub(crate) struct Shared {
     pub(crate) inspections: Arc<Semaphore>,
     /// Signs addresses of blobs.
     pub(crate) links: Links,
+    /// Conversations in which who may do what has changed.
+    pub(crate) standings: broadcast::Sender<ConvId>,
 }
 
 impl Shared {
     /// Tells everybody concerned of an event that was committed. Called on the store's writer thread, in commit order.
-    pub(crate) fn publish(&self, mut appended: Appended) {
+    /// `answer` is for who sent it.
+    pub(crate) fn publish(&self, mut appended: Appended, answer: Option<Box<Answer>>) {
         for push in std::mem::take(&mut appended.pushes) {
             self.push_user(push);
         }
+        if appended.standing {
+            let _ = self.standings.send(appended.conv); // an error says that nobody listens
+        }
         if !appended.duplicate {
-            self.fanout.push(Job::from(appended));
+            self.fanout.push(Job::Appended(Event::new(appended, answer)));
         }
     }
 
@@ -134,6 +141,7 @@ pub(crate) fn kind(body: &Body) -> &'static str {
         Body::Deliver(_) => "deliver",
         Body::DeliverUser(_) => "deliver_user",
         Body::Goodbye(_) => "goodbye",
+        Body::CallState(_) => "call_state",
         Body::Hint(_) => "hint",
     }
 }

@@ -7,12 +7,13 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use convene_im_core::model::Refusal;
-use convene_proto::im::Code;
-use convene_store::{Op, Outcome};
-use convene_types::{DeviceId, OrgId, UserId};
+use convene_proto::frame;
+use convene_proto::im::{self, Code, frame::Body};
+use convene_store::{Op, Outcome, Store};
+use convene_types::{CallId, ConvId, DeviceId, OrgId, SessionId, UserId};
 use futures_util::{Sink, Stream};
 use quinn::Endpoint;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, broadcast};
 use tokio::task::JoinHandle;
 use tokio::time::{interval, sleep, timeout};
 use tracing::info;
@@ -25,7 +26,7 @@ use crate::flood::Flood;
 use crate::hub::Hub;
 use crate::links::Links;
 use crate::login::Known;
-use crate::options::Options;
+use crate::options::{Login, Options};
 use crate::session::{End, Owner};
 use crate::shared::Shared;
 use crate::websocket;
@@ -36,6 +37,8 @@ const MAX_INSPECTIONS: usize = 2;
 const SPREAD_MS: u32 = 3_000;
 /// How long a drain waits for sessions to take their leave.
 const MAX_DRAIN: Duration = Duration::from_secs(3);
+/// Changes of conversations that a listener may be behind with.
+const MAX_BEHIND: usize = 4_096;
 /// How often the store's counters are read.
 const SAMPLE_EVERY: Duration = Duration::from_secs(1);
 
@@ -85,7 +88,7 @@ pub struct Server {
 
 /// Starts the chat service: binds its port and begins to take connections.
 pub async fn start(options: Options) -> Result<(Handle, Server), StartError> {
-    let Options { bind, certificate, authority, store, blobs, metrics, limits } = options;
+    let Options { bind, certificate, authority, logins, store, blobs, metrics, limits } = options;
     let resolver = Resolver::new(certificate, SystemTime::now())?;
     let secret = store.read(|reader| Ok(Ok(reader.url_secret()?))).await.map_err(StartError::Store)?;
     let endpoint = endpoint::bind(bind, Arc::clone(&resolver), limits.idle_timeout, &secret);
@@ -99,6 +102,7 @@ pub async fn start(options: Options) -> Result<(Handle, Server), StartError> {
     let (fanout, mut tasks) = Fanout::start(&parts, shards);
     let shared = Arc::new(Shared {
         authority,
+        logins,
         store,
         blobs,
         hub,
@@ -110,6 +114,7 @@ pub async fn start(options: Options) -> Result<(Handle, Server), StartError> {
         known: Known::default(),
         inspections: Arc::new(Semaphore::new(MAX_INSPECTIONS)),
         links: Links::new(&secret),
+        standings: broadcast::channel(MAX_BEHIND).0,
     });
     tasks.push(tokio::spawn(accept::run(endpoint.clone(), Arc::clone(&shared))));
     tasks.push(tokio::spawn(resolver.keep_fresh()));
@@ -179,6 +184,46 @@ impl Handle {
         self.shared.hub.end(user, device, &End::Told { code, text, retry_after_ms: 0 });
     }
 
+    /// Ends the sessions that were opened with an access token of this login session. They are told why.
+    pub fn end_login(&self, login: SessionId, code: Code) {
+        let text = "the login session has ended";
+        self.shared.hub.every(|session| {
+            if session.login.is_some_and(|held| held.session == login) {
+                session.end(End::Told { code, text, retry_after_ms: 0 });
+            }
+        });
+    }
+
+    /// Looks again at every session that was opened with an access token, after some ends were missed: whoever has no
+    /// open login session, as `is_open` says, is sent away.
+    pub fn end_logins_unless(&self, is_open: impl Fn(Login) -> bool, code: Code) {
+        let text = "the login session has ended";
+        self.shared.hub.every(|session| {
+            if session.login.is_some_and(|login| !is_open(login)) {
+                session.end(End::Told { code, text, retry_after_ms: 0 });
+            }
+        });
+    }
+
+    /// Shows a call to all devices of these users: those that are connected, and, while it is `live`, those that connect
+    /// later. What was shown of it before is replaced.
+    pub fn show_call(&self, users: &[UserId], id: CallId, state: im::CallState, live: bool) {
+        let frame = frame::encode(&frame::of(0, Body::CallState(state)));
+        users.iter().for_each(|user| self.shared.hub.show_call(*user, id, live.then(|| frame.clone()), &frame));
+    }
+
+    /// Tells of every conversation in which members, roles or mutes have changed, from now on, after the commit.
+    #[must_use]
+    pub fn standings(&self) -> broadcast::Receiver<ConvId> {
+        self.shared.standings.subscribe()
+    }
+
+    /// The store behind it.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.shared.store
+    }
+
     /// Makes a change on the server's own behalf, and tells everybody concerned.
     pub async fn publish(&self, op: Op) -> Result<Outcome, Refusal> {
         let (to, outcome) = tokio::sync::oneshot::channel();
@@ -237,12 +282,17 @@ impl Caller {
 
 fn tell(shared: &Shared, outcome: Outcome) {
     match outcome {
-        Outcome::Appended(appended) => shared.publish(appended),
-        Outcome::Created { events, .. } => events.into_iter().for_each(|event| shared.publish(event)),
+        Outcome::Appended(appended) => shared.publish(appended, None),
+        Outcome::Created { events, .. } => events.into_iter().for_each(|event| shared.publish(event, None)),
         Outcome::Read { push, .. } | Outcome::User { push, .. } => {
             push.into_iter().for_each(|push| shared.push_user(push))
         }
         Outcome::Settings { push } => shared.push_user(push),
-        Outcome::Upload(_) | Outcome::Expired(_) | Outcome::Account(_) | Outcome::Org(_) | Outcome::Done => {}
+        Outcome::Upload(_)
+        | Outcome::Expired(_)
+        | Outcome::Account(_)
+        | Outcome::Org(_)
+        | Outcome::Webhook(_)
+        | Outcome::Done => {}
     }
 }

@@ -32,13 +32,18 @@ where
         Ok(Err((rid, refusal))) => return refuse(&shared, wire, rid, &refusal).await,
         Err(_) => return refuse(&shared, wire, 0, &Refusal::new(Code::HelloExpected, "no hello")).await,
     };
-    let (rid, Opened { session, welcome, sync }) = opened;
+    let (rid, Opened { session, welcome, proof, sync }) = opened;
     shared.metrics.im_sessions.with_label_values(&[session.transport.label()]).inc();
     session.reply(rid, Body::Welcome(welcome)); // before the first push
     shared.hub.add(&session);
     let write = guarded(&shared, &session, writer::run(Arc::clone(&shared), Arc::clone(&session), wire));
     let write = tokio::spawn(write);
-    guarded(&shared, &session, read(&shared, &session, stream, rid, sync)).await;
+    let first = sync.map(|sync| frame::of(rid.max(1), Body::Sync(sync)));
+    guarded(&shared, &session, async {
+        login::confirm(&shared, &session, proof).await;
+        read(&shared, &session, stream, first).await;
+    })
+    .await;
     session.end(End::Gone);
     shared.hub.remove(&session, now_ms());
     shared.metrics.im_sessions.with_label_values(&[session.transport.label()]).dec();
@@ -70,12 +75,10 @@ async fn read(
     shared: &Arc<Shared>,
     session: &Arc<Session>,
     mut stream: impl Stream<Item = Bytes> + Unpin,
-    rid: u64,
-    sync: Option<im::Sync>,
+    first: Option<im::Frame>,
 ) {
     shared.hub.confirmed(session);
-    if let Some(sync) = sync {
-        let frame = frame::of(rid.max(1), Body::Sync(sync));
+    if let Some(frame) = first {
         Box::pin(requests::control(shared, session, frame, false)).await;
     }
     let expiry = Instant::now() + Duration::from_secs(session.expires_s.saturating_sub(now_s()));

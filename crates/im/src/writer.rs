@@ -11,7 +11,6 @@ use convene_proto::frame;
 use convene_proto::im::{self, Code, frame::Body};
 use convene_proto::limits::{MAX_FEEDS, MAX_PAYLOAD_BYTES};
 use convene_types::{ConvId, Seq, Useq};
-use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};
 
 use crate::fanout::spread;
@@ -69,10 +68,6 @@ impl Ready {
 /// Writes until the session is over, then says goodbye.
 pub(crate) async fn run(shared: Arc<Shared>, session: Arc<Session>, mut wire: impl Wire) {
     while session.over().is_none() {
-        if session.expects_event() {
-            // The event that an answer is about follows at once: they go into one packet.
-            yield_now().await;
-        }
         let taken = session.take(MAX_PARTS, MAX_WRITE_BYTES);
         if taken.is_empty() {
             session.wake.notified().await;

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
 use convene_im_core::gate;
 use convene_im_core::model::Refusal;
 use convene_im_core::outbox::HintKey;
@@ -11,7 +12,7 @@ use convene_proto::im::{self, Code, frame::Body, hint};
 use convene_store::{Appended, Op, Outcome};
 use convene_types::{ConvId, Seq, UserId};
 
-use crate::fanout::{Hint, Job};
+use crate::fanout::{Answer, Hint, Job};
 use crate::hub::hint_frame;
 use crate::login::unexpected;
 use crate::requests::MAX_HINTED_MEMBERS;
@@ -30,18 +31,40 @@ pub(crate) fn send(shared: &Arc<Shared>, session: &Arc<Session>, rid: u64, send:
         return Err(Refusal::later(Code::Unavailable, "the server is behind with telling others", BEHIND_RETRY_MS));
     }
     let op = Op::Append { org: session.owner.org, actor: session.owner.user, client_id, conv, body };
-    let about = About { conv: conv.0, client_id: send.client_id };
-    let begun = Instant::now();
-    change(shared, session, rid, about, op, move |shared, outcome| {
-        let Outcome::Appended(appended) = outcome else { return Err(unexpected(&outcome)) };
-        let result = if appended.duplicate { "duplicate" } else { "ok" };
-        shared.metrics.im_sends.with_label_values(&[result]).inc();
-        shared.metrics.im_commit.observe(begun.elapsed().as_secs_f64());
-        let Appended { conv, seq, ord, at_ms, duplicate, .. } = appended;
-        let ack = im::Ack { client_id: wire(&client_id.0), conv: conv.0, seq: seq.0, ord: ord.0, at_ms, duplicate };
-        Ok((Body::Ack(ack), vec![appended]))
+    let (about, begun) = (About { conv: conv.0, client_id: send.client_id }, Instant::now());
+    let (to_shared, to_session) = (Arc::clone(shared), Arc::clone(session));
+    shared.store.write(op, move |result| {
+        let (shared, session) = (to_shared, to_session);
+        let appended = result.and_then(|outcome| {
+            let Outcome::Appended(appended) = outcome else { return Err(unexpected(&outcome)) };
+            Ok(appended)
+        });
+        match appended {
+            Ok(appended) => {
+                let result = if appended.duplicate { "duplicate" } else { "ok" };
+                shared.metrics.im_sends.with_label_values(&[result]).inc();
+                shared.metrics.im_commit.observe(begun.elapsed().as_secs_f64());
+                sent(&shared, session, rid, about.client_id, appended);
+            }
+            Err(refusal) => {
+                shared.metrics.im_sends.with_label_values(&[&refusal.code.label()]).inc();
+                shared.refuse(&session, rid, &refusal, about);
+            }
+        }
     });
     Ok(())
+}
+
+/// The acknowledgement of a send, with its event where there is one.
+fn sent(shared: &Shared, session: Arc<Session>, rid: u64, client_id: Bytes, appended: Appended) {
+    let Appended { conv, seq, ord, at_ms, duplicate, .. } = appended;
+    let ack = im::Ack { client_id, conv: conv.0, seq: seq.0, ord: ord.0, at_ms, duplicate };
+    if duplicate || !appended.pushes.is_empty() {
+        session.reply(rid, Body::Ack(ack)); // before what the event says to the users' own logs
+        shared.publish(appended, None);
+    } else {
+        shared.publish(appended, Some(Box::new(Answer { session, rid, ack })));
+    }
 }
 
 /// Makes a conversation.
@@ -100,8 +123,7 @@ pub(crate) fn settings(
     Ok(())
 }
 
-/// Hands a change to the store, and its answer to the client. The acknowledgement is queued before the event goes to
-/// anybody, so the sender's own device learns its seq first.
+/// Hands a change to the store, and its answer to the client. The answer is queued before the event goes to anybody.
 fn change(
     shared: &Arc<Shared>,
     session: &Arc<Session>,
@@ -110,24 +132,15 @@ fn change(
     op: Op,
     told: impl FnOnce(&Shared, Outcome) -> Result<(Body, Vec<Appended>), Refusal> + Send + 'static,
 ) {
-    let is_send = matches!(op, Op::Append { .. });
     let (to_shared, to_session) = (Arc::clone(shared), Arc::clone(session));
     shared.store.write(op, move |result| {
         let (shared, session) = (to_shared, to_session);
         match result.and_then(|outcome| told(&shared, outcome)) {
             Ok((reply, events)) => {
-                match events.iter().any(|event| !event.duplicate) {
-                    true => session.reply_before_event(rid, reply),
-                    false => session.reply(rid, reply),
-                }
-                events.into_iter().for_each(|event| shared.publish(event));
+                session.reply(rid, reply);
+                events.into_iter().for_each(|event| shared.publish(event, None));
             }
-            Err(refusal) => {
-                if is_send {
-                    shared.metrics.im_sends.with_label_values(&[&refusal.code.label()]).inc();
-                }
-                shared.refuse(&session, rid, &refusal, about);
-            }
+            Err(refusal) => shared.refuse(&session, rid, &refusal, about),
         }
     });
 }

@@ -27,8 +27,12 @@ use crate::transport::{self, FailReason, Fingerprint, Identity, SealError, Trans
 pub struct Options {
     /// The process's certificate.
     pub identity: Arc<Identity>,
-    /// Host candidates for the SDP.
+    /// Host candidates for the SDP, over UDP.
     pub candidates: Vec<SocketAddr>,
+    /// Where TCP connections are accepted (RFC 6544, passive).
+    pub tcp_candidates: Vec<SocketAddr>,
+    /// In front of each ICE ufrag, for whoever accepts those connections; below 4,096.
+    pub tag: u16,
     /// See [`sdp::Options::reserve_sections`].
     pub reserve_sections: bool,
     /// `o=` session id, unique per peer.
@@ -79,18 +83,20 @@ pub struct Peer {
     channels: Channels,
     labels: Vec<(ChannelId, String, bool)>,
     events: VecDeque<Event>,
+    tag: u16,
 }
 
 impl Peer {
     /// A peer that nothing is agreed with yet.
     #[must_use]
     pub fn new(options: Options, now: Instant) -> Self {
-        let local = Credentials::random();
+        let local = Credentials::tagged(options.tag);
         let sdp = sdp::Options {
             ufrag: local.ufrag.clone(),
             pwd: local.pwd.clone(),
             fingerprint: options.identity.fingerprint().to_owned(),
             candidates: options.candidates,
+            tcp_candidates: options.tcp_candidates,
             reserve_sections: options.reserve_sections,
             session_id: options.session_id,
         };
@@ -101,6 +107,7 @@ impl Peer {
             channels: Channels::new(now),
             labels: Vec::new(),
             events: VecDeque::new(),
+            tag: options.tag,
         }
     }
 
@@ -330,7 +337,7 @@ impl Peer {
     }
 
     fn restart_local_ice(&mut self, now: Instant) {
-        let local = Credentials::random();
+        let local = Credentials::tagged(self.tag);
         self.sdp.set_local_ice(&local.ufrag, &local.pwd);
         self.transport.restart_ice(now, local);
     }

@@ -8,32 +8,47 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, ensure};
 use convene_api::{Api, Keys, Options, SECRET_BYTES, Sender};
+use convene_outbound::{Client, Reach, Sms};
 use convene_store::Store;
 use convene_telemetry::Metrics;
 use tracing::info;
 
-use crate::config::Settings;
+use crate::config::{Accounts, Settings};
 
 /// Starts the service.
 pub(crate) async fn start(settings: &Settings, store: &Store, metrics: &Arc<Metrics>) -> Result<Api> {
     let accounts = &settings.accounts;
     let options = Options {
         store: store.clone(),
-        keys: Keys::derive(&secret(settings)?).context("making the keys of accounts")?,
-        // In the log, a code is for everybody who reads it.
-        sender: if settings.dev { Sender::Log } else { Sender::Nobody },
+        keys: keys(accounts, &settings.data_dir)?,
+        sender: sender(settings, metrics)?,
         region: accounts.region.clone(),
         policy_version: accounts.policy_version.clone(),
+        access_log_days: accounts.access_log_days,
         metrics: Arc::clone(metrics),
     };
     Api::start(options).await.context("starting accounts")
 }
 
-fn secret(settings: &Settings) -> Result<[u8; SECRET_BYTES]> {
-    if let Some(path) = &settings.accounts.secret_file {
+fn sender(settings: &Settings, metrics: &Arc<Metrics>) -> Result<Sender> {
+    if settings.sms.is_empty() {
+        // In the log, a code is for everybody who reads it.
+        return Ok(if settings.dev { Sender::Log } else { Sender::Nobody });
+    }
+    let client = Client::new(Reach::Anywhere).context("starting to send messages")?;
+    Ok(Sender::Sms(Arc::new(Sms::new(settings.sms.clone(), client, Arc::clone(metrics)))))
+}
+
+/// The keys of accounts, from their secret. It is made where there is none.
+pub(crate) fn keys(accounts: &Accounts, data_dir: &Path) -> Result<Keys> {
+    Keys::derive(&secret(accounts, data_dir)?).context("making the keys of accounts")
+}
+
+fn secret(accounts: &Accounts, data_dir: &Path) -> Result<[u8; SECRET_BYTES]> {
+    if let Some(path) = &accounts.secret_file {
         return read(path);
     }
-    let path = own(&settings.data_dir);
+    let path = own(data_dir);
     match make(&path) {
         Ok(()) => info!(path = %path.display(), "made the secret of accounts: back it up, apart from the database"),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {}

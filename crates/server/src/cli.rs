@@ -49,6 +49,9 @@ pub(crate) enum Command {
     /// Chat from a terminal.
     #[command(after_help = crate::chat::HELP)]
     Chat(Box<crate::chat::ChatArgs>),
+    /// Make, list, block and end accounts, organisations and their API keys.
+    #[command(after_help = crate::admin::HELP)]
+    Admin(crate::admin::AdminArgs),
     /// Look after what chat has stored.
     #[command(after_help = STORE_HELP)]
     Store(StoreArgs),
@@ -61,6 +64,7 @@ const SERVE_HELP: &str = "Ports, N being --port-base:
   N+2     UDP  chat over QUIC and WebTransport
   N+3     TCP  /metrics, /healthz, /readyz; loopback only unless --ops-bind says otherwise
   N+10+i  UDP  media, one port a worker: open these in the firewall
+  N+1     TCP  media for clients without UDP: open it as well
 
 SIGTERM and Ctrl-C stop it gracefully: participants and chat clients are told to reconnect, then it exits with 0. A second one ends it at
 once.

@@ -1,6 +1,7 @@
 //! Chat within `convene serve`: opens the store and the folder of blobs, starts the service over them, and stops them in
 //! that order backwards.
 
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,8 +9,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use convene_accounts::token::Authority;
-use convene_im::{Certificate, Handle, Limits, Server};
-use convene_store::{BlobOptions, Blobs, Options, Store};
+use convene_api::Api;
+use convene_im::{Certificate, Handle, Limits, Login, Logins, Server};
+use convene_store::{BlobOptions, BlobPlace, Blobs, Options, S3, Store};
 use convene_telemetry::Metrics;
 use tracing::warn;
 
@@ -36,19 +38,39 @@ pub(crate) fn database(data_dir: &Path) -> PathBuf {
     data_dir.join("chat.db")
 }
 
-/// Opens the store, makes it where there is none, and starts the service.
-pub(crate) async fn start(settings: &Settings, metrics: &Arc<Metrics>) -> Result<Chat> {
+/// The store, and the lock on its folder.
+pub(crate) struct Held {
+    store: Store,
+    lock: File,
+}
+
+impl Held {
+    /// What is in there.
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+}
+
+/// Opens the store, or makes it where there is none.
+pub(crate) fn open(settings: &Settings) -> Result<Held> {
     let data_dir = &settings.data_dir;
     fs::create_dir_all(data_dir).with_context(|| format!("making the data directory {}", data_dir.display()))?;
     let lock = lock(data_dir)?;
     let path = database(data_dir);
     let options = Options { policy: policy(&settings.im), ..Options::new(&path) };
     let store = Store::start(options).with_context(|| format!("opening {}", path.display()))?;
+    Ok(Held { store, lock })
+}
+
+/// Starts the service over it. Access tokens of accounts open it; development tokens in development only.
+pub(crate) async fn start(settings: &Settings, held: Held, api: &Api, metrics: &Arc<Metrics>) -> Result<Chat> {
+    let (Held { store, lock }, data_dir) = (held, &settings.data_dir);
     let blobs = Blobs::open(store.clone(), blob_options(data_dir, &settings.im)).await.context("opening the blobs")?;
     let options = convene_im::Options {
         bind: settings.chat,
         certificate: certificate(settings)?,
-        authority: Arc::new(Authority::new(settings.keys.0.clone())),
+        authority: Arc::new(Authority::new(if settings.dev { settings.keys.0.clone() } else { HashMap::new() })),
+        logins: Some(logins(api)),
         store: store.clone(),
         blobs: blobs.clone(),
         metrics: Arc::clone(metrics),
@@ -70,8 +92,17 @@ impl Chat {
     }
 }
 
+/// Who may chat: whoever is signed in.
+fn logins(api: &Api) -> Logins {
+    let authenticator = Arc::clone(api.authenticator());
+    Logins::new(move |token, now_s| match authenticator.check(token, now_s) {
+        Ok(caller) => Ok(Login { account: caller.account, session: caller.session, device: caller.device }),
+        Err(refusal) => Err(refusal.text.into_owned()),
+    })
+}
+
 /// Two servers over one database would not know of each other's events.
-fn lock(data_dir: &Path) -> Result<File> {
+pub(crate) fn lock(data_dir: &Path) -> Result<File> {
     let path = data_dir.join("lock");
     let file = File::create(&path).with_context(|| format!("making {}", path.display()))?;
     match file.try_lock() {
@@ -110,13 +141,26 @@ fn policy(im: &Im) -> convene_im::Policy {
     }
 }
 
+/// The checks have made sure that all of it is there or nothing.
+fn bucket(im: &Im) -> Option<S3> {
+    Some(S3 {
+        endpoint: im.s3_endpoint.clone()?,
+        region: im.s3_region.clone(),
+        bucket: im.s3_bucket.clone()?,
+        key_id: im.s3_key_id.clone()?,
+        secret: im.s3_secret.clone()?.0,
+    })
+}
+
 fn blob_options(data_dir: &Path, im: &Im) -> BlobOptions {
     let max_blob_bytes = u64::from(im.max_blob_mib) * 1024 * 1024;
+    let folder = BlobOptions::below(data_dir);
     BlobOptions {
+        place: bucket(im).map_or(folder.place, BlobPlace::S3),
         max_blob_bytes,
         max_voice_bytes: u64::from(im.max_voice_s).saturating_mul(VOICE_BYTES_PER_S),
         max_user_bytes: max_blob_bytes.saturating_mul(4),
-        ..BlobOptions::below(data_dir)
+        ..folder
     }
 }
 

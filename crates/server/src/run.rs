@@ -16,7 +16,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use axum::Router;
 use axum::serve::ListenerExt as _;
-use convene_signaling::{Config, State, rooms};
+use convene_api::Api;
+use convene_sfu::Spread;
+use convene_signaling::{Config, State, Turn, rooms};
 use convene_telemetry::{Metrics, Ready};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -26,8 +28,10 @@ use tracing::{info, warn};
 
 use crate::accounts;
 use crate::addresses;
+use crate::admin;
 use crate::config::{DEV_KEY, LogFormat, Rooms, Settings};
 use crate::im::{self, Chat};
+use crate::webhooks;
 use signals::Signals;
 
 /// Longest time for rooms to close. A client that does not read must not keep the server.
@@ -59,13 +63,28 @@ async fn run(settings: &Settings) -> Result<()> {
     let (metrics, ready) = (Arc::new(Metrics::new()), Ready::new());
     let http = bind(settings.http, "http").await?;
     let ops = bind(settings.ops, "ops").await?;
+    let media_tcp = match settings.media_tcp_port {
+        Some(port) => Some(bind(SocketAddr::new(settings.media_bind, port), "media").await?),
+        None => None,
+    };
     let (media, workers) = start_media(settings, &metrics)?;
-    let chat = im::start(settings, &metrics).await?;
-    let api = accounts::start(settings, &chat.store, &metrics).await?;
-    let state = State::new(signaling(settings), media.clone(), Arc::clone(&metrics))
+    let media_tcp = media_tcp.map(|listener| tokio::spawn(convene_sfu::accept(listener, media.clone())));
+    let held = im::open(settings)?;
+    let api = accounts::start(settings, held.store(), &metrics).await?;
+    let courier = webhooks::courier(settings, held.store(), api.keyring(), &metrics).await?;
+    let api = api.with_courier(courier.clone());
+    let admin = admin::socket::listen(&settings.data_dir, api.clone()).context("opening the admin socket")?;
+    let chat = im::start(settings, held, &api, &metrics).await?;
+    let state = State::new(signaling(settings, &api), media.clone(), Arc::clone(&metrics))
         .with_chat(chat.handle.clone())
-        .with_routes(api.router());
+        .with_keyring(api.keyring().clone())
+        .with_people(&api)
+        .await
+        .context("starting what ties rooms and chat to people")?;
 
+    let told = state.registry().watch();
+    let noting = tokio::spawn(webhooks::note(told, chat.store.clone(), courier.clone(), Arc::clone(&metrics)));
+    let carrying = tokio::spawn(courier.run());
     let ops = tokio::spawn(convene_telemetry::serve(ops, metrics, ready.clone()));
     let (end, ended) = oneshot::channel();
     let mut http = serve_http(http, convene_signaling::router(&state), ended);
@@ -77,11 +96,15 @@ async fn run(settings: &Settings) -> Result<()> {
         failed = &mut http => failed.context("the HTTP task")?.context("serving HTTP")?,
     }
     ready.set(false);
+    admin.abort();
     tokio::select! {
         ((), ()) = async { tokio::join!(stop(&state, &media, workers, end, http), stop_chat(chat)) } => info!("stopped"),
         () = signals.next() => warn!("stopped at once by a second signal"),
     }
+    carrying.abort();
+    noting.abort();
     ops.abort();
+    media_tcp.inspect(JoinHandle::abort);
     Ok(())
 }
 
@@ -97,17 +120,27 @@ fn start_media(settings: &Settings, metrics: &Arc<Metrics>) -> Result<(convene_s
         bind: settings.media_bind,
         ports: settings.media_ports.clone(),
         advertised: advertised.context("listing the network interfaces")?,
+        tcp_port: settings.media_tcp_port,
+        spread: if settings.media_spread { Spread::Always } else { Spread::ByLoad },
+        max_load: f32::from(settings.media_max_load) / 100.0,
+        loudest: settings.loudest,
         metrics: Arc::clone(metrics),
     };
     info!(addresses = ?options.advertised, ports = ?options.ports, "media");
     convene_sfu::start(&options).context("starting the media workers")
 }
 
-fn signaling(settings: &Settings) -> Config {
+fn signaling(settings: &Settings, api: &Api) -> Config {
     Config {
         api_keys: settings.keys.0.clone(),
+        people_secret: api.room_secret().to_owned(),
         dev_key: settings.dev.then(|| DEV_KEY.0.to_owned()),
         rooms: room_options(&settings.rooms),
+        turn: Turn {
+            urls: settings.turn.urls.clone(),
+            secret: settings.turn.secret.clone(),
+            ttl: Duration::from_secs(settings.turn.ttl_s.into()),
+        },
     }
 }
 

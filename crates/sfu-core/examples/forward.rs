@@ -59,6 +59,7 @@ fn main() {
         let egress = Egress {
             after: (None, None),
             unwrap_red: None,
+            make_red: None,
             ssrc,
             rtx_ssrc: Some(Ssrc(ssrc.0 + 1)),
             mid,

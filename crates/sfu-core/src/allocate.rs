@@ -1,11 +1,12 @@
 //! Shares what a subscriber's path carries among its video tracks. Audio is not shared: it is taken off before.
 //!
-//! By priority every track first gets its lowest layer; where not even those fit, the least important are paused. What
-//! is left raises the more important tracks to what was asked for before it raises the others, and equals in turn.
+//! By priority every track first gets its lowest step; where not even those fit, the least important are paused. What
+//! is left raises the more important tracks to what was asked for before it raises the others, and equals in turn. Steps
+//! are those of `cut`: a level with some or all of its temporal layers.
 //!
 //! A pure function of its input; `room::bandwidth` makes the input and carries out the outcome.
 
-use crate::config::MAX_LAYERS;
+use crate::cut::STEPS;
 
 /// A layer that is not in force yet has to fit with this much to spare: its rate is an average, the switch begins with a
 /// keyframe, and an estimate that just fits would have it taken back at once.
@@ -18,11 +19,11 @@ const MARGIN_KEPT: f64 = 0.92;
 pub(crate) struct Want {
     /// Higher goes first.
     pub(crate) priority: u8,
-    /// Bits per second of each layer; 0: it is not there.
-    pub(crate) rates: [f64; MAX_LAYERS],
-    /// The highest layer asked for.
+    /// Bits per second of each step; 0: it is not there.
+    pub(crate) rates: [f64; STEPS],
+    /// The highest step asked for.
     pub(crate) max: u8,
-    /// The layer in force.
+    /// The step in force.
     pub(crate) given: Option<u8>,
     /// It may get more than it has.
     pub(crate) may_rise: bool,
@@ -31,10 +32,10 @@ pub(crate) struct Want {
 }
 
 impl Want {
-    /// The layers to choose from, lowest first: those up to the highest asked for, else the lowest there is.
+    /// The steps to choose from, lowest first: those up to the highest asked for, else the lowest there is.
     fn ladder(&self) -> impl DoubleEndedIterator<Item = u8> {
         let there = |layer: &u8| self.rates.get(usize::from(*layer)).is_some_and(|rate| *rate > 0.0);
-        let layers = 0..MAX_LAYERS as u8;
+        let layers = 0..STEPS as u8;
         let lowest = layers.clone().find(there);
         let max = self.max.max(lowest.unwrap_or(0));
         layers
@@ -62,7 +63,7 @@ impl Want {
     }
 }
 
-/// The layer that each track gets, in the order of `wants`; `None`: it is paused.
+/// The step that each track gets, in the order of `wants`; `None`: it is paused.
 pub(crate) fn allocate(mut budget: f64, wants: &[Want]) -> Vec<Option<u8>> {
     let mut order: Vec<usize> = (0..wants.len()).collect();
     order.sort_by_key(|index| wants.get(*index).map(|want| u8::MAX - want.priority));
@@ -87,7 +88,7 @@ pub(crate) fn allocate(mut budget: f64, wants: &[Want]) -> Vec<Option<u8>> {
     given
 }
 
-/// Raises each of a class by a layer, if it fits. `true`: some rose.
+/// Raises each of a class by a step, if it fits. `true`: some rose.
 fn raise_each(budget: &mut f64, wants: &[Want], class: &[usize], given: &mut [Option<u8>]) -> bool {
     class.iter().filter(|index| raise(budget, wants.get(**index), given.get_mut(**index))).count() > 0
 }
@@ -108,13 +109,24 @@ fn raise(budget: &mut f64, want: Option<&Want>, given: Option<&mut Option<u8>>) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cut::{ALL, level_of, step, temporal_of};
 
     const CAMERA: [f64; 3] = [150e3, 500e3, 1_700e3];
 
     fn want(priority: u8, rates: &[f64], given: Option<u8>) -> Want {
-        let mut all = [0.0; MAX_LAYERS];
-        all.iter_mut().zip(rates).for_each(|(to, from)| *to = *from);
+        let mut all = [0.0; STEPS];
+        all.iter_mut().skip(3).step_by(4).zip(rates).for_each(|(to, from)| *to = *from);
+        let given = given.map(|level| step(level, ALL));
         Want { priority, rates: all, max: u8::MAX, given, may_rise: true, keep: false }
+    }
+
+    /// The levels given, where all temporal layers of each are.
+    fn levels(budget: f64, wants: &[Want]) -> Vec<Option<u8>> {
+        let whole = |step: u8| {
+            assert_eq!(temporal_of(step), ALL);
+            level_of(step)
+        };
+        allocate(budget, wants).into_iter().map(|given| given.map(whole)).collect()
     }
 
     #[test]
@@ -134,19 +146,19 @@ mod tests {
             (0.13e6, Some(0), None),
         ];
         for (budget, given, expected) in rows {
-            assert_eq!(allocate(budget, &[want(0, &CAMERA, given)]), [expected], "{budget} {given:?}");
+            assert_eq!(levels(budget, &[want(0, &CAMERA, given)]), [expected], "{budget} {given:?}");
         }
-        let capped = Want { max: 1, ..want(0, &CAMERA, None) };
-        assert_eq!(allocate(9e6, &[capped]), [Some(1)]);
+        let capped = Want { max: step(1, ALL), ..want(0, &CAMERA, None) };
+        assert_eq!(levels(9e6, &[capped]), [Some(1)]);
         let resting = Want { may_rise: false, ..want(0, &CAMERA, Some(0)) };
-        assert_eq!(allocate(9e6, &[resting]), [Some(0)]);
+        assert_eq!(levels(9e6, &[resting]), [Some(0)]);
         let paused = Want { may_rise: false, ..want(0, &CAMERA, None) };
-        assert_eq!(allocate(9e6, &[paused]), [Some(0)], "back at once, and no further");
+        assert_eq!(levels(9e6, &[paused]), [Some(0)], "back at once, and no further");
         let kept = Want { keep: true, ..want(0, &CAMERA, Some(0)) };
-        assert_eq!(allocate(0.0, &[kept]), [Some(0)]);
+        assert_eq!(levels(0.0, &[kept]), [Some(0)]);
         let gap = want(0, &[0.0, 500e3, 0.0, 900e3], None);
-        assert_eq!(allocate(9e6, &[Want { max: 0, ..gap }]), [Some(1)], "the lowest there is");
-        assert_eq!(allocate(9e6, &[want(0, &[], None)]), [None]);
+        assert_eq!(levels(9e6, &[Want { max: step(0, ALL), ..gap }]), [Some(1)], "the lowest there is");
+        assert_eq!(levels(9e6, &[want(0, &[], None)]), [None]);
     }
 
     #[test]
@@ -164,9 +176,32 @@ mod tests {
             (0.4e6, [Some(0), Some(0), None, None]),
         ];
         for (budget, expected) in rows {
-            assert_eq!(allocate(budget, &all), expected, "{budget}");
+            assert_eq!(levels(budget, &all), expected, "{budget}");
         }
-        assert_eq!(allocate(1.3e6, &[thumb, thumb]), [Some(1), Some(1)]);
-        assert_eq!(allocate(1.0e6, &[thumb, thumb]), [Some(1), Some(0)]);
+        assert_eq!(levels(1.3e6, &[thumb, thumb]), [Some(1), Some(1)]);
+        assert_eq!(levels(1.0e6, &[thumb, thumb]), [Some(1), Some(0)]);
+    }
+
+    #[test]
+    fn temporal_layers_are_smaller_steps() {
+        let mut rates = [0.0; STEPS];
+        // Half, three quarters and all of two levels' frames; a quarter of the upper one's is not offered.
+        let offered = [((0, 0), 50e3), ((0, 1), 100e3), ((0, 3), 150e3), ((1, 1), 350e3), ((1, 3), 500e3)];
+        offered.iter().for_each(|((level, temporal), rate)| rates[usize::from(step(*level, *temporal))] = *rate);
+        // (budget, step in force, step given)
+        let rows = [
+            (600e3, None, Some((1, 3))),
+            (470e3, Some((1, 3)), Some((1, 3))),
+            (450e3, Some((1, 3)), Some((1, 1))),
+            (300e3, Some((1, 3)), Some((0, 3))),
+            (120e3, Some((0, 3)), Some((0, 1))),
+            (60e3, Some((0, 1)), Some((0, 0))),
+            (40e3, Some((0, 0)), None),
+        ];
+        for (budget, given, want) in rows {
+            let code = |(level, temporal)| step(level, temporal);
+            let one = Want { rates, given: given.map(code), ..self::want(0, &[], None) };
+            assert_eq!(allocate(budget, &[one]), [want.map(code)], "{budget}");
+        }
     }
 }

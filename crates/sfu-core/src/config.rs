@@ -33,6 +33,9 @@ pub(crate) const TWCC_TICKS: u64 = 3;
 /// Ticks between two looks at which layers are alive: 200 ms.
 pub(crate) const SELECT_TICKS: u64 = 10;
 
+/// Ticks between two decisions which audio goes out: 100 ms. A voice that begins is cut by as much.
+pub(crate) const LOUDEST_TICKS: u64 = 5;
+
 /// Ticks between two decisions who speaks: 400 ms.
 pub(crate) const SPEAKER_TICKS: u64 = 20;
 
@@ -58,6 +61,9 @@ pub struct Config {
     /// A layer that lags behind its track's newest packet by this much is dead. Chromium repeats a still screen once a
     /// second, so it must be above that.
     pub layer_timeout: Duration,
+    /// Audio tracks that go out at most, the loudest of the room; 0: all. More cost bandwidth that nobody hears, fewer
+    /// cut into lively talk.
+    pub loudest: usize,
 }
 
 impl Default for Config {
@@ -68,6 +74,7 @@ impl Default for Config {
             max_history_bytes: 4 << 20,
             pli_interval: Duration::from_millis(500),
             layer_timeout: Duration::from_millis(1_200),
+            loudest: 0,
         }
     }
 }

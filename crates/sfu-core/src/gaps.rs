@@ -37,6 +37,12 @@ impl Gaps {
         Some(seq.saturating_sub(step.shift))
     }
 
+    /// The number that a media packet got. `None`: too long ago to tell.
+    pub(crate) fn find(&self, ExtSeq(seq): ExtSeq) -> Option<u64> {
+        let step = self.steps.iter().rev().find(|step| step.from <= seq)?;
+        Some(seq.saturating_sub(step.shift))
+    }
+
     /// Takes a padding packet out of the numbers. `false`: a later media packet is numbered already, so the hole has to
     /// be filled instead. Each number may be closed once.
     pub(crate) fn close(&mut self, ExtSeq(seq): ExtSeq) -> bool {

@@ -9,13 +9,14 @@ use convene_types::{ExtSeq, SeqNo, Ssrc};
 use crate::Drop;
 use crate::config::Config;
 use crate::gaps::Gaps;
-use crate::history::History;
+use crate::history::{History, Stored};
 use crate::meta::Meta;
 use crate::nack::Generator;
 use crate::pli::Throttle;
 use crate::reception::Reception;
+use crate::shape::Shape;
 use crate::sr::Clock;
-use crate::volume::Volume;
+use crate::volume::Volumes;
 use crate::window::{Seen, Window};
 
 /// Packets in a row that are too old but follow each other mean that the sender jumped (RFC 3550 A.1 uses two; SRTP has
@@ -47,6 +48,10 @@ pub(crate) enum Arrival {
         seq: u64,
         /// Too many packets before it are missing to ask for each.
         lossy: bool,
+        /// Another set of spatial layers is sent from here on.
+        reshaped: bool,
+        /// It begins a keyframe.
+        keyframe: bool,
     },
 }
 
@@ -68,8 +73,10 @@ pub(crate) struct Layer {
     pub(crate) flowed: Option<Instant>,
     /// Subscriptions that forward this layer or wait for its keyframe; as of the last selection.
     pub(crate) users: u32,
-    /// What forwarding it costs.
-    pub(crate) volume: Volume,
+    /// The layers within it.
+    pub(crate) shape: Shape,
+    /// What forwarding costs, by cut.
+    pub(crate) volumes: Volumes,
     unwrapper: Unwrapper,
     window: Window,
     gaps: Gaps,
@@ -90,7 +97,8 @@ impl Layer {
             rate: 90_000,
             flowed: None,
             users: 0,
-            volume: Volume::default(),
+            shape: Shape::new(),
+            volumes: Volumes::default(),
             unwrapper: Unwrapper::new(),
             window: Window::new(),
             gaps: Gaps::new(),
@@ -124,15 +132,31 @@ impl Layer {
             return Ok(Arrival::Padding);
         }
         let seq = self.gaps.number(ext_seq).ok_or(Drop::RtpTooOld)?;
-        self.history.push(now, seq, incoming.meta, incoming.bytes);
-        if incoming.meta.keyframe {
+        let mut meta = *incoming.meta;
+        if let Some(value) = meta.dependency_descriptor(incoming.bytes)
+            && let Some((part, keyframe)) = self.shape.read(ext_seq.0, value)
+        {
+            // A key picture of several spatial layers begins with the lowest of them.
+            (meta.part, meta.keyframe) = (part, (keyframe || meta.keyframe) && part.spatial == 0);
+        }
+        self.history.push(now, seq, &meta, incoming.bytes);
+        if meta.keyframe {
             self.nack.forget_before(ext_seq);
         }
-        if !incoming.meta.is_padding() {
+        let mut reshaped = false;
+        if !meta.is_padding() {
             self.flowed = Some(now);
-            self.volume.add(incoming.meta.kept_len());
+            reshaped = self.shape.note(&meta.part, meta.keyframe);
+            self.volumes.add(meta.part.present & self.shape.cuts(), meta.kept_len());
         }
-        Ok(Arrival::Media { seq, lossy })
+        Ok(Arrival::Media { seq, lossy, reshaped, keyframe: meta.keyframe })
+    }
+
+    /// A packet that is still kept, by the publisher's number.
+    pub(crate) fn stored(&self, seq: SeqNo) -> Option<Stored<'_>> {
+        let stored = self.history.get(self.gaps.find(self.unwrapper.peek(seq))?)?;
+        // A closed gap's number belongs to its neighbour.
+        (stored.bytes.get(2..4) == Some(&seq.0.to_be_bytes())).then_some(stored)
     }
 
     /// A sender report of its stream.
@@ -180,6 +204,7 @@ impl Layer {
         self.generation = self.generation.wrapping_add(1);
         self.history.clear();
         self.nack.clear();
+        self.shape = Shape::new();
         self.reception = Reception::new(self.epoch);
         self.clock = None;
         self.unwrapper = Unwrapper::new();
@@ -215,7 +240,8 @@ mod tests {
     fn orders_closes_and_restarts() {
         const MEDIA: &[u8] = &[0x10, 1];
         const PADDING: &[u8] = &[];
-        let media = |seq| Ok(Arrival::Media { seq, lossy: false });
+        let arrived = |seq, lossy| Ok(Arrival::Media { seq, lossy, reshaped: false, keyframe: false });
+        let media = |seq| arrived(seq, false);
         let lap = 1 << 16;
         type Row<'a> = (&'a str, u32, u16, &'a [u8], bool, Result<Arrival, Drop>);
         let rows: [Row<'_>; 16] = [
@@ -229,7 +255,7 @@ mod tests {
             ("after padding", 1, 2, MEDIA, false, media(lap + 65_537)),
             ("a gap", 1, 4, MEDIA, false, media(lap + 65_539)),
             ("late padding fills it", 1, 3, PADDING, false, media(lap + 65_538)),
-            ("too much missing", 1, 1_000, MEDIA, false, Ok(Arrival::Media { seq: lap + 66_535, lossy: true })),
+            ("too much missing", 1, 1_000, MEDIA, false, arrived(lap + 66_535, true)),
             ("another ssrc", 2, 7, MEDIA, false, media(lap + 7)),
             ("jump back, 1", 2, 50_000, MEDIA, false, Err(Drop::RtpTooOld)),
             ("jump back, 2", 2, 50_001, MEDIA, false, Err(Drop::RtpTooOld)),

@@ -5,6 +5,8 @@ use convene_rtp::packet::View;
 use convene_rtp::{is_keyframe, vp8, vp9};
 use convene_types::{Codec, Pt};
 
+use crate::part::Part;
+
 /// Header extensions carried through. Browsers send at most six of the kinds that are forwarded.
 pub(crate) const MAX_EXTENSIONS: usize = 8;
 
@@ -23,6 +25,8 @@ pub(crate) struct Picture {
     /// Offset and value of the picture id of VP8 and VP9; `long`: it has 15 bits.
     pub(crate) id: Option<(u8, u16)>,
     pub(crate) long: bool,
+    /// Receivers take a missing picture id for a missing frame: those of VP8 do, while VP9's count in its references.
+    pub(crate) dense: bool,
     /// Offset and value of TL0PICIDX.
     pub(crate) tl0: Option<(u8, u8)>,
 }
@@ -37,6 +41,8 @@ pub(crate) struct Meta {
     pub(crate) picture: Picture,
     /// Frame number of the dependency descriptor.
     pub(crate) frame: Option<u16>,
+    /// What it is within a layered stream, as its payload tells; `shape` may know better.
+    pub(crate) part: Part,
     pub(crate) level: Option<AudioLevel>,
     payload_at: u16,
     payload_len: u16,
@@ -51,13 +57,15 @@ impl Meta {
             marker: view.marker(),
             pt: view.pt(),
             keyframe: is_keyframe(codec, view.payload()),
-            picture: Picture::read(codec, view.payload()),
+            picture: Picture::default(),
             frame: None,
+            part: Part::WHOLE,
             level: None,
             payload_at: short(view.header_len()),
             payload_len: short(view.payload().len()),
             extensions: [None; MAX_EXTENSIONS],
         };
+        meta.read_descriptor(codec, view.payload());
         let mut free = meta.extensions.iter_mut();
         for (id, value) in view.extensions() {
             let Some(kind) = map.kind(id) else { continue };
@@ -72,6 +80,28 @@ impl Meta {
             *slot = Some(Extension { kind, at: short(at), len: u8::try_from(value.len()).unwrap_or(0) });
         }
         meta
+    }
+
+    fn read_descriptor(&mut self, codec: Codec, payload: &[u8]) {
+        match codec {
+            Codec::Vp8 => {
+                if let Ok(descriptor) = vp8::Descriptor::parse(payload) {
+                    (self.picture, self.part) = (Picture::of_vp8(&descriptor), Part::of_vp8(&descriptor));
+                }
+            }
+            Codec::Vp9 => {
+                if let Ok(descriptor) = vp9::Descriptor::parse(payload) {
+                    (self.picture, self.part) = (Picture::of_vp9(&descriptor), Part::of_vp9(&descriptor));
+                }
+            }
+            Codec::Opus | Codec::Red | Codec::Pcmu | Codec::Pcma | Codec::H264 | Codec::H265 | Codec::Av1 => {}
+        }
+    }
+
+    /// Its dependency descriptor, if it has one.
+    pub(crate) fn dependency_descriptor<'a>(&self, bytes: &'a [u8]) -> Option<&'a [u8]> {
+        self.frame?;
+        self.extensions(bytes).find(|(kind, _)| *kind == Kind::DependencyDescriptor).map(|(_, value)| value)
     }
 
     /// Whether it is padding and nothing else.
@@ -97,34 +127,26 @@ impl Meta {
 }
 
 impl Picture {
-    fn read(codec: Codec, payload: &[u8]) -> Self {
-        match codec {
-            Codec::Vp8 => vp8::Descriptor::parse(payload).map(Self::of_vp8).unwrap_or_default(),
-            Codec::Vp9 => vp9::Descriptor::parse(payload).map(Self::of_vp9).unwrap_or_default(),
-            Codec::Opus | Codec::Red | Codec::Pcmu | Codec::Pcma | Codec::H264 | Codec::H265 | Codec::Av1 => {
-                Self::default()
-            }
-        }
-    }
-
     /// RFC 7741 §4.2: two bytes of flags, then picture id, then TL0PICIDX, each if there.
-    fn of_vp8(descriptor: vp8::Descriptor) -> Self {
+    fn of_vp8(descriptor: &vp8::Descriptor) -> Self {
         let long = descriptor.picture_id_15bit;
         let after_id = 2 + id_len(descriptor.picture_id, long);
         Self {
             id: descriptor.picture_id.map(|id| (2, id)),
             long,
+            dense: true,
             tl0: descriptor.tl0picidx.map(|index| (after_id, index)),
         }
     }
 
     /// RFC 9628 §4.2: one byte of flags, then picture id, then the layer byte, then TL0PICIDX in non-flexible mode.
-    fn of_vp9(descriptor: vp9::Descriptor) -> Self {
+    fn of_vp9(descriptor: &vp9::Descriptor) -> Self {
         let long = descriptor.picture_id_15bit;
         let after_id = 1 + id_len(descriptor.picture_id, long);
         Self {
             id: descriptor.picture_id.map(|id| (1, id)),
             long,
+            dense: false,
             tl0: descriptor.tl0picidx.map(|index| (after_id + 1, index)),
         }
     }
@@ -173,26 +195,29 @@ mod tests {
 
     #[test]
     fn finds_the_numbers_that_the_descriptors_hold() {
+        const VP8: Picture = Picture { id: None, long: false, dense: true, tl0: None };
         // (codec, payload, picture)
         let rows: [(Codec, &[u8], Picture); 7] = [
-            (Codec::Vp8, &[0x10, 0], Picture::default()),
-            (Codec::Vp8, &[0x90, 0x80, 0x7f, 0], Picture { id: Some((2, 127)), ..Picture::default() }),
+            (Codec::Vp8, &[0x10, 0], VP8),
+            (Codec::Vp8, &[0x90, 0x80, 0x7f, 0], Picture { id: Some((2, 127)), ..VP8 }),
             (
                 Codec::Vp8,
                 &[0x90, 0xe0, 0xff, 0xff, 9, 0, 0],
-                Picture { id: Some((2, 0x7fff)), long: true, tl0: Some((4, 9)) },
+                Picture { id: Some((2, 0x7fff)), long: true, tl0: Some((4, 9)), ..VP8 },
             ),
-            (Codec::Vp8, &[0x90, 0x40, 9, 0], Picture { tl0: Some((2, 9)), ..Picture::default() }),
+            (Codec::Vp8, &[0x90, 0x40, 9, 0], Picture { tl0: Some((2, 9)), ..VP8 }),
             (
                 Codec::Vp9,
                 &[0b1010_1100, 0x81, 0x02, 0, 9, 0],
-                Picture { id: Some((1, 0x102)), long: true, tl0: Some((4, 9)) },
+                Picture { id: Some((1, 0x102)), long: true, tl0: Some((4, 9)), dense: false },
             ),
             (Codec::Vp9, &[0b1011_1100, 0x05, 0, 0], Picture { id: Some((1, 5)), ..Picture::default() }),
             (Codec::H264, &[0x65, 1, 2, 3], Picture::default()),
         ];
         for (codec, payload, want) in rows {
-            let picture = Picture::read(codec, payload);
+            let mut bytes = vec![0x80, 96, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+            bytes.extend_from_slice(payload);
+            let picture = Meta::read(&View::parse(&bytes).unwrap(), &bytes, codec, &ext::Map::new()).picture;
             assert_eq!(picture, want, "{payload:02x?}");
             // What lies at the offsets is what the codec's own patch changes.
             if let (Codec::Vp8, Some((at, _))) = (codec, picture.tl0) {

@@ -1,7 +1,10 @@
 //! Gives the packets of one subscription numbers that go on without a jump, whatever layer they come from.
 //!
-//! A *run* is a stretch of packets of one layer: within it every number is the incoming one plus a constant. A run
-//! starts at a keyframe (audio: anywhere) and ends where the next one starts.
+//! A *run* is a stretch of packets of one layer: within it every number is the incoming one plus a constant, less what
+//! was left out (`trim`). A run starts at a keyframe (audio: anywhere) and ends where the next one starts.
+//!
+//! Picture ids of VP9 and frame numbers of dependency descriptors keep their distances also where frames are left out:
+//! other frames name their references by the difference. Sequence numbers, and picture ids of VP8, have no holes.
 //!
 //! ```text
 //! layer 0 in   100 101 102 103            run 0: +900
@@ -14,8 +17,10 @@ use std::time::Instant;
 
 use convene_types::Pt;
 
+use crate::cut::Cut;
 use crate::meta::{Meta, Picture};
 use crate::sr::{self, Clock};
+use crate::trim::Trim;
 
 /// Ended runs remembered for NACKs. A run ends at a layer switch, and a NACK is at most a second old.
 const MAX_ENDED_RUNS: usize = 8;
@@ -26,7 +31,7 @@ const MAX_CLOCK_DISAGREEMENT_SECS: u32 = 2;
 const PICTURE_ID_MASK: u16 = 0x7fff;
 
 /// A stretch of packets of one layer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Run {
     pub(crate) layer: u8,
     /// The layer's stream; it grows when the stream begins anew.
@@ -39,6 +44,8 @@ pub(crate) struct Run {
     tl0_offset: u8,
     frame_offset: u16,
     pub(crate) pts: Pts,
+    /// What is left out.
+    pub(crate) trim: Trim,
 }
 
 /// What payload types become.
@@ -56,6 +63,7 @@ pub(crate) struct Start<'a> {
     pub(crate) generation: u32,
     pub(crate) seq: u64,
     pub(crate) meta: &'a Meta,
+    pub(crate) cut: Cut,
     pub(crate) pts: Pts,
     /// RTP clock in Hz.
     pub(crate) rate: u32,
@@ -71,6 +79,19 @@ pub(crate) struct Numbers {
     pub(crate) picture_id: Option<u16>,
     pub(crate) tl0: Option<u8>,
     pub(crate) frame: Option<u16>,
+    /// It is the last packet of what the subscriber gets of a picture.
+    pub(crate) marker: bool,
+    /// It only fills the hole of a packet that is left out.
+    pub(crate) blank: bool,
+}
+
+/// Why a packet does not go out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Skip {
+    /// No run, it is from before the run's start, or too old to tell.
+    Outside,
+    /// It is of a layer that the subscriber does not get.
+    LeftOut,
 }
 
 /// The newest packet that went out.
@@ -94,17 +115,27 @@ pub(crate) struct Munger {
 }
 
 impl Run {
-    /// What a packet of this run with this number in the layer has on the way out.
-    pub(crate) fn numbers(&self, seq: u64, meta: &Meta) -> Numbers {
+    /// What a packet of this run with this number in the layer has on the way out. `None`: too long ago to tell.
+    pub(crate) fn numbers(&self, seq: u64, meta: &Meta) -> Option<Numbers> {
+        let (left_out, pictures) = self.trim.before(seq)?;
+        let picture_offset = self.picture_offset.wrapping_sub(if meta.picture.dense { pictures } else { 0 });
+        let ends = meta.part.end && meta.part.spatial == self.trim.cut_at(seq).spatial();
         let picture_mask = if meta.picture.long { PICTURE_ID_MASK } else { PICTURE_ID_MASK >> 8 };
         let Picture { id, tl0, .. } = meta.picture;
-        Numbers {
-            seq: self.out_start.wrapping_add(seq.wrapping_sub(self.in_start)),
+        Some(Numbers {
+            seq: self.out_start.wrapping_add(seq.wrapping_sub(self.in_start)).wrapping_sub(left_out),
             ts: meta.ts.wrapping_add(self.ts_offset),
-            picture_id: id.map(|(_, id)| id.wrapping_add(self.picture_offset) & picture_mask),
+            picture_id: id.map(|(_, id)| id.wrapping_add(picture_offset) & picture_mask),
             tl0: tl0.map(|(_, index)| index.wrapping_add(self.tl0_offset)),
             frame: meta.frame.map(|frame| frame.wrapping_add(self.frame_offset)),
-        }
+            marker: meta.marker || ends,
+            blank: false,
+        })
+    }
+
+    /// The number in the layer of the packet that went out with this one.
+    fn find(&self, out: u64) -> Option<u64> {
+        self.trim.find(out.checked_sub(self.out_start)?.checked_add(self.in_start)?)
     }
 
     /// Whether dependency descriptors have to be changed.
@@ -154,6 +185,7 @@ impl Munger {
             tl0_offset: 0,
             frame_offset: 0,
             pts: start.pts,
+            trim: Trim::new(start.seq, start.cut),
         };
         if let Some(last) = self.last {
             run.out_start = last.seq + 1;
@@ -171,10 +203,26 @@ impl Munger {
         self.run = Some(run);
     }
 
-    /// The numbers of a packet of the run. `None`: no run, or the packet is from before its start.
-    pub(crate) fn place(&mut self, now: Instant, seq: u64, meta: &Meta) -> Option<Numbers> {
-        let run = self.run.as_ref().filter(|run| run.in_start <= seq)?;
-        let numbers = run.numbers(seq, meta);
+    /// The cut that the run should come to.
+    pub(crate) fn aim(&mut self, goal: Cut) {
+        if let Some(run) = &mut self.run {
+            run.trim.aim(goal);
+        }
+    }
+
+    /// The numbers of a packet of the run.
+    pub(crate) fn place(&mut self, now: Instant, seq: u64, meta: &Meta) -> Result<Numbers, Skip> {
+        let run = self.run.as_mut().filter(|run| run.in_start <= seq).ok_or(Skip::Outside)?;
+        run.trim.look(seq, &meta.part, meta.keyframe);
+        if !run.trim.has(seq, &meta.part) {
+            if run.trim.leave_out(seq, meta) {
+                return Err(Skip::LeftOut);
+            }
+            let numbers = run.numbers(seq, meta).ok_or(Skip::Outside)?;
+            return Ok(Numbers { marker: false, blank: true, ..numbers });
+        }
+        run.trim.place(seq);
+        let numbers = run.numbers(seq, meta).ok_or(Skip::Outside)?;
         if self.last.is_none_or(|last| last.seq < numbers.seq) {
             let previous = self.last;
             self.last = Some(Last {
@@ -186,7 +234,7 @@ impl Munger {
                 frame: numbers.frame.or(previous.map(|last| last.frame)).unwrap_or(0),
             });
         }
-        Some(numbers)
+        Ok(numbers)
     }
 
     /// The newest number that went out.
@@ -204,7 +252,7 @@ impl Munger {
         let last = self.last?.seq;
         let out = last.checked_sub(u64::from((last as u16).wrapping_sub(seq)))?;
         let run = self.run.iter().chain(self.ended.iter().rev()).find(|run| run.out_start <= out)?;
-        Some((run, run.in_start + (out - run.out_start)))
+        Some((run, run.find(out)?))
     }
 
     /// Whether another run has begun since, or none goes on.

@@ -20,6 +20,8 @@ pub(crate) struct Publisher {
     pub(crate) cname: String,
     /// Loss (0..=1) and jitter in ms of what it sends, as of the last report to it.
     pub(crate) uplink: Option<(f64, f64)>,
+    /// Its packets come out of a pipe: its home room reports to it and rates it.
+    pub(crate) piped: bool,
 }
 
 impl Publisher {
@@ -31,6 +33,7 @@ impl Publisher {
             media_ssrc: None,
             cname: format!("{peer}"),
             uplink: None,
+            piped: false,
         }
     }
 }

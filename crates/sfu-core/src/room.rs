@@ -2,9 +2,11 @@
 
 mod bandwidth;
 mod control;
+mod equalise;
 mod feedback;
 mod flush;
 mod ingest;
+mod pipe;
 mod quality;
 mod report;
 mod select;
@@ -32,6 +34,8 @@ use crate::subscription::Pending;
 use crate::track::Track;
 use crate::write::Block;
 
+pub use pipe::Again;
+
 /// One room's forwarding state.
 ///
 /// Input: `handle_rtp`, `handle_rtcp`, `handle_timeout` and the control calls. Output: `next_subscriber` with
@@ -53,10 +57,14 @@ pub struct Room {
     blocks: Vec<Block>,
     /// By `Shape`.
     shapes: Vec<(ext::Map, Mid)>,
+    /// The batch up to here has its padding.
+    equalised: usize,
     /// Tracks with packets in the batch whose subscribers are not in `active` yet.
     dirty: Vec<usize>,
     /// Subscribers that may have something to send.
     active: VecDeque<usize>,
+    /// The highest layer of video that is forwarded, for want of CPU time.
+    ceiling: u8,
     /// The one that `write_next` writes for.
     current: Option<usize>,
     urgent: bool,
@@ -95,9 +103,11 @@ impl Room {
             batch: Vec::new(),
             batch_base: 0,
             blocks: Vec::new(),
+            equalised: 0,
             shapes: Vec::new(),
             dirty: Vec::new(),
             active: VecDeque::new(),
+            ceiling: u8::MAX,
             current: None,
             urgent: false,
             rtcp: VecDeque::new(),

@@ -28,7 +28,7 @@ pub(crate) struct Share {
 enum Limit {
     /// Nothing is known of the path.
     Free,
-    /// Up to this layer.
+    /// Up to this step.
     UpTo(u8),
     /// Nothing: the path is too narrow.
     Starved,
@@ -49,7 +49,7 @@ impl Default for Share {
 }
 
 impl Share {
-    /// The highest layer allowed; `None`: none is.
+    /// The highest step allowed; `None`: none is.
     pub(crate) const fn most(&self) -> Option<u8> {
         match self.limit {
             Limit::Free => Some(u8::MAX),
@@ -58,7 +58,7 @@ impl Share {
         }
     }
 
-    /// The layer given, if one was.
+    /// The step given, if one was.
     pub(crate) const fn given(&self) -> Option<u8> {
         match self.limit {
             Limit::UpTo(layer) => Some(layer),

@@ -72,7 +72,7 @@ impl Speakers {
 }
 
 /// 0 dBov is 1.0, -20 dBov is 0.1.
-fn linear(level_dbov: u8) -> f32 {
+pub(crate) fn linear(level_dbov: u8) -> f32 {
     10.0_f32.powf(-f32::from(level_dbov) / 20.0)
 }
 

@@ -54,6 +54,19 @@ pub struct Egress {
     /// The publisher's payload type of RED, where the subscriber cannot take RED: only the primary block is sent, under
     /// the payload type that `pts` has for it.
     pub unwrap_red: Option<Pt>,
+    /// Set where the subscriber takes RED: plain Opus is wrapped into it while its path loses packets.
+    pub make_red: Option<RedPts>,
+}
+
+/// Payload types of RED made of plain Opus.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RedPts {
+    /// The publisher's of plain Opus.
+    pub from: Pt,
+    /// The subscriber's of RED.
+    pub red: Pt,
+    /// The subscriber's of the Opus within it.
+    pub opus: Pt,
 }
 
 /// One decrypted RTP packet of a publisher.

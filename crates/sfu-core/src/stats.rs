@@ -56,6 +56,16 @@ pub struct Stats {
     pub keyframes_in: u64,
     /// A subscription began or moved to a layer.
     pub switches: u64,
+    /// A subscription got more or less of the layers within a stream.
+    pub turns: u64,
+    /// Packets not sent because they are of a layer within a stream that the subscriber does not get.
+    pub layered_out: u64,
+    /// Audio packets not sent because their track is not among the loudest.
+    pub not_loudest: u64,
+    /// Changes of which tracks are.
+    pub loudest_changes: u64,
+    /// Packets of plain Opus sent as RED.
+    pub red_made: u64,
     /// Layers whose stream began anew: another SSRC, or a jump of the sequence numbers.
     pub restarts: u64,
     /// Packets not sent because the subscriber has no payload type for them.

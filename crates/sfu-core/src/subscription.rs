@@ -2,19 +2,22 @@
 
 use std::time::{Duration, Instant};
 
+use convene_rtp::red;
 use convene_rtp::rtcp::{ReportBlock, SenderInfo};
 use convene_types::{MediaKind, Pt, SeqNo, Ssrc};
 
+use crate::cut::{ALL, Cut, level_of, step, temporal_of};
 use crate::history::Stored;
 use crate::layer::Layer;
 use crate::loss::Loss;
-use crate::munge::{Munger, Numbers, Pts, Run, Start};
+use crate::munge::{Munger, Numbers, Pts, Run, Skip, Start};
+use crate::redundancy::{MAX_BLOCKS, Redundancy};
 use crate::share::Share;
 use crate::spec::{Egress, PtMap};
 use crate::sr::{self, Clock};
 use crate::stats::Stats;
-use crate::track::choose;
-use crate::write::{self, Block, Outgoing, Rtx, Shape};
+use crate::track::{Target, choose};
+use crate::write::{self, Block, Outgoing, Red, Rtx, Shape};
 
 /// Retransmissions remembered, so that a packet asked for twice within a round trip is sent once.
 const RECENT_RTX: usize = 64;
@@ -52,8 +55,8 @@ pub(crate) struct Subscription {
     pub(crate) paused: bool,
     pub(crate) max_layer: u8,
     pub(crate) share: Share,
-    /// The layer whose next keyframe starts a run; for audio any packet does.
-    wanted: Option<u8>,
+    /// The layer whose next keyframe starts a run, and how much of it; for audio any packet does.
+    wanted: Option<Target>,
     munger: Munger,
     /// Something went out.
     pub(crate) flowing: bool,
@@ -65,6 +68,7 @@ pub(crate) struct Subscription {
     last_sr: Option<(u32, Instant)>,
     round_trip: Option<Duration>,
     loss: Loss,
+    redundancy: Redundancy,
     /// How far back the next repeat for a probe is.
     probe_back: u16,
     /// Loss (0..=1) and jitter in ms of the last receiver report.
@@ -94,6 +98,7 @@ impl Subscription {
             last_sr: None,
             round_trip: None,
             loss: Loss::default(),
+            redundancy: Redundancy::default(),
             probe_back: 0,
             reported: None,
         }
@@ -111,9 +116,30 @@ impl Subscription {
         if self.munger.run().is_some_and(|run| generation(run.layer) != Some(run.generation)) {
             self.munger.stop();
         }
-        let most = self.share.most().filter(|_| !self.paused).map(|most| most.min(self.max_layer));
-        let chosen = most.and_then(|most| choose(live, most));
-        self.wanted = chosen.filter(|layer| self.current() != Some(*layer));
+        self.wanted = None;
+        let Some(most) = self.share.most().filter(|_| !self.paused) else { return };
+        let Some(level) = choose(live, level_of(most).min(self.max_layer)) else { return };
+        let temporal = if level == level_of(most) { temporal_of(most) } else { ALL };
+        let target = Target::of(step(level, temporal), layers);
+        if self.current() == Some(target.layer) {
+            self.munger.aim(target.cut);
+            return;
+        }
+        self.wanted = Some(target);
+        // Too much for the path until the keyframe comes: what can be left out at once is.
+        let falls = self.step(layers).is_some_and(|present| most < present);
+        self.munger.aim(if falls { Cut::new(ALL, 0) } else { Cut::WHOLE });
+    }
+
+    /// The step that is forwarded.
+    pub(crate) fn step(&self, layers: &[Layer]) -> Option<u8> {
+        self.munger.run().map(|run| Target { layer: run.layer, cut: run.trim.cut() }.step(layers))
+    }
+
+    /// Whether less of what is forwarded can be had with the next picture.
+    pub(crate) fn falls_at_once(&self, step: u8, layers: &[Layer]) -> bool {
+        let target = Target::of(step, layers);
+        self.munger.run().is_some_and(|run| run.layer == target.layer && run.trim.falls_at_once(target.cut))
     }
 
     /// The layer that is forwarded.
@@ -123,12 +149,13 @@ impl Subscription {
 
     /// The layer that waits for its keyframe.
     pub(crate) fn wanted(&self) -> Option<u8> {
-        self.wanted
+        let within = self.munger.run().filter(|run| run.trim.awaits_keyframe()).map(|run| run.layer);
+        self.wanted.map(|target| target.layer).or(within)
     }
 
     /// Whether packets of a layer are of any use: cheap, and before the packet itself is looked up.
     pub(crate) fn may_take(&self, layer: u8) -> bool {
-        self.current() == Some(layer) || self.wanted == Some(layer)
+        self.current() == Some(layer) || self.wanted.is_some_and(|target| target.layer == layer)
     }
 
     /// Decides on a packet of the batch and numbers it. `None`: not for this subscriber.
@@ -140,8 +167,8 @@ impl Subscription {
         stored: Stored<'_>,
         stats: &mut Stats,
     ) -> Option<(Numbers, Pt)> {
-        if self.starts(pending, stored) {
-            self.start(now, pending, layers, stored, stats)?;
+        if let Some(target) = self.starts(pending, stored) {
+            self.start(now, pending, target.cut, layers, stored, stats)?;
         }
         let run = self.munger.run()?;
         if (run.layer, run.generation) != (pending.layer, pending.generation) {
@@ -157,25 +184,62 @@ impl Subscription {
                 }
             },
         };
+        let before = self.munger.run().map(|run| run.trim.cut());
         let numbers = self.munger.place(now, pending.seq, stored.meta);
-        stats.before_switch += u64::from(numbers.is_none());
-        let numbers = numbers?;
+        stats.turns += u64::from(self.munger.run().map(|run| run.trim.cut()) != before);
+        match numbers {
+            Ok(Numbers { blank: true, .. }) => stats.layered_out += 1,
+            Ok(_) => {}
+            Err(Skip::LeftOut) => stats.layered_out += 1,
+            Err(Skip::Outside) => stats.before_switch += 1,
+        }
+        let numbers = numbers.ok()?;
         self.packets = self.packets.wrapping_add(1);
         self.octets = self.octets.wrapping_add(stored.meta.payload(stored.bytes).len() as u32);
         Some((numbers, pt))
     }
 
-    /// The run that goes on; `accept` has just numbered a packet of it.
+    /// Writes a packet of the run that goes on; `accept` has just numbered it.
     pub(crate) fn write(
         &self,
         out: &mut [u8],
         (numbers, pt): (Numbers, Pt),
-        stored: Stored<'_>,
+        (seq, stored): (u64, Stored<'_>),
+        layers: &[Layer],
         block: &mut Block,
+        stats: &mut Stats,
     ) -> Option<usize> {
         let playout_delay = self.loss.playout_delay();
-        let outgoing = Outgoing { egress: &self.egress, run: self.munger.run()?, numbers, pt, stored, playout_delay };
+        let run = self.munger.run()?;
+        let red = self.older(seq, stored, layers.get(usize::from(run.layer))?);
+        let pt = red.map_or(pt, |red| red.pts.red);
+        stats.red_made += u64::from(red.is_some());
+        let outgoing = Outgoing { egress: &self.egress, run, numbers, pt, stored, playout_delay, red };
         write::media(out, &outgoing, self.shape, block)
+    }
+
+    /// What a packet of plain Opus carries again of those before it. `None`: nothing, it goes out as it is.
+    fn older<'a>(&self, seq: u64, stored: Stored<'_>, layer: &'a Layer) -> Option<Red<'a>> {
+        let copies = self.redundancy.blocks();
+        let pts = self.egress.make_red.filter(|pts| copies > 0 && pts.from == stored.meta.pt)?;
+        let mut red = Red { pts, blocks: [red::Block::default(); MAX_BLOCKS], count: 0 };
+        for back in (1..=u64::from(copies)).rev() {
+            let Some(before) = seq.checked_sub(back).and_then(|seq| layer.history.get(seq)) else { continue };
+            let payload = before.meta.payload(before.bytes);
+            let offset = u16::try_from(stored.meta.ts.wrapping_sub(before.meta.ts)).unwrap_or(u16::MAX);
+            // After a pause (DTX) what came before it is too old to be said, and of no use.
+            let fits = (1..=red::MAX_OFFSET).contains(&offset) && (1..=red::MAX_BLOCK_LEN).contains(&payload.len());
+            if let Some(slot) = red.blocks.get_mut(red.count).filter(|_| fits && before.meta.pt == pts.from) {
+                *slot = red::Block { offset, payload };
+                red.count += 1;
+            }
+        }
+        (red.count > 0).then_some(red)
+    }
+
+    /// How many times over its audio goes out.
+    pub(crate) fn audio_copies(&self) -> f64 {
+        1.0 + f64::from(if self.egress.make_red.is_some() { self.redundancy.blocks() } else { 0 })
     }
 
     /// Whether a packet that was asked for may be sent again; counts the reason if not. `scarce`: the path has no room to
@@ -226,10 +290,14 @@ impl Subscription {
             stats.nack_without_rtx += 1;
             return None;
         };
+        let numbers = run.numbers(in_seq, stored.meta).filter(|_| run.trim.has(in_seq, &stored.meta.part));
+        let Some(numbers) = numbers else {
+            stats.nack_missed += 1;
+            return None;
+        };
         let rtx = Rtx { ssrc, pt: rtx_pt, seq: SeqNo(self.rtx_seq) };
-        let numbers = run.numbers(in_seq, stored.meta);
         let playout_delay = self.loss.playout_delay();
-        let outgoing = Outgoing { egress: &self.egress, run, numbers, pt, stored, playout_delay };
+        let outgoing = Outgoing { egress: &self.egress, run, numbers, pt, stored, playout_delay, red: None };
         let written = write::retransmission(out, &outgoing, &rtx)?;
         self.rtx_seq = self.rtx_seq.wrapping_add(1);
         Some(written)
@@ -279,6 +347,8 @@ impl Subscription {
         self.reported = Some((f32::from(block.fraction_lost) / 256.0, block.jitter as f32 / rate));
         if self.kind == MediaKind::Video {
             self.loss.report(now, block.fraction_lost, self.round_trip);
+        } else {
+            self.redundancy.report(now, block.fraction_lost);
         }
         let Some((_, at)) = self.last_sr.filter(|(ntp, _)| *ntp == block.last_sr && block.last_sr != 0) else { return };
         let held = Duration::from_micros((u64::from(block.delay_since_last_sr) * 1_000_000) >> 16);
@@ -297,18 +367,19 @@ impl Subscription {
         self.round_trip
     }
 
-    fn starts(&self, pending: &Pending, stored: Stored<'_>) -> bool {
+    fn starts(&self, pending: &Pending, stored: Stored<'_>) -> Option<Target> {
         let ready = match self.kind {
             MediaKind::Audio => true,
             MediaKind::Video => stored.meta.keyframe,
         };
-        ready && self.wanted == Some(pending.layer)
+        self.wanted.filter(|target| ready && target.layer == pending.layer)
     }
 
     fn start(
         &mut self,
         now: Instant,
         pending: &Pending,
+        cut: Cut,
         layers: &[Layer],
         stored: Stored<'_>,
         stats: &mut Stats,
@@ -326,6 +397,7 @@ impl Subscription {
                 generation: pending.generation,
                 seq: pending.seq,
                 meta: stored.meta,
+                cut,
                 pts: Pts { from: map.from, to: map.to, rtx: map.rtx },
                 rate: layer.rate,
                 clocks: (layer.clock, before),

@@ -6,7 +6,9 @@ use convene_rtp::ext;
 use convene_types::{Codec, MediaKind, Pt, TrackId};
 
 use crate::config::{Config, MAX_LAYERS};
+use crate::cut::{ALL, Cut, STEPS, level_of, step, temporal_of};
 use crate::layer::Layer;
+use crate::loudest::Loudness;
 use crate::speakers::Meter;
 use crate::spec::TrackSpec;
 
@@ -21,7 +23,7 @@ pub(crate) struct Track {
     pub(crate) exts: ext::Map,
     pub(crate) nack: bool,
     pub(crate) layers: Vec<Layer>,
-    /// Bit per layer that is alive.
+    /// Bit per level that is alive, see `cut`.
     pub(crate) live: u8,
     pub(crate) muted: bool,
     pub(crate) started: bool,
@@ -32,6 +34,13 @@ pub(crate) struct Track {
     /// It has packets in the batch.
     pub(crate) dirty: bool,
     pub(crate) meter: Meter,
+    /// Its packets come out of a pipe.
+    pub(crate) piped: bool,
+    /// Bit per layer that rooms at the other ends of pipes forward.
+    pub(crate) demanded: u8,
+    pub(crate) loudness: Loudness,
+    /// It is audio and not among the loudest.
+    pub(crate) aside: bool,
 }
 
 impl Track {
@@ -52,6 +61,10 @@ impl Track {
             subscribers: Vec::new(),
             dirty: false,
             meter: Meter::default(),
+            piped: false,
+            demanded: 0,
+            loudness: Loudness::default(),
+            aside: false,
         }
     }
 
@@ -67,9 +80,57 @@ impl Track {
             layer.flowed.is_some_and(|flowed| newest.saturating_duration_since(flowed) <= config.layer_timeout)
         };
         let live = self.layers.iter().enumerate().filter(|(_, layer)| alive(layer));
-        let live = live.fold(0_u8, |bits, (index, _)| bits | 1 << index);
+        let live = match self.layers.as_slice() {
+            [only] => only.shape.live(),
+            _ => live.fold(0_u8, |bits, (index, _)| bits | 1 << index),
+        };
         std::mem::replace(&mut self.live, live) != live
     }
+}
+
+/// What a step means in streams: which of them, and how much of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Target {
+    /// Index of the stream.
+    pub(crate) layer: u8,
+    pub(crate) cut: Cut,
+}
+
+impl Target {
+    /// Of a step on a track with these streams.
+    pub(crate) fn of(step: u8, layers: &[Layer]) -> Self {
+        match layers {
+            [_] => Self { layer: 0, cut: Cut::new(level_of(step), temporal_of(step)) },
+            _ => Self { layer: level_of(step), cut: Cut::new(ALL, temporal_of(step)) },
+        }
+    }
+
+    /// The step of which it is.
+    pub(crate) fn step(self, layers: &[Layer]) -> u8 {
+        match layers {
+            [_] => step(self.cut.spatial(), self.cut.temporal()),
+            _ => step(self.layer, self.cut.temporal()),
+        }
+    }
+}
+
+/// Bits per second of each step that is offered: all temporal layers of a live level, or fewer of them. A quarter of the
+/// frames is worth more than no picture, but not more than the level below.
+pub(crate) fn rates(track: &Track, window_ms: u64) -> [f64; STEPS] {
+    let mut rates = [0.0; STEPS];
+    for (index, rate) in rates.iter_mut().enumerate() {
+        let step = index as u8;
+        let (level, temporal) = (level_of(step), temporal_of(step));
+        let target = Target::of(step, &track.layers);
+        let Some(layer) = track.layers.get(usize::from(target.layer)).filter(|_| track.live & (1 << level) != 0) else {
+            continue;
+        };
+        let lowest = if level > 0 && layer.shape.temporal_layers() > 2 { 1 } else { 0 };
+        if layer.shape.cuts() & target.cut.bit() != 0 && temporal >= lowest {
+            *rate = layer.volumes.bits(target.cut, window_ms);
+        }
+    }
+    rates
 }
 
 /// The layer to send: the highest live one up to `max`, else the lowest live one.

@@ -1,6 +1,7 @@
 //! How many bits per second a layer is, as a subscriber's path would feel it.
 
 use crate::bwe::WIRE_OVERHEAD;
+use crate::cut::{CUTS, Cut};
 
 /// Windows kept, each `config::SELECT_TICKS` long: 1.6 s, so that a keyframe does not look like a rate.
 const WINDOWS: usize = 8;
@@ -39,6 +40,31 @@ impl Volume {
         let bytes: u64 = self.windows.iter().map(|bytes| u64::from(*bytes)).sum();
         let windows = self.closed.min(WINDOWS);
         if windows == 0 { 0.0 } else { bytes as f64 * 8.0 * 1e3 / (windows as f64 * window_ms as f64) }
+    }
+}
+
+/// The volumes of the cuts of a stream.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Volumes([Volume; CUTS]);
+
+impl Volumes {
+    /// A packet of this many plaintext bytes that these cuts have.
+    pub(crate) fn add(&mut self, cuts: u16, bytes: usize) {
+        for (index, volume) in self.0.iter_mut().enumerate() {
+            if cuts & (1 << index) != 0 {
+                volume.add(bytes);
+            }
+        }
+    }
+
+    /// A window ends.
+    pub(crate) fn close_window(&mut self) {
+        self.0.iter_mut().for_each(Volume::close_window);
+    }
+
+    /// Bits per second of a cut; see `Volume::bits`.
+    pub(crate) fn bits(&self, cut: Cut, window_ms: u64) -> f64 {
+        self.0.get(cut.index()).map_or(0.0, |volume| volume.bits(window_ms))
     }
 }
 

@@ -8,7 +8,8 @@ use convene_types::{Pt, SeqNo, Ssrc};
 use crate::history::Stored;
 use crate::meta::{MAX_EXTENSIONS, Meta};
 use crate::munge::{Numbers, Run};
-use crate::spec::Egress;
+use crate::redundancy::MAX_BLOCKS;
+use crate::spec::{Egress, RedPts};
 use crate::stamp::Stamp;
 
 /// RFC 3550 §5.1, first byte.
@@ -25,6 +26,16 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) stored: Stored<'a>,
     /// Written in place of the publisher's playout delay.
     pub(crate) playout_delay: Option<[u8; 3]>,
+    /// The payload goes out as RED.
+    pub(crate) red: Option<Red<'a>>,
+}
+
+/// Older payloads that go out once more with one, oldest first.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Red<'a> {
+    pub(crate) pts: RedPts,
+    pub(crate) blocks: [red::Block<'a>; MAX_BLOCKS],
+    pub(crate) count: usize,
 }
 
 /// Subscribers with the same MID and header extension ids get the same extension block; they share a shape.
@@ -39,11 +50,13 @@ const KEPT_BLOCK_BYTES: usize = 44;
 pub(crate) struct Block {
     shape: Option<Shape>,
     len: u8,
+    /// Bytes of padding with which the packet is as long as its neighbours.
+    pub(crate) padding: u8,
     bytes: [u8; KEPT_BLOCK_BYTES],
 }
 
 impl Block {
-    pub(crate) const EMPTY: Self = Self { shape: None, len: 0, bytes: [0; KEPT_BLOCK_BYTES] };
+    pub(crate) const EMPTY: Self = Self { shape: None, len: 0, padding: 0, bytes: [0; KEPT_BLOCK_BYTES] };
 
     /// Writes a header with the kept block; its length. `None`: the block is another shape's.
     fn header(&self, out: &mut [u8], fields: &Fields, shape: Option<Shape>) -> Option<usize> {
@@ -92,12 +105,24 @@ pub(crate) fn media(out: &mut [u8], outgoing: &Outgoing<'_>, shape: Option<Shape
     };
     let payload = payload(out.get_mut(header..)?, outgoing)?;
     if payload > 0 {
-        return Some(header + payload);
+        return Some(header + payload + pad(out, header + payload, block.padding));
     }
-    // Padding that came too late for its gap to be closed: a packet of nothing but a padding count fills the hole.
+    // Padding or a left-out packet that came too late for its gap to be closed: a packet of nothing but a padding count fills the hole.
     *out.get_mut(header)? = 1;
     *out.first_mut()? |= PADDING_BIT;
     Some(header + 1)
+}
+
+/// Writes padding behind a packet (RFC 3550 §5.1); its length. Nothing, where it does not fit.
+fn pad(out: &mut [u8], at: usize, count: u8) -> usize {
+    let Some(space) = out.get_mut(at..at + usize::from(count)) else { return 0 };
+    let Some((last, zeros)) = space.split_last_mut() else { return 0 };
+    zeros.fill(0);
+    *last = count;
+    if let Some(first) = out.first_mut() {
+        *first |= PADDING_BIT;
+    }
+    usize::from(count)
 }
 
 /// Writes the same packet as a retransmission (RFC 4588 §4); its length.
@@ -125,7 +150,7 @@ pub(crate) fn padding(out: &mut [u8], egress: &Egress, rtx: &Rtx, ts: u32, len: 
 }
 
 fn fields(outgoing: &Outgoing<'_>, ssrc: Ssrc, pt: Pt, seq: SeqNo) -> Fields {
-    Fields { marker: outgoing.stored.meta.marker, pt, seq, ts: outgoing.numbers.ts, ssrc }
+    Fields { marker: outgoing.numbers.marker, pt, seq, ts: outgoing.numbers.ts, ssrc }
 }
 
 /// Header with the subscriber's MID and every extension that it has an id for.
@@ -175,7 +200,13 @@ fn move_frame(value: &[u8], frame: u16) -> [u8; 256] {
 /// Copies the payload and patches picture id and TL0PICIDX; its length.
 fn payload(out: &mut [u8], outgoing: &Outgoing<'_>) -> Option<usize> {
     let Stored { meta, bytes } = outgoing.stored;
+    if outgoing.numbers.blank {
+        return Some(0);
+    }
     let whole = meta.payload(bytes);
+    if let Some(red) = &outgoing.red {
+        return red::write(out, red.pts.opus, red.blocks.get(..red.count)?, whole);
+    }
     let unwraps = outgoing.egress.unwrap_red == Some(meta.pt) && !whole.is_empty();
     let payload = if unwraps { red::primary(whole)? } else { whole };
     let target = out.get_mut(..payload.len())?;

@@ -36,6 +36,9 @@ impl Worker {
             Action::SetMuted { track, muted } => {
                 if let Some(room) = self.rooms.get_mut(&room) {
                     room.core.set_muted(track, muted);
+                    if let Some(entry) = room.tracks.get_mut(&track) {
+                        entry.muted = muted;
+                    }
                 }
             }
             Action::Subscribe { peer, subscription, reply } => {
@@ -43,12 +46,15 @@ impl Worker {
             }
             Action::Unsubscribe { peer, track } => self.unsubscribe(room, peer, track),
             Action::SetTarget { peer, track, target } => self.set_target(now, room, peer, track, target),
+            Action::Export { track, to, reply } => drop(reply.send(self.export(room, track, to))),
+            Action::Import { exported, reply } => drop(reply.send(self.import(now, room, exported))),
             Action::SendData { to, channel, payload } => self.send_data(now, &to, channel, &payload),
             Action::Panic => panic!("asked to panic by a test"),
         }
         if let Some(room) = self.rooms.get_mut(&room) {
             room.retry_backlog();
         }
+        self.tell_demand(room);
         self.after_room_input(now, room);
     }
 
@@ -65,6 +71,8 @@ impl Worker {
             peer::Options {
                 identity: self.identity.clone(),
                 candidates: self.candidates.clone(),
+                tcp_candidates: self.tcp_candidates.clone(),
+                tag: self.tag,
                 reserve_sections: options.reserve_sections,
                 session_id: options.peer.0,
                 we_offer: options.we_offer,
@@ -92,6 +100,7 @@ impl Worker {
         self.transmit(id);
         let Some(session) = self.sessions.remove(&id) else { return };
         self.demux.remove(id, &session.entries);
+        self.network.links.close_of(id);
         let Some(room) = self.rooms.get_mut(&session.room) else { return };
         room.members.retain(|member| *member != id);
         room.core.remove_peer(id);
@@ -120,6 +129,7 @@ impl Worker {
         for member in members {
             if let Some(session) = self.sessions.remove(&member) {
                 self.demux.remove(member, &session.entries);
+                self.network.links.close_of(member);
             }
         }
     }

@@ -89,6 +89,12 @@ impl Counters {
         self.metrics.peers_connected.inc();
     }
 
+    /// Layers left out: a level from 0.
+    pub(crate) fn shed(&self, level: u8) {
+        let event = if level == 0 { "cpu_at_ease" } else { "cpu_shed" };
+        self.metrics.bandwidth.with_label_values(&[event]).inc();
+    }
+
     pub(crate) fn lost(&self, reason: GoneReason) {
         let label = match reason {
             GoneReason::NeverConnected => "never_connected",
@@ -99,8 +105,8 @@ impl Counters {
         self.metrics.peers_lost.with_label_values(&[label]).inc();
     }
 
-    /// Hands what was counted since the last sample to the registry.
-    pub(crate) fn export(&mut self, now: Instant, peers: usize) {
+    /// Hands what was counted since the last sample to the registry; the share of the time that was not slept, 0..=1.
+    pub(crate) fn export(&mut self, now: Instant, peers: usize) -> f64 {
         let wall = now.saturating_duration_since(self.last_sample);
         let busy = 1.0 - self.slept.as_secs_f64() / wall.as_secs_f64().max(f64::MIN_POSITIVE);
         let metrics = &self.metrics;
@@ -119,6 +125,7 @@ impl Counters {
         }
         self.forwarding.flush();
         (self.slept, self.last_sample) = (Duration::ZERO, now);
+        busy.clamp(0.0, 1.0)
     }
 
     /// Hands a room's growth since `exported` to the registry.
@@ -145,6 +152,8 @@ impl Counters {
             (&metrics.dropped, "nack_superseded", stats.nack_superseded - old.nack_superseded),
             (&metrics.dropped, "rtx_over_budget", stats.rtx_over_budget - old.rtx_over_budget),
             (&metrics.dropped, "unmapped_pt", stats.unmapped_pt - old.unmapped_pt),
+            (&metrics.dropped, "not_loudest", stats.not_loudest - old.not_loudest),
+            (&metrics.dropped, "layered_out", stats.layered_out - old.layered_out),
             (&metrics.dropped, "padding", stats.padding_in - old.padding_in),
             (&metrics.dropped, "unwritten", stats.unwritten - old.unwritten),
         ];

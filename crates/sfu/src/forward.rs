@@ -5,7 +5,8 @@ use std::time::Instant;
 
 use convene_types::RoomId;
 
-use crate::socket::{Path, Sent, Socket};
+use crate::network::Network;
+use crate::socket::{Path, Sent};
 use crate::worker::Worker;
 
 /// The largest UDP payload; one send carries at most this.
@@ -35,11 +36,11 @@ impl Outbox {
     }
 
     /// Takes the `length` bytes just written at [`Self::spare`]; sends what was gathered when they cannot join it.
-    fn push(&mut self, length: usize, socket: &Socket, path: Path) -> Option<(Sent, usize, usize)> {
+    fn push(&mut self, length: usize, network: &mut Network, path: Path) -> Option<(Sent, usize, usize)> {
         let joins =
-            self.segments == 0 || (!self.closed && length <= self.segment && self.segments < socket.max_segments());
+            self.segments == 0 || (!self.closed && length <= self.segment && self.segments < network.max_segments());
         let full = self.end + length > MAX_SEND_BYTES;
-        let outcome = if joins && !full { None } else { Some(self.send_moving_tail(length, socket, path)) };
+        let outcome = if joins && !full { None } else { Some(self.send_moving_tail(length, network, path)) };
         if self.segments == 0 {
             self.segment = length;
         }
@@ -50,17 +51,17 @@ impl Outbox {
     }
 
     /// Sends everything before the packet at `end`, then moves that packet to the front.
-    fn send_moving_tail(&mut self, length: usize, socket: &Socket, path: Path) -> (Sent, usize, usize) {
+    fn send_moving_tail(&mut self, length: usize, network: &mut Network, path: Path) -> (Sent, usize, usize) {
         let tail = self.end;
-        let outcome = self.send(socket, path);
+        let outcome = self.send(network, path);
         self.arena.copy_within(tail..tail + length, 0);
         outcome
     }
 
     /// Sends what is gathered: outcome, datagrams, bytes.
-    fn send(&mut self, socket: &Socket, path: Path) -> (Sent, usize, usize) {
+    fn send(&mut self, network: &mut Network, path: Path) -> (Sent, usize, usize) {
         let contents = self.arena.get(..self.end).unwrap_or_default();
-        let outcome = (socket.send(path, contents, self.segment), self.segments, self.end);
+        let outcome = (network.send(path, contents, self.segment), self.segments, self.end);
         (self.end, self.segment, self.segments, self.closed) = (0, 0, 0, false);
         outcome
     }
@@ -82,7 +83,7 @@ impl Worker {
                 match session.peer.protect_rtp(self.outbox.spare(), length) {
                     Ok(sealed) => {
                         wrote = true;
-                        if let Some((sent, datagrams, bytes)) = self.outbox.push(sealed, &self.socket, path) {
+                        if let Some((sent, datagrams, bytes)) = self.outbox.push(sealed, &mut self.network, path) {
                             self.counters.sent(sent, datagrams, bytes);
                         }
                     }
@@ -90,7 +91,7 @@ impl Worker {
                 }
             }
             if self.outbox.segments > 0 {
-                let (sent, datagrams, bytes) = self.outbox.send(&self.socket, path);
+                let (sent, datagrams, bytes) = self.outbox.send(&mut self.network, path);
                 self.counters.sent(sent, datagrams, bytes);
             }
         }

@@ -5,27 +5,36 @@
 //!
 //! Invariant: on the path of an RTP packet there is no await, no lock, no channel and no log above TRACE.
 
+mod acceptor;
+mod branch;
 mod command;
 mod control;
 mod counters;
 mod demux;
 mod forward;
 pub mod handle;
+mod links;
 mod negotiate;
+mod network;
+mod pipe;
+mod places;
 mod receive;
 mod room;
 mod room_handle;
 mod service;
 mod session;
+mod shed;
 mod socket;
 mod start;
 mod timers;
 mod waker;
 mod worker;
 
+pub use acceptor::accept;
 pub use handle::{
     Answer, Bind, Channel, Error, Event, GoneReason, Grade, Incoming, LayerTarget, Missing, Offer, PeerOptions,
     Publication, Rating, Speaker, Subscription,
 };
-pub use room_handle::{Handle, MAX_ROOM_EVENTS, Room};
+pub use places::Spread;
+pub use room_handle::{Events, Handle, MAX_ROOM_EVENTS, Room};
 pub use start::{Options, StartError, Workers, start};

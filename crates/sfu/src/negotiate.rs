@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use convene_peer::Attach;
 use convene_peer::sdp::{CodecParams, SdpError, Section, match_codec};
-use convene_sfu_core::{Egress, PtMap, TrackSpec};
+use convene_sfu_core::{Egress, PtMap, RedPts, TrackSpec};
 use convene_types::{Codec, MediaKind, Mid, PeerId, Pt, Rid, RoomId, Ssrc, TrackId};
 
 use crate::control::CONNECT_TIMEOUT;
@@ -75,16 +75,17 @@ impl Worker {
     pub(crate) fn unpublish(&mut self, _now: Instant, room_id: RoomId, track: TrackId) {
         let Some(room) = self.rooms.get_mut(&room_id) else { return };
         room.core.remove_track(track);
-        if let Some(entry) = room.tracks.remove(&track)
-            && let Some(publisher) = self.sessions.get_mut(&entry.publisher)
-        {
-            publisher.forget_published(track);
-        }
+        let entry = room.tracks.remove(&track);
         for member in &room.members {
             if let Some(session) = self.sessions.get_mut(member) {
                 forget_subscription(session, track);
             }
         }
+        let Some(entry) = entry else { return };
+        if let Some(publisher) = self.sessions.get_mut(&entry.publisher) {
+            publisher.forget_published(track);
+        }
+        self.end_branches(room_id, track, &entry);
     }
 
     pub(crate) fn subscribe(&mut self, now: Instant, id: PeerId, wanted: Subscription) -> Result<Missing, Error> {
@@ -159,8 +160,9 @@ impl Worker {
             let Some(section) = session.peer.sections().iter().find(|section| section.mid == mid) else { continue };
             let rids = layers(&published.publication.rids, &section.rids);
             let track = published.publication.track;
-            room.core.add_track(now, track_spec(track, id, section, rids.len()));
-            room.tracks.insert(track, TrackEntry { publisher: id, codecs: section.codecs.clone() });
+            let spec = track_spec(track, id, section, rids.len());
+            room.core.add_track(now, spec.clone());
+            room.tracks.insert(track, TrackEntry::new(spec, section.codecs.clone()));
             let apt = section.codecs.iter().filter_map(|codec| Some((codec.rtx?, codec.pt))).collect();
             if let Some(published) = session.published.get_mut(index) {
                 (published.mid, published.apt, published.publication.rids) = (Some(mid), apt, rids);
@@ -223,7 +225,18 @@ fn egress(section: &Section, entry: &TrackEntry, subscribed: &Subscribed) -> Egr
         exts: section.egress_exts(),
         pts,
         unwrap_red: unwrap_red.map(|(red, _)| red),
+        make_red: made_red(entry, section),
     }
+}
+
+/// RED for a subscriber that takes it, made of a publisher's plain Opus. Its format names the payload type of the Opus in
+/// it, once for each block (RFC 2198 §4).
+fn made_red(entry: &TrackEntry, section: &Section) -> Option<RedPts> {
+    let from = entry.codecs.iter().find(|codec| codec.codec == Codec::Opus)?;
+    let opus = match_codec(from, &section.codecs)?;
+    let names = |codec: &CodecParams| codec.fmtp.split('/').all(|block| block.trim().parse() == Ok(opus.pt.0));
+    let red = section.codecs.iter().find(|codec| codec.codec == Codec::Red && names(codec))?;
+    Some(RedPts { from: from.pt, red: red.pt, opus: opus.pt })
 }
 
 /// RED of a publisher for a subscriber without it: its payload type, and that of the subscriber's Opus.

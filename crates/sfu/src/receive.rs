@@ -33,6 +33,7 @@ impl Worker {
         match session.peer.handle_stun(now, path.remote, datagram) {
             Ok(()) => {
                 self.demux.add_address(id, path.remote, &mut session.entries);
+                self.network.links.claim(path.remote, id);
                 if session.peer.remote() == Some(path.remote) {
                     session.local_ip = path.local_ip;
                 }
@@ -109,6 +110,7 @@ impl Worker {
         let session = self.sessions.get(&id).ok_or("no_session")?;
         let (room_id, room) = (session.room, self.rooms.get_mut(&session.room).ok_or("no_room")?);
         room.core.handle_rtcp(now, id, plain).map_err(|drop| drop.as_str())?;
+        self.pipe_reports(room_id, id, plain);
         self.mark_due(now, room_id);
         Ok(())
     }
@@ -124,6 +126,10 @@ impl Worker {
         };
         self.demux.add_ssrc(id, ssrc, &mut session.entries);
         let room_id = session.room;
+        let room = self.rooms.get(&room_id).ok_or("no_room")?;
+        if room.is_piped {
+            self.pipe_rtp(room_id, binding.track, (binding.layer, rtx_media_pt), plain);
+        }
         let room = self.rooms.get_mut(&room_id).ok_or("no_room")?;
         let input =
             RtpIn { track: binding.track, layer: binding.layer, repair: binding.repair, packet: plain, rtx_media_pt };

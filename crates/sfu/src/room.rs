@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
 use crate::handle::{Channel, Event};
+use crate::pipe::Branch;
 
 /// Transports in one room: 1,000 subscribers are benched on one worker, publishers and the second transport of the
 /// two-connection mode come on top.
@@ -24,6 +25,23 @@ const MAX_EVENT_BACKLOG: usize = 4_096;
 pub(crate) struct TrackEntry {
     pub(crate) publisher: PeerId,
     pub(crate) codecs: Vec<CodecParams>,
+    /// For other workers that import it.
+    pub(crate) spec: core::TrackSpec,
+    pub(crate) muted: bool,
+    /// Workers that its packets are piped to.
+    pub(crate) branches: Vec<Branch>,
+    /// The worker that its packets are piped from.
+    pub(crate) home: Option<usize>,
+    /// What its home knows of the demand here.
+    pub(crate) told: Option<Option<u8>>,
+}
+
+impl TrackEntry {
+    /// A track of a publisher here.
+    pub(crate) fn new(spec: core::TrackSpec, codecs: Vec<CodecParams>) -> Self {
+        let publisher = spec.publisher;
+        Self { publisher, codecs, spec, muted: false, branches: Vec::new(), home: None, told: None }
+    }
 }
 
 /// See the module.
@@ -31,25 +49,38 @@ pub(crate) struct RoomState {
     pub(crate) core: core::Room,
     pub(crate) members: Vec<PeerId>,
     pub(crate) tracks: FxHashMap<TrackId, TrackEntry>,
+    /// Other workers have a part of it.
+    pub(crate) is_piped: bool,
     pub(crate) due: bool,
     pub(crate) entered_timer: Option<Instant>,
     pub(crate) name: String,
     /// What the registry knows of the core's counters.
     pub(crate) exported: core::Stats,
-    events: mpsc::Sender<Event>,
+    /// Which worker this is, for the owner.
+    worker: usize,
+    events: mpsc::Sender<(usize, Event)>,
     backlog: VecDeque<Event>,
 }
 
 impl RoomState {
-    pub(crate) fn new(name: String, events: mpsc::Sender<Event>, now: Instant) -> Self {
+    pub(crate) fn new(
+        name: String,
+        worker: usize,
+        events: mpsc::Sender<(usize, Event)>,
+        loudest: u16,
+        now: Instant,
+    ) -> Self {
+        let config = core::Config { loudest: usize::from(loudest), ..core::Config::default() };
         Self {
-            core: core::Room::new(core::Config::default(), now),
+            core: core::Room::new(config, now),
             members: Vec::new(),
             tracks: FxHashMap::default(),
+            is_piped: false,
             due: false,
             entered_timer: None,
             name,
             exported: core::Stats::default(),
+            worker,
             events,
             backlog: VecDeque::new(),
         }
@@ -59,10 +90,10 @@ impl RoomState {
     pub(crate) fn emit(&mut self, event: Event) -> bool {
         self.retry_backlog();
         if self.backlog.is_empty() {
-            return match self.events.try_send(event) {
+            return match self.events.try_send((self.worker, event)) {
                 Ok(()) => true,
                 Err(TrySendError::Closed(_)) => false,
-                Err(TrySendError::Full(event)) => self.keep(event),
+                Err(TrySendError::Full((_, event))) => self.keep(event),
             };
         }
         self.keep(event)
@@ -71,7 +102,7 @@ impl RoomState {
     /// Sends what waited, in order.
     pub(crate) fn retry_backlog(&mut self) {
         while let Some(event) = self.backlog.pop_front() {
-            if let Err(TrySendError::Full(event)) = self.events.try_send(event) {
+            if let Err(TrySendError::Full((_, event))) = self.events.try_send((self.worker, event)) {
                 self.backlog.push_front(event);
                 return;
             }

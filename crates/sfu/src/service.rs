@@ -43,6 +43,7 @@ impl Worker {
         let Some(room) = self.rooms.get_mut(&id) else { return };
         room.entered_timer = None;
         room.core.handle_timeout(now);
+        self.tell_demand(id);
         self.mark_due(now, id);
         self.after_room_input(now, id);
     }
@@ -64,16 +65,23 @@ impl Worker {
                 self.counters.dropped("event_queue_full");
             }
         }
+        let mut elsewhere = Vec::new();
         while let Some((to, plain)) = room.core.poll_rtcp(now) {
-            let Some(session) = self.sessions.get_mut(&to) else { continue };
+            let Some(session) = self.sessions.get_mut(&to) else {
+                elsewhere.push((to, plain));
+                continue;
+            };
             let Some(path) = session.path() else { continue };
             match session.peer.protect_rtcp(&plain) {
-                Ok(sealed) => self.counters.sent(self.socket.send(path, &sealed, sealed.len()), 1, sealed.len()),
+                Ok(sealed) => self.counters.sent(self.network.send(path, &sealed, sealed.len()), 1, sealed.len()),
                 Err(_) => self.counters.dropped("seal_failed"),
             }
         }
         let deadline = room.core.poll_timeout();
         self.timers.schedule(Owner::Room(id), deadline, &mut room.entered_timer);
+        for (publisher, plain) in elsewhere {
+            self.pipe_feedback(id, publisher, plain); // else it has just left
+        }
     }
 
     /// Sends what a peer's transport has queued: STUN, DTLS, SCTP.
@@ -88,7 +96,7 @@ impl Worker {
         while let Some(transmit) = session.peer.poll_transmit() {
             let path = Path { remote: transmit.to, local_ip };
             let length = transmit.payload.len();
-            self.counters.sent(self.socket.send(path, &transmit.payload, length), 1, length);
+            self.counters.sent(self.network.send(path, &transmit.payload, length), 1, length);
         }
     }
 

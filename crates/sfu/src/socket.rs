@@ -29,7 +29,7 @@ pub(crate) struct Path {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sent {
     Yes,
-    /// The kernel's buffer was full or refused it; the datagrams are lost and NACK repairs them.
+    /// The kernel's buffer, or that of a connection, was full or refused it; the datagrams are lost and NACK repairs them.
     Dropped,
 }
 

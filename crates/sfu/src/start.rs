@@ -3,13 +3,15 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicU32, AtomicUsize};
 use std::thread::JoinHandle;
 
 use convene_peer::transport::Identity;
 use convene_telemetry::Metrics;
 use tokio::sync::mpsc;
 
+use crate::pipe::{MAX_PIPED, PipeSender, Pipes};
+use crate::places::Spread;
 use crate::room_handle::{Handle, WorkerEntry};
 use crate::socket::Socket;
 use crate::waker::{MAX_PENDING_COMMANDS, WorkerSender};
@@ -24,6 +26,14 @@ pub struct Options {
     pub ports: Vec<u16>,
     /// Addresses told to clients as host candidates, best first.
     pub advertised: Vec<IpAddr>,
+    /// TCP port told to clients, where [`accept`](crate::accept) is to be run; `None`: no TCP.
+    pub tcp_port: Option<u16>,
+    /// When a room goes on to further workers.
+    pub spread: Spread,
+    /// Share of a worker's time from which it gets no new room; above 1: never refused.
+    pub max_load: f32,
+    /// Audio tracks of a room that go out at most, the loudest; 0: all.
+    pub loudest: u16,
     /// Where workers count.
     pub metrics: Arc<Metrics>,
 }
@@ -71,15 +81,22 @@ pub fn start(options: &Options) -> Result<(Handle, Workers), StartError> {
     identity.warm_up(std::time::Instant::now()).map_err(|error| StartError::Identity(error.to_string()))?;
     let cores = core_affinity::get_core_ids().unwrap_or_default();
     let (mut entries, mut threads, mut addresses) = (Vec::new(), Vec::new(), Vec::new());
-    for (index, port) in options.ports.iter().enumerate() {
+    let mut ends = Vec::new();
+    for _ in &options.ports {
+        let poll = mio::Poll::new()?;
+        let waker = Arc::new(mio::Waker::new(poll.registry(), WAKE)?);
+        let (queue, inbox) = mpsc::channel(MAX_PIPED);
+        ends.push((poll, PipeSender { queue, waker }, inbox));
+    }
+    let senders: Vec<PipeSender> = ends.iter().map(|(_, sender, _)| sender.clone()).collect();
+    for ((index, port), (poll, own, inbox)) in options.ports.iter().enumerate().zip(ends) {
         let address = SocketAddr::new(options.bind, *port);
         let socket = Socket::bind(address).map_err(|source| StartError::Bind { address, source })?;
         let local = socket.local_addr()?;
-        let poll = mio::Poll::new()?;
         socket.register(poll.registry(), SOCKET)?;
-        let waker = Arc::new(mio::Waker::new(poll.registry(), WAKE)?);
+        let waker = own.waker;
         let (queue, commands) = mpsc::channel(MAX_PENDING_COMMANDS);
-        let rooms = Arc::new(AtomicUsize::new(0));
+        let (rooms, load) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicU32::new(0)));
         let parts = Parts {
             index,
             poll,
@@ -87,15 +104,22 @@ pub fn start(options: &Options) -> Result<(Handle, Workers), StartError> {
             commands,
             identity: identity.clone(),
             candidates: options.advertised.iter().map(|ip| SocketAddr::new(*ip, local.port())).collect(),
+            tcp_candidates: options
+                .tcp_port
+                .map_or_else(Vec::new, |port| options.advertised.iter().map(|ip| SocketAddr::new(*ip, port)).collect()),
             open_rooms: rooms.clone(),
+            load: load.clone(),
+            pipes: Pipes::new(index, senders.clone(), inbox),
             metrics: options.metrics.clone(),
+            loudest: options.loudest,
         };
         let core = cores.get(index % cores.len().max(1)).copied();
         threads.push(spawn(parts, core)?);
-        entries.push(WorkerEntry { sender: WorkerSender::new(queue, waker), rooms });
+        entries.push(WorkerEntry { sender: WorkerSender::new(queue, waker), rooms, load });
         addresses.push(local);
     }
-    Ok((Handle::new(entries), Workers { threads, addresses }))
+    let max_load = (options.max_load.max(0.0) * 1e3) as u32;
+    Ok((Handle::new(entries, options.spread, max_load), Workers { threads, addresses }))
 }
 
 fn spawn(parts: Parts, core: Option<core_affinity::CoreId>) -> io::Result<JoinHandle<()>> {

@@ -3,11 +3,10 @@
 //! A turn of the loop: sleep until a datagram, a command or a deadline; receive in batches; run commands and timers;
 //! forward. Video waits up to [`GATHER`] so that packets of one frame leave in one GSO send; audio waits for nothing.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use convene_peer::transport::Identity;
@@ -19,14 +18,20 @@ use crate::command::Command;
 use crate::counters::Counters;
 use crate::demux::Demux;
 use crate::forward::Outbox;
+use crate::links::Links;
 use crate::negotiate::Ssrcs;
+use crate::network::Network;
+use crate::pipe::Pipes;
 use crate::room::RoomState;
 use crate::session::Session;
-use crate::socket::{Inbox, Socket};
+use crate::shed::{self, Shedder};
+use crate::socket::{Inbox, Path, Socket};
 use crate::timers::{Owner, Timers};
 
 pub(crate) const SOCKET: mio::Token = mio::Token(0);
 pub(crate) const WAKE: mio::Token = mio::Token(1);
+/// Tokens from here on are connections.
+pub(crate) const FIRST_LINK: usize = 2;
 
 /// How long video may wait for more packets of its frame. Longer saves sends (GSO), and is added to every frame's delay;
 /// a millisecond covers a frame that arrives back to back.
@@ -49,21 +54,32 @@ pub(crate) struct Parts {
     pub(crate) commands: mpsc::Receiver<Command>,
     pub(crate) identity: Arc<Identity>,
     pub(crate) candidates: Vec<SocketAddr>,
+    pub(crate) tcp_candidates: Vec<SocketAddr>,
     pub(crate) open_rooms: Arc<AtomicUsize>,
+    /// Share of its time that it works, in thousandths.
+    pub(crate) load: Arc<AtomicU32>,
+    pub(crate) pipes: Pipes,
     pub(crate) metrics: Arc<convene_telemetry::Metrics>,
+    pub(crate) loudest: u16,
 }
 
 /// See the module.
 pub(crate) struct Worker {
-    pub(crate) socket: Socket,
+    pub(crate) network: Network,
     pub(crate) commands: mpsc::Receiver<Command>,
     pub(crate) identity: Arc<Identity>,
     pub(crate) candidates: Vec<SocketAddr>,
-    pub(crate) rooms: HashMap<RoomId, RoomState>,
+    pub(crate) tcp_candidates: Vec<SocketAddr>,
+    /// In front of the ufrags of its peers, so that connections over TCP find it.
+    pub(crate) tag: u16,
+    pub(crate) rooms: FxHashMap<RoomId, RoomState>,
     pub(crate) sessions: FxHashMap<PeerId, Session>,
     pub(crate) demux: Demux,
     pub(crate) timers: Timers,
     pub(crate) outbox: Outbox,
+    pub(crate) pipes: Pipes,
+    /// A piped packet on its way in.
+    pub(crate) scratch: Vec<u8>,
     pub(crate) counters: Counters,
     pub(crate) ssrcs: Ssrcs,
     /// Rooms with packets to forward, and since when the oldest of them waits.
@@ -72,9 +88,14 @@ pub(crate) struct Worker {
     pub(crate) urgent: bool,
     /// The room whose code runs, so that a panic is laid at its door.
     pub(crate) in_room: Option<RoomId>,
+    loudest: u16,
     poll: mio::Poll,
     more_to_read: bool,
     open_rooms: Arc<AtomicUsize>,
+    load: Arc<AtomicU32>,
+    shedder: Shedder,
+    /// The highest layer that is forwarded at the moment.
+    ceiling: u8,
     stopping: bool,
 }
 
@@ -82,24 +103,32 @@ impl Worker {
     pub(crate) fn new(parts: Parts) -> Self {
         let now = Instant::now();
         Self {
-            socket: parts.socket,
+            network: Network { socket: parts.socket, links: Links::default() },
             commands: parts.commands,
             identity: parts.identity,
             candidates: parts.candidates,
-            rooms: HashMap::new(),
+            tcp_candidates: parts.tcp_candidates,
+            tag: parts.index as u16, // start() makes no more workers than ports
+            rooms: FxHashMap::default(),
             sessions: FxHashMap::default(),
             demux: Demux::default(),
             timers: Timers::default(),
             outbox: Outbox::new(),
+            pipes: parts.pipes,
+            scratch: Vec::new(),
             counters: Counters::new(parts.index, parts.metrics, now),
             ssrcs: Ssrcs,
             due: Vec::new(),
             gather_since: None,
             urgent: false,
             in_room: None,
+            loudest: parts.loudest,
             poll: parts.poll,
             more_to_read: false,
             open_rooms: parts.open_rooms,
+            load: parts.load,
+            shedder: Shedder::default(),
+            ceiling: u8::MAX,
             stopping: false,
         }
     }
@@ -118,7 +147,7 @@ impl Worker {
         for room in self.rooms.keys().copied().collect::<Vec<_>>() {
             self.close_room(now, room);
         }
-        self.counters.export(now, 0);
+        let _ = self.counters.export(now, 0);
     }
 
     fn run_until_stop(&mut self, inbox: &mut Inbox) {
@@ -133,6 +162,7 @@ impl Worker {
             }
             let now = Instant::now();
             self.counters.slept(now - before);
+            self.network.links.note(&events);
             self.turn(now, inbox, events.iter().any(|event| event.token() == SOCKET));
         }
     }
@@ -141,20 +171,37 @@ impl Worker {
         if readable || self.more_to_read {
             self.receive(now, inbox);
         }
+        self.receive_from_links(now);
+        self.run_pipes(now);
         self.run_commands(now);
         self.run_timers(now);
+        self.pipes.end_turn();
         self.flush_if_due(now);
+        self.pipes.end_turn();
         if self.counters.sample_due(now, SAMPLE_INTERVAL) {
             for room in self.rooms.values_mut() {
                 self.counters.export_room(room.core.stats(), &mut room.exported);
             }
-            self.counters.export(now, self.sessions.len());
+            let busy = self.counters.export(now, self.sessions.len());
+            self.load.store((busy * 1e3) as u32, Ordering::Relaxed);
+            self.shed(busy);
         }
         self.open_rooms.store(self.rooms.len(), Ordering::Relaxed);
     }
 
+    /// Video first gives way when there is no time for everything.
+    fn shed(&mut self, busy: f64) {
+        let Some(level) = self.shedder.sample(busy) else { return };
+        tracing::warn!(level, busy, "worker changed how many layers of video it leaves out for lack of CPU time");
+        self.counters.shed(level);
+        self.ceiling = shed::ceiling(level);
+        for room in self.rooms.values_mut() {
+            room.core.set_ceiling(self.ceiling);
+        }
+    }
+
     fn sleep_for(&self, now: Instant) -> Duration {
-        if self.more_to_read || !self.commands.is_empty() {
+        if self.more_to_read || self.network.links.is_ready() || self.pipes.is_ready() || !self.commands.is_empty() {
             return Duration::ZERO;
         }
         let gather = self.gather_since.map(|since| since + GATHER);
@@ -166,7 +213,7 @@ impl Worker {
     fn receive(&mut self, now: Instant, inbox: &mut Inbox) {
         self.more_to_read = false;
         for _ in 0..MAX_RECEIVES_PER_TURN {
-            if !self.socket.receive(inbox) {
+            if !self.network.socket.receive(inbox) {
                 return;
             }
             for (path, datagram) in inbox.datagrams() {
@@ -176,12 +223,38 @@ impl Worker {
         self.more_to_read = true;
     }
 
+    /// Frames of connections, each like a datagram.
+    fn receive_from_links(&mut self, now: Instant) {
+        for id in self.network.links.take_ready() {
+            let Some(mut reader) = self.network.links.read(id) else { continue };
+            let path = Path { remote: reader.address, local_ip: None };
+            while let Some(frame) = reader.next_frame() {
+                self.handle_datagram(now, path, frame);
+            }
+            self.network.links.put_back(id, reader);
+        }
+    }
+
+    /// Takes over a connection. It stays only if its first frame is a check that a peer here accepts.
+    fn open_link(&mut self, now: Instant, stream: std::net::TcpStream, remote: SocketAddr, first: &[u8]) {
+        let Some(address) = self.network.links.open(stream, remote, self.poll.registry()) else {
+            return self.counters.dropped("tcp_refused");
+        };
+        let path = Path { remote: address, local_ip: None };
+        self.handle_datagram(now, path, &mut first.to_vec());
+        if self.network.links.drop_unclaimed(address) {
+            self.counters.dropped("tcp_stranger");
+        }
+    }
+
     fn run_commands(&mut self, now: Instant) {
         for _ in 0..MAX_COMMANDS_PER_TURN {
             let Ok(command) = self.commands.try_recv() else { return };
             match command {
                 Command::OpenRoom { room, name, events, reply } => {
-                    self.rooms.insert(room, RoomState::new(name, events, now));
+                    let mut state = RoomState::new(name, self.pipes.own(), events, self.loudest, now);
+                    state.core.set_ceiling(self.ceiling);
+                    self.rooms.insert(room, state);
                     let _ = reply.send(Ok(())); // the asker has gone: the room ends with its event channel
                 }
                 Command::CloseRoom { room } => self.close_room(now, room),
@@ -190,6 +263,7 @@ impl Worker {
                     self.handle_action(now, room, action);
                     self.in_room = None;
                 }
+                Command::Connection { stream, remote, first } => self.open_link(now, stream, remote, &first),
                 Command::Stop => self.stopping = true,
             }
         }

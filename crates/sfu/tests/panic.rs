@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use convene_sfu::{Error, Event, Handle, Options, PeerOptions, start};
+use convene_sfu::{Error, Event, Handle, Options, PeerOptions, Spread, start};
 use convene_telemetry::Metrics;
 use tokio::time::timeout;
 
@@ -18,7 +18,16 @@ fn peer(handle: &Handle) -> PeerOptions {
 async fn a_panic_ends_one_room() {
     let metrics = Arc::new(Metrics::new());
     let local = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let options = Options { bind: local, ports: vec![0], advertised: vec![local], metrics: metrics.clone() };
+    let options = Options {
+        bind: local,
+        ports: vec![0],
+        advertised: vec![local],
+        tcp_port: None,
+        spread: Spread::ByLoad,
+        max_load: 2.0,
+        loudest: 0,
+        metrics: metrics.clone(),
+    };
     let (handle, workers) = start(&options).unwrap();
     let (doomed, mut last_words) = handle.open_room("doomed").await.unwrap();
     let (other, _events) = handle.open_room("other").await.unwrap();

@@ -142,6 +142,7 @@ impl Oracle {
             | Outcome::Expired(_)
             | Outcome::Account(_)
             | Outcome::Org(_)
+            | Outcome::Webhook(_)
             | Outcome::Done => Ok(()),
         }
     }

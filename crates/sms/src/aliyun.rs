@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::bytes::{hex, hmac_sha256, iso8601, percent, sha256_hex};
-use crate::{Answer, Message, Request, failed};
+use crate::{Answer, Message, Request, failed, origin};
 
 /// Where requests go unless the configuration says otherwise.
 pub const ENDPOINT: &str = "dysmsapi.aliyuncs.com";
@@ -53,16 +53,16 @@ impl Account {
             ("TemplateCode", &self.template),
             ("TemplateParam", &code),
         ];
-        let query = canonical_query(&query);
+        let (query, (origin, host)) = (canonical_query(&query), origin(&self.endpoint));
         let call = Call {
-            host: &self.endpoint,
+            host,
             action: ACTION,
             version: API_VERSION,
             query: &query,
             date: &iso8601(now_s),
             nonce: &hex(&nonce),
         };
-        let url = format!("https://{}/?{query}", self.endpoint);
+        let url = format!("{origin}/?{query}");
         Request { url, headers: call.headers(&self.key_id, &self.key_secret), body: Vec::new() }
     }
 }

@@ -61,6 +61,15 @@ impl Request {
     }
 }
 
+/// An endpoint as configured, `host` or `host:port`, as the address of a request and the host that is signed. With
+/// `http://` before it, it is spoken to without TLS: for tests on one machine.
+fn origin(endpoint: &str) -> (String, &str) {
+    match endpoint.strip_prefix("http://") {
+        Some(host) => (endpoint.to_owned(), host),
+        None => (format!("https://{endpoint}"), endpoint),
+    }
+}
+
 /// What a provider said.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {

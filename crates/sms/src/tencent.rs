@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::bytes::{date, hex, hmac_sha256, sha256_hex};
-use crate::{Answer, Message, Request, failed};
+use crate::{Answer, Message, Request, failed, origin};
 
 /// Where requests go unless the configuration says otherwise.
 pub const ENDPOINT: &str = "sms.tencentcloudapi.com";
@@ -63,11 +63,9 @@ impl Account {
             "TemplateParamSet": parameters,
         });
         let body = body.to_string().into_bytes();
-        let signed = [
-            ("content-type", CONTENT_TYPE.to_owned()),
-            ("host", self.endpoint.clone()),
-            ("x-tc-action", ACTION.to_owned()),
-        ];
+        let (origin, host) = origin(&self.endpoint);
+        let signed =
+            [("content-type", CONTENT_TYPE.to_owned()), ("host", host.to_owned()), ("x-tc-action", ACTION.to_owned())];
         let call = Call { service: SERVICE, headers: &signed, body: &body, now_s };
         let authorization = call.authorization(&self.secret_id, &self.secret_key);
         let mut headers = signed.to_vec();
@@ -75,7 +73,7 @@ impl Account {
         headers.push(("x-tc-region", self.region.clone()));
         headers.push(("x-tc-timestamp", now_s.to_string()));
         headers.push(("authorization", authorization));
-        Request { url: format!("https://{}/", self.endpoint), headers, body }
+        Request { url: format!("{origin}/"), headers, body }
     }
 }
 

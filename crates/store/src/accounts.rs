@@ -9,13 +9,17 @@ use convene_accounts::limits::{Act, Subject};
 use convene_accounts::session::{End, Session};
 use convene_accounts::vault::Lookup;
 use convene_accounts::verification::{Purpose, Tag};
-use convene_types::{AccountId, DeviceId, SessionId};
+use convene_types::{AccountId, DeviceId, OrgId, SessionId};
 
 /// What is limited is counted under this: a hash, or an id filled up with zero bytes.
 pub type UsageKey = [u8; 32];
 
 /// Devices of one account. Past that, the one unseen for longest is forgotten.
 pub const MAX_DEVICES: usize = 64;
+/// People in one address book.
+pub const MAX_CONTACTS: u64 = 5_000;
+/// Longest note on one of them.
+pub const MAX_NOTE_BYTES: usize = 512;
 /// Longest model, system, address or push token that is kept.
 pub const MAX_DEVICE_BYTES: usize = 512;
 
@@ -101,12 +105,48 @@ pub enum Op {
         /// The device.
         device: Device,
     },
+    /// An account made by whoever runs the server: nobody has proved the number.
+    Create {
+        /// Of the number.
+        lookup: Lookup,
+        /// The number.
+        sealed: Vec<u8>,
+        /// As others will see it.
+        display_name: String,
+        /// A PHC string, if there is to be a password.
+        password: Option<String>,
+    },
+    /// Ends an account, as `Cancel` does, by whoever runs the server.
+    Erase {
+        /// Which.
+        account: AccountId,
+    },
     /// Agrees to a version of the policy of use.
     Consent {
         /// Who.
         account: AccountId,
         /// To what.
         version: String,
+    },
+    /// Puts a colleague into the address book, or writes another note.
+    SetContact {
+        /// Whose book.
+        account: AccountId,
+        /// Where they are a colleague.
+        org: OrgId,
+        /// Whom.
+        contact: AccountId,
+        /// At most [`MAX_NOTE_BYTES`].
+        note: String,
+    },
+    /// Takes somebody out of the address book.
+    RemoveContact {
+        /// Whose book.
+        account: AccountId,
+        /// Where they are a colleague.
+        org: OrgId,
+        /// Whom.
+        contact: AccountId,
     },
     /// Deletes what says nothing any more: codes, counts, sessions that ended before `before_s`. At most some thousands of
     /// each; [`Outcome::Swept`] says whether there is more.
@@ -223,6 +263,8 @@ pub enum Outcome {
         /// Sessions that ended for it: their access tokens are to be refused from now on.
         ended: Vec<Session>,
     },
+    /// Of `Create`.
+    Created(AccountId),
     /// The session as it stands: its token is the current one.
     Refreshed(Session),
     /// These sessions ended.

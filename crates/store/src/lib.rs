@@ -1,5 +1,5 @@
 //! Durable state. Of chat: conversations, their logs, members, user logs, uploads and blobs. Of people: see
-//! [`accounts`] and [`orgs`].
+//! [`accounts`] and [`orgs`]. Of calls: see [`calls`].
 //!
 //! [`Engine`] is the one writer: a batch of [`Op`]s is one transaction. [`Reader`] answers from a snapshot and shows a user
 //! nothing but what they may see. [`Store`] is the shell around both: threads, queues, checkpoints, backup. [`Blobs`] keeps
@@ -10,8 +10,10 @@
 //! A second backend has to offer [`Engine`] and [`Reader`] over the same [`Op`] and [`Outcome`]; `tests/conformance.rs` is
 //! what it has to pass.
 
+pub mod accesses;
 pub mod accounts;
 mod blobs;
+pub mod calls;
 mod engine;
 mod error;
 mod ops;
@@ -19,10 +21,12 @@ pub mod orgs;
 mod reader;
 mod rows;
 mod shell;
+pub mod webhooks;
 
 pub use blobs::{BlobOptions, BlobPlace, Blobs, Checked, Inspected, S3};
 pub use engine::{Engine, EngineOptions};
 pub use error::StoreError;
 pub use ops::{Appended, BlobFacts, BlobRow, NewUpload, Op, Outcome, Trash, Upload, UserPush};
-pub use reader::Reader;
+pub use reader::directory::{After, Stretch};
+pub use reader::{Company, KeyRow, Reader};
 pub use shell::{Options, StatsSnapshot, Store};

@@ -3,9 +3,9 @@
 use bytes::Bytes;
 use convene_accounts::Refusal;
 use convene_proto::im;
-use convene_types::{ClientId, ConvId, Ordinal, OrgId, Seq, Useq, UserId};
+use convene_types::{CallId, ClientId, ConvId, DeptId, Ordinal, OrgId, Seq, Useq, UserId};
 
-use crate::{accounts, orgs};
+use crate::{accesses, accounts, orgs, webhooks};
 
 /// One change.
 #[derive(Clone, Debug)]
@@ -89,10 +89,40 @@ pub enum Op {
         /// Their keys.
         keys: Vec<String>,
     },
+    /// Writes a call down: an event of the conversation, and the row of the call. The first time, it begins; with any other
+    /// outcome than "it rings", it is over.
+    Call {
+        /// Organisation of the conversation.
+        org: OrgId,
+        /// Where.
+        conv: ConvId,
+        /// Which call.
+        id: CallId,
+        /// What of it.
+        record: im::CallRecord,
+    },
+    /// Tells a user's own devices how their profile reads by now: an entry of the user log.
+    TellProfile {
+        /// Whose.
+        user: UserId,
+    },
+    /// This group is the one of a department from now on.
+    DepartmentGroup {
+        /// Where.
+        org: OrgId,
+        /// Of which department.
+        dept: DeptId,
+        /// The group.
+        conv: ConvId,
+    },
     /// Something about people.
     Account(accounts::Op),
     /// Something about an organisation of people.
     Org(orgs::Op),
+    /// Something about webhooks.
+    Webhook(webhooks::Op),
+    /// Something about the access log.
+    Access(accesses::Op),
 }
 
 /// An upload that begins.
@@ -169,7 +199,7 @@ impl BlobRow {
 /// What became of an [`Op`].
 #[derive(Clone, Debug)]
 pub enum Outcome {
-    /// Of `Append`.
+    /// Of `Append` and `Call`.
     Appended(Appended),
     /// Of `Create`.
     Created {
@@ -191,7 +221,7 @@ pub enum Outcome {
         /// For the user's devices, if it rose.
         push: Option<UserPush>,
     },
-    /// Of `Settings`.
+    /// Of `Settings` and `TellProfile`.
     Settings {
         /// For the user's devices.
         push: UserPush,
@@ -213,6 +243,8 @@ pub enum Outcome {
     Account(Result<accounts::Outcome, Refusal>),
     /// Of `Org`.
     Org(Result<orgs::Outcome, Refusal>),
+    /// Of `Webhook`.
+    Webhook(webhooks::Enqueued),
     /// Of the others.
     Done,
 }
@@ -240,6 +272,8 @@ pub struct Appended {
     pub pushes: Vec<UserPush>,
     /// The sender's read cursor has come to this event.
     pub sender_read: bool,
+    /// Members, roles, mutes or the state of the group are others than before.
+    pub standing: bool,
 }
 
 /// An entry of a user's own log.

@@ -3,6 +3,7 @@
 mod accounts;
 mod orgs;
 mod place;
+mod webhooks;
 
 use bytes::Bytes;
 use convene_im_core::model::{Conv, Member};
@@ -16,14 +17,17 @@ use crate::error::StoreError;
 use crate::ops::{BlobFacts, BlobRow};
 
 pub(crate) use accounts::{
-    SESSION_COLUMNS, SESSION_WIDTH, account, account_by_lookup, challenge_from, session, session_from, sessions_of,
-    usage_from,
+    SESSION_COLUMNS, SESSION_WIDTH, account, account_by_lookup, accounts_after, challenge, session, session_from,
+    sessions_of, usage_from,
 };
 pub(crate) use orgs::{
-    account_name, audit_head_from, audit_record_from, company_exists, has_department, invitation_by_id,
-    invitation_by_link, invitations_for, policy, policy_text, request_from, seat, seats_of, tree,
+    INVITATION, MEMBER_FIELDS, account_name, asked_from, audit_head_from, audit_record_from, company_exists, done_once,
+    edit, edit_text, has_department, has_position, invitation_by_id, invitation_by_link, invitation_from,
+    invitations_for, member, member_of, places_of, policy, policy_text, profile_text, request_from, seat, seat_of_user,
+    seats_of, tree,
 };
 pub(crate) use place::{event_id, event_span, seq_of};
+pub(crate) use webhooks::{WEBHOOK, webhook_from, webhooks_of};
 
 /// To the database's signed numbers. What a client names beyond them is beyond every head as well.
 pub(crate) fn db(value: u64) -> i64 {

@@ -8,12 +8,14 @@ mod common;
 use common::World;
 use convene_accounts::audit::Fault;
 use convene_accounts::invitation::{LinkHash, VALID_FOR_S, Whom};
-use convene_accounts::policy::{Policy, Starters};
+use convene_accounts::policy::{self, Field, FieldRule, Policy, Starters};
+use convene_accounts::profile::Edit;
 use convene_accounts::role::{Role, Scopes};
 use convene_accounts::vault::Lookup;
 use convene_accounts::verification::Tag;
 use convene_accounts::{Code, Refusal};
-use convene_store::orgs::{Change, Invited, JoinBy, Op, Outcome};
+use convene_store::After;
+use convene_store::orgs::{Change, Invited, JoinBy, Once, Op, Outcome};
 use convene_store::{Outcome as Answered, accounts};
 use convene_types::{AccountId, DeptId, DeviceId, InviteId, OrgId, SessionId, UserId};
 
@@ -87,7 +89,7 @@ impl Orgs<'_> {
     }
 
     fn change(&mut self, org: OrgId, by: AccountId, change: Change) -> Answer {
-        let op = Op { org, by, address: "192.0.2.1".into(), change };
+        let op = Op { org, by, address: "192.0.2.1".into(), change, once: None };
         let Answered::Org(answer) = self.apply(convene_store::Op::Org(op)) else { panic!() };
         inner(answer)
     }
@@ -116,8 +118,13 @@ impl Orgs<'_> {
     }
 }
 
+fn stand(account: AccountId, depts: &[DeptId]) -> Change {
+    let places = Some(depts.iter().map(|dept| (dept.0, None)).collect());
+    Change::Edit { account, edit: Edit { places, ..Edit::default() } }
+}
+
 fn invite(whom: Invited) -> Change {
-    Change::Invite { whom, dept: DeptId(0), ask: false, valid_for_s: VALID_FOR_S }
+    Change::Invite { sealed: None, whom, dept: DeptId(0), ask: false, valid_for_s: VALID_FOR_S }
 }
 
 fn add(parent: u64, name: &str) -> Change {
@@ -132,8 +139,13 @@ fn an_organisation_is_founded_and_people_come_by_their_numbers() {
         let again = Change::Found { name: "firm".into(), title: "x".into(), owner: bob };
         assert_eq!(orgs.change(OrgId(0), bob, again), Err(Code::NameTaken));
         let sales = dept(orgs.change(org, ana, add(0, "sales")));
-        let change =
-            Change::Invite { whom: Invited::Number(number(2)), dept: sales, ask: false, valid_for_s: VALID_FOR_S };
+        let change = Change::Invite {
+            sealed: None,
+            whom: Invited::Number(number(2)),
+            dept: sales,
+            ask: false,
+            valid_for_s: VALID_FOR_S,
+        };
         let id = invited(orgs.change(org, ana, change));
         let waiting = orgs.world.reader().invitations_for(number(2)).unwrap();
         assert_eq!((waiting.len(), waiting[0].org, waiting[0].whom), (1, org, Whom::Number(number(2))));
@@ -195,9 +207,15 @@ fn nothing_crosses_from_one_organisation_to_another() {
                 Change::ChangeDepartment { id: sales, parent: DeptId(0), name: name(), rank: 0 },
                 Change::RemoveDepartment { id: sales },
                 Change::AddDepartment { parent: sales, name: name(), rank: 0 },
-                Change::SetPlaces { account: bob, depts: vec![] },
-                Change::SetPlaces { account: eve, depts: vec![sales] },
-                Change::Invite { whom: Invited::Number(number(8)), dept: sales, ask: false, valid_for_s: 1 },
+                stand(bob, &[]),
+                stand(eve, &[sales]),
+                Change::Invite {
+                    sealed: None,
+                    whom: Invited::Number(number(8)),
+                    dept: sales,
+                    ask: false,
+                    valid_for_s: 1,
+                },
                 Change::Withdraw { id: open },
                 Change::Decide { request: InviteId(1), yes: true },
             ]
@@ -227,12 +245,12 @@ fn departments_stay_a_tree_and_are_not_removed_from_under_people() {
         assert_eq!(orgs.change(org, ana, change(top, low)), Err(Code::DepartmentCycle));
         assert_eq!(orgs.change(org, ana, Change::RemoveDepartment { id: top }), Err(Code::DepartmentNotEmpty));
         assert_eq!(orgs.change(org, bob, change(low, DeptId(0))), Err(Code::Forbidden));
-        let places = |depts: &[DeptId]| Change::SetPlaces { account: bob, depts: depts.to_vec() };
-        assert_eq!(orgs.change(org, ana, places(&[low, top])), Ok(Outcome::Done));
+        let places = |depts: &[DeptId]| stand(bob, depts);
+        assert_eq!(orgs.change(org, ana, places(&[low, top])), Ok(Outcome::Edited(None)));
         assert_eq!(orgs.world.reader().seat(org, bob).unwrap().unwrap().depts, [low, top]);
         assert_eq!(orgs.change(org, ana, places(&[low, low])), Err(Code::BadValue));
         assert_eq!(orgs.change(org, ana, Change::RemoveDepartment { id: low }), Err(Code::DepartmentNotEmpty));
-        assert_eq!(orgs.change(org, ana, places(&[])), Ok(Outcome::Done));
+        assert_eq!(orgs.change(org, ana, places(&[])), Ok(Outcome::Edited(None)));
         assert_eq!(orgs.change(org, ana, Change::RemoveDepartment { id: low }), Ok(Outcome::Done));
         assert_eq!(orgs.world.reader().tree(org).unwrap().len(), 1);
     });
@@ -244,8 +262,13 @@ fn who_comes_by_a_link_may_have_to_be_approved() {
         let (ana, bob, eve) = (orgs.account(1), orgs.account(2), orgs.account(3));
         let org = orgs.found("firm", ana);
         let hash = LinkHash([5; 32]);
-        let link =
-            |ask| Change::Invite { whom: Invited::Link { hash, uses: 2 }, dept: DeptId(0), ask, valid_for_s: 60 };
+        let link = |ask| Change::Invite {
+            sealed: None,
+            whom: Invited::Link { hash, uses: 2 },
+            dept: DeptId(0),
+            ask,
+            valid_for_s: 60,
+        };
         let id = invited(orgs.change(org, ana, link(true)));
         // A link cannot be used by its number, which is no secret.
         assert_eq!(orgs.join(bob, JoinBy::Number(id)), Err(Code::InvitationEnded));
@@ -268,14 +291,24 @@ fn who_comes_by_a_link_may_have_to_be_approved() {
         assert_eq!(orgs.join(eve, JoinBy::Link(hash)), Err(Code::InvitationEnded));
         // Withdrawn, and too late.
         let hash = LinkHash([6; 32]);
-        let link =
-            Change::Invite { whom: Invited::Link { hash, uses: 9 }, dept: DeptId(0), ask: false, valid_for_s: 60 };
+        let link = Change::Invite {
+            sealed: None,
+            whom: Invited::Link { hash, uses: 9 },
+            dept: DeptId(0),
+            ask: false,
+            valid_for_s: 60,
+        };
         let id = invited(orgs.change(org, ana, link));
         assert_eq!(orgs.change(org, ana, Change::Withdraw { id }), Ok(Outcome::Done));
         assert_eq!(orgs.join(eve, JoinBy::Link(hash)), Err(Code::InvitationEnded));
         let hash = LinkHash([7; 32]);
-        let link =
-            Change::Invite { whom: Invited::Link { hash, uses: 9 }, dept: DeptId(0), ask: false, valid_for_s: 60 };
+        let link = Change::Invite {
+            sealed: None,
+            whom: Invited::Link { hash, uses: 9 },
+            dept: DeptId(0),
+            ask: false,
+            valid_for_s: 60,
+        };
         invited(orgs.change(org, ana, link));
         orgs.now_s += 60;
         assert_eq!(orgs.join(eve, JoinBy::Link(hash)), Err(Code::InvitationEnded));
@@ -326,5 +359,155 @@ fn an_audit_log_that_was_tampered_with_shows() {
         assert_eq!(fault("UPDATE audit SET actor = 9 WHERE number = 2"), Fault::Changed(2));
         assert_eq!(fault("DELETE FROM audit WHERE number = 2"), Fault::Missing(2));
         assert_eq!(fault("DELETE FROM audit"), Fault::End(5));
+    });
+}
+
+#[test]
+fn edits_are_done_wait_or_are_refused_and_the_directory_follows() {
+    both(|orgs| {
+        let (ana, bob) = (orgs.account(1), orgs.account(2));
+        let org = orgs.found("mine", ana);
+        orgs.let_in(org, ana, 2, bob);
+        let rule = |field, edit| FieldRule { field, edit };
+        let fields = vec![rule(Field::DisplayName, policy::Edit::Approval), rule(Field::Email, policy::Edit::Locked)];
+        let policy = Policy { fields, ..Policy::default() };
+        assert_eq!(orgs.change(org, ana, Change::SetPolicy { policy, version: 1 }), Ok(Outcome::Policy(2)));
+        let name = |name: &str| Edit { display_name: Some(name.into()), ..Edit::default() };
+        let edit = |account, edit| Change::Edit { account, edit };
+        let email = Edit { email: Some("bob@example.org".into()), ..Edit::default() };
+        assert_eq!(orgs.change(org, bob, edit(bob, email.clone())), Err(Code::FieldLocked));
+        assert_eq!(orgs.change(org, bob, edit(ana, name("Eve"))), Err(Code::Forbidden));
+        assert_eq!(orgs.change(org, ana, edit(bob, email)), Ok(Outcome::Edited(None)));
+
+        let about = Edit { about: Some("hello".into()), ..name("张伟") };
+        let Ok(Outcome::Edited(Some(request))) = orgs.change(org, bob, edit(bob, about)) else { panic!() };
+        let member = |orgs: &mut Orgs<'_>| orgs.world.reader().member(org, bob).unwrap().unwrap();
+        assert_eq!((member(orgs).display_name.as_str(), member(orgs).profile.about.as_str()), ("Person 2", "hello"));
+        // A second one goes on top of the first.
+        assert_eq!(orgs.change(org, bob, edit(bob, name("张伟明"))), Ok(Outcome::Edited(Some(request))));
+        let decide = |yes| Change::DecideEdit { request, yes };
+        assert_eq!(orgs.change(org, bob, decide(true)), Err(Code::Forbidden));
+        assert_eq!(orgs.change(org, ana, decide(true)), Ok(Outcome::Changed(bob)));
+        assert_eq!(orgs.change(org, ana, decide(false)), Err(Code::AlreadyDecided));
+        assert_eq!(member(orgs).display_name, "张伟明");
+
+        let find = |orgs: &mut Orgs<'_>, typed: &str| {
+            let found = orgs.world.reader().find_members(org, typed, &After::default(), 10).unwrap();
+            found.rows.into_iter().map(|(_, member)| member.account).collect::<Vec<_>>()
+        };
+        for typed in ["zhangw", "zwm", "wei", "张", "明"] {
+            assert_eq!(find(orgs, typed), [bob], "{typed}");
+        }
+        assert_eq!(find(orgs, "person"), [ana]);
+        assert_eq!(orgs.change(org, ana, Change::Remove { account: bob }).map(|_| ()), Ok(()));
+        assert_eq!(find(orgs, "zhang"), []);
+        orgs.sound(org);
+    });
+}
+
+#[test]
+fn positions_and_counts_follow_the_members() {
+    both(|orgs| {
+        let (ana, bob) = (orgs.account(1), orgs.account(2));
+        let org = orgs.found("mine", ana);
+        orgs.let_in(org, ana, 2, bob);
+        let sales =
+            dept(orgs.change(org, ana, Change::AddDepartment { parent: DeptId(0), name: "Sales".into(), rank: 0 }));
+        let add = || Change::AddPosition { name: "Head".into(), rank: 0 };
+        let Ok(Outcome::Position(head)) = orgs.change(org, ana, add()) else { panic!() };
+        assert_eq!(orgs.change(org, ana, add()), Err(Code::NameTaken));
+        assert_eq!(orgs.change(org, bob, add()), Err(Code::Forbidden));
+        let places = |position| Edit { places: Some(vec![(sales.0, position)]), ..Edit::default() };
+        let edit = |position| Change::Edit { account: bob, edit: places(position) };
+        assert_eq!(orgs.change(org, ana, edit(Some(head.0 + 1))), Err(Code::NotFound));
+        assert_eq!(orgs.change(org, ana, edit(Some(head.0))), Ok(Outcome::Edited(None)));
+        assert_eq!(orgs.world.reader().department_counts(org).unwrap(), [(sales, 1)]);
+        let nowhere = |orgs: &mut Orgs<'_>| {
+            let found = orgs.world.reader().members_in(org, DeptId(0), &After::default(), 10).unwrap();
+            found.rows.into_iter().map(|(_, member)| member.account).collect::<Vec<_>>()
+        };
+        assert_eq!(nowhere(orgs), [ana]);
+        assert_eq!(orgs.change(org, ana, Change::RemovePosition { id: head }), Ok(Outcome::Done));
+        assert_eq!(orgs.world.reader().member(org, bob).unwrap().unwrap().places[0].position, None);
+        assert_eq!(orgs.change(org, ana, Change::RemoveDepartment { id: sales }), Err(Code::DepartmentNotEmpty));
+        assert_eq!(orgs.change(org, ana, stand(bob, &[])), Ok(Outcome::Edited(None)));
+        assert_eq!(orgs.world.reader().department_counts(org).unwrap(), [(sales, 0)]);
+        assert_eq!(nowhere(orgs), [ana, bob]);
+        assert_eq!(orgs.change(org, ana, Change::RemoveDepartment { id: sales }), Ok(Outcome::Done));
+    });
+}
+
+#[test]
+fn a_request_with_a_key_is_done_once() {
+    both(|orgs| {
+        let ana = orgs.account(1);
+        let org = orgs.found("mine", ana);
+        let mut add = |name: &str, request: u8| {
+            let once = Some(Once { key: [1; 32], request: [request; 32] });
+            let change = Change::AddDepartment { parent: DeptId(0), name: name.into(), rank: 0 };
+            let op = Op { org, by: ana, address: String::new(), change, once };
+            let Answered::Org(answer) = orgs.apply(convene_store::Op::Org(op)) else { panic!() };
+            inner(answer)
+        };
+        // What is refused is not remembered.
+        assert_eq!(add("", 1), Err(Code::BadName));
+        let first = add("Sales", 2);
+        assert_eq!(add("Sales", 2), first);
+        assert_eq!(add("Other", 3), Err(Code::Conflict));
+        assert_eq!(orgs.world.reader().tree(org).unwrap().len(), 1);
+        orgs.now_s += convene_store::orgs::ONCE_S + 1;
+        orgs.person(accounts::Op::Sweep { before_s: 0 }).unwrap();
+        let change = Change::AddDepartment { parent: DeptId(0), name: "Other".into(), rank: 0 };
+        let once = Some(Once { key: [1; 32], request: [3; 32] });
+        let op = Op { org, by: ana, address: String::new(), change, once };
+        assert!(matches!(orgs.apply(convene_store::Op::Org(op)), Answered::Org(Ok(Outcome::Department(_)))));
+    });
+}
+
+#[test]
+fn a_dissolved_organisation_is_gone_at_once_and_swept_away_later() {
+    both(|orgs| {
+        let (ana, bob) = (orgs.account(1), orgs.account(2));
+        let org = orgs.found("mine", ana);
+        orgs.let_in(org, ana, 2, bob);
+        let id = invited(orgs.change(org, ana, invite(Invited::Number(number(3)))));
+        let eve = orgs.account(3);
+        assert_eq!(orgs.change(org, bob, Change::Dissolve), Err(Code::Forbidden));
+        assert_eq!(orgs.change(org, ana, Change::Dissolve), Ok(Outcome::Dissolved));
+        assert_eq!(orgs.change(org, ana, Change::Rename { title: "x".into() }), Err(Code::NotFound));
+        assert_eq!(orgs.join(eve, JoinBy::Number(id)), Err(Code::InvitationEnded));
+        let mut reader = orgs.world.reader();
+        assert_eq!(reader.seat(org, ana).unwrap(), None);
+        assert_eq!(reader.companies_of(ana).unwrap(), []);
+        assert_eq!(reader.company(org).unwrap(), None);
+        assert_eq!(reader.invitations_for(number(3)).unwrap(), []);
+        drop(reader);
+        orgs.person(accounts::Op::Sweep { before_s: 0 }).unwrap();
+        assert_eq!(orgs.world.reader().members_of(org, &After::default(), 10).unwrap().rows, []);
+        // What was done stays on record.
+        orgs.sound(org);
+    });
+}
+
+#[test]
+fn address_books_hold_colleagues() {
+    both(|orgs| {
+        let (ana, bob, eve) = (orgs.account(1), orgs.account(2), orgs.account(3));
+        let org = orgs.found("mine", ana);
+        orgs.let_in(org, ana, 2, bob);
+        let set = |account, contact, note: &str| accounts::Op::SetContact { account, org, contact, note: note.into() };
+        assert_eq!(orgs.person(set(ana, eve, "")), Err(Code::NotFound));
+        assert_eq!(orgs.person(set(eve, ana, "")), Err(Code::NotFound));
+        assert_eq!(orgs.person(set(ana, bob, &"x".repeat(513))), Err(Code::BadValue));
+        orgs.person(set(ana, bob, "one")).unwrap();
+        orgs.person(set(ana, bob, "two")).unwrap();
+        let list = |orgs: &mut Orgs<'_>| orgs.world.reader().contacts(ana, (OrgId(0), AccountId(0)), 10).unwrap();
+        assert_eq!(list(orgs).iter().map(|row| row.note.as_str()).collect::<Vec<_>>(), ["two"]);
+        orgs.change(org, ana, Change::Remove { account: bob }).unwrap();
+        assert_eq!(list(orgs), []);
+        orgs.let_in(org, ana, 2, bob);
+        let remove = || accounts::Op::RemoveContact { account: ana, org, contact: bob };
+        orgs.person(remove()).unwrap();
+        assert_eq!(orgs.person(remove()), Err(Code::NotFound));
     });
 }

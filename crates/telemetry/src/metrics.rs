@@ -120,6 +120,13 @@ metrics! {
     im_wal: IntGauge = "convene_im_wal_bytes";
     /// Bytes of files and voice messages by direction: in is uploads, out downloads.
     im_blob_bytes: IntCounterVec = "convene_im_blob_bytes_total" ["direction"];
+    /// Text messages by provider, and by what it answered: sent, bad_number, limited, failed, timeout, unreachable.
+    sms: IntCounterVec = "convene_sms_total" ["provider", "outcome"];
+    /// Webhooks by outcome: delivered, dead (given up after a day), full (too much waits), lost (events that came faster
+    /// than they were stored), or why an attempt failed.
+    webhooks: IntCounterVec = "convene_webhooks_total" ["outcome"];
+    /// Entries of the access log: written, or lost because too many waited or the store could not take them.
+    access_log: IntCounterVec = "convene_access_log_total" ["outcome"];
     /// Chat sessions ended because their code panicked. Any value above 0 is a bug to report.
     im_panics: IntCounter = "convene_im_session_panics_total";
 }
@@ -202,7 +209,7 @@ mod tests {
     }
 
     /// Dashboards and alerts name these: a change here is a change for every operator and goes into CHANGELOG.md.
-    const SNAPSHOT: [&str; 38] = [
+    const SNAPSHOT: [&str; 41] = [
         "convene_rooms gauge",
         "convene_participants gauge",
         "convene_tracks gauge",
@@ -240,6 +247,9 @@ mod tests {
         "convene_im_committed_changes_total counter",
         "convene_im_wal_bytes gauge",
         "convene_im_blob_bytes_total counter",
+        "convene_sms_total counter",
+        "convene_webhooks_total counter",
+        "convene_access_log_total counter",
         "convene_im_session_panics_total counter",
     ];
 
@@ -309,6 +319,9 @@ mod tests {
         fn touch(&self) {
             let counters = [
                 (&self.joins, 1),
+                (&self.sms, 2),
+                (&self.webhooks, 1),
+                (&self.access_log, 1),
                 (&self.refused, 1),
                 (&self.signal_messages, 2),
                 (&self.http_requests, 2),

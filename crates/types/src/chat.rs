@@ -86,6 +86,10 @@ token!(
 );
 
 token!(
+    /// A call: made by whoever begins it.
+    CallId
+);
+token!(
     /// One sign-in of an account on a device, until it is ended or expires.
     SessionId
 );

@@ -10,8 +10,8 @@ mod rate;
 mod seq;
 
 pub use chat::{
-    AccountId, Bump, ClientId, ConvId, DeptId, DeviceId, InviteId, Ordinal, OrgId, PositionId, Seq, SessionId, Useq,
-    UserId,
+    AccountId, Bump, CallId, ClientId, ConvId, DeptId, DeviceId, InviteId, Ordinal, OrgId, PositionId, Seq, SessionId,
+    Useq, UserId,
 };
 pub use codec::{Codec, MediaKind};
 pub use ids::{PeerId, RoomId, TrackId};

@@ -173,8 +173,16 @@ fn pieces(chat: Handle, blob: Blob, first: u64, end: u64) -> impl stream::Stream
     })
 }
 
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Org {
+    org: String,
+}
+
 async fn sign_in(chat: &Handle, headers: &HeaderMap, uri: &Uri) -> Result<Caller, Problem> {
-    chat.sign_in(&bearer(headers, uri)).await.map_err(problem)
+    // With seats in several organisations, the request says in whose name it asks.
+    let org = Query::<Org>::try_from_uri(uri).map(|query| query.0.org).unwrap_or_default();
+    chat.sign_in(&bearer(headers, uri), &org).await.map_err(problem)
 }
 
 fn taken(body: Result<Bytes, BytesRejection>) -> Result<Bytes, Problem> {
@@ -194,7 +202,8 @@ fn bad_request(detail: impl Into<String>) -> Problem {
 }
 
 /// Refusals as HTTP has them. What is not here is a mistake of the server.
-const STATUS: [(Code, StatusCode, &str); 15] = [
+const STATUS: [(Code, StatusCode, &str); 16] = [
+    (Code::NoSeat, StatusCode::FORBIDDEN, "no_seat"),
     (Code::Unauthenticated, StatusCode::UNAUTHORIZED, "unauthenticated"),
     (Code::Forbidden, StatusCode::FORBIDDEN, "forbidden"),
     (Code::UnknownConversation, StatusCode::NOT_FOUND, "unknown_conversation"),

@@ -6,6 +6,7 @@ use pb::signal_response::Message;
 use super::convert;
 use super::limits::{PING_INTERVAL_S, PING_TIMEOUT_S};
 use crate::rooms::{Answered, Joined, Mode, Notice, SubscriptionError};
+use crate::turn::Access;
 
 /// Version of the LiveKit server whose behaviour clients may count on: they switch features by it (dynacast needs more
 /// than 0.15.1).
@@ -13,14 +14,13 @@ const COMPATIBLE_VERSION: &str = "1.13.0";
 /// Version of the signaling protocol that is spoken here.
 const PROTOCOL: i32 = 17;
 
-pub(super) fn join(joined: &Joined) -> Message {
+pub(super) fn join(joined: &Joined, relay: Option<&Access>) -> Message {
     Message::Join(pb::JoinResponse {
         room: Some(convert::room(&joined.room)),
         participant: Some(convert::participant(&joined.info)),
         other_participants: joined.others.iter().map(convert::participant).collect(),
         server_version: COMPATIBLE_VERSION.to_owned(),
-        // The server is reached directly: an empty list is valid, and public STUN servers would learn of every call.
-        ice_servers: Vec::new(),
+        ice_servers: ice_servers(relay),
         subscriber_primary: joined.mode == Mode::Dual,
         ping_timeout: PING_TIMEOUT_S,
         ping_interval: PING_INTERVAL_S,
@@ -33,9 +33,9 @@ pub(super) fn join(joined: &Joined) -> Message {
 }
 
 /// The first message of a resume, and what changed meanwhile.
-pub(super) fn resume(joined: &Joined) -> [Message; 3] {
+pub(super) fn resume(joined: &Joined, relay: Option<&Access>) -> [Message; 3] {
     let reconnect = pb::ReconnectResponse {
-        ice_servers: Vec::new(),
+        ice_servers: ice_servers(relay),
         client_configuration: None,
         server_info: Some(server_info()),
         last_message_seq: joined.last_data_seq,
@@ -46,6 +46,16 @@ pub(super) fn resume(joined: &Joined) -> [Message; 3] {
         Message::Update(pb::ParticipantUpdate { participants: everyone }),
         Message::RoomUpdate(pb::RoomUpdate { room: Some(convert::room(&joined.room)) }),
     ]
+}
+
+/// The server is reached directly, if it is: an empty list is valid, and public STUN servers would learn of every call.
+fn ice_servers(relay: Option<&Access>) -> Vec<pb::IceServer> {
+    let server = relay.map(|Access { urls, username, credential }| pb::IceServer {
+        urls: urls.clone(),
+        username: username.clone(),
+        credential: credential.clone(),
+    });
+    server.into_iter().collect()
 }
 
 fn server_info() -> pb::ServerInfo {

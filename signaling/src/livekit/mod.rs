@@ -13,6 +13,7 @@ mod names;
 mod parse;
 mod session;
 mod upgrade;
+mod webhook;
 
 #[cfg(test)]
 mod tests;
@@ -25,8 +26,10 @@ use convene_telemetry::Metrics;
 
 use crate::rooms::Registry;
 use crate::token::Verifier;
+use crate::turn::Turn;
 
 pub use data::PacketFormat;
+pub use webhook::webhook_event;
 
 /// What the handlers work on.
 #[derive(Clone)]
@@ -34,10 +37,21 @@ pub(crate) struct Shared {
     pub(crate) verifier: Arc<Verifier>,
     pub(crate) rooms: Arc<Registry>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) turn: Arc<Turn>,
 }
 
 /// The two WebSocket routes.
-pub(crate) fn routes(verifier: &Arc<Verifier>, rooms: &Arc<Registry>, metrics: &Arc<Metrics>) -> Router {
-    let shared = Shared { verifier: Arc::clone(verifier), rooms: Arc::clone(rooms), metrics: Arc::clone(metrics) };
+pub(crate) fn routes(
+    verifier: &Arc<Verifier>,
+    rooms: &Arc<Registry>,
+    metrics: &Arc<Metrics>,
+    turn: &Arc<Turn>,
+) -> Router {
+    let shared = Shared {
+        verifier: Arc::clone(verifier),
+        rooms: Arc::clone(rooms),
+        metrics: Arc::clone(metrics),
+        turn: Arc::clone(turn),
+    };
     Router::new().route("/rtc/v1", get(upgrade::single)).route("/rtc", get(upgrade::dual)).with_state(shared)
 }

@@ -22,6 +22,7 @@ use crate::rooms::{
     Error, Joined, LeaveAction, LeaveReason, Mode, Notice, ParticipantId, RoomHandle, RoomRequest, SessionId,
 };
 use crate::token::{Claims, Verifier};
+use crate::turn::Turn;
 
 /// How often a connected client gets a fresh token, to reconnect with.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(5 * 60);
@@ -45,6 +46,7 @@ pub(super) struct Session {
     claims: Claims,
     verifier: Arc<Verifier>,
     metrics: Arc<Metrics>,
+    turn: Arc<Turn>,
     socket: WebSocket,
 }
 
@@ -92,6 +94,12 @@ async fn run(shared: Shared, mut socket: WebSocket, mut entry: Entry) {
         }
     };
     tracing::debug!(sdk = %entry.wish.sdk, protocol = entry.wish.protocol, resumes, "signaling connected");
+    // Looked at again: who was sent away in between was not in the room yet.
+    let mut claims = entry.claims.clone();
+    if shared.verifier.admit(&entry.room, &mut claims).await.is_err() {
+        let _ = room.leave(joined.participant, LeaveReason::Removed).await; // an error says it is out already
+        return refuse(&mut socket, false, &Error::NotAllowed("its holder was sent away")).await;
+    }
     let mut session = Session {
         room,
         participant: joined.participant,
@@ -100,6 +108,7 @@ async fn run(shared: Shared, mut socket: WebSocket, mut entry: Entry) {
         claims: entry.claims,
         verifier: shared.verifier,
         metrics: shared.metrics,
+        turn: shared.turn,
         socket,
     };
     let end = match session.greet(&joined, resumes, entry.wish.tracks, entry.wish.offer).await {
@@ -162,12 +171,13 @@ impl Session {
         tracks: Vec<pb::AddTrackRequest>,
         offer: Option<pb::SessionDescription>,
     ) -> Result<(), End> {
+        let relay = self.turn.access(&joined.info.identity);
         if resumes {
-            for message in encode::resume(joined) {
+            for message in encode::resume(joined, relay.as_ref()) {
                 self.send(message).await?;
             }
         } else {
-            self.send(encode::join(joined)).await?;
+            self.send(encode::join(joined, relay.as_ref())).await?;
         }
         for track in tracks {
             self.handle_add_track(track).await?;

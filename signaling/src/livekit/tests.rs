@@ -25,7 +25,7 @@ fn joined(mode: Mode) -> Joined {
 #[test]
 fn a_join_has_every_field_that_clients_dereference() {
     for (mode, subscriber_primary) in [(Mode::Single, false), (Mode::Dual, true)] {
-        let Message::Join(join) = encode::join(&joined(mode)) else { panic!("not a join") };
+        let Message::Join(join) = encode::join(&joined(mode), None) else { panic!("not a join") };
         let participant = join.participant.unwrap();
         assert_eq!((participant.sid.as_str(), participant.identity.as_str()), ("PA_a", "alice"));
         assert!(participant.permission.unwrap().can_publish);
@@ -41,7 +41,7 @@ fn a_join_has_every_field_that_clients_dereference() {
 
 #[test]
 fn a_resume_starts_with_reconnect() {
-    let [first, second, third] = encode::resume(&joined(Mode::Single));
+    let [first, second, third] = encode::resume(&joined(Mode::Single), None);
     let Message::Reconnect(reconnect) = first else { panic!("{first:?}") };
     assert_eq!(reconnect.last_message_seq, 5);
     assert!(reconnect.server_info.is_some());

@@ -19,7 +19,7 @@ pub(super) async fn single(
     uri: Uri,
     upgrade: WebSocketUpgrade,
 ) -> Response {
-    admit(shared, Mode::Single, &headers, &uri, upgrade).unwrap_or_else(Problem::into_text)
+    admit(shared, Mode::Single, &headers, &uri, upgrade).await.unwrap_or_else(Problem::into_text)
 }
 
 /// `/rtc`: two transports.
@@ -29,22 +29,23 @@ pub(super) async fn dual(
     uri: Uri,
     upgrade: WebSocketUpgrade,
 ) -> Response {
-    admit(shared, Mode::Dual, &headers, &uri, upgrade).unwrap_or_else(Problem::into_text)
+    admit(shared, Mode::Dual, &headers, &uri, upgrade).await.unwrap_or_else(Problem::into_text)
 }
 
 /// The token is looked at first: nothing else of a stranger's request is parsed.
-fn admit(
+async fn admit(
     shared: Shared,
     mode: Mode,
     headers: &HeaderMap,
     uri: &Uri,
     upgrade: WebSocketUpgrade,
 ) -> Result<Response, Problem> {
-    let claims = authenticate(&shared.verifier, headers, uri)?;
+    let mut claims = authenticate(&shared.verifier, headers, uri)?;
     let query: join::Query = Query::try_from_uri(uri)
         .map(|Query(query)| query)
         .map_err(|error| Problem::new(StatusCode::BAD_REQUEST, "query_malformed", error.to_string()))?;
     let room = claims.require_join(&query.room)?.to_owned();
+    shared.verifier.admit(&room, &mut claims).await?;
     let wish: Wish = match mode {
         Mode::Single => query.single().map_err(|error| {
             tracing::info!(room, participant = %claims.identity, code = error.code(), "join request refused");

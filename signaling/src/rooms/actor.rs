@@ -1,13 +1,13 @@
 //! The room task: carries commands and media events to the [`State`], and its actions to the media plane.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use convene_sfu::{Answer, Bind, Event, PeerOptions, Publication};
 use convene_telemetry::Metrics;
 use convene_types::{MediaKind, Mid, PeerId, Rid};
 use dashmap::DashMap;
-use tokio::sync::mpsc;
+use tokio::sync::{broadcast, mpsc};
 use tokio::time::MissedTickBehavior;
 use tracing::Instrument;
 
@@ -16,9 +16,10 @@ use super::counts::Counts;
 use super::data::DataFormat;
 use super::error::Error;
 use super::handle::RoomHandle;
+use super::happening::Happening;
 use super::ids::new_sid;
 use super::model::{LeaveReason, ParticipantId, TrackInfo};
-use super::registry::Options;
+use super::registry::{Move, Options};
 use super::request::{Answered, JoinRequest, Joined, Mode, RoomRequest, TrackRequest};
 use super::state::{Action, Now, Peers, State, unannounced};
 
@@ -40,6 +41,8 @@ pub(super) struct Setup {
     pub(super) format: Arc<dyn DataFormat>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) rooms: Arc<DashMap<String, RoomHandle>>,
+    pub(super) moves: broadcast::Sender<Move>,
+    pub(super) watch: Arc<OnceLock<mpsc::Sender<Happening>>>,
 }
 
 impl Setup {
@@ -60,9 +63,18 @@ impl Setup {
                 tracing::info!("room opened");
                 let state = State::new(now(), sid.clone(), self.request, self.options);
                 let counts = Counts::new(Arc::clone(&self.metrics));
-                let mut actor =
-                    Actor { state, media: self.media, room, format: self.format, metrics: self.metrics, counts };
+                let mut actor = Actor {
+                    state,
+                    media: self.media,
+                    room,
+                    format: self.format,
+                    metrics: self.metrics,
+                    counts,
+                    moves: self.moves,
+                    watch: self.watch,
+                };
                 actor.run(&mut commands, events).await;
+                actor.tell_outside();
                 actor.room.close().await;
                 tracing::info!(reason = ?actor.state.closed(), "room closed");
             }
@@ -81,10 +93,12 @@ struct Actor {
     format: Arc<dyn DataFormat>,
     metrics: Arc<Metrics>,
     counts: Counts,
+    moves: broadcast::Sender<Move>,
+    watch: Arc<OnceLock<mpsc::Sender<Happening>>>,
 }
 
 impl Actor {
-    async fn run(&mut self, commands: &mut mpsc::Receiver<Command>, mut events: mpsc::Receiver<Event>) {
+    async fn run(&mut self, commands: &mut mpsc::Receiver<Command>, mut events: convene_sfu::Events) {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while self.state.closed().is_none() {
@@ -298,7 +312,22 @@ impl Actor {
                 break;
             }
         }
+        while let Some((identity, came)) = self.state.poll_move() {
+            let room = self.state.room_info().name;
+            let _ = self.moves.send(Move { room, identity, came }); // an error says that nobody listens
+        }
+        self.tell_outside();
         self.counts.show(self.state.counts());
+    }
+
+    fn tell_outside(&mut self) {
+        while let Some(what) = self.state.poll_happening() {
+            let Some(watch) = self.watch.get() else { continue };
+            let happening = Happening { room: self.state.room_info(), what, at_ms: now().unix_ms };
+            if watch.try_send(happening).is_err() {
+                self.metrics.webhooks.with_label_values(&["lost"]).inc();
+            }
+        }
     }
 
     async fn act(&mut self, action: Action) {

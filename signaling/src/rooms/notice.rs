@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::model::{LeaveAction, LeaveReason, ParticipantInfo, QualityInfo, RoomInfo, SpeakerInfo};
-use super::request::Answered;
+use super::request::{Answered, Mode};
 
 /// Notices a participant may have under way to its signaling connection. A full queue means the client does not read:
 /// its connection is cut and it may resume. Raising it costs memory for each slow client.
@@ -110,4 +110,17 @@ pub enum SubscriptionError {
     TrackNotFound,
     /// No codec both sides know, or the media plane refused.
     Unsupported,
+}
+
+impl Notice {
+    /// Whether a participant of this mode has any use for it: a thousand viewers need not be told of each other. WHEP looks
+    /// at whose tracks there are, WHIP at nobody.
+    pub(super) fn concerns(&self, mode: Mode) -> bool {
+        let Self::Participants(changed) = self else { return true };
+        match mode {
+            Mode::Single | Mode::Dual => true,
+            Mode::Whep => changed.iter().any(|info| !info.tracks.is_empty()),
+            Mode::Whip => false,
+        }
+    }
 }

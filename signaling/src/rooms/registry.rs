@@ -1,20 +1,36 @@
 //! [`Registry`]: the open rooms of this node, by name.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use convene_telemetry::Metrics;
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
+use tokio::sync::{broadcast, mpsc};
 
 use super::actor;
 use super::data::DataFormat;
 use super::error::Error;
 use super::handle::RoomHandle;
+use super::happening::{Happening, MAX_HAPPENINGS};
 use super::model::{LeaveReason, RoomInfo};
 use super::request::{JoinRequest, Joined, RoomRequest};
 use crate::token::MAX_ROOM_NAME_BYTES;
+
+/// Moves that a listener may be behind with: a node full of people that restarts its rooms.
+const MAX_BEHIND: usize = 8_192;
+
+/// Somebody took a seat in a room, or is out of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Move {
+    /// Its name.
+    pub room: String,
+    /// Of the participant.
+    pub identity: String,
+    /// Came, or went.
+    pub came: bool,
+}
 
 /// How rooms behave unless their maker says otherwise.
 #[derive(Clone, Debug)]
@@ -61,6 +77,8 @@ pub struct Registry {
     format: Arc<dyn DataFormat>,
     metrics: Arc<Metrics>,
     draining: AtomicBool,
+    moves: broadcast::Sender<Move>,
+    watch: Arc<OnceLock<mpsc::Sender<Happening>>>,
 }
 
 impl Registry {
@@ -72,7 +90,22 @@ impl Registry {
         format: Arc<dyn DataFormat>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { rooms: Arc::default(), media, options, format, metrics, draining: AtomicBool::new(false) }
+        let (draining, moves, watch) = (AtomicBool::new(false), broadcast::channel(MAX_BEHIND).0, Arc::default());
+        Self { rooms: Arc::default(), media, options, format, metrics, draining, moves, watch }
+    }
+
+    /// Tells of everybody who takes a seat and of everybody who is out of it, in any room, from now on.
+    #[must_use]
+    pub fn moves(&self) -> broadcast::Receiver<Move> {
+        self.moves.subscribe()
+    }
+
+    /// What happens in rooms from now on. For one listener; another one gets nothing.
+    #[must_use]
+    pub fn watch(&self) -> mpsc::Receiver<Happening> {
+        let (tell, told) = mpsc::channel(MAX_HAPPENINGS);
+        let _ = self.watch.set(tell); // there is a listener already
+        told
     }
 
     /// The open room of this name.
@@ -91,6 +124,10 @@ impl Registry {
         }
         if self.rooms.len() >= self.options.max_rooms && !self.rooms.contains_key(&request.name) {
             return Err(Error::Limit("rooms_per_node"));
+        }
+        // Those who are in calls go first. A room that is open already takes who comes: friends are not split up.
+        if self.media.is_overloaded() && self.get(&request.name).is_none() {
+            return Err(Error::Limit("node_overloaded"));
         }
         match self.rooms.entry(request.name.clone()) {
             Entry::Occupied(mut entry) => {
@@ -183,6 +220,8 @@ impl Registry {
             format: Arc::clone(&self.format),
             metrics: Arc::clone(&self.metrics),
             rooms: Arc::clone(&self.rooms),
+            moves: self.moves.clone(),
+            watch: Arc::clone(&self.watch),
         };
         task.spawn()
     }

@@ -11,6 +11,8 @@ use super::{AuthError, MAX_IDENTITY_BYTES, MAX_ROOM_NAME_BYTES};
 pub struct Claims {
     /// `iss`: the API key it was signed with. Filled in by the minter.
     pub api_key: String,
+    /// What the name of every room has to begin with; empty: anything. Keys of organisations are good for theirs only.
+    pub room_prefix: String,
     /// `sub`: who. Unique in a room; a second join with it replaces the first.
     pub identity: String,
     /// Display name; may be empty.
@@ -23,10 +25,27 @@ pub struct Claims {
     pub kind: String,
     /// What it allows.
     pub grants: Grants,
+    /// Whose seat this is, in tokens that the server makes for people.
+    pub seat: Option<Seat>,
     /// `exp` in seconds since 1970.
     pub expires_at: u64,
     /// `nbf` in seconds since 1970; 0 where absent.
     pub not_before: u64,
+}
+
+/// The `seat` claim: what a token of the server's own stands on. It is looked at again whenever it is used, so that a token
+/// is worth nothing once its holder has signed out or is out of the conversation.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Seat {
+    /// Who.
+    pub account: u64,
+    /// The login session it was asked for with: 32 hex digits.
+    pub login: String,
+    /// The conversation whose room it is.
+    pub conv: u64,
+    /// The call: 32 hex digits; none for the meeting room of the conversation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<String>,
 }
 
 /// The `video` claim: rights on rooms and in a room.
@@ -135,7 +154,27 @@ impl Claims {
             let reason = format!("token or request has to name a room of 1 to {MAX_ROOM_NAME_BYTES} bytes");
             return Err(AuthError::new(AuthError::ROOM_NAME, reason));
         }
+        self.require_prefix(room)?;
         Ok(room)
+    }
+
+    /// The token's own room has to be one of its key's.
+    pub(super) fn check_prefix(&self) -> Result<(), AuthError> {
+        if self.grants.room.is_empty() { Ok(()) } else { self.require_prefix(&self.grants.room) }
+    }
+
+    /// Whether the key that signed this is good for a room of this name.
+    #[must_use]
+    pub fn reaches(&self, room: &str) -> bool {
+        room.starts_with(&self.room_prefix)
+    }
+
+    fn require_prefix(&self, room: &str) -> Result<(), AuthError> {
+        if self.reaches(room) {
+            return Ok(());
+        }
+        let reason = format!("this API key is good for rooms whose names begin with {:?}", self.room_prefix);
+        Err(AuthError::new(AuthError::WRONG_ROOM, reason))
     }
 
     /// Joining exactly `room`, where the request's address names it (WHIP, WHEP): a token for another room is refused.
@@ -154,6 +193,12 @@ impl Claims {
     /// Creating and deleting rooms.
     pub fn require_create(&self) -> Result<(), AuthError> {
         if self.grants.room_create { Ok(()) } else { Err(AuthError::missing_grant("roomCreate")) }
+    }
+
+    /// Creating or deleting this room.
+    pub fn require_create_of(&self, room: &str) -> Result<(), AuthError> {
+        self.require_create()?;
+        self.require_prefix(room)
     }
 
     /// Listing rooms.
@@ -199,6 +244,8 @@ pub(super) struct Wire {
     pub(super) kind: String,
     #[serde(deserialize_with = "or_default")]
     pub(super) video: Grants,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) seat: Option<Seat>,
 }
 
 #[cfg(test)]

@@ -35,6 +35,8 @@ impl AuthError {
     pub const GRANT_MISSING: &'static str = "grant_missing";
     /// The token is good, for another room.
     pub const WRONG_ROOM: &'static str = "grant_wrong_room";
+    /// Its holder has signed out, or is out of the conversation or the call.
+    pub const SEAT_GONE: &'static str = "seat_gone";
     /// Neither token nor request names a room, or the name is too long.
     pub const ROOM_NAME: &'static str = "room_name";
 
@@ -50,7 +52,7 @@ impl AuthError {
     #[must_use]
     pub fn status(&self) -> u16 {
         match self.code {
-            Self::GRANT_MISSING | Self::WRONG_ROOM => 403,
+            Self::GRANT_MISSING | Self::WRONG_ROOM | Self::SEAT_GONE => 403,
             Self::ROOM_NAME => 400,
             _ => 401,
         }

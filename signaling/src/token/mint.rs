@@ -55,6 +55,7 @@ impl Minter {
             attributes: claims.attributes,
             kind: claims.kind,
             video: claims.grants,
+            seat: claims.seat,
         };
         let key = EncodingKey::from_secret(self.secret.as_bytes());
         jsonwebtoken::encode(&Header::default(), &wire, &key).map_err(MintError::Sign)

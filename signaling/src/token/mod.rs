@@ -9,7 +9,7 @@ mod mint;
 mod permission;
 mod verify;
 
-pub use claims::{Claims, Grants};
+pub use claims::{Claims, Grants, Seat};
 pub use error::AuthError;
 pub use mint::{MintError, Minter};
 pub use verify::Verifier;
@@ -21,6 +21,8 @@ pub const MAX_TOKEN_BYTES: usize = 16 * 1024;
 pub const MAX_IDENTITY_BYTES: usize = 256;
 /// Longest room name. It is a map key, a log field and a URL segment.
 pub const MAX_ROOM_NAME_BYTES: usize = 256;
+/// What tokens that the server makes for people give as their issuer. No API key can have it: theirs have no colon.
+pub const PEOPLE: &str = "convene:people";
 /// How far the clock of whoever minted a token may run ahead of ours (`nbf`, RFC 7519 §4.1.5). LiveKit's verifier allows
 /// the same minute.
 pub const NOT_BEFORE_LEEWAY_S: u64 = 60;

@@ -2,19 +2,24 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::sync::OnceLock;
 use std::time::Duration;
 
+use convene_accounts::apikey::{KeyScopes, Keyring, room_prefix};
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, dangerous};
 
 use super::claims::{Claims, Wire};
 use super::mint::{MintError, Minter};
-use super::{AuthError, MAX_TOKEN_BYTES, NOT_BEFORE_LEEWAY_S, unix_now};
+use super::{AuthError, MAX_TOKEN_BYTES, NOT_BEFORE_LEEWAY_S, PEOPLE, unix_now};
+use crate::people::Judge;
 
-/// The API keys of this server and their secrets.
+/// The API keys of this server and their secrets, and those of organisations.
 #[derive(Clone, Default)]
 pub struct Verifier {
     keys: HashMap<String, String>,
+    judge: OnceLock<Judge>,
+    organisations: Option<Keyring>,
 }
 
 impl fmt::Debug for Verifier {
@@ -27,7 +32,13 @@ impl Verifier {
     /// Takes API keys and their secrets.
     #[must_use]
     pub fn new(keys: HashMap<String, String>) -> Self {
-        Self { keys }
+        Self { keys, judge: OnceLock::new(), organisations: None }
+    }
+
+    /// Takes keys of organisations as well. They are good for rooms of their organisation only.
+    #[must_use]
+    pub fn with_organisations(self, keyring: Keyring) -> Self {
+        Self { organisations: Some(keyring), ..self }
     }
 
     /// Checks a token at this moment.
@@ -44,16 +55,40 @@ impl Verifier {
             let reason = format!("the token is longer than {MAX_TOKEN_BYTES} bytes");
             return Err(AuthError::new(AuthError::TOO_LARGE, reason));
         }
-        let secret = self.secret_for(token)?;
+        let (secret, prefix) = self.secret_for(token)?;
         let key = DecodingKey::from_secret(secret.as_bytes());
         let wire = jsonwebtoken::decode::<Wire>(token, &key, &signature_only()).map_err(refuse)?.claims;
-        claims_at(wire, now)
+        let claims = Claims { room_prefix: prefix, ..claims_at(wire, now)? };
+        claims.check_prefix()?;
+        Ok(claims)
+    }
+
+    /// From here on, tokens of people are looked at by this as well.
+    pub(crate) fn set_judge(&self, judge: Judge) {
+        let _ = self.judge.set(judge); // the first one stays
+    }
+
+    /// Whether whoever holds a token that is good may come in at this moment, and as what. Only tokens of people are
+    /// looked at: what an API key has signed is good by itself.
+    pub(crate) async fn admit(&self, room: &str, claims: &mut Claims) -> Result<(), AuthError> {
+        if claims.api_key != PEOPLE {
+            return Ok(());
+        }
+        let gone = || AuthError::new(AuthError::SEAT_GONE, "this token is of a seat that its holder has no more");
+        let judge = self.judge.get().ok_or_else(gone)?;
+        let rights = judge.admit(room, claims).await.ok_or_else(gone)?;
+        rights.limit(&mut claims.grants);
+        Ok(())
     }
 
     /// A minter for one of the keys.
     #[must_use]
     pub fn minter(&self, api_key: &str) -> Option<Minter> {
-        self.keys.get(api_key).map(|secret| Minter::new(api_key, secret))
+        if let Some(secret) = self.keys.get(api_key) {
+            return Some(Minter::new(api_key, secret));
+        }
+        let (_, secret) = self.organisations.as_ref()?.find(api_key)?;
+        Some(Minter::new(api_key, &secret))
     }
 
     /// A token that says what these claims say and lives for `ttl` from now: what a connected client gets as refresh.
@@ -61,18 +96,24 @@ impl Verifier {
         self.minter(&claims.api_key).ok_or(MintError::UnknownKey)?.mint(claims, ttl)
     }
 
-    /// The secret the token claims to be signed with. Reads `iss` before the signature is checked: it selects the key and
+    /// The secret the token claims to be signed with, and what its rooms have to begin with. Reads `iss` before the signature is checked: it selects the key and
     /// nothing else.
-    fn secret_for(&self, token: &str) -> Result<&str, AuthError> {
+    fn secret_for(&self, token: &str) -> Result<(String, String), AuthError> {
         let header = jsonwebtoken::decode_header(token).map_err(refuse_header)?;
         if header.alg != Algorithm::HS256 {
             return Err(AuthError::new(AuthError::ALGORITHM, format!("signed with {:?}, expected HS256", header.alg)));
         }
         let issuer = dangerous::insecure_decode_claims::<Wire>(token).map_err(refuse)?.iss;
-        let secret = self.keys.get(&issuer);
-        secret.map(String::as_str).ok_or_else(|| {
+        if let Some(secret) = self.keys.get(&issuer) {
+            return Ok((secret.clone(), String::new()));
+        }
+        let found = self.organisations.as_ref().and_then(|keyring| keyring.find(&issuer));
+        // One that is for something else is not told from one that is not there.
+        let found = found.filter(|(key, _)| key.scopes.has(KeyScopes::ROOMS));
+        let (key, secret) = found.ok_or_else(|| {
             AuthError::new(AuthError::UNKNOWN_KEY, "the issuer (claim iss) is no API key of this server")
-        })
+        })?;
+        Ok((secret, room_prefix(key.org)))
     }
 }
 
@@ -100,8 +141,21 @@ fn claims_at(wire: Wire, now: u64) -> Result<Claims, AuthError> {
         let reason = format!("the token is not valid for another {} s", not_before.saturating_sub(now));
         return Err(AuthError::new(AuthError::NOT_YET_VALID, reason));
     }
-    let Wire { iss, sub, name, metadata, attributes, kind, video, .. } = wire;
-    Ok(Claims { api_key: iss, identity: sub, name, metadata, attributes, kind, grants: video, expires_at, not_before })
+    let Wire { iss, sub, name, metadata, attributes, kind, video, seat, .. } = wire;
+    let room_prefix = String::new();
+    Ok(Claims {
+        api_key: iss,
+        room_prefix,
+        identity: sub,
+        name,
+        metadata,
+        attributes,
+        kind,
+        grants: video,
+        seat,
+        expires_at,
+        not_before,
+    })
 }
 
 /// RFC 7519 §2: a NumericDate may have a fraction. Times before 1970 are as good as 0.
@@ -129,6 +183,8 @@ fn refuse(error: jsonwebtoken::errors::Error) -> AuthError {
 mod tests {
     use base64::Engine as _;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use convene_accounts::apikey::{ApiKey, KeyId, Secrets};
+    use convene_types::OrgId;
     use jsonwebtoken::{EncodingKey, Header};
     use serde_json::{Value, json};
 
@@ -226,5 +282,50 @@ mod tests {
         assert_eq!(claims.attributes.get("a").map(String::as_str), Some("b"));
         assert_eq!(claims.grants.can_subscribe, Some(false));
         assert!(claims.grants.hidden && claims.grants.may_publish_source("camera"));
+    }
+
+    fn organisation(scopes: KeyScopes) -> (Verifier, Keyring, ApiKey, String) {
+        let keyring = Keyring::new(Secrets::new(&[7; 32]));
+        let key = ApiKey { id: KeyId([1; 16]), org: OrgId(7), scopes };
+        keyring.insert(key);
+        let (_, secret) = keyring.find(&key.id.to_string()).unwrap();
+        (verifier().with_organisations(keyring.clone()), keyring, key, secret)
+    }
+
+    #[test]
+    fn a_key_of_an_organisation_is_good_for_its_rooms() {
+        let (verifier, keyring, key, secret) = organisation(KeyScopes::ROOMS);
+        let token = |video: Value| {
+            let claims = json!({ "iss": key.id.to_string(), "sub": "bot", "exp": NOW + 60, "video": video });
+            sign(Algorithm::HS256, &secret, &claims)
+        };
+        let own = token(json!({ "roomJoin": true, "room": "o7:r", "roomCreate": true, "roomAdmin": true }));
+        let claims = verifier.verify_at(&own, NOW).unwrap();
+        assert_eq!(claims.require_join(""), Ok("o7:r"));
+        assert!(claims.require_admin("o7:r").is_ok() && claims.require_create_of("o7:x").is_ok());
+        assert_eq!(claims.require_create_of("o71:x").map_err(|error| error.code), Err(AuthError::WRONG_ROOM));
+        assert!(claims.reaches("o7:anything") && !claims.reaches("r") && !claims.reaches("o70:r"));
+        let other = verifier.verify_at(&token(json!({ "roomJoin": true, "room": "o8:r" })), NOW);
+        assert_eq!(other.map_err(|error| error.code).err(), Some(AuthError::WRONG_ROOM));
+        // Any room: any of its own.
+        let any = verifier.verify_at(&token(json!({ "roomJoin": true })), NOW).unwrap();
+        assert_eq!(any.require_join("o7:r"), Ok("o7:r"));
+        assert_eq!(any.require_join("r").map_err(|error| error.code), Err(AuthError::WRONG_ROOM));
+        // A client that is connected gets a token of the same key.
+        assert!(verifier.refresh(&claims, Duration::from_secs(60)).is_ok());
+        keyring.remove(key.id);
+        assert_eq!(verifier.verify_at(&own, NOW).map_err(|error| error.code).err(), Some(AuthError::UNKNOWN_KEY));
+        assert!(verifier.refresh(&claims, Duration::from_secs(60)).is_err());
+    }
+
+    #[test]
+    fn a_key_without_the_scope_and_a_forged_one_open_nothing() {
+        let (verifier, _, key, secret) = organisation(KeyScopes::DIRECTORY);
+        let claims = json!({ "iss": key.id.to_string(), "exp": NOW + 60, "video": { "roomJoin": true } });
+        let refused = verifier.verify_at(&sign(Algorithm::HS256, &secret, &claims), NOW);
+        assert_eq!(refused.map_err(|error| error.code).err(), Some(AuthError::UNKNOWN_KEY));
+        let (verifier, ..) = organisation(KeyScopes::ROOMS);
+        let forged = verifier.verify_at(&sign(Algorithm::HS256, "guess", &claims), NOW);
+        assert_eq!(forged.map_err(|error| error.code).err(), Some(AuthError::BAD_SIGNATURE));
     }
 }

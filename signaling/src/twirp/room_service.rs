@@ -93,6 +93,9 @@ impl Call<'_> {
     async fn create_room(&self) -> Result<proto::Room, Error> {
         self.claims.require_create()?;
         let request: proto::CreateRoomRequest = self.read()?;
+        if !request.name.is_empty() {
+            self.claims.require_create_of(&request.name)?;
+        }
         if request.egress.is_some() || !request.agents.is_empty() {
             return Err(Error::unimplemented(
                 "this server has no egress and no agents to start with a room".to_owned(),
@@ -116,13 +119,15 @@ impl Call<'_> {
     async fn list_rooms(&self) -> Result<proto::ListRoomsResponse, Error> {
         self.claims.require_list()?;
         let request: proto::ListRoomsRequest = self.read()?;
-        let rooms = self.rooms.list(&request.names).await;
+        let mut rooms = self.rooms.list(&request.names).await;
+        rooms.retain(|room| self.claims.reaches(&room.name));
         Ok(proto::ListRoomsResponse { rooms: rooms.iter().map(convert::room).collect() })
     }
 
     async fn delete_room(&self) -> Result<proto::DeleteRoomResponse, Error> {
         self.claims.require_create()?;
         let request: proto::DeleteRoomRequest = self.read()?;
+        self.claims.require_create_of(&request.room)?;
         self.rooms.delete(&request.room).await?;
         Ok(proto::DeleteRoomResponse {})
     }

@@ -4,7 +4,7 @@ use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::{AppendHeaders, IntoResponse, Response};
 use serde::Deserialize;
 use tracing::{debug, info};
 
@@ -13,6 +13,7 @@ use super::{Protocol, SDP, SDP_FRAGMENT, Shared, fragment, refuse};
 use crate::http::{Problem, authenticate, bearer, segment};
 use crate::rooms::{Answered, JoinRequest, Joined, LeaveReason, ParticipantKind, RoomHandle, RoomRequest};
 use crate::token::Claims;
+use crate::turn::Access;
 
 /// WHEP only: whose tracks are wanted; absent means everyone's.
 #[derive(Deserialize, Default)]
@@ -29,7 +30,9 @@ pub(super) async fn create(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Response> {
-    let claims = authorise(&shared, &room, &headers, &uri).map_err(IntoResponse::into_response)?;
+    let mut claims = authorise(&shared, &room, &headers, &uri).map_err(IntoResponse::into_response)?;
+    let admitted = shared.verifier.admit(&room, &mut claims).await.and_then(|()| shared.protocol.require(&claims));
+    admitted.map_err(|error| Problem::from(error).into_response())?;
     let offer =
         refuse::text(&headers, body, SDP).map_err(|problem| refuse::with_accepted(problem, "accept-post", SDP))?;
     let seat = Seat { shared, room, claims, wanted: wanted.participant, token: bearer(&headers, &uri), offer };
@@ -72,6 +75,12 @@ impl Seat {
         let may_create = self.claims.grants.room_create;
         let joined = self.shared.rooms.join(room, may_create, self.request()).await;
         let (handle, joined) = joined.map_err(|error| refuse::room(&error))?;
+        // Looked at again: who was sent away in between was not in the room yet.
+        let mut claims = self.claims.clone();
+        if let Err(error) = self.shared.verifier.admit(&self.room, &mut claims).await {
+            let _ = handle.leave(joined.participant, LeaveReason::Removed).await; // an error says it is out already
+            return Err(error.into());
+        }
         let answered = match self.negotiate(&handle, &joined).await {
             Ok(answered) => answered,
             Err(problem) => {
@@ -115,8 +124,10 @@ impl Seat {
     fn open(self, handle: RoomHandle, joined: Joined, client_ice: fragment::Ice, answered: Answered) -> Response {
         let id = new_id();
         let location = format!("/{}/{}/{id}", self.shared.protocol.name(), segment(&self.room));
-        let session = Session::new(handle, joined.participant, self.claims.identity, self.token, client_ice.ufrag);
+        let identity = self.claims.identity;
+        let session = Session::new(handle, joined.participant, identity.clone(), self.token, client_ice.ufrag);
         let etag = session.etag();
+        let relay = self.shared.turn.access(&identity);
         self.shared.sessions.open(id, session, joined.notices, self.wanted);
         let headers = [
             (header::CONTENT_TYPE.as_str(), SDP.to_owned()),
@@ -124,6 +135,7 @@ impl Seat {
             (header::ETAG.as_str(), etag),
             ("accept-patch", SDP_FRAGMENT.to_owned()),
         ];
-        (StatusCode::CREATED, headers, answered.sdp).into_response()
+        let links = relay.iter().flat_map(Access::links).map(|link| (header::LINK, link));
+        (StatusCode::CREATED, headers, AppendHeaders(links), answered.sdp).into_response()
     }
 }

@@ -18,6 +18,7 @@ use axum::routing::{MethodRouter, patch, post};
 
 use crate::rooms::{Mode, Registry};
 use crate::token::{AuthError, Claims, Verifier};
+use crate::turn::Turn;
 use session::Sessions;
 
 /// Media type of offers and answers.
@@ -62,16 +63,18 @@ struct Shared {
     verifier: Arc<Verifier>,
     rooms: Arc<Registry>,
     sessions: Sessions,
+    turn: Arc<Turn>,
 }
 
 /// The routes of both protocols.
-pub(crate) fn routes(verifier: &Arc<Verifier>, rooms: &Arc<Registry>) -> Router {
+pub(crate) fn routes(verifier: &Arc<Verifier>, rooms: &Arc<Registry>, turn: &Arc<Turn>) -> Router {
     [Protocol::Whip, Protocol::Whep].into_iter().fold(Router::new(), |router, protocol| {
         let shared = Shared {
             protocol,
             verifier: Arc::clone(verifier),
             rooms: Arc::clone(rooms),
             sessions: Sessions::default(),
+            turn: Arc::clone(turn),
         };
         let endpoint: MethodRouter<Shared> = post(endpoint::create).options(endpoint::describe);
         let session: MethodRouter<Shared> = patch(session::change).delete(session::end).options(session::describe);

@@ -72,6 +72,7 @@ fn options(reserve_sections: bool) -> Options {
         pwd: "server-password-0123456789".into(),
         fingerprint: "sha-256 AA".into(),
         candidates: vec!["192.0.2.1:7000".parse().expect("an address")],
+        tcp_candidates: vec!["192.0.2.1:7001".parse().expect("an address")],
         reserve_sections,
         session_id: 1,
     }

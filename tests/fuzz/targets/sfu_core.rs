@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use convene_rtp::ext::{Kind, Map};
 use convene_rtp::packet::View;
 use convene_rtp::seq::Unwrapper;
-use convene_sfu_core::{Config, Egress, PtMap, Room, RtpIn, TrackSpec};
+use convene_sfu_core::{Config, Egress, PtMap, RedPts, Room, RtpIn, TrackSpec};
 use convene_types::{Codec, MediaKind, PeerId, Pt, Ssrc, TrackId};
 
 const PUBLISHER: PeerId = PeerId(1);
@@ -81,6 +81,7 @@ fn room(now: Instant) -> Room {
                 exts,
                 pts,
                 unwrap_red: (peer == 2).then_some(Pt(63)),
+                make_red: (peer == 3).then_some(RedPts { from: Pt(111), red: Pt(63), opus: Pt(111) }),
             };
             room.subscribe(now, PeerId(peer), track, egress);
         }

@@ -59,6 +59,6 @@ pub(super) async fn send(
     let tag = inner.keys.codes.tag(lookup, purpose, code.digits());
     let subjects = client.subjects(lookup, device);
     inner.store.account(Op::SendCode { lookup, purpose, tag, subjects }).await?;
-    inner.sender.send(&phone, &code, purpose)?;
+    inner.sender.send(&phone, &code, purpose).await?;
     Ok((StatusCode::ACCEPTED, Json(Sent { valid_for_s: VALID_FOR_S })))
 }

@@ -4,14 +4,16 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use convene_accounts::password::Password;
+use convene_accounts::phone::Phone;
 use convene_accounts::session::{End, Session};
+use convene_accounts::verification::{self, Purpose, Verdict};
 use convene_accounts::{Code, Refusal};
 use convene_store::accounts::{Op, Outcome, Then};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::password;
-use crate::answer::{DeviceFields, SignedIn, digits};
+use crate::answer::{DeviceFields, SignedIn, digits, now_s};
 use crate::body::Body;
 use crate::client::Client;
 use crate::error::{Error, Problem};
@@ -54,18 +56,18 @@ pub(super) async fn register(
     let inner = &api.inner;
     let phone = inner.phone(&new.phone)?;
     inner.check_consent(&new.consent)?;
-    let password = match &new.password {
-        Some(text) => {
-            let own = [new.display_name.as_str(), digits(phone.e164())];
-            Some(inner.hashing.hash(Password::chosen(text, &own)?).await?)
-        }
+    let own = [new.display_name.as_str(), digits(phone.e164())];
+    let chosen = new.password.as_deref().map(|text| Password::chosen(text, &own)).transpose()?;
+    let code = inner.likely(&phone, Purpose::Register, new.code).await?;
+    let password = match chosen.filter(|_| !code.is_empty()) {
+        Some(password) => Some(inner.hashing.hash(password).await?),
         None => None,
     };
     let sealed = inner.keys.vault.seal(&phone, rand::random()).map_err(|_| Code::Internal)?;
     let entry = new.device.entry(client)?;
     let (display_name, consent) = (new.display_name, new.consent);
     let then = Then::Register { sealed, display_name, password, consent, entry };
-    let session = inner.enter(client, &new.phone, &new.code, then).await?;
+    let session = inner.enter(client, &new.phone, &code, then).await?;
     Ok((StatusCode::CREATED, Json(inner.signed_in(&session).await?)))
 }
 
@@ -139,13 +141,24 @@ pub(super) async fn reset(
     let inner = &api.inner;
     let phone = inner.phone(&new.phone)?;
     let chosen = Password::chosen(&new.password, &[digits(phone.e164())])?;
-    let password = inner.hashing.hash(chosen).await?;
+    let code = inner.likely(&phone, Purpose::Reset, new.code).await?;
+    let password = if code.is_empty() { String::new() } else { inner.hashing.hash(chosen).await? };
     let then = Then::Reset { password, entry: new.device.entry(client)? };
-    let session = inner.enter(client, &new.phone, &new.code, then).await?;
+    let session = inner.enter(client, &new.phone, &code, then).await?;
     Ok(Json(inner.signed_in(&session).await?))
 }
 
 impl Inner {
+    /// The code, if it is likely to be the one that was sent; empty otherwise, which the store counts as a wrong one. A
+    /// password is hashed for likely codes only: strangers must not have the server hash for them.
+    async fn likely(&self, phone: &Phone, purpose: Purpose, code: String) -> Result<String, Refusal> {
+        let lookup = self.keys.vault.lookup(phone);
+        let tag = self.keys.codes.tag(lookup, purpose, &code);
+        let sent = self.store.ask(move |reader| reader.challenge(lookup, purpose)).await?;
+        let right = verification::check(sent.as_ref(), tag, now_s()) == Verdict::Right;
+        Ok(if right { code } else { String::new() })
+    }
+
     /// Enters a code that leads into an account.
     async fn enter(&self, client: Client, phone: &str, code: &str, then: Then) -> Result<Session, Refusal> {
         let device = match &then {

@@ -5,19 +5,21 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use convene_accounts::limits::Act;
 use convene_accounts::password::{Password, Verdict};
-use convene_accounts::session::End;
+use convene_accounts::receipt::Erased;
+use convene_accounts::session::{End, Session};
 use convene_accounts::{Code, Refusal};
 use convene_store::accounts::{Op, Outcome, Then};
 use convene_store::orgs::Seat;
-use serde::Deserialize;
+use convene_types::AccountId;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::answer::{Me, digits};
+use crate::answer::{Me, digits, now_s};
 use crate::authenticator::Caller;
 use crate::body::Body;
 use crate::client::Client;
 use crate::error::{Error, Problem};
-use crate::{Api, Change};
+use crate::{Api, Change, Inner};
 
 /// Who one is.
 #[utoipa::path(get, path = "/v1/me", tag = "me", security(("bearer" = [])), responses(
@@ -148,9 +150,18 @@ pub(crate) struct Cancellation {
     code: String,
 }
 
-/// Ends the account: its number, password and sessions are gone for good.
+/// The account has ended.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Receipt {
+    /// Signed by the server: says which account has ended, and when. Nothing else of it is kept.
+    #[schema(example = "a17.1700000000.eW91IGFyZSBmb3Jnb3R0ZW4")]
+    receipt: String,
+}
+
+/// Ends the account: its number, names, password, devices, sessions and access log are gone for good. What was said in
+/// conversations stays there, under a name that means nobody. The answer is a receipt.
 #[utoipa::path(post, path = "/v1/me/cancel", tag = "me", security(("bearer" = [])), request_body = Cancellation, responses(
-    (status = 204), (status = 400, body = Problem, content_type = "application/problem+json"),
+    (status = 200, body = Receipt), (status = 400, body = Problem, content_type = "application/problem+json"),
     (status = 401, body = Problem, content_type = "application/problem+json"),
     (status = 403, body = Problem, content_type = "application/problem+json"),
     (status = 409, body = Problem, content_type = "application/problem+json", description = "The last owner of an organisation"),
@@ -163,7 +174,7 @@ pub(super) async fn cancel(
     client: Client,
     caller: Caller,
     Body(Cancellation { code }): Body<Cancellation>,
-) -> Result<StatusCode, Error> {
+) -> Result<Json<Receipt>, Error> {
     let inner = &api.inner;
     let account = inner.account(caller.account).await?;
     let lookup = account.phone.map(|(lookup, _)| lookup).ok_or(Refusal::new(Code::SessionEnded))?;
@@ -172,11 +183,18 @@ pub(super) async fn cancel(
     let subjects = client.subjects(lookup, caller.device);
     let id = caller.account;
     let seats = inner.store.ask(move |reader| reader.seats_of(id)).await?;
-    if let Outcome::Ended(sessions) = inner.store.account(Op::EnterCode { lookup, tag, subjects, then }).await? {
-        inner.authenticator.end(&sessions, End::Erased);
+    let outcome = inner.store.account(Op::EnterCode { lookup, tag, subjects, then }).await?;
+    let Outcome::Ended(sessions) = outcome else { return Err(Code::Internal.into()) };
+    Ok(Json(Receipt { receipt: inner.erased(id, &sessions, seats) }))
+}
+
+impl Inner {
+    /// An account has ended: closes what it has open. Answers the receipt.
+    pub(crate) fn erased(&self, account: AccountId, sessions: &[Session], seats: Vec<Seat>) -> String {
+        self.authenticator.end(sessions, End::Erased);
         for Seat { org, account, user, .. } in seats {
-            inner.changes.tell(Change::Removed { org, account, user });
+            self.changes.tell(Change::Removed { org, account, user });
         }
+        self.keys.receipts.receipt(Erased { account, at_s: now_s() })
     }
-    Ok(StatusCode::NO_CONTENT)
 }

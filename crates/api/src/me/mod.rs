@@ -1,6 +1,8 @@
 //! `/v1/me`: the account that asks.
 
+mod accesses;
 mod account;
+mod contacts;
 mod sessions;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -10,6 +12,7 @@ use crate::Api;
 
 pub(crate) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
+        .routes(routes!(accesses::list))
         .routes(routes!(account::get))
         .routes(routes!(account::set_password))
         .routes(routes!(account::consent))
@@ -19,4 +22,6 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(sessions::end))
         .routes(routes!(sessions::devices))
         .routes(routes!(sessions::unbind))
+        .routes(routes!(contacts::list))
+        .routes(routes!(contacts::set, contacts::remove))
 }

@@ -126,6 +126,7 @@ impl World {
             sender,
             region: "CN".into(),
             policy_version: POLICY.into(),
+            access_log_days: 1,
             metrics: Arc::clone(&metrics),
         };
         let api = Api::start(options).await.unwrap();
@@ -176,9 +177,14 @@ impl World {
 
     /// Forgets what was counted: a day has gone by.
     pub fn forgive(&self) {
+        self.damage("DELETE FROM usages");
+    }
+
+    /// Changes the database behind the server's back.
+    pub fn damage(&self, sql: &str) {
         let database = rusqlite::Connection::open(self.folder.path().join("convene.db")).unwrap();
         database.busy_timeout(std::time::Duration::from_secs(5)).unwrap();
-        database.execute("DELETE FROM usages", ()).unwrap();
+        database.execute(sql, ()).unwrap();
     }
 
     /// Has a code sent, whatever was sent before, and reads it.
@@ -210,5 +216,44 @@ impl World {
         let code = self.code(phone, "sign_in", device).await;
         let body = json!({ "phone": phone, "code": code, "device": { "id": device } });
         Person::from(&self.post("/v1/auth/sign-in", "", body).await.expect(200), phone, device)
+    }
+}
+
+/// What is done in organisations.
+impl World {
+    /// Founds an organisation.
+    pub async fn found(&self, owner: &Person, title: &str) -> u64 {
+        self.post("/v1/organisations", &owner.access, json!({ "title": title })).await.expect(201).number("id")
+    }
+
+    /// Invites somebody by number, and lets them accept.
+    pub async fn let_in(&self, org: u64, admin: &Person, guest: &Person) {
+        let body = json!({ "phone": guest.phone });
+        let id = self
+            .post(&format!("/v1/organisations/{org}/invitations"), &admin.access, body)
+            .await
+            .expect(201)
+            .number("id");
+        let joined =
+            self.post(&format!("/v1/me/invitations/{id}/accept"), &guest.access, Value::Null).await.expect(200);
+        assert_eq!(joined.number("organisation"), org);
+    }
+
+    /// Gives somebody a role.
+    pub async fn set_role(&self, org: u64, owner: &Person, whom: &Person, role: Value) {
+        let path = format!("PUT /v1/organisations/{org}/members/{}/role", whom.account);
+        self.call(&path, &owner.access, role).await.expect(204);
+    }
+
+    /// Makes something below an organisation, and answers its id.
+    pub async fn add(&self, org: u64, admin: &Person, what: &str, body: Value) -> u64 {
+        self.post(&format!("/v1/organisations/{org}/{what}"), &admin.access, body).await.expect(201).number("id")
+    }
+
+    /// Another policy.
+    pub async fn set_policy(&self, org: u64, owner: &Person, policy: Value) {
+        let path = format!("/v1/organisations/{org}/policy");
+        let tag = self.get(&path, &owner.access).await.expect(200).header("etag").to_owned();
+        self.with(&format!("PUT {path}"), &owner.access, &[("if-match", &tag)], policy).await.expect(204);
     }
 }

@@ -39,6 +39,10 @@ impl Engine {
                 self.leave(goodbye.code(), &goodbye.text, goodbye.retry_after_ms);
                 Ok(())
             }
+            Body::CallState(state) => {
+                self.tell(Update::Call(state));
+                Ok(())
+            }
             Body::Hint(hint) => {
                 if let Some(hint::Kind::Head(head)) = &hint.kind {
                     self.with_replica(|replica| replica.handle_head(head));

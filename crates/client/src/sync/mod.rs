@@ -189,6 +189,7 @@ impl Engine {
             device_id: Bytes::copy_from_slice(&self.device.0),
             client: self.name.clone(),
             sync: Some(sync),
+            ..im::Hello::default()
         };
         let rid = self.requests.open(Asked::Hello, now.instant);
         let mut frames = vec![frame::of(rid, Body::Hello(hello))];

@@ -91,6 +91,7 @@ impl Server {
             bind: self.udp,
             certificate: Certificate::SelfMade { names: vec!["localhost".to_owned()] },
             authority: Arc::new(authority()),
+            logins: None,
             store: store.clone(),
             blobs,
             metrics: Arc::default(),

@@ -53,6 +53,7 @@ fn hellos() {
         device_id: Bytes::from_static(&[3; 16]),
         client: "test".into(),
         sync: None,
+        org: String::new(),
     };
     let rows = [
         (good.clone(), Ok((DeviceId([3; 16]), 1))),
@@ -63,6 +64,7 @@ fn hellos() {
         (im::Hello { device_id: Bytes::from_static(&[3; 15]), ..good.clone() }, Err(Code::Malformed)),
         (im::Hello { device_id: Bytes::from_static(&[0; 16]), ..good.clone() }, Err(Code::Malformed)),
         (im::Hello { client: "x".repeat(MAX_CLIENT_BYTES + 1), ..good.clone() }, Err(Code::TooLong)),
+        (im::Hello { org: "x".repeat(MAX_ORG_BYTES + 1), ..good.clone() }, Err(Code::TooLong)),
         (
             im::Hello {
                 sync: Some(im::Sync { cursors: vec![im::Cursor::default(); MAX_CURSORS + 1], ..im::Sync::default() }),

@@ -57,8 +57,8 @@ fn enter(ctx: &Context<'_>, body: &im::Body) -> Result<(), Refusal> {
     {
         return Err(Refusal::new(Code::NotAMember, "no member of this conversation any more"));
     }
-    // Erasure goes on after the end: the law does not end with a group.
-    if ctx.conv.dissolved && !matches!(body.kind, Some(Kind::Erase(_))) {
+    // Erasure goes on after the end: the law does not end with a group. And the call that was on is written down.
+    if ctx.conv.dissolved && !matches!(body.kind, Some(Kind::Erase(_) | Kind::Call(_))) {
         return Err(Refusal::new(Code::Dissolved, "this conversation was dissolved"));
     }
     Ok(())

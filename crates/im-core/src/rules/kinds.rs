@@ -54,9 +54,8 @@ pub const fn is_message(kind: u32) -> bool {
 pub const fn is_countable(body: &im::Body) -> bool {
     match &body.kind {
         Some(Kind::Custom(custom)) => !custom.silent,
-        _ => {
-            let kind = kind_number(body);
-            is_message(kind) || kind == CALL
-        }
+        // That a phone rings is not yet something to have missed: the record of the call is, once it is over.
+        Some(Kind::Call(call)) => call.outcome != im::CallOutcome::Ringing as i32,
+        _ => is_message(kind_number(body)),
     }
 }

@@ -345,6 +345,11 @@ fn i09_what_counts() {
         (custom(false), true),
         (custom(true), false),
         (of(Kind::Call(im::CallRecord::default())), true),
+        (of(Kind::Call(im::CallRecord { outcome: im::CallOutcome::Missed.into(), ..im::CallRecord::default() })), true),
+        (
+            of(Kind::Call(im::CallRecord { outcome: im::CallOutcome::Ringing.into(), ..im::CallRecord::default() })),
+            false,
+        ),
         (at(1, Kind::Edit(im::Edit::default())), false),
         (at(1, Kind::React(im::React::default())), false),
         (change(&[], &[ME], &[]), false),

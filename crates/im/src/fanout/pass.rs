@@ -13,7 +13,7 @@ use crate::hub::Hub;
 
 /// Members that are looked at before they are written to and it is another conversation's turn. Few enough that what is
 /// touched of their sessions, some 10 KiB each, is still in the processor's cache when it is written.
-const SLICE: usize = 32;
+pub(super) const SLICE: usize = 32;
 
 /// See the module.
 #[derive(Debug)]
@@ -24,6 +24,15 @@ pub(super) struct Pass {
     also: Vec<UserId>,
     at: usize,
     delivered: usize,
+}
+
+/// What a step came to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Step {
+    /// Members.
+    pub(super) looked_at: usize,
+    /// All were told.
+    pub(super) done: bool,
 }
 
 #[derive(Debug)]
@@ -65,12 +74,13 @@ impl Pass {
         Self { what: What::Hint { except, key, frame }, members, also: Vec::new(), at: 0, delivered: 0 }
     }
 
-    /// Goes through the next slice. `true`: all were told.
-    pub(super) fn step(&mut self, hub: &Hub) -> bool {
+    /// Goes through the next slice.
+    pub(super) fn step(&mut self, hub: &Hub) -> Step {
         let end = self.at.saturating_add(SLICE).min(self.members.len());
         for (user, floor) in self.members.get(self.at..end).unwrap_or_default() {
             self.delivered += self.what.tell(hub, *user, *floor);
         }
+        let looked_at = end - self.at;
         self.at = end;
         let done = end == self.members.len();
         if done {
@@ -78,7 +88,7 @@ impl Pass {
                 self.delivered += self.what.tell(hub, user, Seq(0));
             }
         }
-        done
+        Step { looked_at, done }
     }
 
     /// Outboxes that got it, of events only.

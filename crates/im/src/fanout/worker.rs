@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use convene_im_core::outbox::HintKey;
-use convene_proto::im::{self, hint};
+use convene_proto::im::{self, frame::Body, hint};
 use convene_proto::limits::MAX_PAYLOAD_BYTES;
 use convene_types::{ConvId, Ordinal, Seq};
 use rustc_hash::FxHashMap;
@@ -15,9 +15,10 @@ use tracing::warn;
 
 use super::heads::{HEAD_EVERY, Heads};
 use super::members::{self, Lists};
-use super::pass::Pass;
-use super::{Event, Hint, Job, Loaded, Parts, Shard};
+use super::pass::{Pass, SLICE};
+use super::{Answer, Event, Hint, Job, Loaded, Parts, Shard};
 use crate::hub::hint_frame;
+use crate::session::Session;
 
 /// How long to wait before a member list is asked for again that the store could not give.
 const LOAD_AGAIN: Duration = Duration::from_millis(200);
@@ -36,6 +37,8 @@ pub(super) struct Worker {
     work: FxHashMap<ConvId, Work>,
     /// Whose turn it is next. A conversation whose members are being loaded is not here.
     turns: VecDeque<ConvId>,
+    /// Who was given an answer in this round. Woken at its end, unless an event has woken them.
+    answered: Vec<Arc<Session>>,
     head_round: Instant,
 }
 
@@ -53,8 +56,8 @@ impl Worker {
     pub(super) fn new(shard: Arc<Shard>, parts: Parts, shards: usize) -> Self {
         let lists = Lists::new(shards);
         let heads = Heads::new(usize::try_from(parts.limits.push_deliveries_per_s).unwrap_or(usize::MAX));
-        let (work, turns) = (FxHashMap::default(), VecDeque::new());
-        Self { shard, parts, lists, heads, work, turns, head_round: Instant::now() }
+        let (work, turns, answered) = (FxHashMap::default(), VecDeque::new(), Vec::new());
+        Self { shard, parts, lists, heads, work, turns, answered, head_round: Instant::now() }
     }
 
     /// Works until the task is aborted.
@@ -62,15 +65,28 @@ impl Worker {
         loop {
             self.take_in();
             self.tell_heads();
-            match self.turns.pop_front() {
-                Some(conv) => {
-                    self.turn(conv);
-                    // What was told is written at once, while the processor still has it at hand.
-                    tokio::task::yield_now().await;
-                }
-                None => self.wait().await,
+            let looked_at = self.turns();
+            for session in self.answered.drain(..) {
+                session.wake_answered();
+            }
+            if looked_at > 0 {
+                // What was told is written at once, while the processor still has it at hand.
+                tokio::task::yield_now().await;
+            } else {
+                self.wait().await;
             }
         }
+    }
+
+    /// Gives conversations their turns until enough members were looked at. Answers how many those are.
+    fn turns(&mut self) -> usize {
+        let mut looked_at = 0;
+        while looked_at < SLICE
+            && let Some(conv) = self.turns.pop_front()
+        {
+            looked_at += self.turn(conv);
+        }
+        looked_at
     }
 
     async fn wait(&self) {
@@ -89,9 +105,21 @@ impl Worker {
         for (conv, members) in loaded {
             self.loaded(conv, members);
         }
-        for job in jobs {
+        for mut job in jobs {
+            if let Job::Appended(event) = &mut job
+                && let Some(answer) = event.answer.take()
+            {
+                self.answer(*answer);
+            }
             self.queue(job);
         }
+    }
+
+    /// Before anybody is told of the event: whoever sends learns its seq first.
+    fn answer(&mut self, answer: Answer) {
+        let Answer { session, rid, ack } = answer;
+        session.reply_before_event(rid, Body::Ack(ack));
+        self.answered.push(session);
     }
 
     fn queue(&mut self, job: Job) {
@@ -123,22 +151,24 @@ impl Worker {
         self.shard.queued.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    /// A slice of the current pass, or the beginning of the next one.
-    fn turn(&mut self, conv: ConvId) {
-        let Some(mut work) = self.work.remove(&conv) else { return };
+    /// A slice of the current pass, or the beginning of the next one. Answers how much that was, in members.
+    fn turn(&mut self, conv: ConvId) -> usize {
+        let Some(mut work) = self.work.remove(&conv) else { return 1 };
         if work.pass.is_none() && !self.begin(conv, &mut work) {
             if work.loading {
                 self.work.insert(conv, work);
             }
-            return;
+            return 1;
         }
-        if work.pass.as_mut().is_none_or(|pass| pass.step(&self.parts.hub)) {
+        let step = work.pass.as_mut().map(|pass| pass.step(&self.parts.hub));
+        if step.is_none_or(|step| step.done) {
             self.finish(conv, &mut work);
         }
         if work.pass.is_some() || !work.jobs.is_empty() {
             self.work.insert(conv, work);
             self.turns.push_back(conv);
         }
+        step.map_or(1, |step| step.looked_at.max(1))
     }
 
     /// Begins the next pass. `false`: there is none to begin now.

@@ -57,6 +57,7 @@ pub(super) fn hello(token: &str, device: u8) -> im::Hello {
         device_id: Bytes::copy_from_slice(&[device; 16]),
         client: "test".to_owned(),
         sync: None,
+        org: String::new(),
     }
 }
 

@@ -72,6 +72,7 @@ async fn start(parts: (Store, Blobs, Arc<Authority>, Arc<Metrics>), limits: Limi
         bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         certificate: Certificate::SelfMade { names: vec!["localhost".to_owned()] },
         authority,
+        logins: None,
         store,
         blobs,
         metrics,

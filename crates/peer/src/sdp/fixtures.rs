@@ -12,6 +12,7 @@ pub(super) fn options() -> super::Options {
         pwd: "server-password-0123456789".into(),
         fingerprint: fingerprint("AA"),
         candidates: vec!["192.0.2.1:7000".parse().unwrap(), "[2001:db8::1]:7000".parse().unwrap()],
+        tcp_candidates: vec!["192.0.2.1:7001".parse().unwrap()],
         reserve_sections: false,
         session_id: 77,
     }

@@ -95,7 +95,7 @@ impl Negotiator {
             text += &format!("m={} 9 {protos} {format}\r\na=mid:{}\r\n", first.wire.media, first.mid);
         }
         text += &format!("a=ice-ufrag:{}\r\na=ice-pwd:{}\r\n", self.options.ufrag, self.options.pwd);
-        for candidate in print::candidate_values(&self.options.candidates) {
+        for candidate in print::candidate_values(&self.options) {
             text += &format!("a=candidate:{candidate}\r\n");
         }
         text + "a=end-of-candidates\r\n"

@@ -20,8 +20,10 @@ pub struct Options {
     pub pwd: String,
     /// `sha-256 AB:CD:…` of our certificate.
     pub fingerprint: String,
-    /// Host candidates, the best first.
+    /// Host candidates over UDP, the best first.
     pub candidates: Vec<SocketAddr>,
+    /// Passive host candidates over TCP (RFC 6544), the best first; each comes after all over UDP.
+    pub tcp_candidates: Vec<SocketAddr>,
     /// WHEP: answer every section that the client receives on as sending, with an SSRC and msid of its own, so that a
     /// later `attach` needs no negotiation. Nothing is received from such a client.
     pub reserve_sections: bool,

@@ -1,7 +1,5 @@
 //! Sections to text, the parts that answers and offers share.
 
-use std::net::SocketAddr;
-
 use rtc_sdp::description::common::{Address, Attribute, ConnectionInformation};
 use rtc_sdp::description::media::{MediaName, RangedPort};
 use rtc_sdp::description::session::{Origin, TimeDescription};
@@ -138,7 +136,7 @@ fn accepted_media(
 ) -> MediaDescription {
     let mut lines = Lines::default();
     if tagged {
-        candidates(&mut lines, &options.candidates);
+        candidates(&mut lines, options);
     }
     lines.value("ice-ufrag", &*options.ufrag);
     lines.value("ice-pwd", &*options.pwd);
@@ -179,21 +177,31 @@ fn accepted_media(
 }
 
 /// RFC 8839 §5.1: host candidates for component 1. Earlier ones are preferred (RFC 8445 §5.1.2.1).
-fn candidates(lines: &mut Lines, candidates: &[SocketAddr]) {
-    for candidate in candidate_values(candidates) {
+fn candidates(lines: &mut Lines, options: &Options) {
+    for candidate in candidate_values(options) {
         lines.value("candidate", candidate);
     }
     lines.flag("end-of-candidates");
 }
 
 /// Values of `a=candidate`.
-pub(super) fn candidate_values(candidates: &[SocketAddr]) -> impl Iterator<Item = String> {
-    const HOST_PREFERENCE: u32 = 126;
-    (0..u16::MAX).zip(candidates).map(|(index, addr)| {
-        let priority = (HOST_PREFERENCE << 24) | (u32::from(u16::MAX - index) << 8) | 255;
+pub(super) fn candidate_values(options: &Options) -> impl Iterator<Item = String> {
+    let udp = (0..u16::MAX).zip(&options.candidates).map(|(index, addr)| {
         let foundation = u32::from(index) + 1;
-        format!("{foundation} 1 udp {priority} {} {} typ host", addr.ip(), addr.port())
-    })
+        format!("{foundation} 1 udp {} {} {} typ host", priority(126, index), addr.ip(), addr.port())
+    });
+    // RFC 6544 §4.2: below UDP, where lost packets delay nothing. A lower type preference puts it there whatever the client
+    // makes of local preferences; §4.5: the foundation differs from that of UDP.
+    let tcp = (0..u16::MAX).zip(&options.tcp_candidates).map(|(index, addr)| {
+        let foundation = u32::from(index) + 1_001;
+        format!("{foundation} 1 tcp {} {} {} typ host tcptype passive", priority(90, index), addr.ip(), addr.port())
+    });
+    udp.chain(tcp)
+}
+
+/// RFC 8445 §5.1.2.1, component 1.
+fn priority(type_preference: u32, index: u16) -> u32 {
+    (type_preference << 24) | (u32::from(u16::MAX - index) << 8) | 255
 }
 
 /// `a=rtpmap`, `a=rtcp-fb` and `a=fmtp` of each codec and its RTX; returns the formats of the `m=` line.

@@ -48,6 +48,7 @@ fn negotiator() -> Negotiator {
         pwd: "server-password-0123456789".into(),
         fingerprint: "sha-256 AA".into(),
         candidates: Vec::new(),
+        tcp_candidates: Vec::new(),
         reserve_sections: false,
         session_id: 1,
     })

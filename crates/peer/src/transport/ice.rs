@@ -29,6 +29,9 @@ const ICE_CHARS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvw
 /// How long checks with the credentials from before a restart are answered. Browsers send some after the new answer.
 const PREVIOUS_CREDENTIALS: Duration = Duration::from_secs(30);
 
+/// Characters in front of a fragment that say whose it is.
+const TAG_CHARS: usize = 2;
+
 /// Restarts inside [`PREVIOUS_CREDENTIALS`] whose credentials are all kept; an older one is dropped.
 const MAX_PREVIOUS: usize = 2;
 
@@ -74,6 +77,30 @@ impl Credentials {
             u64::from_ne_bytes(bytes)
         })
     }
+}
+
+impl Credentials {
+    /// From the system's random source, with a number in front of the fragment that [`tag_of`] reads: over TCP one port
+    /// serves all workers, and only the first check of a connection tells which of them has the peer.
+    ///
+    /// # Panics
+    /// As [`Credentials::random`].
+    #[must_use]
+    pub fn tagged(tag: u16) -> Self {
+        let Self { ufrag, pwd } = Self::random();
+        let char_at = |shift: u16| char::from(ICE_CHARS[usize::from((tag >> shift) & 63)]);
+        Self { ufrag: format!("{}{}{ufrag}", char_at(6), char_at(0)), pwd }
+    }
+}
+
+/// The number that [`Credentials::tagged`] put in front. Any text has some number: the caller checks that it means anything.
+#[must_use]
+pub fn tag_of(ufrag: &str) -> Option<u16> {
+    let tag = ufrag.as_bytes().get(..TAG_CHARS)?;
+    tag.iter().try_fold(0, |tag, char| {
+        let digit = ICE_CHARS.iter().position(|known| known == char)?;
+        Some(tag << 6 | u16::try_from(digit).ok()?)
+    })
 }
 
 impl std::fmt::Debug for Credentials {

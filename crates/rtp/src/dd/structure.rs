@@ -91,6 +91,17 @@ impl Structure {
         known.fold((0, 0), |(sid, tid), template| (sid.max(template.sid), tid.max(template.tid)))
     }
 
+    /// Highest spatial and temporal layer of the frames that a decode target has. `None`: it has none.
+    #[must_use]
+    pub fn target_layer(&self, target: u8) -> Option<(u8, u8)> {
+        let shift = u32::from(target).saturating_mul(2);
+        let has = |template: &&Template| template.dtis.checked_shr(shift).unwrap_or(0) & 0b11 != 0;
+        let known = self.templates.iter().take(usize::from(self.template_count)).filter(has);
+        known
+            .map(|template| (template.sid, template.tid))
+            .reduce(|(sid, tid), layer| (sid.max(layer.0), tid.max(layer.1)))
+    }
+
     /// Largest width and height of a spatial layer.
     #[must_use]
     pub fn resolution(&self, sid: u8) -> Option<(u32, u32)> {

@@ -44,6 +44,9 @@ fn reads_a_structure_and_frames_on_it() {
     assert_eq!(structure.resolution(1), Some((65536, 360)));
     assert_eq!(structure.resolution(2), None);
 
+    // Target 0 has S0T0 alone; target 1 has all four templates.
+    assert_eq!([0, 1, 2, 40].map(|target| structure.target_layer(target)), [Some((0, 0)), Some((1, 1)), None, None]);
+
     // (template id, layer, what it is to both targets)
     let rows = [
         (11, (0, 1), (Dti::NotPresent, Dti::Discardable)),

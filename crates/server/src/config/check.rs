@@ -8,8 +8,9 @@ use std::path::PathBuf;
 use std::thread;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use convene_outbound::Provider;
 
-use super::{Accounts, Config, Im, Log, Rooms};
+use super::{Accounts, Config, Im, Log, Rooms, Turn, Webhooks};
 
 /// The key and secret of development mode: what LiveKit's SDKs and tools use there.
 pub(crate) const DEV_KEY: (&str, &str) = ("devkey", "secret");
@@ -30,6 +31,14 @@ pub(crate) struct Settings {
     pub(crate) media_ports: Vec<u16>,
     /// As configured; empty means "find out".
     pub(crate) node_ip: Vec<IpAddr>,
+    /// Media over TCP; `None`: not at all.
+    pub(crate) media_tcp_port: Option<u16>,
+    /// Rooms use all workers from the beginning.
+    pub(crate) media_spread: bool,
+    /// Per cent of a worker's time.
+    pub(crate) media_max_load: u8,
+    pub(crate) turn: Turn,
+    pub(crate) loudest: u16,
     pub(crate) keys: Secrets,
     pub(crate) rooms: Rooms,
     /// UDP.
@@ -38,6 +47,9 @@ pub(crate) struct Settings {
     pub(crate) chat_certificate: Option<(PathBuf, PathBuf)>,
     pub(crate) im: Im,
     pub(crate) accounts: Accounts,
+    /// In their order; none: codes are logged in development, and refused otherwise.
+    pub(crate) sms: Vec<Provider>,
+    pub(crate) webhooks: Webhooks,
     pub(crate) data_dir: PathBuf,
     pub(crate) log: Log,
     /// What works and should not stay so.
@@ -78,12 +90,19 @@ impl Settings {
             media_bind: config.media.bind,
             media_ports: media_ports(config)?,
             node_ip: node_ip(config)?,
-            keys: Secrets(keys),
+            media_tcp_port: media_tcp_port(config)?,
+            media_spread: config.media.spread,
+            media_max_load: max_load(config.media.max_load)?,
+            turn: turn(&config.turn)?,
+            loudest: config.media.loudest,
             rooms: rooms(&config.rooms)?,
             chat: SocketAddr::new(config.im.bind, chat_port),
             chat_certificate: chat_certificate(&config.im)?,
             im: im(&config.im)?,
             accounts: accounts(&config.accounts)?,
+            sms: config.sms.providers()?,
+            webhooks: webhooks(config, &keys)?,
+            keys: Secrets(keys),
             data_dir: config.data_dir.clone(),
             log: config.log.clone(),
             warnings,
@@ -97,10 +116,19 @@ impl Settings {
             (Some(only), _) => only.to_string(),
             (None, _) => "none".to_owned(),
         };
+        let media = match self.media_tcp_port {
+            Some(tcp) => format!("{media} (udp), {tcp} (tcp)"),
+            None => format!("{media} (udp)"),
+        };
         let keys = self.keys.0.len();
+        let sms = match self.sms.iter().map(Provider::name).collect::<Vec<_>>().join(", then ") {
+            none if none.is_empty() && self.dev => "none: codes are written to the log".to_owned(),
+            none if none.is_empty() => "none: nobody can ask for a code".to_owned(),
+            names => names,
+        };
         let mut text = format!(
-            "configuration is good\n  http   {} (tcp)\n  chat   {} (udp)\n  ops    {} (tcp)\n  media  {} port {media} (udp)\n  \
-             data   {}\n  keys   {keys}",
+            "configuration is good\n  http   {} (tcp)\n  chat   {} (udp)\n  ops    {} (tcp)\n  media  {} port {media}\n  \
+             data   {}\n  keys   {keys}\n  sms    {sms}",
             self.http,
             self.chat,
             self.ops,
@@ -131,6 +159,31 @@ fn media_ports(config: &Config) -> Result<Vec<u16>> {
         None => above(config.port_base, 10).context("choosing the media ports")?,
     };
     (0..workers).map(|worker| above(first, worker).context("choosing the media ports")).collect()
+}
+
+fn media_tcp_port(config: &Config) -> Result<Option<u16>> {
+    match config.media.tcp_port {
+        Some(0) => Ok(None),
+        Some(port) => Ok(Some(port)),
+        None => above(config.port_base, 1).map(Some).context("choosing the media port for TCP"),
+    }
+}
+
+fn max_load(percent: u8) -> Result<u8> {
+    ensure!((1..=100).contains(&percent), "media.max_load is {percent}: give a per cent of a core's time, 1 to 100");
+    Ok(percent)
+}
+
+fn turn(turn: &Turn) -> Result<Turn> {
+    let known = |url: &&String| !url.starts_with("turn:") && !url.starts_with("turns:");
+    if let Some(url) = turn.urls.iter().find(known) {
+        bail!("turn.urls names {url:?}: addresses begin with turn: or turns:");
+    }
+    ensure!(
+        turn.urls.is_empty() || !turn.secret.is_empty(),
+        "turn.urls without turn.secret: both servers need the same one"
+    );
+    Ok(turn.clone())
 }
 
 fn cores() -> u16 {
@@ -171,6 +224,11 @@ fn im(im: &Im) -> Result<Im> {
     if let Some((name, _)) = zero {
         bail!("im.{name} is 0: nobody could chat, give it at least 1");
     }
+    let bucket = [im.s3_endpoint.is_some(), im.s3_bucket.is_some(), im.s3_key_id.is_some(), im.s3_secret.is_some()];
+    ensure!(
+        bucket.iter().all(|given| *given == bucket[0]),
+        "im.s3_endpoint, im.s3_bucket, im.s3_key_id and im.s3_secret go together: give all or none"
+    );
     Ok(im.clone())
 }
 
@@ -180,6 +238,25 @@ fn accounts(accounts: &Accounts) -> Result<Accounts> {
     ensure!(region.is_empty() || country, "accounts.region is {region:?}: two capital letters, such as CN, or nothing");
     ensure!(!policy_version.is_empty(), "accounts.policy_version is empty: people have to agree to something");
     Ok(accounts.clone())
+}
+
+fn webhooks(config: &Config, keys: &HashMap<String, String>) -> Result<Webhooks> {
+    let mut webhooks = config.webhooks.clone();
+    let bad = webhooks.urls.iter().find(|url| !url.starts_with("https://") && !url.starts_with("http://"));
+    if let Some(url) = bad {
+        bail!("webhooks.urls names {url:?}: give http or https addresses");
+    }
+    if webhooks.key.is_empty() && config.dev {
+        webhooks.key = DEV_KEY.0.to_owned();
+    }
+    let known = keys.contains_key(&webhooks.key);
+    ensure!(
+        webhooks.urls.is_empty() || known,
+        "webhooks.key is {:?}: name one of the API keys, to sign with",
+        webhooks.key
+    );
+    webhooks.allow_private |= config.dev;
+    Ok(webhooks)
 }
 
 fn chat_certificate(im: &Im) -> Result<Option<(PathBuf, PathBuf)>> {
@@ -222,7 +299,7 @@ fn keys(config: &Config) -> Result<(HashMap<String, String>, Vec<String>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Http, Keys, Media};
+    use crate::config::{Http, Keys, Media, Secret};
 
     fn with_keys(dev: bool, keys: &[(&str, &str)]) -> Config {
         let keys = keys.iter().map(|(key, secret)| ((*key).to_owned(), (*secret).to_owned())).collect();
@@ -259,6 +336,8 @@ mod tests {
         let settings = Settings::of(&with_keys(true, &[("k", long)])).unwrap();
         assert_eq!(settings.keys.0.len(), 2);
         assert!(!format!("{settings:?}").contains(long));
+        let im = Im { s3_secret: Some(Secret(long.into())), ..Im::default() };
+        assert!(!format!("{im:?}").contains(long));
     }
 
     #[test]
@@ -269,11 +348,23 @@ mod tests {
             (media(Media { workers: 257, ..Media::default() }), "256"),
             (media(Media { workers: 2, first_port: Some(65535), ..Media::default() }), "65535"),
             (media(Media { node_ip: vec![IpAddr::from([0, 0, 0, 0])], ..Media::default() }), "0.0.0.0"),
+            (
+                Config { turn: Turn { urls: vec!["stun:x".into()], ..Turn::default() }, ..with_keys(true, &[]) },
+                "stun:x",
+            ),
+            (
+                Config { turn: Turn { urls: vec!["turn:x".into()], ..Turn::default() }, ..with_keys(true, &[]) },
+                "turn.secret",
+            ),
             (Config { http: Http { port: Some(7883), ..Http::default() }, ..with_keys(true, &[]) }, "7883"),
             (Config { im: Im { max_members: 0, ..Im::default() }, ..with_keys(true, &[]) }, "max_members"),
             (
                 Config { im: Im { certificate: Some("a".into()), ..Im::default() }, ..with_keys(true, &[]) },
                 "certificate_key",
+            ),
+            (
+                Config { im: Im { s3_bucket: Some("b".into()), ..Im::default() }, ..with_keys(true, &[]) },
+                "im.s3_endpoint",
             ),
             (
                 Config { accounts: Accounts { region: "China".into(), ..Accounts::default() }, ..with_keys(true, &[]) },

@@ -38,8 +38,8 @@ pub(super) const KEYS: &[Key] = &[
     Key {
         path: "port_base",
         kind: Kind::Integer,
-        doc: "Moves every port: HTTP at N, chat at N+2, ops at N+3, media worker i at N+10+i. N+1 (ICE over TCP) is kept free\n\
-              for what will listen there.",
+        doc: "Moves every port: HTTP at N, chat at N+2, ops at N+3, media worker i at N+10+i, media over\n\
+              TCP at N+1.",
         example: None,
     },
     Key {
@@ -87,6 +87,53 @@ pub(super) const KEYS: &[Key] = &[
         kind: Kind::List,
         doc: "Addresses that clients are told to send media to. Empty: media.bind, or where that takes every address,\n\
               those of all network interfaces but loopback. Behind NAT, set the public address.",
+        example: None,
+    },
+    Key {
+        path: "media.loudest",
+        kind: Kind::Integer,
+        doc: "Audio tracks of a room that go out at most: the loudest, which stay chosen over pauses. 0: all. Tracks\n\
+              without a level (RFC 6464) always go out. For rooms of dozens; 8 is plenty.",
+        example: None,
+    },
+    Key {
+        path: "media.tcp_port",
+        kind: Kind::Integer,
+        doc: "TCP port for clients whose network lets no UDP through (ICE over TCP). All workers share it. 0: none.\n\
+              Default: port_base + 1.",
+        example: Some("tcp_port = 7881"),
+    },
+    Key {
+        path: "media.spread",
+        kind: Kind::Bool,
+        doc: "true: each room uses all workers from its first participant on. false: a room begins on one worker and goes on\n\
+              to others when that has no time left, which costs less.",
+        example: None,
+    },
+    Key {
+        path: "media.max_load",
+        kind: Kind::Integer,
+        doc: "Per cent of its time from which a media worker gets no new room. When all are there, joining a room that is not\n\
+              open is refused with node_overloaded.",
+        example: None,
+    },
+    Key {
+        path: "turn.urls",
+        kind: Kind::List,
+        doc: "TURN servers that clients are told of, for networks that let neither through: turn: and turns: addresses.\n\
+              configs/coturn.conf is an example of one.",
+        example: Some("urls = [\"turn:turn.example.org:3478\", \"turns:turn.example.org:443?transport=tcp\"]"),
+    },
+    Key {
+        path: "turn.secret",
+        kind: Kind::Text,
+        doc: "The secret that this server and the TURN server share (static-auth-secret of coturn).",
+        example: None,
+    },
+    Key {
+        path: "turn.ttl_s",
+        kind: Kind::Integer,
+        doc: "Seconds for which credentials are good. They are handed out with each join.",
         example: None,
     },
     Key {
@@ -204,6 +251,32 @@ pub(super) const KEYS: &[Key] = &[
         example: None,
     },
     Key {
+        path: "im.s3_endpoint",
+        kind: Kind::Text,
+        doc: "Address of an S3-compatible service that keeps files and voice messages, instead of the folder blobs in data_dir.\n\
+              What is in the one is not looked for in the other.",
+        example: Some("s3_endpoint = \"https://s3.example.org\""),
+    },
+    Key { path: "im.s3_region", kind: Kind::Text, doc: "Its region.", example: None },
+    Key {
+        path: "im.s3_bucket",
+        kind: Kind::Text,
+        doc: "The bucket. It has to be there.",
+        example: Some("s3_bucket = \"convene\""),
+    },
+    Key {
+        path: "im.s3_key_id",
+        kind: Kind::Text,
+        doc: "Access key: may read, write and delete objects of the bucket.",
+        example: Some("s3_key_id = \"convene\""),
+    },
+    Key {
+        path: "im.s3_secret",
+        kind: Kind::Text,
+        doc: "Its secret.",
+        example: Some("s3_secret = \"a long random secret\""),
+    },
+    Key {
         path: "accounts.secret_file",
         kind: Kind::Text,
         doc: "File with the secret of accounts, 64 hex digits: what phone numbers are sealed with and tokens signed. Without\n\
@@ -222,6 +295,129 @@ pub(super) const KEYS: &[Key] = &[
         path: "accounts.policy_version",
         kind: Kind::Text,
         doc: "Version of the policy of use: when it changes, people are asked to agree again.",
+        example: None,
+    },
+    Key {
+        path: "accounts.access_log_days",
+        kind: Kind::Integer,
+        doc: "Days for which requests to /v1 stay in the access log: who, when, from where, with what, and how it was answered.\n\
+              0: there is none.",
+        example: None,
+    },
+    Key {
+        path: "sms.order",
+        kind: Kind::List,
+        doc: "Who brings codes to phones: webhook, aliyun, tencent, in the order in which they are asked. One that fails rests\n\
+              for a while and is asked behind the others. Empty: with `dev` codes are written to the log, without it they are refused.",
+        example: None,
+    },
+    Key {
+        path: "sms.webhook_url",
+        kind: Kind::Text,
+        doc: "An endpoint of your own. It is sent {\"phone\", \"code\", \"purpose\", \"minutes\"} as JSON, signed as standardwebhooks.com\n\
+              says, and answers 2xx, or 422 for a number that cannot be written to, or 429.",
+        example: None,
+    },
+    Key {
+        path: "sms.webhook_secret",
+        kind: Kind::Text,
+        doc: "What those requests are signed with: whsec_ and 24 to 64 random bytes in Base64.",
+        example: Some("webhook_secret = \"whsec_...\""),
+    },
+    Key {
+        path: "sms.webhook_secret_file",
+        kind: Kind::Text,
+        doc: "A file with it, instead.",
+        example: Some("webhook_secret_file = \"/etc/convene/sms-webhook\""),
+    },
+    Key {
+        path: "sms.aliyun_endpoint",
+        kind: Kind::Text,
+        doc: "Host of Alibaba Cloud's SMS service (SendSms of version 2017-05-25).",
+        example: None,
+    },
+    Key { path: "sms.aliyun_key_id", kind: Kind::Text, doc: "AccessKey id.", example: None },
+    Key {
+        path: "sms.aliyun_key_secret",
+        kind: Kind::Text,
+        doc: "AccessKey secret.",
+        example: Some("aliyun_key_secret = \"...\""),
+    },
+    Key {
+        path: "sms.aliyun_key_secret_file",
+        kind: Kind::Text,
+        doc: "A file with it, instead.",
+        example: Some("aliyun_key_secret_file = \"/etc/convene/aliyun\""),
+    },
+    Key {
+        path: "sms.aliyun_sign_name",
+        kind: Kind::Text,
+        doc: "Signature before the text, as approved.",
+        example: None,
+    },
+    Key { path: "sms.aliyun_template", kind: Kind::Text, doc: "Template, as SMS_123456789.", example: None },
+    Key {
+        path: "sms.aliyun_code_parameter",
+        kind: Kind::Text,
+        doc: "The template's name for the code.",
+        example: None,
+    },
+    Key {
+        path: "sms.tencent_endpoint",
+        kind: Kind::Text,
+        doc: "Host of Tencent Cloud's SMS service (SendSms of version 2021-01-11).",
+        example: None,
+    },
+    Key { path: "sms.tencent_region", kind: Kind::Text, doc: "Region of the service.", example: None },
+    Key { path: "sms.tencent_secret_id", kind: Kind::Text, doc: "SecretId.", example: None },
+    Key {
+        path: "sms.tencent_secret_key",
+        kind: Kind::Text,
+        doc: "SecretKey.",
+        example: Some("tencent_secret_key = \"...\""),
+    },
+    Key {
+        path: "sms.tencent_secret_key_file",
+        kind: Kind::Text,
+        doc: "A file with it, instead.",
+        example: Some("tencent_secret_key_file = \"/etc/convene/tencent\""),
+    },
+    Key { path: "sms.tencent_app_id", kind: Kind::Text, doc: "Number of the SMS application.", example: None },
+    Key {
+        path: "sms.tencent_sign_name",
+        kind: Kind::Text,
+        doc: "Signature before the text, as approved; empty outside of the mainland.",
+        example: None,
+    },
+    Key {
+        path: "sms.tencent_template",
+        kind: Kind::Text,
+        doc: "Number of the template: its first parameter is the code.",
+        example: None,
+    },
+    Key {
+        path: "sms.tencent_with_minutes",
+        kind: Kind::Bool,
+        doc: "Whether the template has a second parameter: the minutes for which the code is good.",
+        example: None,
+    },
+    Key {
+        path: "webhooks.urls",
+        kind: Kind::List,
+        doc: "Addresses that are told of all rooms, in LiveKit's format and signed as its webhooks are. Organisations have their own.\n\
+              Each gets events in order, again until it answers 2xx, for a day.",
+        example: None,
+    },
+    Key {
+        path: "webhooks.key",
+        kind: Kind::Text,
+        doc: "API key that signs them: one of [keys]. In development: devkey.",
+        example: None,
+    },
+    Key {
+        path: "webhooks.allow_private",
+        kind: Kind::Bool,
+        doc: "Whether organisations may name addresses on this machine and its network, and without TLS. Development does.",
         example: None,
     },
     Key {

@@ -8,6 +8,7 @@ mod check;
 mod keys;
 mod load;
 mod reference;
+mod sms;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use check::{DEV_KEY, Settings};
 pub(crate) use load::{Sources, load};
 pub(crate) use reference::reference;
+pub(crate) use sms::Sms;
 
 /// Everything that can be configured.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,9 +32,12 @@ pub(crate) struct Config {
     pub(crate) keys: Keys,
     pub(crate) http: Http,
     pub(crate) media: Media,
+    pub(crate) turn: Turn,
     pub(crate) rooms: Rooms,
     pub(crate) im: Im,
     pub(crate) accounts: Accounts,
+    pub(crate) sms: Sms,
+    pub(crate) webhooks: Webhooks,
     pub(crate) ops: Ops,
     pub(crate) log: Log,
 }
@@ -66,6 +71,26 @@ pub(crate) struct Media {
     pub(crate) first_port: Option<u16>,
     pub(crate) workers: u16,
     pub(crate) node_ip: Vec<IpAddr>,
+    pub(crate) loudest: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) tcp_port: Option<u16>,
+    pub(crate) spread: bool,
+    pub(crate) max_load: u8,
+}
+
+/// The TURN server beside this one.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Turn {
+    pub(crate) urls: Vec<String>,
+    pub(crate) secret: String,
+    pub(crate) ttl_s: u32,
+}
+
+impl fmt::Debug for Turn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Turn").field("urls", &self.urls).field("ttl_s", &self.ttl_s).finish_non_exhaustive()
+    }
 }
 
 /// How rooms behave, and how much a node takes on.
@@ -103,6 +128,26 @@ pub(crate) struct Im {
     pub(crate) push_members: u32,
     pub(crate) push_deliveries_per_s: u32,
     pub(crate) idle_timeout_s: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) s3_endpoint: Option<String>,
+    pub(crate) s3_region: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) s3_bucket: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) s3_key_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) s3_secret: Option<Secret>,
+}
+
+/// Something that stays out of logs.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Secret(pub(crate) String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
 }
 
 /// Accounts of people.
@@ -113,6 +158,16 @@ pub(crate) struct Accounts {
     pub(crate) secret_file: Option<PathBuf>,
     pub(crate) region: String,
     pub(crate) policy_version: String,
+    pub(crate) access_log_days: u32,
+}
+
+/// Who is told of what happens.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Webhooks {
+    pub(crate) urls: Vec<String>,
+    pub(crate) key: String,
+    pub(crate) allow_private: bool,
 }
 
 /// The port for operators.
@@ -151,9 +206,12 @@ impl Default for Config {
             keys: Keys::default(),
             http: Http::default(),
             media: Media::default(),
+            turn: Turn::default(),
             rooms: Rooms::default(),
             im: Im::default(),
             accounts: Accounts::default(),
+            sms: Sms::default(),
+            webhooks: Webhooks::default(),
             ops: Ops::default(),
             log: Log::default(),
         }
@@ -168,7 +226,23 @@ impl Default for Http {
 
 impl Default for Media {
     fn default() -> Self {
-        Self { bind: Ipv4Addr::UNSPECIFIED.into(), first_port: None, workers: 0, node_ip: Vec::new() }
+        Self {
+            bind: Ipv4Addr::UNSPECIFIED.into(),
+            first_port: None,
+            workers: 0,
+            node_ip: Vec::new(),
+            tcp_port: None,
+            spread: false,
+            max_load: 90,
+            loudest: 0,
+        }
+    }
+}
+
+impl Default for Turn {
+    fn default() -> Self {
+        // A call longer than this keeps its relay; only a new one needs new credentials, which a reconnect brings.
+        Self { urls: Vec::new(), secret: String::new(), ttl_s: 86_400 }
     }
 }
 
@@ -204,13 +278,18 @@ impl Default for Im {
             push_members: 20_000,
             push_deliveries_per_s: 50_000,
             idle_timeout_s: 300,
+            s3_endpoint: None,
+            s3_region: "us-east-1".to_owned(),
+            s3_bucket: None,
+            s3_key_id: None,
+            s3_secret: None,
         }
     }
 }
 
 impl Default for Accounts {
     fn default() -> Self {
-        Self { secret_file: None, region: String::new(), policy_version: "1".to_owned() }
+        Self { secret_file: None, region: String::new(), policy_version: "1".to_owned(), access_log_days: 90 }
     }
 }
 

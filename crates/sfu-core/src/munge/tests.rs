@@ -19,7 +19,7 @@ fn start_by_clock(
     meta: &Meta,
     clocks: (Option<Clock>, Option<Clock>),
 ) -> Numbers {
-    munger.start(now, &Start { layer, generation: 0, seq, meta, pts: PTS, rate: RATE, clocks });
+    munger.start(now, &Start { layer, generation: 0, seq, meta, cut: Cut::WHOLE, pts: PTS, rate: RATE, clocks });
     munger.place(now, seq, meta).unwrap()
 }
 
@@ -51,7 +51,7 @@ fn seq_goes_on_over_switches_and_wraps() {
     for (begins, seq, want) in rows {
         let got = match begins {
             Some(layer) => Some(start(&mut munger, now, layer, seq, &meta)),
-            None => munger.place(now, seq, &meta),
+            None => munger.place(now, seq, &meta).ok(),
         };
         assert_eq!(got.map(|numbers| numbers.seq), want, "{seq:x}");
     }
@@ -138,7 +138,7 @@ fn a_pause_keeps_the_stream_in_time() {
     let mut munger = Munger::new(1);
     start(&mut munger, begin, 0, 100, &delta(5, false, 0, 9_000));
     munger.stop();
-    assert_eq!(munger.place(begin, 101, &delta(6, false, 0, 12_000)), None);
+    assert_eq!(munger.place(begin, 101, &delta(6, false, 0, 12_000)), Err(Skip::Outside));
     let later = begin + Duration::from_secs(10);
     let got = start(&mut munger, later, 0, 400, &delta(300, false, 0, 909_123));
     assert_eq!((got.ts, got.seq, got.picture_id), (909_123, 0x1_0002, Some(6)));

@@ -8,11 +8,12 @@ use convene_types::{MediaKind, PeerId, TrackId};
 use super::Room;
 use crate::allocate::{Want, allocate};
 use crate::bwe::WIRE_OVERHEAD;
-use crate::config::{MAX_LAYERS, SELECT_TICKS, TICK};
+use crate::config::{SELECT_TICKS, TICK};
+use crate::cut::{ALL, step};
 use crate::event::Event;
 use crate::share::Change;
 use crate::subscriber::Subscriber;
-use crate::track::Track;
+use crate::track::{Track, rates};
 
 /// A probe's packets are refused by nobody, so one helping is bounded: 64 KiB in 5 ms are 100 Mbit/s.
 const MAX_PROBE_BYTES: usize = 64 << 10;
@@ -71,7 +72,7 @@ impl Room {
     /// Shares every subscriber's path anew.
     pub(super) fn allocate_all(&mut self, now: Instant) {
         for (_, track) in &mut self.tracks {
-            track.layers.iter_mut().for_each(|layer| layer.volume.close_window());
+            track.layers.iter_mut().for_each(|layer| layer.volumes.close_window());
         }
         for index in 0..self.subscribers.capacity() {
             if self.subscribers.get(index).is_some_and(Subscriber::is_estimated) {
@@ -177,18 +178,19 @@ fn share(now: Instant, subscriber: &mut Subscriber, tracks: &slab::Slab<Track>, 
         if subscription.paused {
             continue;
         }
-        let rates = rates(track);
+        let rates = rates(track, VOLUME_MS);
         if subscription.share.given().is_some_and(|given| rates.get(usize::from(given)).is_none_or(|rate| *rate <= 0.0))
         {
             subscription.share.forget(); // its publisher sends that layer no longer
         }
         match track.kind {
-            MediaKind::Audio => audio += rates.iter().sum::<f64>(),
+            MediaKind::Audio if track.aside => {}
+            MediaKind::Audio => audio += rates.iter().copied().fold(0.0, f64::max) * subscription.audio_copies(),
             MediaKind::Video => {
                 wants.push(Want {
                     priority: subscription.share.priority,
                     rates,
-                    max: subscription.max_layer,
+                    max: step(subscription.max_layer, ALL),
                     given: subscription.share.given(),
                     may_rise: subscription.share.may_rise(now),
                     keep: guessed,
@@ -214,23 +216,14 @@ fn share(now: Instant, subscriber: &mut Subscriber, tracks: &slab::Slab<Track>, 
         if change == Change::None {
             continue;
         }
+        let Some(layers) = tracks.get(track).map(|track| &track.layers) else { continue };
         let leaves = |current: &u8| layer.is_none_or(|given| given < *current);
-        let present = subscription.current().filter(leaves).and_then(|layer| want.rates.get(usize::from(layer)));
-        if change == Change::Fall && present.is_some_and(|rate| *rate > budget * CUT_ABOVE) {
+        let present = subscription.step(layers).filter(leaves).and_then(|step| want.rates.get(usize::from(step)));
+        let gently = layer.is_some_and(|given| subscription.falls_at_once(given, layers));
+        if change == Change::Fall && !gently && present.is_some_and(|rate| *rate > budget * CUT_ABOVE) {
             subscription.stop();
         }
         changed.push((track, change));
     }
     changed
-}
-
-/// Bits per second of each live layer.
-fn rates(track: &Track) -> [f64; MAX_LAYERS] {
-    let mut rates = [0.0; MAX_LAYERS];
-    for (index, (rate, layer)) in rates.iter_mut().zip(&track.layers).enumerate() {
-        if track.live & (1 << index) != 0 {
-            *rate = layer.volume.bits(VOLUME_MS);
-        }
-    }
-    rates
 }

@@ -55,6 +55,7 @@ impl Room {
         let Some(track) = self.tracks.get_mut(index).filter(|track| track.muted != muted) else { return };
         track.muted = muted;
         track.meter.reset();
+        track.loudness.reset();
         self.select(index);
     }
 

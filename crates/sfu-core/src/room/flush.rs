@@ -15,6 +15,7 @@ impl Room {
         if let Some(unfinished) = self.current.take() {
             self.active.push_back(unfinished);
         }
+        self.equalise();
         loop {
             if let Some(index) = self.active.pop_front() {
                 let Some(subscriber) = self.subscribers.get(index) else { continue };
@@ -25,6 +26,7 @@ impl Room {
                 self.batch_base += self.batch.len() as u64;
                 self.batch.clear();
                 self.blocks.clear();
+                self.equalised = 0;
                 self.urgent = false;
                 return None;
             };
@@ -130,7 +132,7 @@ impl Room {
             };
             let began = stats.switches;
             let Some(numbers) = subscription.accept(now, pending, &track.layers, stored, stats) else { continue };
-            written = subscription.write(out, numbers, stored, block);
+            written = subscription.write(out, numbers, (pending.seq, stored), &track.layers, block, stats);
             stats.unwritten += u64::from(written.is_none());
             if stats.switches == began {
                 continue;

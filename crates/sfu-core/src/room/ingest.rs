@@ -14,6 +14,7 @@ use crate::event::Event;
 use crate::layer::{Arrival, Incoming};
 use crate::meta::Meta;
 use crate::nack::REORDER_TOLERANCE;
+use crate::speakers::linear;
 use crate::spec::RtpIn;
 use crate::subscription::Pending;
 use crate::write::Block;
@@ -81,7 +82,7 @@ impl Room {
             let due = now + REORDER_TOLERANCE;
             self.nack_due = Some(self.nack_due.map_or(due, |earlier| earlier.min(due)));
         }
-        let Arrival::Media { seq, lossy } = arrival else {
+        let Arrival::Media { seq, lossy, reshaped, keyframe } = arrival else {
             self.stats.padding_in += 1;
             return Ok(());
         };
@@ -94,17 +95,22 @@ impl Room {
         }
         if !track.started {
             track.started = true;
-            self.events.push_back(Event::TrackStarted { track: track.id, codec });
+            if !track.piped {
+                self.events.push_back(Event::TrackStarted { track: track.id, codec });
+            }
         }
-        if let Some(level) = meta.level.filter(|_| !track.muted) {
+        if let Some(level) = meta.level.filter(|_| !track.muted && !track.piped) {
             track.meter.sample(level.level_dbov);
+            track.loudness.sample(linear(level.level_dbov));
         }
         let dead = track.live & (1_u8 << (layer_index & 7)) == 0;
-        let revived = dead && track.update_live(&self.config);
+        let revived = (dead || reshaped) && track.update_live(&self.config);
         if first || revived || restarted {
             self.select(index);
         }
-        self.note_keyframe(index, layer_index, &meta);
+        if keyframe {
+            self.note_keyframe(index, layer_index);
+        }
         self.append(index, Pending { track: Some(index), layer: layer_index, generation, seq })
     }
 
@@ -121,8 +127,8 @@ impl Room {
         }
     }
 
-    fn note_keyframe(&mut self, index: usize, layer: u8, meta: &Meta) {
-        let Some(track) = self.tracks.get_mut(index).filter(|_| meta.keyframe) else { return };
+    fn note_keyframe(&mut self, index: usize, layer: u8) {
+        let Some(track) = self.tracks.get_mut(index) else { return };
         let Some(layer) = track.layers.get_mut(usize::from(layer)) else { return };
         self.stats.keyframes_in += 1;
         layer.pli.answered();
@@ -131,6 +137,7 @@ impl Room {
     /// Puts a packet into the batch, if anybody may want it.
     fn append(&mut self, index: usize, pending: Pending) -> Result<(), Drop> {
         let Some(track) = self.tracks.get_mut(index) else { return Ok(()) };
+        self.stats.not_loudest += u64::from(track.aside);
         let used = track.layers.get(usize::from(pending.layer)).is_some_and(|layer| layer.users > 0);
         if track.muted || !used {
             return Ok(());

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use convene_types::{MediaKind, PeerId};
 
 use super::Room;
+use crate::cut::level_of;
 use crate::event::Event;
 use crate::publisher::Publisher;
 use crate::quality::{Conditions, Rating};
@@ -65,7 +66,7 @@ fn rate_subscriber(now: Instant, subscriber: &mut Subscriber, tracks: &slab::Sla
         conditions.paused += f64::from(u8::from(subscription.share.is_starved()));
         let wanted = choose(track.live, subscription.max_layer);
         if let (Some(wanted @ 1..), Some(given)) = (wanted, subscription.share.given()) {
-            conditions.missing += f64::from(wanted.saturating_sub(given)) / f64::from(wanted);
+            conditions.missing += f64::from(wanted.saturating_sub(level_of(given))) / f64::from(wanted);
         }
     }
     if reports > 0.0 {

@@ -68,7 +68,7 @@ impl Room {
     /// Tells publishers when their packets arrived.
     pub(super) fn send_twcc(&mut self) {
         let sender = self.config.sender_ssrc;
-        for (_, publisher) in &mut self.publishers {
+        for (_, publisher) in self.publishers.iter_mut().filter(|(_, publisher)| !publisher.piped) {
             let Some(media) = publisher.media_ssrc else { continue };
             let (peer, rtcp) = (publisher.peer, &mut self.rtcp);
             let packets = publisher.twcc.report(sender, media, |feedback| {
@@ -84,7 +84,7 @@ impl Room {
     pub(super) fn send_receiver_reports(&mut self, now: Instant, turn: u64, turns: u64) {
         let mut blocks: Vec<ReportBlock> = Vec::new();
         for (index, publisher) in &mut self.publishers {
-            if index as u64 % turns != turn {
+            if index as u64 % turns != turn || publisher.piped {
                 continue;
             }
             let (mut loss, mut jitter_ms) = (0.0, 0.0_f64);

@@ -1,9 +1,13 @@
+mod audio;
 mod bandwidth;
 mod control;
 mod downstream;
+mod layered;
 mod link;
 mod pair;
+mod pipe;
 mod random;
+mod switches;
 mod upstream;
 mod viewer;
 
@@ -59,6 +63,7 @@ fn egress(peer: PeerId, track: TrackId) -> Egress {
     Egress {
         after: (None, None),
         unwrap_red: None,
+        make_red: None,
         ssrc,
         rtx_ssrc: video.then_some(Ssrc(ssrc.0 + 500)),
         mid: "m7".parse().unwrap(),

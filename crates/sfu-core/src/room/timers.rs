@@ -3,7 +3,9 @@
 use std::time::Instant;
 
 use super::Room;
-use crate::config::{IDLE_AFTER, QUALITY_TICKS, REPORT_TICKS, SELECT_TICKS, SPEAKER_TICKS, TICK, TWCC_TICKS};
+use crate::config::{
+    IDLE_AFTER, LOUDEST_TICKS, QUALITY_TICKS, REPORT_TICKS, SELECT_TICKS, SPEAKER_TICKS, TICK, TWCC_TICKS,
+};
 use crate::event::Event;
 
 impl Room {
@@ -43,6 +45,9 @@ impl Room {
             self.select_all();
             self.allocate_all(now);
             self.begin_probes(now);
+        }
+        if self.ticks.is_multiple_of(LOUDEST_TICKS) {
+            self.choose_loudest();
         }
         if self.ticks.is_multiple_of(SPEAKER_TICKS) {
             self.update_speakers();

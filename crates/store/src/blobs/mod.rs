@@ -280,6 +280,7 @@ impl Inner {
             | Outcome::Expired(_)
             | Outcome::Account(_)
             | Outcome::Org(_)
+            | Outcome::Webhook(_)
             | Outcome::Done => Err(refuse(Code::Internal, "a mistake of the server")),
         }
     }

@@ -52,7 +52,19 @@ impl Work<'_> {
                 self.write_device(account, &device)?;
                 Ok(Ok(Outcome::Done))
             }
+            Op::Create { lookup, sealed, display_name, password } => {
+                self.create_account(lookup, &sealed, &display_name, password.as_deref())
+            }
+            Op::Erase { account } => {
+                let row = settle!(rows::account(self.conn, account)?.ok_or(Code::NotFound));
+                if row.state == State::Erased {
+                    return Ok(Err(Code::NotFound.into()));
+                }
+                self.erase_account(account)
+            }
             Op::Consent { account, version } => self.consent(account, &version),
+            Op::SetContact { account, org, contact, note } => self.set_contact(account, org, contact, &note),
+            Op::RemoveContact { account, org, contact } => self.remove_contact(account, org, contact),
             Op::Sweep { before_s } => self.sweep(before_s),
         }
     }
@@ -115,9 +127,8 @@ impl Work<'_> {
         settle!(self.check_then(&then)?);
         settle!(self.take(Act::Enter, subjects)?);
         let purpose = then.purpose();
-        let sql = "SELECT tag, expires, attempts FROM challenges WHERE lookup = ?1 AND purpose = ?2";
         let id = (lookup.0, purpose.name());
-        let found = self.conn.prepare_cached(sql)?.query_row(id, rows::challenge_from).optional()?;
+        let found = rows::challenge(self.conn, lookup, purpose)?;
         let verdict = verification::check(found.as_ref(), tag, self.now_s());
         if let Verdict::Wrong(next) = verdict {
             self.write_challenge(lookup, purpose, &next)?;
@@ -236,13 +247,31 @@ impl Work<'_> {
         settle!(self.leave_all(account)?);
         let ended = self.end_sessions(account, Which::All, End::Erased)?;
         let id = [db(account.0)];
-        for sql in ["DELETE FROM phones WHERE account = ?1", "DELETE FROM devices WHERE account = ?1"] {
-            self.conn.prepare_cached(sql)?.execute(id)?;
+        for table in ["phones", "devices", "accesses"] {
+            let sql = format!("DELETE FROM {table} WHERE account = ?1");
+            self.conn.prepare_cached(&sql)?.execute(id)?;
         }
         let sql = "UPDATE accounts SET state = ?2, display_name = '', password = NULL WHERE id = ?1";
         self.conn.prepare_cached(sql)?.execute((db(account.0), State::Erased.number()))?;
         *self.erased = true;
         Ok(Ok(Outcome::Ended(ended)))
+    }
+
+    /// The person has agreed to nothing yet, and is asked at the first sign-in.
+    fn create_account(
+        &mut self,
+        lookup: Lookup,
+        sealed: &[u8],
+        display_name: &str,
+        password: Option<&str>,
+    ) -> Answer<Outcome> {
+        settle!(department::check_name(display_name));
+        if rows::account_by_lookup(self.conn, lookup)?.is_some() {
+            return Ok(Err(Code::AccountExists.into()));
+        }
+        let account = self.insert_account(display_name, password, "")?;
+        self.bind(account, lookup, sealed)?;
+        Ok(Ok(Outcome::Created(account)))
     }
 
     pub(super) fn active(&self, account: AccountId) -> Answer<Account> {

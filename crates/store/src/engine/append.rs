@@ -147,9 +147,11 @@ impl Work<'_> {
     }
 
     pub(super) fn is_in_org(&self, org: OrgId, user: UserId) -> Result<bool, StoreError> {
-        let mut statement =
-            self.conn.prepare_cached("SELECT EXISTS (SELECT 1 FROM users WHERE id = ?1 AND org = ?2)")?;
-        Ok(statement.query_row((db(user.0), db(org.0)), |row| row.get(0))?)
+        // Whoever was removed from an organisation of people has a row in users still, and no seat.
+        let sql = "SELECT EXISTS (SELECT 1 FROM users WHERE id = ?1 AND org = ?2)
+            AND (NOT EXISTS (SELECT 1 FROM companies WHERE org = ?2)
+                OR EXISTS (SELECT 1 FROM seats WHERE user = ?1 AND org = ?2))";
+        Ok(self.conn.prepare_cached(sql)?.query_row((db(user.0), db(org.0)), |row| row.get(0))?)
     }
 
     /// Those of the blobs that the sender may use.
@@ -215,6 +217,7 @@ impl Work<'_> {
         if effects == Effects::default() {
             return Ok(());
         }
+        appended.standing = changes_speech(&effects) || !effects.members.is_empty();
         let Effects { title, announcement, muted, dissolved, avatar, members, erase } = effects;
         self.cache.change_conv(appended.conv, |row| {
             let conv = &mut row.conv;
@@ -311,10 +314,7 @@ impl Work<'_> {
         if sender == UserId(0) {
             return Ok(false);
         }
-        let Some(mut row) = self.cache.member(self.conn, conv, sender)?.cloned() else { return Ok(false) };
-        (row.member.read, row.member.read_ord) = (seq, ord);
-        self.cache.put_member(conv, row);
-        Ok(true)
+        self.cache.set_read(self.conn, (conv, sender), (seq, ord))
     }
 
     /// Appends to a user's own log.
@@ -325,6 +325,11 @@ impl Work<'_> {
         self.conn.prepare_cached(sql)?.execute((db(user.0), db(useq), event.encode_to_vec()))?;
         Ok(UserPush { user, useq: convene_types::Useq(useq), event })
     }
+}
+
+/// Whether who may speak in the group is another question than before.
+const fn changes_speech(effects: &Effects) -> bool {
+    effects.dissolved || effects.muted.is_some()
 }
 
 /// Tells one payload from another. `what` keeps an append and a create apart.

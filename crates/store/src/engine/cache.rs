@@ -6,7 +6,7 @@
 
 use std::collections::hash_map::Entry;
 
-use convene_types::{ConvId, UserId};
+use convene_types::{ConvId, Ordinal, Seq, UserId};
 use prost::Message as _;
 use rusqlite::Connection;
 use rustc_hash::FxHashMap;
@@ -34,7 +34,15 @@ pub(crate) struct Cache {
     /// `None`: looked up, never was a member.
     members: FxHashMap<(ConvId, UserId), Option<MemberRow>>,
     dirty_convs: Vec<ConvId>,
-    dirty_members: Vec<(ConvId, UserId)>,
+    dirty_members: Vec<((ConvId, UserId), Stale)>,
+}
+
+/// What of a member has to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Stale {
+    All,
+    /// The read cursor, which each event of their own raises.
+    Read,
 }
 
 impl Cache {
@@ -85,8 +93,22 @@ impl Cache {
 
     pub(crate) fn put_member(&mut self, conv: ConvId, row: MemberRow) {
         let key = (conv, row.member.user);
-        self.dirty_members.push(key);
+        self.dirty_members.push((key, Stale::All));
         self.members.insert(key, Some(row));
+    }
+
+    /// Sets the read cursor of who has a row. False: they have none.
+    pub(crate) fn set_read(
+        &mut self,
+        conn: &Connection,
+        key: (ConvId, UserId),
+        (seq, ord): (Seq, Ordinal),
+    ) -> Result<bool, StoreError> {
+        self.member(conn, key.0, key.1)?;
+        let Some(Some(row)) = self.members.get_mut(&key) else { return Ok(false) };
+        (row.member.read, row.member.read_ord) = (seq, ord);
+        self.dirty_members.push((key, Stale::Read));
+        Ok(true)
     }
 
     /// Writes what has changed.
@@ -97,12 +119,15 @@ impl Cache {
                 *dirty = Dirty::No;
             }
         }
-        // A member that sends much in one batch stands here once for each event, and is written once.
+        // A member that sends much in one batch stands here once for each event, and is written once, whole if need be.
         self.dirty_members.sort_unstable();
-        self.dirty_members.dedup();
-        for key in self.dirty_members.drain(..) {
+        self.dirty_members.dedup_by_key(|(key, _)| *key);
+        for (key, stale) in self.dirty_members.drain(..) {
             if let Some(Some(row)) = self.members.get(&key) {
-                write_member(conn, key.0, row)?;
+                match stale {
+                    Stale::All => write_member(conn, key.0, row)?,
+                    Stale::Read => write_read(conn, key.0, row)?,
+                }
             }
         }
         Ok(())
@@ -139,6 +164,13 @@ fn write_conv(conn: &Connection, row: &ConvRow, all: bool) -> Result<(), StoreEr
 
 fn im_bytes(avatar: &convene_proto::im::BlobRef) -> Vec<u8> {
     avatar.encode_to_vec()
+}
+
+fn write_read(conn: &Connection, conv: ConvId, row: &MemberRow) -> Result<(), StoreError> {
+    let sql = "UPDATE members SET read = ?3, read_ord = ?4 WHERE conv = ?1 AND user = ?2";
+    let member = &row.member;
+    conn.prepare_cached(sql)?.execute((db(conv.0), db(member.user.0), db(member.read.0), db(member.read_ord.0)))?;
+    Ok(())
 }
 
 fn write_member(conn: &Connection, conv: ConvId, row: &MemberRow) -> Result<(), StoreError> {

@@ -1,5 +1,6 @@
 //! Making conversations. A direct one of two users is made once, and found again.
 
+use convene_accounts::policy::{Directory, Who};
 use convene_im_core::model::Conv;
 use convene_im_core::rules::{self, Decision, Effects, MemberEffect};
 use convene_proto::im::{self, Code, ConversationKind};
@@ -36,6 +37,9 @@ impl Work<'_> {
                 return refused(Code::UnknownUser, format!("user {user} is not there"));
             }
         }
+        if let (ConversationKind::Direct, Some(other)) = (kind, others.first()) {
+            self.check_meeting(org, maker, *other)?;
+        }
         let pair = match (kind, others.first()) {
             (ConversationKind::Direct, Some(other)) => Some((maker.min(*other), maker.max(*other))),
             (ConversationKind::Direct | ConversationKind::Group | ConversationKind::Unspecified, _) => None,
@@ -50,6 +54,22 @@ impl Work<'_> {
         let first = self.write(Entry { conv, sender: maker, client_id, decision })?;
         self.remember(maker, client_id, (conv, Seq(0)), &hash)?;
         Ok(Outcome::Created { conv, duplicate: false, events: vec![first] })
+    }
+
+    /// Whoever is hidden from somebody in the directory is not written to by them either, unless they have written first.
+    fn check_meeting(&self, org: OrgId, maker: UserId, other: UserId) -> Result<(), Fault> {
+        let Some((policy, _)) = rows::policy(self.conn, org)? else { return Ok(()) };
+        if policy.directory == Directory::Everybody && policy.hidden.is_empty() {
+            return Ok(());
+        }
+        let seat = |user| rows::seat_of_user(self.conn, user);
+        let (Some(viewer), Some(seen)) = (seat(maker)?, seat(other)?) else { return Ok(()) };
+        let known = self.find_direct(org, (maker.min(other), maker.max(other)))?.is_some();
+        let who = Who { role: viewer.role, depts: &viewer.depts };
+        if known || policy.sees(who, &seen.depts, &rows::tree(self.conn, org)?) {
+            return Ok(());
+        }
+        refused(Code::UnknownUser, format!("user {other} is not there"))
     }
 
     fn find_direct(&self, org: OrgId, (low, high): (UserId, UserId)) -> Result<Option<ConvId>, StoreError> {

@@ -1,15 +1,14 @@
 //! How organisations are built, and their policy.
 
 use convene_accounts::Code;
-use convene_accounts::department::{self, Department, Place};
+use convene_accounts::department::{self, Department, MAX_POSITIONS};
 use convene_accounts::policy::Policy;
 use convene_accounts::role::Act;
-use convene_types::{AccountId, DeptId, OrgId};
+use convene_types::{DeptId, OrgId, PositionId};
 
 use super::Work;
 use super::accounts::{Answer, settle};
 use super::orgs::Actor;
-use crate::error::StoreError;
 use crate::orgs::Outcome;
 use crate::rows::{self, db};
 
@@ -17,7 +16,7 @@ impl Work<'_> {
     pub(super) fn add_department(&mut self, actor: &Actor, parent: DeptId, name: &str, rank: i32) -> Answer<Outcome> {
         settle!(actor.role.require(Act::ManageDepartments));
         settle!(rows::tree(self.conn, actor.org)?.check_insert(parent, name));
-        let sql = "INSERT INTO departments (org, parent, name, rank) VALUES (?1, ?2, ?3, ?4) RETURNING id";
+        let sql = "INSERT INTO departments (org, parent, name, rank, members) VALUES (?1, ?2, ?3, ?4, 0) RETURNING id";
         let row = (db(actor.org.0), db(parent.0), name, rank);
         let id = DeptId(self.conn.prepare_cached(sql)?.query_row(row, |row| rows::num(row, 0))?);
         self.audit(actor, "department.add", format!("department:{id}"), format!(r#"{{"parent":{parent}}}"#))?;
@@ -36,40 +35,59 @@ impl Work<'_> {
 
     pub(super) fn remove_department(&mut self, actor: &Actor, id: DeptId) -> Answer<Outcome> {
         settle!(actor.role.require(Act::ManageDepartments));
-        let sql = "SELECT count(*) FROM places WHERE dept = ?1";
-        let members = self.conn.prepare_cached(sql)?.query_row([db(id.0)], |row| rows::num(row, 0))?;
+        let sql = "SELECT count(*) FROM places WHERE org = ?1 AND dept = ?2";
+        let members = self.conn.prepare_cached(sql)?.query_row((db(actor.org.0), db(id.0)), |row| rows::num(row, 0))?;
         settle!(rows::tree(self.conn, actor.org)?.check_remove(id, members));
         self.conn.prepare_cached("DELETE FROM departments WHERE id = ?1")?.execute([db(id.0)])?;
         self.audit(actor, "department.remove", format!("department:{id}"), String::new())?;
         Ok(Ok(Outcome::Done))
     }
 
-    pub(super) fn set_places(&mut self, actor: &Actor, account: AccountId, depts: &[DeptId]) -> Answer<Outcome> {
+    pub(super) fn add_position(&mut self, actor: &Actor, name: &str, rank: i32) -> Answer<Outcome> {
         settle!(actor.role.require(Act::ManageDepartments));
-        settle!(rows::seat(self.conn, actor.org, account)?.ok_or(Code::NotFound));
-        let places: Vec<_> = depts.iter().map(|dept| Place { dept: *dept, position: None }).collect();
-        settle!(department::check_places(&places));
-        for dept in depts {
-            if !rows::has_department(self.conn, actor.org, *dept)? {
-                return Ok(Err(Code::NotFound.into()));
-            }
+        settle!(self.check_position(actor.org, name, None)?);
+        let sql = "SELECT count(*) FROM positions WHERE org = ?1";
+        let count = self.conn.prepare_cached(sql)?.query_row([db(actor.org.0)], |row| rows::num(row, 0))?;
+        if usize::try_from(count).unwrap_or(usize::MAX) >= MAX_POSITIONS {
+            return Ok(Err(Code::TooMany.into()));
         }
-        self.write_places(actor.org, account, depts)?;
-        let ids: Vec<_> = depts.iter().map(|dept| dept.to_string()).collect();
-        let detail = format!(r#"{{"departments":[{}]}}"#, ids.join(","));
-        self.audit(actor, "member.places", format!("account:{account}"), detail)?;
+        let sql = "INSERT INTO positions (org, name, rank) VALUES (?1, ?2, ?3) RETURNING id";
+        let row = (db(actor.org.0), name, rank);
+        let id = PositionId(self.conn.prepare_cached(sql)?.query_row(row, |row| rows::num(row, 0))?);
+        self.audit(actor, "position.add", format!("position:{id}"), String::new())?;
+        Ok(Ok(Outcome::Position(id)))
+    }
+
+    pub(super) fn change_position(&mut self, actor: &Actor, id: PositionId, name: &str, rank: i32) -> Answer<Outcome> {
+        settle!(actor.role.require(Act::ManageDepartments));
+        if !rows::has_position(self.conn, actor.org, id)? {
+            return Ok(Err(Code::NotFound.into()));
+        }
+        settle!(self.check_position(actor.org, name, Some(id))?);
+        let sql = "UPDATE positions SET name = ?2, rank = ?3 WHERE id = ?1";
+        self.conn.prepare_cached(sql)?.execute((db(id.0), name, rank))?;
+        self.audit(actor, "position.change", format!("position:{id}"), String::new())?;
         Ok(Ok(Outcome::Done))
     }
 
-    pub(super) fn write_places(&self, org: OrgId, account: AccountId, depts: &[DeptId]) -> Result<(), StoreError> {
-        let key = (db(org.0), db(account.0));
-        self.conn.prepare_cached("DELETE FROM places WHERE org = ?1 AND account = ?2")?.execute(key)?;
-        let sql = "INSERT INTO places (org, account, rank, dept) VALUES (?1, ?2, ?3, ?4)";
-        let mut insert = self.conn.prepare_cached(sql)?;
-        for (rank, dept) in (0_u32..).zip(depts) {
-            insert.execute((key.0, key.1, rank, db(dept.0)))?;
+    pub(super) fn remove_position(&mut self, actor: &Actor, id: PositionId) -> Answer<Outcome> {
+        settle!(actor.role.require(Act::ManageDepartments));
+        if !rows::has_position(self.conn, actor.org, id)? {
+            return Ok(Err(Code::NotFound.into()));
         }
-        Ok(())
+        for sql in ["UPDATE places SET position = NULL WHERE position = ?1", "DELETE FROM positions WHERE id = ?1"] {
+            self.conn.prepare_cached(sql)?.execute([db(id.0)])?;
+        }
+        self.audit(actor, "position.remove", format!("position:{id}"), String::new())?;
+        Ok(Ok(Outcome::Done))
+    }
+
+    fn check_position(&self, org: OrgId, name: &str, oneself: Option<PositionId>) -> Answer<()> {
+        settle!(department::check_name(name));
+        let sql = "SELECT 1 FROM positions WHERE org = ?1 AND name = ?2 AND id != ?3";
+        let own = oneself.map_or(0, |id| db(id.0));
+        let taken = self.conn.prepare_cached(sql)?.exists((db(org.0), name, own))?;
+        Ok(if taken { Err(Code::NameTaken.into()) } else { Ok(()) })
     }
 
     pub(super) fn set_policy(&mut self, actor: &Actor, policy: &Policy, version: u64) -> Answer<Outcome> {

@@ -3,17 +3,23 @@
 //!
 //! Not here: threads and queues (`shell`), and what is allowed (`convene-im-core`). The simulator drives it directly.
 
+mod accesses;
 mod accounts;
 mod append;
 mod cache;
+mod calls;
 mod create;
 mod departments;
 mod erase;
+mod joining;
+mod keys;
+mod members;
 mod orgs;
 mod personal;
 pub(crate) mod schema;
 mod sessions;
 mod uploads;
+mod webhooks;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -33,7 +39,7 @@ const WRITER_CACHE_KIB: i64 = 64 * 1024;
 /// Pages of the WAL that make a checkpoint, where no thread does them beside the writer.
 const AUTO_CHECKPOINT_PAGES: i64 = 1000;
 /// Statements kept compiled per connection: all there are.
-pub(crate) const STATEMENTS: usize = 128;
+pub(crate) const STATEMENTS: usize = 288;
 /// How long a connection waits for a lock. Only checkpoints and backups ever hold one against the writer.
 const BUSY: Duration = Duration::from_secs(5);
 
@@ -230,8 +236,15 @@ impl Work<'_> {
             Op::UploadDrop { upload } => self.upload_drop(upload),
             Op::Expire { before_ms } => self.expire(before_ms),
             Op::TrashDone { keys } => self.trash_done(&keys),
+            Op::Call { org, conv, id, record } => {
+                self.call(calls::Written { org, conv, id }, record).map(Outcome::Appended)
+            }
+            Op::TellProfile { user } => self.tell_profile(user),
+            Op::DepartmentGroup { org, dept, conv } => self.department_group(org, dept, conv),
             Op::Account(op) => Ok(Outcome::Account(self.account(op)?)),
             Op::Org(op) => Ok(Outcome::Org(self.org(op)?)),
+            Op::Webhook(op) => Ok(Outcome::Webhook(self.webhook(op)?)),
+            Op::Access(op) => Ok(self.access(op).map(|()| Outcome::Done)?),
         }
     }
 

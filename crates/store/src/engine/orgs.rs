@@ -1,18 +1,19 @@
-//! Organisations: who is in, as what, and by which way they come. Departments and policy are in [`super::departments`].
+//! Organisations: who is in, as what. By which way they come is in [`super::joining`], departments and policy in
+//! [`super::departments`], profiles in [`super::members`].
 //!
 //! Each function decides before it writes.
 
-use convene_accounts::department::{self, Department, ROOT};
-use convene_accounts::invitation::{self, Entry, Guest, Invitation, MAX_OPEN, Request, Say, State, Whom};
+use convene_accounts::department::{self, Department, Place, ROOT};
+use convene_accounts::directory;
 use convene_accounts::role::{self, Act, Case, Role};
 use convene_accounts::{Code, audit};
-use convene_types::{AccountId, DeptId, InviteId, OrgId, UserId};
-use rusqlite::OptionalExtension as _;
+use convene_types::{AccountId, DeptId, OrgId, UserId};
 
 use super::Work;
 use super::accounts::{Answer, settle};
+use super::joining::Terms;
 use crate::error::StoreError;
-use crate::orgs::{Change, Invited, JoinBy, MAX_MEMBERS, Op, Outcome, Seat};
+use crate::orgs::{Change, Op, Outcome, Seat};
 use crate::rows::{self, db};
 
 /// Who does it, from where, and what they may.
@@ -24,8 +25,23 @@ pub(super) struct Actor {
 }
 
 impl Work<'_> {
+    /// Once only, if the operation says so.
     pub(super) fn org(&mut self, op: Op) -> Answer<Outcome> {
-        let Op { org, by, address, change } = op;
+        let Some(once) = op.once else { return self.change_org(op) };
+        if let Some((request, outcome)) = rows::done_once(self.conn, &once.key)? {
+            let same = request == once.request;
+            return Ok(outcome.filter(|_| same).ok_or_else(|| Code::Conflict.into()));
+        }
+        let outcome = settle!(self.change_org(op)?);
+        let (kind, [a, b, c]) = outcome.to_stored();
+        let sql = "INSERT INTO once (key, request, kind, a, b, c, made) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+        let row = (once.key, once.request, kind, db(a), db(b), db(c), db(self.now_s()));
+        self.conn.prepare_cached(sql)?.execute(row)?;
+        Ok(Ok(outcome))
+    }
+
+    fn change_org(&mut self, op: Op) -> Answer<Outcome> {
+        let Op { org, by, address, change, once: _ } = op;
         // Strangers come here too: they have no role yet.
         let mut actor = Actor { org, account: by, address, role: Role::Member };
         if let Change::Found { name, title, owner } = change {
@@ -37,6 +53,8 @@ impl Work<'_> {
         actor.role = settle!(self.role_of(org, by)?.ok_or(Code::NotFound));
         match change {
             Change::Found { .. } | Change::Join(_) => Ok(Err(Code::Internal.into())),
+            Change::Rename { title } => self.rename_org(&actor, &title),
+            Change::Dissolve => self.dissolve(&actor),
             Change::SetRole { account, role } => self.set_role(&actor, account, role),
             Change::Remove { account } => self.remove(&actor, account),
             Change::AddDepartment { parent, name, rank } => self.add_department(&actor, parent, &name, rank),
@@ -44,11 +62,21 @@ impl Work<'_> {
                 self.change_department(&actor, Department { id, parent, name, rank })
             }
             Change::RemoveDepartment { id } => self.remove_department(&actor, id),
-            Change::SetPlaces { account, depts } => self.set_places(&actor, account, &depts),
-            Change::Invite { whom, dept, ask, valid_for_s } => self.invite(&actor, whom, dept, ask, valid_for_s),
+            Change::AddPosition { name, rank } => self.add_position(&actor, &name, rank),
+            Change::ChangePosition { id, name, rank } => self.change_position(&actor, id, &name, rank),
+            Change::RemovePosition { id } => self.remove_position(&actor, id),
+            Change::Edit { account, edit } => self.edit(&actor, account, edit),
+            Change::DecideEdit { request, yes } => self.decide_edit(&actor, request, yes),
+            Change::Invite { whom, sealed, dept, ask, valid_for_s } => {
+                self.invite(&actor, Terms { whom, sealed, dept, ask, valid_for_s })
+            }
             Change::Withdraw { id } => self.withdraw(&actor, id),
             Change::Decide { request, yes } => self.decide(&actor, request, yes),
             Change::SetPolicy { policy, version } => self.set_policy(&actor, &policy, version),
+            Change::MakeKey { id, title, scopes } => self.make_key(&actor, id, &title, scopes),
+            Change::EndKey { id } => self.end_key(&actor, id),
+            Change::MakeWebhook { url, key, kinds } => self.make_webhook(&actor, &url, key, kinds),
+            Change::EndWebhook { id } => self.end_webhook(&actor, id),
         }
     }
 
@@ -69,18 +97,19 @@ impl Work<'_> {
         let sql = "INSERT INTO audit (org, number, at_ms, actor, address, act, target, detail, hash)
             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
         let org = db(actor.org.0);
-        let audit::Entry { at_ms, actor, from, act, target, detail } = entry;
-        let row = (org, db(number), at_ms, db(actor.0), from, act, target, detail, hash.0);
+        let audit::Entry { at_ms, actor: by, from, act, target, detail } = &entry;
+        let row = (org, db(number), at_ms, db(by.0), from, act, target, detail, hash.0);
         self.conn.prepare_cached(sql)?.execute(row)?;
         let sql = "UPDATE companies SET audit = ?2, audit_hash = ?3 WHERE org = ?1";
         self.conn.prepare_cached(sql)?.execute((org, db(number), hash.0))?;
-        Ok(())
+        self.tell_webhooks(actor, act, target)
     }
 
     fn found(&mut self, mut actor: Actor, name: &str, title: &str, owner: AccountId) -> Answer<Outcome> {
         settle!(department::check_name(name));
         settle!(department::check_name(title));
         settle!(self.active(owner)?);
+        settle!(self.check_seats(owner)?);
         if actor.account != owner && actor.account != AccountId(0) {
             return Ok(Err(Code::Forbidden.into()));
         }
@@ -98,8 +127,32 @@ impl Work<'_> {
         Ok(Ok(Outcome::Joined { org, account, user }))
     }
 
+    fn rename_org(&mut self, actor: &Actor, title: &str) -> Answer<Outcome> {
+        settle!(actor.role.require(Act::ManageOrganisation));
+        settle!(department::check_name(title));
+        let sql = "UPDATE companies SET title = ?2 WHERE org = ?1";
+        self.conn.prepare_cached(sql)?.execute((db(actor.org.0), title))?;
+        self.audit(actor, "organisation.rename", format!("organisation:{}", actor.org), String::new())?;
+        Ok(Ok(Outcome::Done))
+    }
+
+    /// From now on nobody has a seat. The rows go by and by: there may be a million.
+    fn dissolve(&mut self, actor: &Actor) -> Answer<Outcome> {
+        settle!(actor.role.require(Act::ManageOrganisation));
+        self.audit(actor, "organisation.dissolve", format!("organisation:{}", actor.org), String::new())?;
+        let sql = "UPDATE companies SET dissolved = ?2 WHERE org = ?1";
+        self.conn.prepare_cached(sql)?.execute((db(actor.org.0), db(self.now_s().max(1))))?;
+        Ok(Ok(Outcome::Dissolved))
+    }
+
     /// Gives somebody a seat. Whoever comes back is the user they were.
-    fn seat(&mut self, org: OrgId, account: AccountId, role: Role, dept: DeptId) -> Result<UserId, StoreError> {
+    pub(super) fn seat(
+        &mut self,
+        org: OrgId,
+        account: AccountId,
+        role: Role,
+        dept: DeptId,
+    ) -> Result<UserId, StoreError> {
         let shown = rows::account(self.conn, account)?.map(|row| row.display_name).unwrap_or_default();
         let name = rows::account_name(account);
         let sql = "INSERT INTO users (org, name, display_name) VALUES (?1, ?2, ?3)
@@ -107,12 +160,14 @@ impl Work<'_> {
         let row = (db(org.0), &name, &shown);
         let user = UserId(self.conn.prepare_cached(sql)?.query_row(row, |row| rows::num(row, 0))?);
         let (kind, scopes) = role.to_stored();
-        let sql = "INSERT INTO seats (org, account, user, role, scopes, joined) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-        let row = (db(org.0), db(account.0), db(user.0), kind, scopes, db(self.now_s()));
+        let sort = directory::sort_key(&shown);
+        let sql = "INSERT INTO seats (org, account, user, role, scopes, joined, sort, profile)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, '{}')";
+        let row = (db(org.0), db(account.0), db(user.0), kind, scopes, db(self.now_s()), &sort);
         self.conn.prepare_cached(sql)?.execute(row)?;
-        if dept != ROOT {
-            self.write_places(org, account, &[dept])?;
-        }
+        self.write_keys(org, account, &shown)?;
+        let places = if dept == ROOT { Vec::new() } else { vec![Place { dept, position: None }] };
+        self.write_places(org, account, &places, &sort)?;
         let sql = "UPDATE companies SET members = members + 1 WHERE org = ?1";
         self.conn.prepare_cached(sql)?.execute([db(org.0)])?;
         Ok(user)
@@ -138,16 +193,19 @@ impl Work<'_> {
     fn remove(&mut self, actor: &Actor, account: AccountId) -> Answer<Outcome> {
         let seat = settle!(rows::seat(self.conn, actor.org, account)?.ok_or(Code::NotFound));
         settle!(role::check_removal(self.case(actor, &seat)?));
-        self.unseat(actor.org, account)?;
+        self.unseat(&seat)?;
         let act = if actor.account == account { "member.leave" } else { "member.remove" };
         self.audit(actor, act, format!("account:{account}"), String::new())?;
         Ok(Ok(Outcome::Removed(seat.user)))
     }
 
-    fn unseat(&mut self, org: OrgId, account: AccountId) -> Result<(), StoreError> {
-        let key = (db(org.0), db(account.0));
+    fn unseat(&mut self, seat: &Seat) -> Result<(), StoreError> {
+        let key = (db(seat.org.0), db(seat.account.0));
+        self.take_places(seat.org, seat.account)?;
+        self.take_keys(seat.org, seat.account, seat.user)?;
         self.conn.prepare_cached("DELETE FROM seats WHERE org = ?1 AND account = ?2")?.execute(key)?;
-        self.conn.prepare_cached("DELETE FROM places WHERE org = ?1 AND account = ?2")?.execute(key)?;
+        let sql = "DELETE FROM edit_requests WHERE org = ?1 AND account = ?2";
+        self.conn.prepare_cached(sql)?.execute(key)?;
         let sql = "UPDATE companies SET members = members - 1 WHERE org = ?1";
         self.conn.prepare_cached(sql)?.execute([key.0])?;
         Ok(())
@@ -161,142 +219,16 @@ impl Work<'_> {
             settle!(role::check_removal(self.case(&actor(seat), seat)?));
         }
         for seat in &seats {
-            self.unseat(seat.org, account)?;
+            self.unseat(seat)?;
             self.audit(&actor(seat), "member.leave", format!("account:{account}"), String::new())?;
+        }
+        let id = [db(account.0)];
+        for sql in ["DELETE FROM contacts WHERE owner = ?1", "DELETE FROM requests WHERE account = ?1"] {
+            self.conn.prepare_cached(sql)?.execute(id)?;
         }
         // What chat shows of them from now on.
         let sql = "UPDATE users SET display_name = name WHERE name = ?1 AND org IN (SELECT org FROM companies)";
         self.conn.prepare_cached(sql)?.execute([rows::account_name(account)])?;
         Ok(Ok(()))
-    }
-
-    fn invite(&mut self, actor: &Actor, whom: Invited, dept: DeptId, ask: bool, valid_for_s: u64) -> Answer<Outcome> {
-        let (number, link, uses) = match whom {
-            Invited::Number(lookup) => (Some(lookup.0), None, 1),
-            Invited::Link { hash, uses } => (None, Some(hash.0), uses),
-        };
-        settle!(invitation::check_terms(actor.role, valid_for_s, uses));
-        if dept != ROOT && !rows::has_department(self.conn, actor.org, dept)? {
-            return Ok(Err(Code::NotFound.into()));
-        }
-        let sql = "SELECT count(*) FROM (SELECT 1 FROM invitations WHERE org = ?1 AND ended = 0 LIMIT ?2)";
-        let open =
-            self.conn.prepare_cached(sql)?.query_row((db(actor.org.0), db(MAX_OPEN)), |row| rows::num(row, 0))?;
-        if open >= MAX_OPEN {
-            return Ok(Err(Code::TooMany.into()));
-        }
-        let sql = "INSERT INTO invitations (org, number, link, uses, dept, ask, expires, ended)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0) RETURNING id";
-        let expires = db(self.now_s().saturating_add(valid_for_s));
-        let row = (db(actor.org.0), number, link, uses, db(dept.0), ask, expires);
-        let id = InviteId(self.conn.prepare_cached(sql)?.query_row(row, |row| rows::num(row, 0))?);
-        self.audit(actor, "invitation.make", format!("invitation:{id}"), format!(r#"{{"uses":{uses},"ask":{ask}}}"#))?;
-        Ok(Ok(Outcome::Invited(id)))
-    }
-
-    fn withdraw(&mut self, actor: &Actor, id: InviteId) -> Answer<Outcome> {
-        settle!(actor.role.require(Act::ManageMembers));
-        let sql = "UPDATE invitations SET ended = 1 WHERE id = ?1 AND org = ?2 AND ended = 0";
-        if self.conn.prepare_cached(sql)?.execute((db(id.0), db(actor.org.0)))? == 0 {
-            return Ok(Err(Code::NotFound.into()));
-        }
-        self.audit(actor, "invitation.withdraw", format!("invitation:{id}"), String::new())?;
-        Ok(Ok(Outcome::Done))
-    }
-
-    fn join(&mut self, mut actor: Actor, way: JoinBy) -> Answer<Outcome> {
-        let guest = settle!(self.active(actor.account)?);
-        let found = match way {
-            JoinBy::Number(id) => rows::invitation_by_id(self.conn, id)?,
-            JoinBy::Link(hash) => rows::invitation_by_link(self.conn, hash)?,
-        };
-        // A link is not used by its number in the list.
-        let meant = |row: &Invitation| {
-            matches!((way, row.whom), (JoinBy::Number(_), Whom::Number(_)) | (JoinBy::Link(_), Whom::Link { .. }))
-        };
-        let found = settle!(found.filter(meant).ok_or(Code::InvitationEnded));
-        let (lookup, _) = settle!(guest.phone.ok_or(Code::InvitationEnded));
-        actor.org = found.org;
-        let is_member = rows::seat(self.conn, found.org, actor.account)?.is_some();
-        let entry = settle!(invitation::accept(&found, Guest { lookup, is_member }, self.now_s()));
-        let (next, asked) = match entry {
-            Entry::In(next) => (next, false),
-            Entry::Asked(next) => (next, true),
-        };
-        if asked && self.open_request(&actor)? {
-            return Ok(Err(Code::Conflict.into()));
-        }
-        settle!(self.check_room(found.org)?);
-        self.write_invitation(&next)?;
-        if asked {
-            return self.ask(&actor, next.dept);
-        }
-        let user = self.seat(actor.org, actor.account, Role::Member, self.dept_or_root(actor.org, next.dept)?)?;
-        self.audit(
-            &actor,
-            "member.join",
-            format!("account:{}", actor.account),
-            format!(r#"{{"invitation":{}}}"#, next.id),
-        )?;
-        Ok(Ok(Outcome::Joined { org: actor.org, account: actor.account, user }))
-    }
-
-    fn check_room(&self, org: OrgId) -> Answer<()> {
-        let sql = "SELECT members FROM companies WHERE org = ?1";
-        let members = self.conn.prepare_cached(sql)?.query_row([db(org.0)], |row| rows::num(row, 0))?;
-        Ok(if members < MAX_MEMBERS { Ok(()) } else { Err(Code::TooMany.into()) })
-    }
-
-    /// The department that was meant may be gone by the time that somebody comes.
-    fn dept_or_root(&self, org: OrgId, dept: DeptId) -> Result<DeptId, StoreError> {
-        Ok(if rows::has_department(self.conn, org, dept)? { dept } else { ROOT })
-    }
-
-    fn write_invitation(&self, row: &Invitation) -> Result<(), StoreError> {
-        let uses = match row.whom {
-            Whom::Number(_) => 1,
-            Whom::Link { left, .. } => left,
-        };
-        let sql = "UPDATE invitations SET uses = ?2, ended = ?3 WHERE id = ?1";
-        self.conn.prepare_cached(sql)?.execute((db(row.id.0), uses, row.ended))?;
-        Ok(())
-    }
-
-    fn open_request(&self, actor: &Actor) -> Result<bool, StoreError> {
-        let sql = "SELECT 1 FROM requests WHERE org = ?1 AND account = ?2 AND state = 1";
-        Ok(self.conn.prepare_cached(sql)?.exists((db(actor.org.0), db(actor.account.0)))?)
-    }
-
-    fn ask(&mut self, actor: &Actor, dept: DeptId) -> Answer<Outcome> {
-        let sql = "INSERT INTO requests (org, account, dept, state, made) VALUES (?1, ?2, ?3, ?4, ?5) RETURNING id";
-        let row = (db(actor.org.0), db(actor.account.0), db(dept.0), State::Open.number(), db(self.now_s()));
-        let id = InviteId(self.conn.prepare_cached(sql)?.query_row(row, |row| rows::num(row, 0))?);
-        self.audit(actor, "request.make", format!("request:{id}"), String::new())?;
-        Ok(Ok(Outcome::Asked(id)))
-    }
-
-    fn decide(&mut self, actor: &Actor, id: InviteId, yes: bool) -> Answer<Outcome> {
-        let sql = "SELECT account, state, dept FROM requests WHERE id = ?1 AND org = ?2";
-        let key = (db(id.0), db(actor.org.0));
-        let found = self.conn.prepare_cached(sql)?.query_row(key, rows::request_from).optional()?;
-        let (request, dept): (Request, DeptId) = settle!(found.ok_or(Code::NotFound));
-        let say = if yes { Say::Yes(actor.role) } else { Say::No(actor.role) };
-        let state = settle!(invitation::decide(&request, say));
-        let account = request.account;
-        let is_member = rows::seat(self.conn, actor.org, account)?.is_some();
-        let comes = state == State::Approved && !is_member;
-        if comes {
-            settle!(self.active(account)?);
-            settle!(self.check_room(actor.org)?);
-        }
-        let sql = "UPDATE requests SET state = ?2 WHERE id = ?1";
-        self.conn.prepare_cached(sql)?.execute((key.0, state.number()))?;
-        let act = if yes { "request.approve" } else { "request.decline" };
-        self.audit(actor, act, format!("request:{id}"), format!(r#"{{"account":{account}}}"#))?;
-        if !comes {
-            return Ok(Ok(Outcome::Done));
-        }
-        let user = self.seat(actor.org, account, Role::Member, self.dept_or_root(actor.org, dept)?)?;
-        Ok(Ok(Outcome::Joined { org: actor.org, account, user }))
     }
 }

@@ -72,6 +72,13 @@ impl Work<'_> {
         Ok(Outcome::User { org, user, push })
     }
 
+    pub(super) fn tell_profile(&mut self, user: UserId) -> Result<Outcome, Fault> {
+        let Some((_, shown)) = rows::load_user(self.conn, user)? else {
+            return refused(Code::UnknownUser, format!("user {user} is not there"));
+        };
+        Ok(Outcome::Settings { push: self.log_for(user, user_event::Kind::Profile(shown))? })
+    }
+
     pub(super) fn ensure_org(&mut self, name: &str) -> Result<OrgId, StoreError> {
         let find = "SELECT id FROM orgs WHERE name = ?1";
         let found = self.conn.prepare_cached(find)?.query_row([name], |row| rows::num(row, 0)).optional()?;

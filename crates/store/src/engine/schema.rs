@@ -12,7 +12,14 @@ use crate::error::StoreError;
 const APPLICATION_ID: i64 = 0x436f_6e76;
 
 /// Version n is what the first n of these make.
-const MIGRATIONS: &[&str] = &[include_str!("schema1.sql"), include_str!("schema2.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("schema1.sql"),
+    include_str!("schema2.sql"),
+    include_str!("schema_calls.sql"),
+    include_str!("schema_keys.sql"),
+    include_str!("schema_webhooks.sql"),
+    include_str!("schema_access.sql"),
+];
 
 /// Brings the database to the schema of this release; each migration in a transaction of its own.
 pub(crate) fn migrate(conn: &mut Connection, path: &Path) -> Result<(), StoreError> {

@@ -8,6 +8,7 @@ use super::Work;
 use super::accounts::{Answer, settle};
 use crate::accounts::{Device, Entry, MAX_DEVICE_BYTES, MAX_DEVICES, Outcome, Which};
 use crate::error::StoreError;
+use crate::orgs::ONCE_S;
 use crate::rows::{self, db};
 
 /// Rows of a kind that one sweep deletes: a transaction of some milliseconds.
@@ -117,6 +118,29 @@ impl Work<'_> {
         Ok(())
     }
 
+    /// Rows of organisations that have ended. Their name, their audit log and what was said in them stay.
+    fn sweep_dissolved(&self, limit: i64) -> Result<bool, StoreError> {
+        let mut more = false;
+        let tables = [
+            ("directory", "org, key, account"),
+            ("places", "org, account, rank"),
+            ("seats", "org, account"),
+            ("departments", "id"),
+            ("positions", "id"),
+            ("invitations", "id"),
+            ("requests", "id"),
+            ("edit_requests", "id"),
+        ];
+        for (table, key) in tables {
+            let sql = format!(
+                "DELETE FROM {table} WHERE ({key}) IN (SELECT {key} FROM {table}
+                    WHERE org IN (SELECT org FROM companies WHERE dissolved > 0) LIMIT ?1)"
+            );
+            more |= self.conn.prepare_cached(&sql)?.execute([limit])? >= MAX_SWEPT;
+        }
+        Ok(more)
+    }
+
     pub(super) fn sweep(&mut self, before_s: u64) -> Answer<Outcome> {
         let now = db(self.now_s());
         let limit = i64::try_from(MAX_SWEPT).unwrap_or(i64::MAX);
@@ -138,8 +162,12 @@ impl Work<'_> {
                 db(before_s),
             ),
             ("DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE rotated < ?1 LIMIT ?2)", idle),
+            (
+                "DELETE FROM once WHERE key IN (SELECT key FROM once WHERE made < ?1 LIMIT ?2)",
+                db(self.now_s().saturating_sub(ONCE_S)),
+            ),
         ];
-        let mut more = false;
+        let mut more = self.sweep_dissolved(limit)?;
         for (sql, time) in statements {
             more |= self.conn.prepare_cached(sql)?.execute((time, limit))? >= MAX_SWEPT;
         }

@@ -2,6 +2,7 @@
 
 use convene_accounts::session::Session;
 use convene_accounts::vault::Lookup;
+use convene_accounts::verification::{Challenge, Purpose};
 use convene_types::{AccountId, DeviceId, SessionId};
 
 use super::Reader;
@@ -21,6 +22,11 @@ impl Reader {
     /// The account of a number.
     pub fn account_by_lookup(&mut self, lookup: Lookup) -> Result<Option<Account>, StoreError> {
         self.plain(|conn| rows::account_by_lookup(conn, lookup))
+    }
+
+    /// The code that was sent to a number last, for this purpose.
+    pub fn challenge(&mut self, lookup: Lookup, purpose: Purpose) -> Result<Option<Challenge>, StoreError> {
+        self.plain(|conn| rows::challenge(conn, lookup, purpose))
     }
 
     /// A session, open or not.

@@ -2,13 +2,18 @@
 //!
 //! What a user may see is decided in one place, [`visible`] (I13). Not here: presence and anything else that is not stored.
 
+mod accesses;
 mod accounts;
 mod blobs;
+mod calls;
+pub(crate) mod directory;
+mod operator;
 mod orgs;
 mod pages;
 mod people;
 mod sync;
 mod visible;
+mod webhooks;
 
 use convene_im_core::model::Refusal;
 use convene_proto::im;
@@ -21,6 +26,8 @@ use crate::engine::Place;
 use crate::error::{Fault, StoreError, answer};
 use crate::ops::{BlobRow, Trash};
 use crate::rows;
+
+pub use operator::{Company, KeyRow};
 
 /// Page cache of one reader, in KiB. The system's page cache is behind it.
 const READER_CACHE_KIB: i64 = 8 * 1024;

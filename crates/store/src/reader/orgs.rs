@@ -54,6 +54,18 @@ impl Reader {
         })
     }
 
+    /// A page of the audit log before `before`, the latest first, at most `limit`.
+    pub fn audit_before(&mut self, org: OrgId, before: u64, limit: u32) -> Result<Vec<Record>, StoreError> {
+        self.plain(|conn| {
+            let sql = "SELECT number, at_ms, actor, address, act, target, detail, hash FROM audit
+                WHERE org = ?1 AND number < ?2 ORDER BY number DESC LIMIT ?3";
+            let mut statement = conn.prepare_cached(sql)?;
+            let key = (db(org.0), db(before), limit.min(MAX_RECORDS));
+            let found = statement.query_map(key, rows::audit_record_from)?;
+            Ok(found.collect::<Result<_, _>>()?)
+        })
+    }
+
     /// Reads the whole audit log of an organisation; what is wrong with it, if anything is. `None`: no such organisation.
     pub fn audit_fault(&mut self, org: OrgId) -> Result<Option<Result<Head, audit::Fault>>, StoreError> {
         // Noted first: what is appended meanwhile is behind it.

@@ -107,6 +107,11 @@ fn changed(conn: &Connection, user: UserId, since: u64) -> Result<Vec<Seen>, Sto
         .collect()
 }
 
+/// All conversations of a user as they stand.
+pub(super) fn overview(conn: &Connection, user: UserId) -> Result<Vec<im::ConversationDelta>, StoreError> {
+    Ok(changed(conn, user, 0)?.iter().map(|seen| state(user, seen)).collect())
+}
+
 /// How the conversation stands, without events.
 fn state(user: UserId, seen: &Seen) -> im::ConversationDelta {
     let (conv, member) = (&seen.row.conv, &seen.member.member);

@@ -3,7 +3,7 @@
 use convene_accounts::limits::Usage;
 use convene_accounts::session::{End, Session};
 use convene_accounts::vault::Lookup;
-use convene_accounts::verification::{Challenge, Tag};
+use convene_accounts::verification::{Challenge, Purpose, Tag};
 use convene_types::{AccountId, DeviceId, SessionId};
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
@@ -15,7 +15,12 @@ pub(crate) fn usage_from(row: &Row<'_>) -> rusqlite::Result<Usage> {
     Ok(Usage { since_s: num(row, 0)?, count: row.get(1)?, last_s: num(row, 2)? })
 }
 
-pub(crate) fn challenge_from(row: &Row<'_>) -> rusqlite::Result<Challenge> {
+pub(crate) fn challenge(conn: &Connection, lookup: Lookup, purpose: Purpose) -> Result<Option<Challenge>, StoreError> {
+    let sql = "SELECT tag, expires, attempts FROM challenges WHERE lookup = ?1 AND purpose = ?2";
+    Ok(conn.prepare_cached(sql)?.query_row((lookup.0, purpose.name()), challenge_from).optional()?)
+}
+
+fn challenge_from(row: &Row<'_>) -> rusqlite::Result<Challenge> {
     Ok(Challenge { tag: Tag(row.get(0)?), expires_s: num(row, 1)?, attempts: row.get(2)? })
 }
 
@@ -66,6 +71,13 @@ fn account_from(row: &Row<'_>) -> rusqlite::Result<Account> {
 pub(crate) fn account(conn: &Connection, id: AccountId) -> Result<Option<Account>, StoreError> {
     let sql = format!("{ACCOUNT} LEFT JOIN phones p ON p.account = a.id WHERE a.id = ?1");
     Ok(conn.prepare_cached(&sql)?.query_row([db(id.0)], account_from).optional()?)
+}
+
+pub(crate) fn accounts_after(conn: &Connection, after: AccountId, limit: u32) -> Result<Vec<Account>, StoreError> {
+    let sql = format!("{ACCOUNT} LEFT JOIN phones p ON p.account = a.id WHERE a.id > ?1 ORDER BY a.id LIMIT ?2");
+    let mut statement = conn.prepare_cached(&sql)?;
+    let found = statement.query_map((db(after.0), limit), account_from)?;
+    Ok(found.collect::<Result<_, _>>()?)
 }
 
 pub(crate) fn account_by_lookup(conn: &Connection, lookup: Lookup) -> Result<Option<Account>, StoreError> {

@@ -24,6 +24,7 @@ use crate::error::{StoreError, unavailable};
 use crate::ops::{Op, Outcome};
 use crate::orgs;
 use crate::reader::Reader;
+use crate::webhooks;
 use readers::Readers;
 use stats::Stats;
 use writer::{Job, Writer};
@@ -131,6 +132,14 @@ impl Store {
     pub async fn org(&self, op: orgs::Op) -> Result<orgs::Outcome, convene_accounts::Refusal> {
         match self.write_async(Op::Org(op)).await {
             Ok(Outcome::Org(answer)) => answer,
+            Ok(_) | Err(_) => Err(later()),
+        }
+    }
+
+    /// Changes something about webhooks.
+    pub async fn webhook(&self, op: webhooks::Op) -> Result<webhooks::Enqueued, convene_accounts::Refusal> {
+        match self.write_async(Op::Webhook(op)).await {
+            Ok(Outcome::Webhook(enqueued)) => Ok(enqueued),
             Ok(_) | Err(_) => Err(later()),
         }
     }

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 
 use super::{Action, Negotiation, Now, Participant, Peers, State};
 use crate::rooms::error::Error;
+use crate::rooms::happening::What;
 use crate::rooms::ids::new_sid;
 use crate::rooms::model::{LeaveAction, LeaveReason, ParticipantId, ParticipantInfo, ParticipantState, SessionId};
 use crate::rooms::notice::{MAX_NOTICES, Notice};
@@ -56,6 +57,7 @@ impl State {
             ratings: BTreeMap::new(),
             info: new_info(now, request),
         };
+        self.moves.push_back((participant.info.identity.clone(), true));
         self.identities.insert(participant.info.identity.clone(), id);
         self.peers.insert(peers.publisher, id);
         self.peers.insert(peers.subscriber, id);
@@ -130,6 +132,9 @@ impl State {
         }
         participant.info.state = ParticipantState::Active;
         self.announce(now, id);
+        if let Ok(info) = self.participant_info(id) {
+            self.happenings.push_back(What::Joined(Box::new(info)));
+        }
         self.tell_qualities(now, id);
         self.reconcile_subscriber(id);
     }
@@ -167,12 +172,13 @@ impl State {
         if reason != LeaveReason::ClientInitiated {
             self.notify(now, id, Notice::Leave { reason, action: action_for(reason) });
         }
+        self.drop_tracks_of(id);
         let participant = self.participants.remove(&id)?;
+        self.moves.push_back((participant.info.identity.clone(), false));
         if self.identities.get(&participant.info.identity) == Some(&id) {
             self.identities.remove(&participant.info.identity);
         }
         let Peers { publisher, subscriber } = participant.peers;
-        self.drop_tracks_of(id);
         for track in self.tracks.values_mut() {
             track.subscribers.remove(&id);
         }
@@ -187,8 +193,14 @@ impl State {
             self.empty_since = Some(now.at);
         }
         tracing::info!(room = %self.info.name, participant = %participant.info.identity, ?reason, "participant left");
-        let version = participant.info.version.wrapping_add(1);
-        Some(ParticipantInfo { state: ParticipantState::Disconnected, left: Some(reason), version, ..participant.info })
+        let (version, was_active) =
+            (participant.info.version.wrapping_add(1), participant.info.state == ParticipantState::Active);
+        let info =
+            ParticipantInfo { state: ParticipantState::Disconnected, left: Some(reason), version, ..participant.info };
+        if was_active {
+            self.happenings.push_back(What::Left(Box::new(info.clone())));
+        }
+        Some(info)
     }
 
     /// Everyone a participant may know of.

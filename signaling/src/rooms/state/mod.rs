@@ -27,6 +27,7 @@ use self::dynacast::Demand;
 use self::negotiate::Negotiation;
 use super::counts::Held;
 use super::error::Error;
+use super::happening::What;
 use super::ids::new_sid;
 use super::model::{LeaveReason, ParticipantId, ParticipantInfo, ParticipantState, RoomInfo, SessionId, TrackInfo};
 use super::notice::Notice;
@@ -96,8 +97,12 @@ pub(super) struct State {
     sids: HashMap<String, TrackId>,
     speaking: BTreeMap<String, f32>,
     actions: VecDeque<Action>,
+    /// Who came and who went since it was last asked.
+    moves: VecDeque<(String, bool)>,
     /// Tracks whose subscribers or their wishes changed since the last settling.
     demands_changed: BTreeSet<TrackId>,
+    /// Since it was last asked.
+    happenings: VecDeque<What>,
     next_id: u64,
     /// Since when nobody is here, and whether anybody ever was.
     empty_since: Option<Instant>,
@@ -165,7 +170,9 @@ impl State {
             sids: HashMap::new(),
             speaking: BTreeMap::new(),
             actions: VecDeque::new(),
+            moves: VecDeque::new(),
             demands_changed: BTreeSet::new(),
+            happenings: VecDeque::from([What::Started]),
             next_id: 1,
             empty_since: Some(now.at),
             was_used: false,
@@ -176,6 +183,11 @@ impl State {
     /// The next thing the media plane has to do.
     pub(super) fn poll_action(&mut self) -> Option<Action> {
         self.actions.pop_front()
+    }
+
+    /// The next thing that outsiders may want to know.
+    pub(super) fn poll_happening(&mut self) -> Option<What> {
+        self.happenings.pop_front()
     }
 
     /// Why the room has ended, once it has.
@@ -201,6 +213,11 @@ impl State {
         let notice = Notice::Room(Arc::new(info.clone()));
         self.broadcast(now, &notice);
         info
+    }
+
+    /// The next one who came (true) or went.
+    pub(super) fn poll_move(&mut self) -> Option<(String, bool)> {
+        self.moves.pop_front()
     }
 
     /// What the room holds, for the gauges.
@@ -230,11 +247,15 @@ impl State {
 
     /// Ends the room.
     pub(super) fn close(&mut self, now: Now, reason: LeaveReason) {
+        let first = self.closed.is_none();
         self.closed.get_or_insert(reason);
         let everyone: Vec<ParticipantId> = self.participants.keys().copied().collect();
         // Nobody is told that the others leave: all of them do.
         for id in everyone {
             self.forget(now, id, reason);
+        }
+        if first {
+            self.happenings.push_back(What::Finished);
         }
     }
 
@@ -287,6 +308,9 @@ impl State {
     fn notify(&mut self, now: Now, id: ParticipantId, notice: Notice) {
         let Some(participant) = self.participants.get_mut(&id) else { return };
         let Some(notices) = &participant.notices else { return };
+        if !notice.concerns(participant.mode) {
+            return;
+        }
         if notices.try_send(notice).is_err() {
             tracing::warn!(room = %self.info.name, participant = %participant.info.identity, "signaling connection does not read, cut");
             participant.notices = None;

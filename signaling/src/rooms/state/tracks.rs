@@ -8,6 +8,7 @@ use convene_types::{Codec, MediaKind, Mid, TrackId};
 use super::dynacast::Demand;
 use super::{Action, Now, State, Track, track_sid};
 use crate::rooms::error::Error;
+use crate::rooms::happening::What;
 use crate::rooms::model::{ParticipantId, Source, TrackExtras, TrackInfo};
 use crate::rooms::notice::Notice;
 use crate::rooms::request::TrackRequest;
@@ -86,6 +87,7 @@ impl State {
         }
         if !bound.is_empty() {
             self.announce(now, id);
+            self.tell_published(id, &bound);
         }
         for (track, muted) in bound {
             if muted {
@@ -96,6 +98,16 @@ impl State {
         }
         self.handle_missing_after_offer(id, answer.missing);
         self.announce_first_subscribers(now, &answer.outgoing);
+    }
+
+    fn tell_published(&mut self, id: ParticipantId, bound: &[(TrackId, bool)]) {
+        let Ok(owner) = self.participant_info(id) else { return };
+        for (track, _) in bound {
+            if let Some(track) = self.tracks.get(track) {
+                let what = What::Published(Box::new(owner.clone()), Box::new(track.info.clone()));
+                self.happenings.push_back(what);
+            }
+        }
     }
 
     /// First packet of a track: its codec is certain.
@@ -191,6 +203,11 @@ impl State {
     fn drop_track(&mut self, track: TrackId) -> Option<ParticipantId> {
         let track = self.tracks.remove(&track)?;
         self.sids.remove(&track.info.sid);
+        if track.published
+            && let Ok(owner) = self.participant_info(track.owner)
+        {
+            self.happenings.push_back(What::Unpublished(Box::new(owner), Box::new(track.info.clone())));
+        }
         for participant in self.participants.values_mut() {
             participant.wants.remove(&track.id);
             participant.targets.remove(&track.id);

@@ -28,6 +28,7 @@ fn first_offer_of_a_livekit_client() {
     for line in [
         "a=candidate:1 1 udp 2130706431 192.0.2.1 7000 typ host",
         "a=candidate:2 1 udp 2130706175 2001:db8::1 7000 typ host",
+        "a=candidate:1001 1 tcp 1526726655 192.0.2.1 7001 typ host tcptype passive",
         "a=end-of-candidates",
         "a=ice-ufrag:srvU",
         "a=ice-pwd:server-password-0123456789",
@@ -51,7 +52,7 @@ fn first_offer_of_a_livekit_client() {
         assert!(video.contains(&line), "{line}");
     }
     assert!(!answer.contains("toffset") && !answer.contains("video-timing") && !answer.contains("ulpfec"));
-    assert_eq!(answer.matches("a=candidate:").count(), 2, "candidates in the first section only");
+    assert_eq!(answer.matches("a=candidate:").count(), 3, "candidates in the first section only");
     let data = section(&answer, 6);
     assert_eq!(data[0], "m=application 9 UDP/DTLS/SCTP webrtc-datachannel");
     assert!(data.contains(&"a=sctp-port:5000") && data.contains(&"a=max-message-size:262144"));

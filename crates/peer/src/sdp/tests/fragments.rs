@@ -58,6 +58,6 @@ fn writes_what_it_can_read() {
     }
     let read = Fragment::parse(&text).unwrap();
     assert_eq!((read.ufrag.as_deref(), read.pwd.as_deref()), (Some("srvV"), Some("other-server-password-01234")));
-    assert_eq!(read.candidates.len(), 2);
+    assert_eq!(read.candidates.len(), 3);
     assert!(read.end_of_candidates);
 }

@@ -15,7 +15,7 @@ use rtc_stun::message::{
 };
 use rtc_stun::xoraddr::XorMappedAddress;
 
-use super::{Agent, Credentials, MAX_ADDRESSES, PREVIOUS_CREDENTIALS, PathChange, local_ufrag};
+use super::{Agent, Credentials, MAX_ADDRESSES, PREVIOUS_CREDENTIALS, PathChange, local_ufrag, tag_of};
 use crate::DropReason;
 
 fn provider() -> Arc<dyn RTCCryptoProvider> {
@@ -278,5 +278,16 @@ fn garbage_never_panics() {
             bytes[at] = next() as u8;
         }
         let _ = agent.handle(Instant::now(), addr(1), &bytes, provider.crypto());
+    }
+}
+
+#[test]
+fn a_fragment_tells_its_tag() {
+    for tag in [0, 1, 63, 64, 255, 4_095] {
+        let made = Credentials::tagged(tag);
+        assert_eq!((made.ufrag.len(), tag_of(&made.ufrag)), (10, Some(tag)), "{tag}");
+    }
+    for nothing in ["", "A", "-A", "\u{e4}b"] {
+        assert_eq!(tag_of(nothing), None, "{nothing}");
     }
 }

@@ -404,3 +404,52 @@ fn red_is_unwrapped_for_a_subscriber_that_has_none() {
     let got: Vec<_> = world.flush().into_iter().map(|out| (out.to, out.payload)).collect();
     assert_eq!(got, [(BOB, vec![1, 2]), (CAROL, red.to_vec())]);
 }
+
+#[test]
+fn packets_of_a_frame_are_made_equally_long() {
+    let mut world = World::new(1);
+    world.subscribe(BOB, VIDEO);
+    world.forward(frame(0, 1, true));
+    let lengths = [[700, 700, 701], [701, 700, 300], [700, 650, 701]];
+    let padding = [[1, 1, 0], [0, 1, 0], [1, 0, 0]];
+    let mut seq = 1;
+    for (lengths, padding) in lengths.iter().zip(padding) {
+        for length in lengths {
+            seq += 1;
+            let mut payload = vp8(false, false, 201, false, 0);
+            payload.resize(*length, 7);
+            let bytes = world.packet(frame(0, seq, false), &payload);
+            world.send_bytes(VIDEO, 0, bytes).unwrap();
+        }
+        let out = world.flush();
+        assert_eq!(out.iter().map(|out| out.padding).collect::<Vec<_>>(), padding, "{lengths:?}");
+        assert_eq!(out.iter().map(|out| out.payload.len()).collect::<Vec<_>>(), lengths);
+    }
+}
+
+#[test]
+fn a_ceiling_takes_the_highest_layer_away_and_gives_it_back() {
+    let mut world = World::new(2);
+    world.subscribe(BOB, VIDEO);
+    let both = |world: &mut World, seq, keyframe| {
+        world.send(frame(0, seq, keyframe)).unwrap();
+        world.send(frame(1, seq, keyframe)).unwrap();
+        let out = world.flush();
+        out.iter().map(|out| (out.picture().0, out.is_keyframe())).collect::<Vec<_>>()
+    };
+    both(&mut world, 1, true);
+    both(&mut world, 2, true);
+    assert_eq!(both(&mut world, 3, false).len(), 1);
+    world.room.set_ceiling(0);
+    world.pass(600);
+    assert_eq!(world.told_of(ALICE, "pli").last().unwrap(), "pli 500");
+    both(&mut world, 4, true);
+    world.room.set_ceiling(u8::MAX);
+    world.pass(600);
+    assert_eq!(world.told_of(ALICE, "pli").last().unwrap(), "pli 501");
+
+    let mut alone = World::new(1);
+    alone.subscribe(BOB, VIDEO);
+    alone.room.set_ceiling(0);
+    assert_eq!(alone.forward(frame(0, 1, true)).len(), 1, "a lone layer is never taken away");
+}

@@ -5,7 +5,7 @@ import { type Body, CallOutcome, EraseReason, FIELDS, type SeqRange } from '../.
 
 export type Kind = NonNullable<Body['kind']>['case'];
 
-const COUNTED: readonly (Kind | undefined)[] = ['text', 'voice', 'image', 'file', 'location', 'card'];
+const COUNTED: readonly (Kind | undefined)[] = ['text', 'voice', 'image', 'file', 'location', 'card', 'custom'];
 const LASTING: readonly (Kind | undefined)[] = ['recall', 'pin', 'members', 'group', 'mute', 'erase', 'tombstone'];
 const NUMBERS = new Map(FIELDS.Body.map(([number, name]) => [name, number]));
 /** Field number of an edit, as a tombstone has it. */
@@ -14,10 +14,9 @@ export const EDIT = NUMBERS.get('edit') ?? 0;
 /** Whether it is a message that counts as unread. */
 export function isCountable(body: Body | undefined): boolean {
   const kind = body?.kind;
-  if (kind?.case === 'custom') return !kind.value.silent;
-  // A call counts when it is over.
+  // That a phone rings is not yet something to have missed.
   if (kind?.case === 'call') return kind.value.outcome !== CallOutcome.RINGING;
-  return COUNTED.includes(kind?.case);
+  return kind?.case === 'custom' ? !kind.value.silent : COUNTED.includes(kind?.case);
 }
 
 /** Whether a body carries something that somebody said. What changes the state of a conversation stays readable. */

@@ -109,6 +109,8 @@ function callNote(outcome: CallOutcome, who: string, durationMs: number): string
       return `Call by ${who}, declined`;
     case CallOutcome.BUSY:
       return `Call by ${who}, busy`;
+    case CallOutcome.INTERRUPTED:
+      return `Call by ${who}, cut off`;
     default:
       return `Call by ${who}, not answered`;
   }

@@ -1,0 +1,176 @@
+//! The same calls on Convene and on Janus, on the same core, in alternating rounds.
+
+use std::io::Write as _;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use clap::Parser;
+use convene_bench::client::Media;
+use convene_bench::cpu;
+use convene_bench::janus::Janus;
+use convene_bench::server::Server;
+use convene_bench::sfu::{self, CLIENT_CORE, Load, SERVER_CORE};
+use convene_bench::target::{Convene, Target};
+use serde::Serialize;
+
+/// Packets a core, side by side. Janus ignores loopback addresses: run it where `--ip` is none.
+#[derive(Parser)]
+struct Args {
+    /// Address of media, of an interface that is not the loopback; bench/peers/in-namespace.sh makes one.
+    #[arg(long)]
+    ip: IpAddr,
+    /// Subscribers; a row each.
+    #[arg(long, value_delimiter = ',', default_value = "50,200,500")]
+    subscribers: Vec<usize>,
+    /// Packets per burst.
+    #[arg(long, default_value_t = 12)]
+    burst: usize,
+    /// Packets out per second.
+    #[arg(long, default_value_t = 80_000)]
+    target_pps: u64,
+    /// Rounds of each server.
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// Seconds measured in each round.
+    #[arg(long, default_value_t = 5)]
+    seconds: u64,
+    /// First port of Convene.
+    #[arg(long, default_value_t = 27_880)]
+    port_base: u16,
+    /// The server binary.
+    #[arg(long, default_value = "target/release/convene")]
+    binary: PathBuf,
+    /// Prints one JSON object with stable keys instead of text.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Minimum, median and maximum over the rounds.
+#[derive(Clone, Copy, Serialize)]
+struct Spread {
+    min: f64,
+    median: f64,
+    max: f64,
+}
+
+#[derive(Serialize)]
+struct Side {
+    pps_per_core: Spread,
+    cpu_us_per_packet: Spread,
+    rss_kib_per_subscriber: Spread,
+    cpu_ms_per_join: Spread,
+    loss: Spread,
+    last_p99_ms: Spread,
+}
+
+#[derive(Serialize)]
+struct Comparison {
+    subscribers: usize,
+    burst: usize,
+    target_pps: u64,
+    convene: Side,
+    janus: Side,
+    /// Of the same round: ours over theirs.
+    pps_per_core_ratio: Spread,
+}
+
+fn main() -> Result<()> {
+    let args = Args::parse();
+    let rows = args.subscribers.iter().map(|n| compare(&args, *n)).collect::<Result<Vec<_>>>()?;
+    let mut out = std::io::stdout().lock();
+    if args.json {
+        writeln!(out, "{}", serde_json::to_string(&serde_json::json!({ "rows": rows }))?)?;
+        return Ok(());
+    }
+    for row in &rows {
+        writeln!(
+            out,
+            "{} subscribers, bursts of {}, {} packets/s; min/median/max",
+            row.subscribers, row.burst, row.target_pps
+        )?;
+        for (name, side) in [("convene", &row.convene), ("janus", &row.janus)] {
+            let Spread { min, median, max } = side.pps_per_core;
+            writeln!(
+                out,
+                "  {name:<8} {min:>8.0}/{median:>8.0}/{max:>8.0} packets/s per core, {:.2} us, loss {:.4} %, {:.0} KiB each, {:.2} ms CPU a join, last subscriber p99 {:.1} ms",
+                side.cpu_us_per_packet.median,
+                side.loss.median * 100.0,
+                side.rss_kib_per_subscriber.median,
+                side.cpu_ms_per_join.median,
+                side.last_p99_ms.median,
+            )?;
+        }
+        let Spread { min, median, max } = row.pps_per_core_ratio;
+        writeln!(out, "  ratio    {min:.2}/{median:.2}/{max:.2}")?;
+    }
+    Ok(())
+}
+
+fn compare(args: &Args, subscribers: usize) -> Result<Comparison> {
+    let (media, burst, target_pps) = (Media::Video, args.burst, args.target_pps);
+    let load =
+        Load { rooms: 1, publishers: 1, subscribers, media, burst, packet_bytes: 1_200, uneven: false, target_pps };
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    for round in 0..args.rounds {
+        ours.push(run(args, load, || {
+            let ip = args.ip.to_string();
+            let settings = [("CONVENE_MEDIA_NODE_IP", &*ip)];
+            Ok(Box::new(Convene::new(Server::start(&args.binary, args.port_base, SERVER_CORE, args.ip, &settings)?)))
+        })?);
+        let folder = std::env::temp_dir().join(format!("convene-bench-janus-{}", std::process::id()));
+        theirs.push(
+            run(args, load, || Ok(Box::new(Janus::start(&folder, args.ip, SERVER_CORE)?)))
+                .with_context(|| format!("janus, round {round}"))?,
+        );
+        let _ = std::fs::remove_dir_all(folder); // a temporary folder
+    }
+    let ratios =
+        ours.iter().zip(&theirs).map(|(our, their)| our.row.forwarded_pps_per_core / their.row.forwarded_pps_per_core);
+    Ok(Comparison {
+        subscribers,
+        burst,
+        target_pps,
+        pps_per_core_ratio: spread(ratios.collect()),
+        convene: side(&ours),
+        janus: side(&theirs),
+    })
+}
+
+struct Round {
+    row: sfu::Row,
+    last_p99_ms: f64,
+}
+
+/// One round: the load, then the same at half the pace with every packet timed, each on a server of its own.
+fn run(args: &Args, load: Load, start: impl Fn() -> Result<Box<dyn Target>>) -> Result<Round> {
+    let span = Duration::from_secs(args.seconds);
+    let mut target = start()?;
+    cpu::pin(CLIENT_CORE);
+    let row = sfu::measure(&mut *target, args.ip, load, span, false)?;
+    drop(target);
+    let mut target = start()?;
+    cpu::pin(CLIENT_CORE);
+    let half = Load { target_pps: load.target_pps / 2, ..load };
+    let (_, last) = sfu::latency(&mut *target, args.ip, half, span)?;
+    Ok(Round { row, last_p99_ms: last.value_at_quantile(0.99) as f64 / 1e3 })
+}
+
+fn side(rounds: &[Round]) -> Side {
+    let of = |read: fn(&Round) -> f64| spread(rounds.iter().map(read).collect());
+    Side {
+        pps_per_core: of(|round| round.row.forwarded_pps_per_core),
+        cpu_us_per_packet: of(|round| round.row.cpu_us_per_packet),
+        rss_kib_per_subscriber: of(|round| round.row.rss_kib_per_subscriber),
+        cpu_ms_per_join: of(|round| round.row.cpu_ms_per_join),
+        loss: of(|round| round.row.loss),
+        last_p99_ms: of(|round| round.last_p99_ms),
+    }
+}
+
+fn spread(mut values: Vec<f64>) -> Spread {
+    values.sort_by(f64::total_cmp);
+    let at = |index: usize| values.get(index).copied().unwrap_or(f64::NAN);
+    Spread { min: at(0), median: at(values.len() / 2), max: at(values.len().saturating_sub(1)) }
+}

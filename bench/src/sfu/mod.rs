@@ -1,0 +1,7 @@
+//! What the `sfu` load tool measures: a load, one run of it against a server, and the limit of the machine beside it.
+
+mod run;
+mod source;
+
+pub use run::{CLIENT_CORE, Row, SERVER_CORE, latency, measure};
+pub use source::{Load, Source};

@@ -1,0 +1,65 @@
+//! People of an organisation by name, pinyin, initials or number.
+
+use axum::Json;
+use axum::extract::State;
+use convene_accounts::phone::Phone;
+use convene_store::After;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::Sight;
+use super::view::MembersPage;
+use crate::Api;
+use crate::authenticator::Caller;
+use crate::error::{Error, Reading};
+use crate::page::Paging;
+use crate::path::{Asked, Ids};
+
+/// Fewer digits are part of a name.
+const MIN_DIGITS: usize = 7;
+
+/// Whom one looks for.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Question {
+    /// The beginning of a name, of any word or character in it, of its pinyin or the initials of that; or a whole number.
+    #[param(max_length = 256, example = "zwm")]
+    q: String,
+}
+
+/// Finds members among those whom one may see. By number only where the policy lets, and only the whole number.
+#[utoipa::path(get, path = "/v1/organisations/{org}/directory", tag = "members", security(("bearer" = [])),
+params(("org" = u64, Path), Question, Paging), responses((status = 200, body = MembersPage), Reading))]
+pub(super) async fn search(
+    State(api): State<Api>,
+    caller: Caller,
+    Ids(org): Ids<u64>,
+    Asked(Question { q }): Asked<Question>,
+    Asked(paging): Asked<Paging>,
+) -> Result<Json<MembersPage>, Error> {
+    let inner = &api.inner;
+    let (rows, after) = (paging.rows()?, paging.after()?);
+    let number = number(&q).then(|| Phone::parse(&q, inner.region).ok()).flatten();
+    let lookup = number.map(|phone| inner.keys.vault.lookup(&phone));
+    let question = convene_accounts::directory::question(&q);
+    let page = inner.within(org, &caller, move |reader, org, seat| {
+        let sight = Sight::of(reader, seat)?;
+        if let Some(lookup) = lookup.filter(|_| sight.finds_numbers()) {
+            let found = reader.member_by_number(org, lookup)?.filter(|member| sight.sees(member));
+            if found.is_some() {
+                return Ok(Ok((found.into_iter().collect(), None)));
+            }
+        }
+        if question.is_empty() {
+            return Ok(Ok((Vec::new(), None)));
+        }
+        let page = sight.page(rows, after, |after: &After, limit| reader.find_members(org, &question, after, limit));
+        Ok(Ok(page?))
+    });
+    Ok(Json(page.await?.into()))
+}
+
+fn number(q: &str) -> bool {
+    let digits = q.chars().filter(char::is_ascii_digit).count();
+    digits >= MIN_DIGITS && q.chars().all(|c| c.is_ascii_digit() || " +-()".contains(c))
+}

@@ -1,0 +1,144 @@
+//! What waits for an administrator: people who ask to be let in, and edits of profiles.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use convene_accounts::role;
+use convene_store::orgs::{Asking, Change};
+use convene_types::InviteId;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::Act;
+use super::view::WaitingView;
+use crate::Api;
+use crate::authenticator::Caller;
+use crate::body::Body;
+use crate::client::Client;
+use crate::error::{Changing, Error, Reading};
+use crate::page::Paging;
+use crate::path::{Asked, Ids};
+
+/// Somebody asks to be let in.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct AskingView {
+    /// The request.
+    id: u64,
+    /// Who.
+    account: u64,
+    /// As they call themselves.
+    display_name: String,
+    /// Where they would stand.
+    department: u64,
+    /// Seconds since 1970.
+    made_s: u64,
+}
+
+impl From<Asking> for AskingView {
+    fn from(asking: Asking) -> Self {
+        let Asking { id, account, display_name, dept, made_s } = asking;
+        Self { id: id.0, account: account.0, display_name, department: dept.0, made_s }
+    }
+}
+
+/// Requests to be let in.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct AskingPage {
+    /// The latest first.
+    requests: Vec<AskingView>,
+    /// Cursor of the next page.
+    next: Option<String>,
+}
+
+/// Who asks to be let in. Takes the scope `members`.
+#[utoipa::path(get, path = "/v1/organisations/{org}/join-requests", tag = "invitations", security(("bearer" = [])),
+params(("org" = u64, Path), Paging), responses((status = 200, body = AskingPage), Reading))]
+pub(super) async fn joins(
+    State(api): State<Api>,
+    caller: Caller,
+    Ids(org): Ids<u64>,
+    Asked(paging): Asked<Paging>,
+) -> Result<Json<AskingPage>, Error> {
+    let (rows, before) = (paging.rows()?, paging.number()?.unwrap_or(u64::MAX));
+    let found =
+        api.inner.within(org, &caller, move |reader, org, seat| match seat.role.require(role::Act::ManageMembers) {
+            Ok(()) => Ok(Ok(reader.asking(org, before, rows)?)),
+            Err(refusal) => Ok(Err(refusal)),
+        });
+    let found = found.await?;
+    let next = next(found.len(), rows, found.last().map(|row| row.id));
+    Ok(Json(AskingPage { requests: found.into_iter().map(Into::into).collect(), next }))
+}
+
+fn next(found: usize, rows: u32, last: Option<InviteId>) -> Option<String> {
+    let full = found >= usize::try_from(rows).unwrap_or(usize::MAX);
+    last.filter(|_| full).map(|id| id.0.to_string())
+}
+
+/// Yes or no.
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct Decision {
+    /// Yes.
+    approve: bool,
+}
+
+/// Lets somebody in who asks, or does not.
+#[utoipa::path(post, path = "/v1/organisations/{org}/join-requests/{request}", tag = "invitations",
+security(("bearer" = [])), params(("org" = u64, Path), ("request" = u64, Path)), request_body = Decision,
+responses((status = 204), Changing))]
+pub(super) async fn decide_join(
+    State(api): State<Api>,
+    client: Client,
+    caller: Caller,
+    Ids((org, request)): Ids<(u64, u64)>,
+    Body(Decision { approve }): Body<Decision>,
+) -> Result<StatusCode, Error> {
+    let change = Change::Decide { request: InviteId(request), yes: approve };
+    api.inner.act(Act { caller, client, org, change, once: None }).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Edits of profiles that wait.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct WaitingPage {
+    /// The latest first.
+    requests: Vec<WaitingView>,
+    /// Cursor of the next page.
+    next: Option<String>,
+}
+
+/// Edits that members have asked for. Takes the scope `members`.
+#[utoipa::path(get, path = "/v1/organisations/{org}/edit-requests", tag = "members", security(("bearer" = [])),
+params(("org" = u64, Path), Paging), responses((status = 200, body = WaitingPage), Reading))]
+pub(super) async fn edits(
+    State(api): State<Api>,
+    caller: Caller,
+    Ids(org): Ids<u64>,
+    Asked(paging): Asked<Paging>,
+) -> Result<Json<WaitingPage>, Error> {
+    let (rows, before) = (paging.rows()?, paging.number()?.unwrap_or(u64::MAX));
+    let found =
+        api.inner.within(org, &caller, move |reader, org, seat| match seat.role.require(role::Act::ManageMembers) {
+            Ok(()) => Ok(Ok(reader.waiting_edits(org, before, rows)?)),
+            Err(refusal) => Ok(Err(refusal)),
+        });
+    let found = found.await?;
+    let next = next(found.len(), rows, found.last().map(|row| row.id));
+    Ok(Json(WaitingPage { requests: found.into_iter().map(Into::into).collect(), next }))
+}
+
+/// Does what a member has asked for, or does not. Who asked takes it back with no.
+#[utoipa::path(post, path = "/v1/organisations/{org}/edit-requests/{request}", tag = "members",
+security(("bearer" = [])), params(("org" = u64, Path), ("request" = u64, Path)), request_body = Decision,
+responses((status = 204), Changing))]
+pub(super) async fn decide_edit(
+    State(api): State<Api>,
+    client: Client,
+    caller: Caller,
+    Ids((org, request)): Ids<(u64, u64)>,
+    Body(Decision { approve }): Body<Decision>,
+) -> Result<StatusCode, Error> {
+    let change = Change::DecideEdit { request: InviteId(request), yes: approve };
+    api.inner.act(Act { caller, client, org, change, once: None }).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,97 @@
+//! Whom somebody sees in the directory of an organisation: what its policy says, put to members, departments and pages.
+
+use convene_accounts::department::{ROOT, Tree};
+use convene_accounts::policy::{Directory, Policy, Who};
+use convene_accounts::role::{Act, Role};
+use convene_store::orgs::{Member, Seat};
+use convene_store::{After, Reader, StoreError, Stretch};
+use convene_types::{AccountId, DeptId};
+
+/// Rows that are looked at for one page. Who sees little of a large organisation gets short pages, and goes on with the next
+/// cursor; more rows take longer than anybody should wait for a reader.
+const MAX_LOOKED: u32 = 4_000;
+/// Rows that are read at a time when most may be hidden.
+const STRIDE: u32 = 500;
+
+/// What one member sees.
+pub(crate) struct Sight {
+    account: AccountId,
+    role: Role,
+    depts: Vec<DeptId>,
+    policy: Policy,
+    /// None: there is nothing that the policy hides from them.
+    tree: Option<Tree>,
+}
+
+impl Sight {
+    /// Of this member.
+    pub(crate) fn of(reader: &mut Reader, seat: &Seat) -> Result<Self, StoreError> {
+        // Gone in between: nothing of it is found any more.
+        let (policy, _) = reader.policy(seat.org)?.unwrap_or_default();
+        let open = policy.directory == Directory::Everybody && policy.hidden.is_empty();
+        let all = open || seat.role.may(Act::ManageMembers);
+        let tree = if all { None } else { Some(reader.tree(seat.org)?) };
+        Ok(Self { account: seat.account, role: seat.role, depts: seat.depts.clone(), policy, tree })
+    }
+
+    /// Whether they may find people by their number.
+    pub(crate) fn finds_numbers(&self) -> bool {
+        self.policy.find_by_number || self.role.may(Act::ManageMembers)
+    }
+
+    /// Whether they see this member.
+    pub(crate) fn sees(&self, member: &Member) -> bool {
+        let depts: Vec<_> = member.places.iter().map(|place| place.dept).collect();
+        member.account == self.account || self.sees_place(&depts)
+    }
+
+    fn sees_place(&self, depts: &[DeptId]) -> bool {
+        let who = Who { role: self.role, depts: &self.depts };
+        self.tree.as_ref().is_none_or(|tree| self.policy.sees(who, depts, tree))
+    }
+
+    /// Departments that they see: with somebody in it whom they may see, and what those stand below. None: all.
+    pub(crate) fn departments(&self) -> Option<Vec<DeptId>> {
+        let tree = self.tree.as_ref()?;
+        let mut seen: Vec<DeptId> = Vec::new();
+        for dept in tree.branch(ROOT) {
+            if self.depts.contains(&dept) || self.sees_place(&[dept]) {
+                seen.extend(tree.path(dept));
+            }
+        }
+        seen.sort_unstable();
+        seen.dedup();
+        Some(seen)
+    }
+
+    /// A page of those whom they see.
+    pub(crate) fn page(
+        &self,
+        rows: u32,
+        mut after: After,
+        mut read: impl FnMut(&After, u32) -> Result<Stretch, StoreError>,
+    ) -> Result<(Vec<Member>, Option<After>), StoreError> {
+        let most = usize::try_from(rows).unwrap_or(usize::MAX);
+        let stride = if self.tree.is_none() { rows } else { STRIDE };
+        let (mut page, mut looked) = (Vec::new(), 0);
+        while looked < MAX_LOOKED {
+            let stretch = read(&after, stride)?;
+            looked = looked.saturating_add(stride);
+            for (at, member) in stretch.rows {
+                if page.len() == most {
+                    return Ok((page, Some(after)));
+                }
+                after = at;
+                if self.sees(&member) {
+                    page.push(member);
+                }
+            }
+            let Some(next) = stretch.next else { return Ok((page, None)) };
+            after = next;
+            if page.len() == most {
+                break;
+            }
+        }
+        Ok((page, Some(after)))
+    }
+}

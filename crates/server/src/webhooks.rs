@@ -1,0 +1,61 @@
+//! Webhooks within `convene serve`: what happens in rooms goes into the store, and from there to its endpoints.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use convene_accounts::apikey::{Keyring, org_of_room};
+use convene_accounts::webhook::Kinds;
+use convene_outbound::{Client, Courier, CourierOptions, Reach};
+use convene_signaling::livekit::webhook_event;
+use convene_signaling::rooms::Happening;
+use convene_store::Store;
+use convene_store::webhooks::Op;
+use convene_telemetry::Metrics;
+use tokio::sync::mpsc;
+use tracing::warn;
+
+use crate::config::Settings;
+
+/// A courier that still has to run. Tells the store which endpoints the configuration has.
+pub(crate) async fn courier(
+    settings: &Settings,
+    store: &Store,
+    keyring: &Keyring,
+    metrics: &Arc<Metrics>,
+) -> Result<Courier> {
+    let webhooks = &settings.webhooks;
+    let endpoints = webhooks.urls.iter().map(|url| (url.clone(), webhooks.key.clone())).collect();
+    store.webhook(Op::Configure(endpoints)).await.context("noting the webhooks of the configuration")?;
+    let reach = if webhooks.allow_private { Reach::Anywhere } else { Reach::Public };
+    let client = |reach| Client::new(reach).context("starting to send webhooks");
+    let keys: HashMap<String, String> = settings.keys.0.clone();
+    Ok(Courier::new(CourierOptions {
+        store: store.clone(),
+        keyring: keyring.clone(),
+        keys,
+        own: client(Reach::Anywhere)?,
+        others: client(reach)?,
+        metrics: Arc::clone(metrics),
+    }))
+}
+
+/// Notes what happens in rooms, in its order, for as long as there are rooms.
+pub(crate) async fn note(mut told: mpsc::Receiver<Happening>, store: Store, courier: Courier, metrics: Arc<Metrics>) {
+    while let Some(happening) = told.recv().await {
+        let org = org_of_room(&happening.room.name);
+        let op = Op::Enqueue { org, kind: Kinds::ROOMS, body: webhook_event(&happening) };
+        match store.webhook(op).await {
+            Ok(enqueued) => {
+                metrics.webhooks.with_label_values(&["full"]).inc_by(enqueued.full.into());
+                if enqueued.waiting > 0 {
+                    courier.wake();
+                }
+            }
+            Err(refusal) => {
+                metrics.webhooks.with_label_values(&["lost"]).inc();
+                warn!(%refusal, "an event of a room could not be noted for webhooks");
+            }
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! How much audio a subscriber on a lossy path gets twice, as RED (RFC 2198), by the loss that it reports.
+//!
+//! A packet of speech is some 80 bytes and its headers as many again, so that a second copy in the next packet costs less
+//! than it looks, and unlike a repeat it is there without a round trip.
+
+use std::time::{Duration, Instant};
+
+/// Older packets that a packet carries at most: with more than two in a row lost, a copy comes too late to be played.
+pub(crate) const MAX_BLOCKS: usize = 2;
+/// Loss in 1/256 from which on one and two are carried (3 % and 10 %), and below which nothing is gained (1 %).
+const ONE_FROM: u8 = 8;
+const TWO_FROM: u8 = 26;
+const NONE_BELOW: u8 = 3;
+/// Less is carried after this long: a report covers a second or five of audio, which is a small sample.
+const CALM: Duration = Duration::from_secs(10);
+
+/// See the module.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Redundancy {
+    blocks: u8,
+    calm_since: Option<Instant>,
+}
+
+impl Redundancy {
+    /// Older packets to carry.
+    pub(crate) const fn blocks(&self) -> u8 {
+        self.blocks
+    }
+
+    /// A receiver report: the part lost in 1/256.
+    pub(crate) fn report(&mut self, now: Instant, fraction_lost: u8) {
+        let wanted = match fraction_lost {
+            TWO_FROM.. => 2,
+            ONE_FROM.. => 1,
+            NONE_BELOW.. => self.blocks.min(1),
+            _ => 0,
+        };
+        if wanted >= self.blocks {
+            (self.blocks, self.calm_since) = (wanted, None);
+            return;
+        }
+        if now.saturating_duration_since(*self.calm_since.get_or_insert(now)) >= CALM {
+            (self.blocks, self.calm_since) = (wanted, None);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn follows_loss_up_at_once_and_down_with_patience() {
+        let start = Instant::now();
+        let mut redundancy = Redundancy::default();
+        // (second, lost of 256, blocks)
+        let rows = [
+            (0, 0, 0),
+            (1, 7, 0),
+            (2, 8, 1),
+            (3, 3, 1),
+            (20, 3, 1),
+            (21, 26, 2),
+            (22, 10, 2),
+            (31, 10, 2),
+            (32, 10, 1),
+            (33, 0, 1),
+            (42, 0, 1),
+            (43, 0, 0),
+            (44, 255, 2),
+        ];
+        for (second, lost, blocks) in rows {
+            redundancy.report(start + Duration::from_secs(second), lost);
+            assert_eq!(redundancy.blocks(), blocks, "{second}");
+        }
+    }
+}

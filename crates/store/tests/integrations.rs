@@ -1,0 +1,262 @@
+//! What every backend of the store has to pass about accounts made by the operator, API keys, webhooks and the
+//! access log.
+
+#![cfg(test)]
+
+mod common;
+
+use common::World;
+use convene_accounts::apikey::{ApiKey, KeyId, KeyScopes, MAX_KEYS};
+use convene_accounts::role::{Role, Scopes};
+use convene_accounts::vault::Lookup;
+use convene_accounts::webhook::{Kinds, MAX_ENDPOINTS, MAX_WAITING};
+use convene_accounts::{Code, Refusal};
+use convene_store::accesses::{self, Access};
+use convene_store::orgs::{Change, Op, Outcome};
+use convene_store::webhooks::{self, Enqueued};
+use convene_store::{Outcome as Answered, accounts};
+use convene_types::{AccountId, OrgId};
+
+const NOW_MS: i64 = 1_700_000_000_000;
+const SERVER: AccountId = AccountId(0);
+
+fn apply(world: &mut World, op: convene_store::Op) -> Answered {
+    world.engine.apply(vec![op], NOW_MS).unwrap().pop().unwrap().unwrap()
+}
+
+fn inner<T>(answer: Result<T, Refusal>) -> Result<T, Code> {
+    answer.map_err(|refusal| refusal.code)
+}
+
+fn person(world: &mut World, op: accounts::Op) -> Result<accounts::Outcome, Code> {
+    let Answered::Account(answer) = apply(world, convene_store::Op::Account(op)) else { panic!() };
+    inner(answer)
+}
+
+fn create(world: &mut World, n: u8) -> Result<AccountId, Code> {
+    let op = accounts::Op::Create {
+        lookup: Lookup([n; 32]),
+        sealed: vec![n],
+        display_name: format!("Person {n}"),
+        password: None,
+    };
+    let accounts::Outcome::Created(id) = person(world, op)? else { panic!("another answer") };
+    Ok(id)
+}
+
+fn change(world: &mut World, org: OrgId, by: AccountId, change: Change) -> Result<Outcome, Code> {
+    let op = Op { org, by, address: String::new(), change, once: None };
+    let Answered::Org(answer) = apply(world, convene_store::Op::Org(op)) else { panic!() };
+    inner(answer)
+}
+
+fn found(world: &mut World, name: &str, owner: AccountId) -> OrgId {
+    let new = Change::Found { name: name.into(), title: name.into(), owner };
+    match change(world, OrgId(0), SERVER, new) {
+        Ok(Outcome::Joined { org, .. }) => org,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn key(n: u8) -> Change {
+    Change::MakeKey { id: KeyId([n; 16]), title: "backend".into(), scopes: KeyScopes::ROOMS }
+}
+
+fn webhook(world: &mut World, op: webhooks::Op) -> Enqueued {
+    let Answered::Webhook(enqueued) = apply(world, convene_store::Op::Webhook(op)) else { panic!() };
+    enqueued
+}
+
+fn enqueue(world: &mut World, org: Option<OrgId>, body: &str) -> Enqueued {
+    webhook(world, webhooks::Op::Enqueue { org, kind: Kinds::ROOMS, body: body.into() })
+}
+
+#[test]
+fn the_operator_makes_lists_and_ends_accounts() {
+    common::both(|world| {
+        let ana = create(world, 1).unwrap();
+        assert_eq!(create(world, 1), Err(Code::AccountExists));
+        let bo = create(world, 2).unwrap();
+        let acme = found(world, "apex", ana);
+        let mut reader = world.engine.reader().unwrap();
+        let all = reader.accounts_after(AccountId(0), 10).unwrap();
+        assert_eq!(all.iter().map(|account| account.id).collect::<Vec<_>>(), [ana, bo]);
+        assert_eq!((all[0].consent.as_str(), all[0].password.as_ref()), ("", None));
+        assert_eq!(reader.accounts_after(ana, 1).unwrap().len(), 1);
+        let companies = reader.companies_after(OrgId(0), 10).unwrap();
+        assert_eq!((companies.len(), companies[0].org, companies[0].members), (1, acme, 1));
+        assert_eq!(reader.company_by_name("apex").unwrap(), Some(acme));
+        assert_eq!(reader.company_by_name("none").unwrap(), None);
+        let erase = |account| accounts::Op::Erase { account };
+        assert_eq!(person(world, erase(ana)), Err(Code::LastOwner));
+        assert_eq!(person(world, erase(bo)), Ok(accounts::Outcome::Ended(Vec::new())));
+        assert_eq!(person(world, erase(bo)), Err(Code::NotFound));
+        assert_eq!(person(world, erase(AccountId(9))), Err(Code::NotFound));
+        // Its number is free again.
+        assert!(create(world, 2).is_ok());
+    });
+}
+
+#[test]
+fn keys_are_made_by_owners_counted_and_ended() {
+    common::both(|world| {
+        let (ana, bo) = (create(world, 1).unwrap(), create(world, 2).unwrap());
+        let (acme, other) = (found(world, "apex", ana), found(world, "other", bo));
+        assert_eq!(change(world, acme, bo, key(1)), Err(Code::NotFound));
+        assert_eq!(change(world, acme, ana, key(1)), Ok(Outcome::Done));
+        let nothing = Change::MakeKey { id: KeyId([9; 16]), title: "x".into(), scopes: KeyScopes::default() };
+        assert_eq!(change(world, acme, ana, nothing), Err(Code::BadValue));
+        let nameless = Change::MakeKey { id: KeyId([9; 16]), title: String::new(), scopes: KeyScopes::ROOMS };
+        assert_eq!(change(world, acme, ana, nameless), Err(Code::BadName));
+        for n in 2..=u8::try_from(MAX_KEYS).unwrap() {
+            assert_eq!(change(world, acme, SERVER, key(n)), Ok(Outcome::Done));
+        }
+        assert_eq!(change(world, acme, ana, key(100)), Err(Code::TooMany));
+        // Another organisation's owner cannot end it.
+        let end = Change::EndKey { id: KeyId([1; 16]) };
+        assert_eq!(change(world, other, bo, end.clone()), Err(Code::NotFound));
+        assert_eq!(change(world, acme, ana, end.clone()), Ok(Outcome::Done));
+        assert_eq!(change(world, acme, ana, end), Err(Code::NotFound));
+        assert_eq!(change(world, acme, ana, key(100)), Ok(Outcome::Done));
+        let mut reader = world.engine.reader().unwrap();
+        let good = reader.good_api_keys().unwrap();
+        assert_eq!(good.len(), MAX_KEYS as usize);
+        assert!(good.contains(&ApiKey { id: KeyId([2; 16]), org: acme, scopes: KeyScopes::ROOMS }));
+        let listed = reader.api_keys_of(acme).unwrap();
+        let ended = listed.iter().filter(|row| row.ended_s.is_some()).collect::<Vec<_>>();
+        assert_eq!((listed.len(), ended.len(), ended[0].key.id), (good.len() + 1, 1, KeyId([1; 16])));
+        assert!(reader.api_keys_of(other).unwrap().is_empty());
+        // All of it is in the audit log, and the log is whole.
+        let acts: Vec<_> = reader.audit(acme, 0, 100).unwrap().into_iter().map(|record| record.entry.act).collect();
+        assert_eq!(acts.iter().filter(|act| *act == "key.make").count(), MAX_KEYS as usize + 1);
+        assert!(acts.contains(&"key.end".to_owned()));
+        assert!(reader.audit_fault(acme).unwrap().unwrap().is_ok());
+    });
+}
+
+#[test]
+fn administrators_do_not_make_keys() {
+    common::both(|world| {
+        let (ana, bo) = (create(world, 1).unwrap(), create(world, 2).unwrap());
+        let acme = found(world, "apex", ana);
+        let invite = Change::Invite {
+            whom: convene_store::orgs::Invited::Number(Lookup([2; 32])),
+            sealed: None,
+            dept: convene_types::DeptId(0),
+            ask: false,
+            valid_for_s: 3_600,
+        };
+        let Ok(Outcome::Invited(id)) = change(world, acme, ana, invite) else { panic!() };
+        change(world, OrgId(0), bo, Change::Join(convene_store::orgs::JoinBy::Number(id))).unwrap();
+        let all = Role::Admin(Scopes::from_bits(255));
+        change(world, acme, ana, Change::SetRole { account: bo, role: all }).unwrap();
+        assert_eq!(change(world, acme, bo, key(1)), Err(Code::Forbidden));
+        change(world, acme, ana, key(1)).unwrap();
+        assert_eq!(change(world, acme, bo, Change::EndKey { id: KeyId([1; 16]) }), Err(Code::Forbidden));
+        let hook = Change::MakeWebhook { url: "https://h/".into(), key: KeyId([1; 16]), kinds: Kinds::ROOMS };
+        assert_eq!(change(world, acme, bo, hook), Err(Code::Forbidden));
+    });
+}
+
+#[test]
+fn events_wait_in_order_for_who_wants_them() {
+    common::both(|world| {
+        let (ana, bo) = (create(world, 1).unwrap(), create(world, 2).unwrap());
+        let (acme, other) = (found(world, "apex", ana), found(world, "other", bo));
+        change(world, acme, ana, key(1)).unwrap();
+        change(world, other, bo, key(2)).unwrap();
+        let hook = |key: u8, kinds| Change::MakeWebhook { url: "https://h/".into(), key: KeyId([key; 16]), kinds };
+        // The key has to be the organisation's own.
+        assert_eq!(change(world, acme, ana, hook(2, Kinds::ROOMS)), Err(Code::NotFound));
+        let Ok(Outcome::Webhook(rooms)) = change(world, acme, ana, hook(1, Kinds::ROOMS)) else { panic!() };
+        let Ok(Outcome::Webhook(members)) = change(world, acme, ana, hook(1, Kinds::MEMBERS)) else { panic!() };
+        webhook(world, webhooks::Op::Configure(vec![("https://own/".into(), "k".into())]));
+        assert_eq!(enqueue(world, Some(acme), "1"), Enqueued { waiting: 2, full: 0 });
+        assert_eq!(enqueue(world, Some(other), "2"), Enqueued { waiting: 1, full: 0 });
+        assert_eq!(enqueue(world, None, "3"), Enqueued { waiting: 1, full: 0 });
+        assert_eq!(enqueue(world, Some(acme), "4"), Enqueued { waiting: 2, full: 0 });
+        // A change of members goes out with the transaction that makes it.
+        change(world, acme, SERVER, Change::SetRole { account: ana, role: Role::Owner }).unwrap();
+        let mut reader = world.engine.reader().unwrap();
+        let bodies = |reader: &mut convene_store::Reader, id| {
+            reader.webhook_outbox(id, 100).unwrap().into_iter().map(|row| row.body).collect::<Vec<_>>()
+        };
+        assert_eq!(bodies(&mut reader, rooms), ["1", "4"]);
+        let told = bodies(&mut reader, members);
+        let event: serde_json::Value = serde_json::from_str(&told[0]).unwrap();
+        assert_eq!((told.len(), event["event"].as_str()), (1, Some("member_role")));
+        assert_eq!(event["target"].as_str(), Some(format!("account:{ana}").as_str()));
+        let own = reader.webhooks_of(OrgId(0)).unwrap();
+        assert_eq!((own.len(), own[0].waiting, own[0].key.as_str()), (1, 4, "k"));
+        assert_eq!(bodies(&mut reader, own[0].id), ["1", "2", "3", "4"]);
+        assert_eq!(reader.waiting_webhooks(0).unwrap().len(), 3);
+        // What is delivered is gone; what came behind stays.
+        let second = reader.webhook_outbox(own[0].id, 2).unwrap()[1].id;
+        webhook(world, webhooks::Op::Done { endpoint: own[0].id, up_to: second });
+        assert_eq!(bodies(&mut reader, own[0].id), ["3", "4"]);
+        assert_eq!(reader.webhooks_of(OrgId(0)).unwrap()[0].waiting, 2);
+        // One that is no longer configured goes with what waits; one that stays keeps it.
+        webhook(
+            world,
+            webhooks::Op::Configure(vec![("https://own/".into(), "k2".into()), ("https://x/".into(), "k".into())]),
+        );
+        let now = reader.webhooks_of(OrgId(0)).unwrap();
+        assert_eq!((now.len(), now[0].waiting, now[0].key.as_str()), (2, 2, "k2"));
+        webhook(world, webhooks::Op::Configure(Vec::new()));
+        assert!(reader.webhooks_of(OrgId(0)).unwrap().is_empty() && bodies(&mut reader, own[0].id).is_empty());
+        assert_eq!(change(world, other, bo, Change::EndWebhook { id: rooms }), Err(Code::NotFound));
+        assert_eq!(change(world, acme, ana, Change::EndWebhook { id: rooms }), Ok(Outcome::Done));
+        assert!(bodies(&mut reader, rooms).is_empty());
+    });
+}
+
+#[test]
+fn endpoints_and_what_waits_for_them_are_bounded() {
+    common::both(|world| {
+        let ana = create(world, 1).unwrap();
+        let acme = found(world, "apex", ana);
+        change(world, acme, ana, key(1)).unwrap();
+        let hook = |url: String| Change::MakeWebhook { url, key: KeyId([1; 16]), kinds: Kinds::ROOMS };
+        assert_eq!(change(world, acme, ana, hook("x".repeat(2_000))), Err(Code::BadValue));
+        for n in 0..MAX_ENDPOINTS {
+            assert!(change(world, acme, ana, hook(format!("https://h/{n}"))).is_ok());
+        }
+        assert_eq!(change(world, acme, ana, hook("https://h/more".into())), Err(Code::TooMany));
+        let ops = vec![
+            convene_store::Op::Webhook(webhooks::Op::Enqueue {
+                org: Some(acme),
+                kind: Kinds::ROOMS,
+                body: "{}".into()
+            });
+            MAX_WAITING as usize
+        ];
+        world.engine.apply(ops, NOW_MS).unwrap();
+        assert_eq!(enqueue(world, Some(acme), "{}"), Enqueued { waiting: 0, full: MAX_ENDPOINTS });
+    });
+}
+
+#[test]
+fn requests_are_noted_read_by_their_account_and_forgotten() {
+    common::both(|world| {
+        let (ana, bo) = (create(world, 1).unwrap(), create(world, 2).unwrap());
+        let access =
+            |account, at_s| Access { account, at_s, endpoint: "GET /v1/me".into(), status: 200, ..Access::default() };
+        let note = |world: &mut World, list| apply(world, convene_store::Op::Access(accesses::Op::Note(list)));
+        note(world, vec![access(ana, 10), access(bo, 11), access(SERVER, 12), access(ana, 20), access(ana, 30)]);
+        let mut reader = world.engine.reader().unwrap();
+        let times = |reader: &mut convene_store::Reader, account, before, limit| {
+            reader.accesses_of(account, before, limit).unwrap().iter().map(|one| (one.at_s, one.id)).collect::<Vec<_>>()
+        };
+        let first = times(&mut reader, ana, i64::MAX, 2);
+        assert_eq!(first.iter().map(|(at_s, _)| *at_s).collect::<Vec<_>>(), [30, 20]);
+        assert_eq!(times(&mut reader, ana, first[1].1, 2).iter().map(|(at_s, _)| *at_s).collect::<Vec<_>>(), [10]);
+        apply(world, convene_store::Op::Access(accesses::Op::Forget { before_s: 20 }));
+        assert_eq!(times(&mut reader, ana, i64::MAX, 9).len(), 2);
+        assert!(times(&mut reader, bo, i64::MAX, 9).is_empty());
+        person(world, accounts::Op::Erase { account: ana }).unwrap();
+        assert!(times(&mut reader, ana, i64::MAX, 9).is_empty());
+        // Its last request is noted when it is over.
+        note(world, vec![access(ana, 40)]);
+        assert!(times(&mut reader, ana, i64::MAX, 9).is_empty());
+    });
+}

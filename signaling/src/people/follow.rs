@@ -1,0 +1,207 @@
+//! What happens elsewhere and concerns what people have open: sessions end, members go, groups change, rooms are left.
+//!
+//! Each listener that falls behind is told so, and then looks at everything of its kind.
+
+use std::future::Future;
+use std::time::Duration;
+
+use convene_api::{Change, Ended};
+use convene_calls::Call;
+use convene_im::wire::Code;
+use convene_store::Op;
+use convene_types::{CallId, ConvId, UserId};
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::judge::{Held, Rights, Whose};
+use super::{People, device_of, now_ms, unhex};
+use crate::rooms::{LeaveReason, Move, ParticipantChange, Permission};
+use crate::token::Claims;
+
+/// How often calls are looked at: ringing ends so much late at most.
+const TICK: Duration = Duration::from_millis(250);
+/// How often seats that were never taken are dropped.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+/// Members of a conversation that are compared with who is in its call. A call rings no more than a hundred.
+const MAX_COMPARED: usize = 100_000;
+
+pub(super) fn spawn(people: &People) {
+    let inner = &people.inner;
+    follow(people, inner.api.ends(), People::login_ended, People::look_at_logins);
+    follow(people, inner.api.changes(), People::member_changed, People::look_at_everything);
+    follow(people, inner.chat.standings(), People::conversation_changed, People::look_at_everything);
+    follow(people, inner.rooms.moves(), People::moved, People::look_at_rooms);
+    tokio::spawn(tick(people.clone()));
+}
+
+/// Runs `work` for each, and `all` after some were missed, until the other side is gone.
+fn follow<T, W, A>(people: &People, mut from: Receiver<T>, work: fn(People, T) -> W, all: fn(People) -> A)
+where
+    T: Clone + Send + 'static,
+    W: Future<Output = ()> + Send + 'static,
+    A: Future<Output = ()> + Send + 'static,
+{
+    let people = people.clone();
+    tokio::spawn(async move {
+        loop {
+            match from.recv().await {
+                Ok(event) => work(people.clone(), event).await,
+                Err(RecvError::Lagged(missed)) => {
+                    tracing::warn!(missed, "behind with what ends: looking at all that is open");
+                    all(people.clone()).await;
+                }
+                Err(RecvError::Closed) => return,
+            }
+        }
+    });
+}
+
+async fn tick(people: People) {
+    let (mut ticks, mut sweeps) = (interval(TICK), interval(SWEEP_EVERY));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => people.pass(),
+            _ = sweeps.tick() => people.inner.judge.sweep(|room| people.inner.rooms.get(room).is_some()),
+        }
+    }
+}
+
+impl People {
+    async fn login_ended(self, ended: Ended) {
+        self.inner.chat.end_login(ended.session, Code::Revoked);
+        self.judge_again(Whose::Login(ended.session)).await;
+        // Who has answered on that device and is not in the room yet.
+        let is_there = |call: &Call, user: &UserId| {
+            call.people.get(user).is_some_and(|person| person.device == Some(ended.device))
+        };
+        let on = |call: &Call| {
+            let user = call.people.keys().copied().find(|user| call.has(*user) && is_there(call, user));
+            user.map(|user| (call.id, user))
+        };
+        let meant: Vec<_> = self.inner.book.lock().all().filter_map(on).collect();
+        for (id, user) in meant {
+            let _ = self.change(id, |call| call.hang_up(user, now_ms())); // a refusal says that they have gone already
+        }
+    }
+
+    async fn look_at_logins(self) {
+        let store = self.inner.store.clone();
+        let now_s = u64::try_from(now_ms() / 1_000).unwrap_or(0);
+        let since_s = now_s.saturating_sub(convene_accounts::session::MAX_AGE_S);
+        if let Ok(ended) = store.ask(move |reader| reader.ended_since(since_s)).await {
+            let ended: std::collections::HashSet<_> = ended.into_iter().map(|(session, _)| session.id).collect();
+            self.inner.chat.end_logins_unless(|login| !ended.contains(&login.session), Code::Revoked);
+        }
+        self.judge_again(Whose::Everybody).await;
+    }
+
+    async fn member_changed(self, change: Change) {
+        if let Change::Removed { user, .. } = change {
+            self.inner.chat.end_sessions(user, None, Code::Revoked);
+            self.judge_again(Whose::User(user)).await;
+            self.send_away(user, |_| true);
+        }
+        if let Change::Profile { user, .. } = change {
+            // Whoever has gone in the meantime has nobody to tell.
+            let _ = self.inner.chat.publish(Op::TellProfile { user }).await;
+        }
+    }
+
+    /// Members, roles, mutes of a conversation, or its end.
+    async fn conversation_changed(self, conv: ConvId) {
+        self.judge_again(Whose::Conversation(conv)).await;
+        let Some(call) = self.inner.book.lock().of_conversation(conv).cloned() else { return };
+        let here = self.inner.store.ask(move |reader| reader.callable(conv, MAX_COMPARED)).await;
+        // A store that cannot answer changes nothing: who is out does not get in.
+        let Ok(here) = here else { return };
+        for user in call.people.keys().filter(|user| here.binary_search(user).is_err()) {
+            self.send_away(*user, |other| other.id == call.id);
+        }
+    }
+
+    async fn look_at_everything(self) {
+        self.judge_again(Whose::Everybody).await;
+        let calls: Vec<_> = self.inner.book.lock().all().map(|call| call.conv).collect();
+        for conv in calls {
+            self.clone().conversation_changed(conv).await;
+        }
+    }
+
+    /// Somebody took a seat in a room, or is out of it.
+    async fn moved(self, moved: Move) {
+        let Move { room, identity, came } = moved;
+        let Some(by) = device_of(&identity) else { return };
+        if !came {
+            self.left(&room, &identity).await;
+        }
+        let Some(id) = room.strip_prefix("call-").and_then(unhex).map(CallId) else { return };
+        // A refusal says that the call is over.
+        let _ = self.change(id, |call| {
+            if came {
+                call.entered(by, now_ms());
+            } else {
+                call.exited(by, now_ms())
+            }
+            Ok(())
+        });
+    }
+
+    /// A seat is looked at no more once nobody sits in it. Whoever has joined anew has sent away who they were.
+    async fn left(&self, room: &str, identity: &str) {
+        let key = (room.to_owned(), identity.to_owned());
+        let Some(turn) = self.inner.judge.turn(&key) else { return };
+        let taken = match self.inner.rooms.get(room) {
+            Some(handle) => handle.participant(identity).await.is_ok(),
+            None => false,
+        };
+        if !taken {
+            self.inner.judge.forget(&key, turn);
+        }
+    }
+
+    async fn look_at_rooms(self) {
+        let calls: Vec<_> = self.inner.book.lock().all().cloned().collect();
+        for call in calls {
+            let room = super::ring::room_of(call.id);
+            let here = match self.inner.rooms.get(&room) {
+                Some(handle) => handle.participants().await.unwrap_or_default(),
+                None => Vec::new(),
+            };
+            for (user, person) in &call.people {
+                let Some(device) = person.device else { continue };
+                let identity = super::identity(convene_calls::Device { user: *user, device });
+                let came = here.iter().any(|info| info.identity == identity);
+                self.clone().moved(Move { room: room.clone(), identity, came }).await;
+            }
+        }
+    }
+
+    /// Looks again at seats in rooms: who may not be there goes, and who may no longer speak is silent.
+    async fn judge_again(&self, whose: Whose) {
+        for (key, Held { seat, by, rights: before, .. }) in self.inner.judge.held(whose) {
+            let rights = self.inner.judge.rights(&seat, by).await;
+            if rights == Some(before) {
+                continue;
+            }
+            let (room, identity) = &key;
+            if let Some(rights) = rights {
+                self.inner.judge.set_rights(&key, rights);
+            }
+            let Some(handle) = self.inner.rooms.get(room) else { continue };
+            // A refusal says that they have gone already.
+            match rights {
+                Some(rights) => drop(handle.update_participant(identity, permission(rights)).await),
+                None => drop(handle.remove_participant(identity, LeaveReason::Removed).await),
+            }
+        }
+    }
+}
+
+fn permission(rights: Rights) -> ParticipantChange {
+    let mut claims = Claims::default();
+    rights.limit(&mut claims.grants);
+    let permission: Permission = claims.permission();
+    ParticipantChange { permission: Some(permission), ..ParticipantChange::default() }
+}

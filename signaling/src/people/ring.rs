@@ -1,0 +1,133 @@
+//! Calls at work: what the book decides is told to devices, written into logs, and carried out in rooms.
+
+use std::time::Duration;
+
+use convene_api::Error;
+use convene_calls::{Book, Call, New, Refusal, Standing};
+use convene_im::wire as im;
+use convene_store::calls::Recorded;
+use convene_store::{Op, Outcome};
+use convene_types::{CallId, UserId};
+use parking_lot::MutexGuard;
+
+use super::{People, answer, hex, now_ms, refusal};
+
+/// Pauses between tries to write down how a call ended. After the last one the row stays open, and the next start of the
+/// server ends it as interrupted.
+const RETRIES: [Duration; 5] = [
+    Duration::from_millis(100),
+    Duration::from_secs(1),
+    Duration::from_secs(5),
+    Duration::from_secs(20),
+    Duration::from_secs(60),
+];
+
+/// The name of a call's room.
+pub(super) fn room_of(call: CallId) -> String {
+    format!("call-{}", hex(&call.0))
+}
+
+impl People {
+    /// Begins a call: into the log first, then to the devices. The conversation's call that is on is answered instead.
+    pub(super) async fn ring(&self, new: New) -> Result<Call, Error> {
+        let id = new.id;
+        let begun = self.inner.book.lock().begin(new, now_ms());
+        let call = match begun {
+            Ok(call) => call,
+            Err(Refusal::Exists(other)) => {
+                let known = self.inner.book.lock().get(other).cloned();
+                return known.ok_or_else(|| refusal::of_call(&Refusal::NotNow));
+            }
+            Err(refused) => return Err(refusal::of_call(&refused)),
+        };
+        if let Err(refused) = self.write_down(&call, answer::begun(&call)).await {
+            self.inner.book.lock().forget(id);
+            return Err(refusal::of_chat(&refused));
+        }
+        let book = self.inner.book.lock();
+        // It may have changed meanwhile; or be over at once, as everybody is busy.
+        let call = book.get(id).cloned().unwrap_or(call);
+        self.tell(&book, &call);
+        Ok(call)
+    }
+
+    /// Does something to a call that is on, and tells of it. Answers it as it is afterwards.
+    pub(super) fn change(
+        &self,
+        id: CallId,
+        work: impl FnOnce(&mut Call) -> Result<(), Refusal>,
+    ) -> Result<Option<Call>, Refusal> {
+        let mut book = self.inner.book.lock();
+        let changed = book.change(id, work)?;
+        if let Some(call) = &changed {
+            self.tell(&book, call);
+        }
+        Ok(changed)
+    }
+
+    /// Sends somebody out of all calls that `is_meant` says.
+    pub(super) fn send_away(&self, user: UserId, is_meant: impl Fn(&Call) -> bool) {
+        let mut book = self.inner.book.lock();
+        let meant: Vec<_> = book.with(user).filter(|call| is_meant(call)).map(|call| call.id).collect();
+        for id in meant {
+            let removed = book.change(id, |call| {
+                call.remove(user, now_ms());
+                Ok(())
+            });
+            if let Ok(Some(call)) = removed {
+                // The last they hear of it: they ring no more, and learn nothing further.
+                self.inner.chat.show_call(&[user], call.id, answer::state(&call), false);
+                self.tell(&book, &call);
+            }
+        }
+    }
+
+    /// Time has passed.
+    pub(super) fn pass(&self) {
+        let mut book = self.inner.book.lock();
+        for call in book.handle_timeout(now_ms()) {
+            self.tell(&book, &call);
+        }
+    }
+
+    /// Tells everybody in a call how it stands; when it is over, writes it down and ends its room. The book is held
+    /// meanwhile, so that devices hear of changes in their order.
+    pub(super) fn tell(&self, _book: &MutexGuard<'_, Book>, call: &Call) {
+        let stays = |standing: Standing| standing != Standing::Removed;
+        let people = call.people.iter().filter(|(_, person)| stays(person.standing)).map(|(user, _)| *user);
+        let people: Vec<_> = people.collect();
+        self.inner.chat.show_call(&people, call.id, answer::state(call), call.over.is_none());
+        if call.over.is_some() {
+            let (people, call) = (self.clone(), call.clone());
+            tokio::spawn(async move { people.finish(&call).await });
+        }
+    }
+
+    async fn finish(&self, call: &Call) {
+        let _ = self.inner.rooms.delete(&room_of(call.id)).await; // nobody had come
+        for pause in RETRIES {
+            match self.write_down(call, answer::ended(call)).await {
+                Ok(_) => return,
+                Err(refused) if refused.code == im::Code::Unavailable => tokio::time::sleep(pause).await,
+                Err(refused) => return tracing::error!(%refused, "the end of a call is not written down"),
+            }
+        }
+        tracing::error!("the end of a call is not written down: the store does not take it");
+    }
+
+    async fn write_down(&self, call: &Call, record: im::CallRecord) -> Result<Outcome, convene_im::Refusal> {
+        let (org, conv, id) = (call.org, call.conv, call.id);
+        self.inner.chat.publish(Op::Call { org, conv, id, record }).await
+    }
+
+    /// Calls that the last stop of the server has cut off: nobody is in them.
+    pub(super) async fn end_interrupted(&self) {
+        let open = self.inner.store.ask(|reader| reader.open_calls()).await.unwrap_or_default();
+        for Recorded { id, org, conv, record } in open {
+            let record = im::CallRecord { outcome: im::CallOutcome::Interrupted.into(), ..record };
+            if let Err(refused) = self.inner.chat.publish(Op::Call { org, conv, id, record }).await {
+                tracing::error!(%refused, "the end of an interrupted call is not written down");
+            }
+        }
+    }
+}

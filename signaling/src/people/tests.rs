@@ -1,0 +1,226 @@
+//! Calls and seats of people, over the real router, store, chat and media plane.
+
+mod world;
+
+use std::time::Duration;
+
+use convene_im::wire::{self as im, Code, body::Kind, frame::Body};
+use convene_store::orgs::Change;
+use convene_types::AccountId;
+use serde_json::{Value, json};
+
+use crate::rooms::LeaveReason;
+use world::{Phone, World};
+
+/// How long the end of a right may take, as README says.
+const AT_ONCE: Duration = Duration::from_secs(1);
+
+fn standing(state: &im::CallState, user: u64) -> im::CallStanding {
+    state.people.iter().find(|person| person.user == user).unwrap().standing()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_rings_everywhere_is_answered_once_and_is_written_down() {
+    let world = World::new().await;
+    let (ana, bo) = (world.person(1).await, world.person(2).await);
+    let conv = world.direct(&ana, &bo).await;
+    let mut phone = Phone::open(&world, &bo.access, &bo.device).await;
+    let other = world.sign_in(&bo, 22).await;
+    let mut tablet = Phone::open(&world, &other.access, &other.device).await;
+    let mut caller = Phone::open(&world, &ana.access, &ana.device).await;
+
+    let call = world.post(&ana, "/v1/calls", json!({"conversation": conv})).await.expect(201);
+    let id = call["id"].as_str().unwrap().to_owned();
+    for device in [&mut phone, &mut tablet] {
+        let state = device.call_state(|state| state.call_id == id).await;
+        assert_eq!((state.outcome(), standing(&state, bo.user)), (im::CallOutcome::Ringing, im::CallStanding::Ringing));
+    }
+    // Again: the same call. A device that connects in the middle learns of it. A stranger learns nothing.
+    let again = world.post(&ana, "/v1/calls", json!({"conversation": conv})).await.expect(201);
+    assert_eq!(again["id"], call["id"]);
+    let late = world.sign_in(&bo, 23).await;
+    let mut late_device = Phone::open(&world, &late.access, &late.device).await;
+    late_device.call_state(|state| state.call_id == id && standing(state, bo.user) == im::CallStanding::Ringing).await;
+
+    let at = |act: &str| format!("/v1/calls/{id}/{act}");
+    world.post(&bo, &at("accept"), Value::Null).await.expect(200);
+    world.post(&other, &at("accept"), Value::Null).await.refused(409, "answered_elsewhere");
+    world.post(&other, &at("join"), Value::Null).await.refused(409, "answered_elsewhere");
+    let own = super::unhex(&bo.device).unwrap();
+    let is_bos = |state: &im::CallState| state.people.iter().any(|person| person.device_id.as_ref() == own);
+    for device in [&mut phone, &mut tablet, &mut late_device] {
+        device.call_state(|state| is_bos(state) && standing(state, bo.user) == im::CallStanding::Accepted).await;
+    }
+
+    let seat = world.post(&bo, &at("join"), Value::Null).await.expect(200);
+    assert_eq!((&seat["may_publish"], &seat["url"]), (&json!(true), &json!("ws://convene.test")));
+    let (_, mut bos) = world.take_seat(&seat).await.unwrap();
+    let (_, _anas) = world.take_seat(&world.post(&ana, &at("join"), Value::Null).await.expect(200)).await.unwrap();
+    world.post(&ana, &at("cancel"), Value::Null).await.refused(409, "call_not_now");
+    world.post(&ana, &at("hangup"), Value::Null).await.expect(200);
+    let over = tablet.call_state(|state| state.outcome() == im::CallOutcome::Ended).await;
+    assert!(over.people.iter().all(|person| person.joined_ms > 0 && person.left_ms >= person.joined_ms), "{over:?}");
+    assert_eq!(bos.left().await, LeaveReason::RoomDeleted);
+    assert!(world.take_seat(&seat).await.is_err(), "the token is good still, the seat is not");
+    world.post(&bo, &at("accept"), Value::Null).await.refused(410, "call_over");
+
+    // Both events are in the log, the first of which counts for nothing.
+    let begun =
+        caller.event(conv, |kind| matches!(kind, Kind::Call(call) if call.outcome() == im::CallOutcome::Ringing)).await;
+    let ended =
+        caller.event(conv, |kind| matches!(kind, Kind::Call(call) if call.outcome() == im::CallOutcome::Ended)).await;
+    assert_eq!((ended.seq, ended.ord), (begun.seq + 1, begun.ord + 1));
+    let read = world.get(&bo, &format!("/v1/calls/{id}")).await.expect(200);
+    assert_eq!((&read["outcome"], read["people"].as_array().unwrap().len()), (&json!("ended"), 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_removed_is_out_at_once_and_stays_out() {
+    let world = World::new().await;
+    let (ana, bo) = (world.person(1).await, world.person(2).await);
+    let conv = world.direct(&ana, &bo).await;
+    let mut phone = Phone::open(&world, &bo.access, &bo.device).await;
+    let call = world.post(&ana, "/v1/calls", json!({"conversation": conv})).await.expect(201);
+    let join = format!("/v1/calls/{}/join", call["id"].as_str().unwrap());
+    let seat = world.post(&bo, &join, Value::Null).await.expect(200);
+    let meeting = world.post(&bo, &format!("/v1/rooms/{conv}/join"), Value::Null).await.expect(200);
+    let (_, mut in_call) = world.take_seat(&seat).await.unwrap();
+    let (_, mut in_meeting) = world.take_seat(&meeting).await.unwrap();
+
+    world.change(ana.account, Change::Remove { account: AccountId(bo.account) }).await;
+    let all = async {
+        assert_eq!(in_call.left().await, LeaveReason::Removed);
+        assert_eq!(in_meeting.left().await, LeaveReason::Removed);
+        assert_eq!(phone.goodbye().await, Code::Revoked);
+    };
+    tokio::time::timeout(AT_ONCE, all).await.expect("within a second");
+    for seat in [&seat, &meeting] {
+        assert_eq!(world.take_seat(seat).await.err().as_deref(), Some("seat_gone"));
+    }
+    world.post(&bo, &join, Value::Null).await.refused(404, "not_found");
+    assert_eq!(Phone::try_open(&world, &bo.access, &bo.device).await.err(), Some(Code::NoSeat));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_a_sign_in_ends_what_it_has_open_and_nothing_else() {
+    let world = World::new().await;
+    let (ana, bo) = (world.person(1).await, world.person(2).await);
+    let conv = world.direct(&ana, &bo).await;
+    let other = world.sign_in(&bo, 22).await;
+    let mut phone = Phone::open(&world, &bo.access, &bo.device).await;
+    let mut tablet = Phone::open(&world, &other.access, &other.device).await;
+    let join = format!("/v1/rooms/{conv}/join");
+    let seat = world.post(&bo, &join, Value::Null).await.expect(200);
+    let (_, mut sitting) = world.take_seat(&seat).await.unwrap();
+    let others = world.post(&other, &join, Value::Null).await.expect(200);
+    let (_, mut staying) = world.take_seat(&others).await.unwrap();
+
+    world.delete(&other, &format!("/v1/me/sessions/{}", bo.session)).await.expect(204);
+    let all = async {
+        assert_eq!(sitting.left().await, LeaveReason::Removed);
+        assert_eq!(phone.goodbye().await, Code::Revoked);
+    };
+    tokio::time::timeout(AT_ONCE, all).await.expect("within a second");
+    assert_eq!(world.take_seat(&seat).await.err().as_deref(), Some("seat_gone"));
+    world.post(&bo, &join, Value::Null).await.refused(401, "session_ended");
+    assert_eq!(Phone::try_open(&world, &bo.access, &bo.device).await.err(), Some(Code::Unauthenticated));
+    tablet.ping().await;
+    assert!(staying.is_seated());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_decides_who_speaks_and_who_is_there() {
+    let world = World::new().await;
+    let (ana, bo) = (world.person(1).await, world.person(2).await);
+    let group = json!({"kind": "group", "title": "Team", "members": [bo.user]});
+    let conv = world.post(&ana, "/v1/conversations", group).await.expect(201)["id"].as_u64().unwrap();
+    let (join, path) = (format!("/v1/rooms/{conv}/join"), format!("/v1/conversations/{conv}"));
+    let seat = world.post(&bo, &join, Value::Null).await.expect(200);
+    assert_eq!(seat["may_publish"], true);
+    let (room, mut sitting) = world.take_seat(&seat).await.unwrap();
+    let identity = sitting.identity.clone();
+    let may = |want: bool| {
+        let (room, identity) = (room.clone(), identity.clone());
+        async move {
+            let get = async || room.participant(&identity).await.unwrap().permission;
+            world::until(async || get().await.can_publish == want && get().await.can_publish_data == want).await;
+        }
+    };
+    let bos = format!("{path}/members/{}", bo.user);
+    world.patch(&ana, &bos, json!({"muted_until_ms": i64::MAX})).await.expect(204);
+    may(false).await;
+    // A modified client shows the token it had, which says that it may.
+    let again = world.take_seat(&seat).await.unwrap();
+    assert!(!again.1.may_publish);
+    sitting = again.1;
+    let whip = world.whip(&seat).await;
+    assert_eq!(whip, 403, "nor by another protocol");
+    assert_eq!(world.post(&bo, &join, Value::Null).await.expect(200)["may_publish"], false);
+    world.patch(&ana, &bos, json!({"muted_until_ms": 0})).await.expect(204);
+    may(true).await;
+
+    world.delete(&ana, &path).await.expect(204);
+    let left = tokio::time::timeout(AT_ONCE, sitting.left()).await.expect("within a second");
+    assert_eq!(left, LeaveReason::Removed);
+    world.post(&bo, &join, Value::Null).await.refused(409, "dissolved");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_organisations_and_strangers_find_nothing() {
+    let world = World::new().await;
+    let (ana, bo) = (world.person(1).await, world.person(2).await);
+    let stranger = world.founder(9, "elsewhere").await;
+    let conv = world.direct(&ana, &bo).await;
+    let call = world.post(&ana, "/v1/calls", json!({"conversation": conv})).await.expect(201);
+    let id = call["id"].as_str().unwrap();
+    let of_call = ["accept", "decline", "cancel", "hangup", "join"].map(|act| format!("/v1/calls/{id}/{act}"));
+    for path in of_call.into_iter().chain([format!("/v1/rooms/{conv}/join"), format!("/v1/conversations/{conv}/leave")])
+    {
+        world.post(&stranger, &path, Value::Null).await.refused(404, "not_found");
+        world.call("POST", "", &path, Value::Null).await.refused(401, "unauthenticated");
+    }
+    for path in [format!("/v1/calls/{id}"), format!("/v1/conversations/{conv}/members")] {
+        world.get(&stranger, &path).await.refused(404, "not_found");
+    }
+    world.post(&stranger, "/v1/calls", json!({"conversation": conv})).await.refused(404, "not_found");
+    world.post(&stranger, "/v1/calls", json!({"users": [bo.user]})).await.refused(404, "not_found");
+    world
+        .post(&stranger, "/v1/conversations", json!({"kind": "direct", "members": [bo.user]}))
+        .await
+        .refused(404, "not_found");
+    let add = format!("/v1/conversations/{conv}/members");
+    world.post(&stranger, &add, json!({"users": [stranger.user]})).await.refused(404, "not_found");
+    assert_eq!(world.get(&stranger, "/v1/conversations").await.expect(200)["conversations"], json!([]));
+    // Nor over chat.
+    let mut phone = Phone::open(&world, &stranger.access, &stranger.device).await;
+    let text = im::Body { kind: Some(Kind::Text(im::Text { text: "hi".into() })), ..im::Body::default() };
+    let send = im::Send { conv, client_id: vec![1; 16].into(), body: Some(text) };
+    let Body::Error(error) = phone.request(Body::Send(send)).await else { panic!("taken") };
+    assert_eq!(error.code(), Code::UnknownConversation);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_a_stop_cut_off_is_over_after_the_start() {
+    let world = World::new().await;
+    let (ana, bo) = (world.person(1).await, world.person(2).await);
+    let conv = world.direct(&ana, &bo).await;
+    let call = world.post(&ana, "/v1/calls", json!({"conversation": conv})).await.expect(201);
+    let seat =
+        world.post(&bo, &format!("/v1/calls/{}/join", call["id"].as_str().unwrap()), Value::Null).await.expect(200);
+    world.take_seat(&seat).await.unwrap();
+    let world = world.restart().await;
+    assert_eq!(world.take_seat(&seat).await.err().as_deref(), Some("seat_gone"));
+    let path = format!("/v1/calls/{}", call["id"].as_str().unwrap());
+    assert_eq!(world.get(&ana, &path).await.expect(200)["outcome"], "interrupted");
+    // And the next one rings.
+    world.post(&ana, "/v1/calls", json!({"conversation": conv})).await.expect(201);
+}
+
+#[test]
+fn identities_read_back() {
+    let by = convene_calls::Device { user: convene_types::UserId(7), device: convene_types::DeviceId([0xab; 16]) };
+    assert_eq!(super::device_of(&super::identity(by)), Some(by));
+    for text in ["", "7", "7:ab", "x:00000000000000000000000000000000", "7:+0000000000000000000000000000000"] {
+        assert_eq!(super::device_of(text), None, "{text}");
+    }
+}

@@ -1,0 +1,406 @@
+//! A whole server of one test, people in it, and devices that speak chat.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body as HttpBody, to_bytes};
+use axum::http::Request;
+use bytes::Bytes;
+use convene_accounts::invitation::LinkHash;
+use convene_accounts::token::Authority;
+use convene_api::{Api, Keys, Sender};
+use convene_im::wire::{self as im, Code, body::Kind, frame::Body};
+use convene_im::{Certificate, Login, Logins};
+use convene_store::orgs::{Change, Invited, JoinBy, Op, Outcome};
+use convene_store::{BlobOptions, Blobs, Store};
+use convene_types::{AccountId, DeptId, OrgId};
+use futures_util::{sink, stream};
+use parking_lot::Mutex;
+use prost::Message as _;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use tower::ServiceExt as _;
+
+use crate::rooms::{Joined, LeaveReason, Mode, Notice, RoomHandle, RoomRequest};
+use crate::{Config, State};
+
+/// Longer than anything here takes on a busy machine.
+const DEADLINE: Duration = Duration::from_secs(20);
+/// The link into the organisation.
+const LINK: LinkHash = LinkHash([5; 32]);
+
+type Codes = Arc<Mutex<HashMap<String, String>>>;
+
+pub(super) struct World {
+    api: Api,
+    chat: convene_im::Handle,
+    state: State,
+    router: Router,
+    store: Store,
+    codes: Codes,
+    org: Mutex<Option<OrgId>>,
+    folder: tempfile::TempDir,
+}
+
+/// Somebody who is signed in somewhere, in an organisation.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Person {
+    number: String,
+    pub(super) account: u64,
+    pub(super) user: u64,
+    pub(super) device: String,
+    pub(super) access: String,
+    pub(super) session: String,
+}
+
+/// What came back.
+pub(super) struct Answer(u16, Value);
+
+impl Answer {
+    #[track_caller]
+    pub(super) fn expect(self, status: u16) -> Value {
+        assert_eq!(self.0, status, "{}", self.1);
+        self.1
+    }
+
+    #[track_caller]
+    pub(super) fn refused(self, status: u16, code: &str) {
+        assert_eq!((self.0, self.1["code"].as_str()), (status, Some(code)), "{}", self.1);
+    }
+}
+
+/// Somebody in a room.
+pub(super) struct Sitting {
+    pub(super) identity: String,
+    pub(super) may_publish: bool,
+    joined: Joined,
+}
+
+impl Sitting {
+    /// Why they are out.
+    pub(super) async fn left(&mut self) -> LeaveReason {
+        loop {
+            let notice = tokio::time::timeout(DEADLINE, self.joined.notices.recv()).await.expect("still in the room");
+            match notice {
+                Some(Notice::Leave { reason, .. }) => return reason,
+                Some(_) => {}
+                None => panic!("out of the room, and not told"),
+            }
+        }
+    }
+
+    pub(super) fn is_seated(&mut self) -> bool {
+        while let Ok(notice) = self.joined.notices.try_recv() {
+            if matches!(notice, Notice::Leave { .. }) {
+                return false;
+            }
+        }
+        !self.joined.notices.is_closed()
+    }
+}
+
+impl World {
+    pub(super) async fn new() -> Self {
+        Self::open(tempfile::tempdir().unwrap(), None).await
+    }
+
+    /// Another server over the same data. Nothing of the first one is said goodbye to.
+    pub(super) async fn restart(self) -> Self {
+        let Self { store, folder, org, .. } = self;
+        store.stop();
+        Self::open(folder, org.into_inner()).await
+    }
+
+    async fn open(folder: tempfile::TempDir, org: Option<OrgId>) -> Self {
+        let metrics: Arc<convene_telemetry::Metrics> = Arc::default();
+        let store = Store::start(convene_store::Options::new(folder.path().join("chat.db"))).unwrap();
+        let codes = Codes::default();
+        let kept = Arc::clone(&codes);
+        let sender = Sender::Program(Box::new(move |phone, _, digits| {
+            kept.lock().insert(phone.e164().to_owned(), digits.to_owned());
+            Ok(())
+        }));
+        let api = Api::start(convene_api::Options {
+            store: store.clone(),
+            keys: Keys::derive(&[7; 32]).unwrap(),
+            sender,
+            region: "CN".into(),
+            policy_version: "1".into(),
+            access_log_days: 1,
+            metrics: Arc::clone(&metrics),
+        });
+        let api = api.await.unwrap();
+        let authenticator = Arc::clone(api.authenticator());
+        let logins = Logins::new(move |token, now_s| {
+            let caller = authenticator.check(token, now_s).map_err(|refusal| refusal.text.into_owned())?;
+            Ok(Login { account: caller.account, session: caller.session, device: caller.device })
+        });
+        let localhost = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let blobs = Blobs::open(store.clone(), BlobOptions::below(folder.path())).await.unwrap();
+        let (chat, _server) = convene_im::start(convene_im::Options {
+            bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            certificate: Certificate::SelfMade { names: vec!["localhost".to_owned()] },
+            authority: Arc::new(Authority::default()),
+            logins: Some(logins),
+            store: store.clone(),
+            blobs,
+            metrics: Arc::clone(&metrics),
+            limits: convene_im::Limits::default(),
+        })
+        .await
+        .unwrap();
+        let media = convene_sfu::Options {
+            bind: localhost,
+            ports: vec![0],
+            advertised: vec![localhost],
+            tcp_port: None,
+            spread: convene_sfu::Spread::ByLoad,
+            max_load: 2.0,
+            loudest: 0,
+            metrics: Arc::clone(&metrics),
+        };
+        let (media, _) = convene_sfu::start(&media).unwrap();
+        let config = Config { people_secret: api.room_secret().to_owned(), ..Config::default() };
+        let state = State::new(config, media, metrics).with_chat(chat.clone()).with_people(&api).await.unwrap();
+        let router = crate::router(&state);
+        Self { api, chat, state, router, store, codes, org: Mutex::new(org), folder }
+    }
+
+    pub(super) async fn call(&self, method: &str, access: &str, path: &str, body: Value) -> Answer {
+        let mut request = Request::builder().method(method).uri(path).header("host", "convene.test");
+        if !access.is_empty() {
+            request = request.header("authorization", format!("Bearer {access}"));
+        }
+        let body = if body.is_null() { HttpBody::empty() } else { HttpBody::from(body.to_string()) };
+        let response = self.router.clone().oneshot(request.body(body).unwrap()).await.unwrap();
+        let status = response.status().as_u16();
+        let bytes = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        Answer(status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+    }
+
+    pub(super) async fn post(&self, person: &Person, path: &str, body: Value) -> Answer {
+        self.call("POST", &person.access, path, body).await
+    }
+
+    pub(super) async fn patch(&self, person: &Person, path: &str, body: Value) -> Answer {
+        self.call("PATCH", &person.access, path, body).await
+    }
+
+    pub(super) async fn get(&self, person: &Person, path: &str) -> Answer {
+        self.call("GET", &person.access, path, Value::Null).await
+    }
+
+    pub(super) async fn delete(&self, person: &Person, path: &str) -> Answer {
+        self.call("DELETE", &person.access, path, Value::Null).await
+    }
+
+    /// The n-th person; the first one founds the organisation, the others come into it.
+    pub(super) async fn person(&self, n: u32) -> Person {
+        let known = *self.org.lock();
+        let Some(org) = known else {
+            let person = self.founder(n, "acme").await;
+            let whom = Invited::Link { hash: LINK, uses: 100 };
+            let invite = Change::Invite { whom, sealed: None, dept: DeptId(0), ask: false, valid_for_s: 3_600 };
+            self.change(person.account, invite).await;
+            return person;
+        };
+        let person = self.register(n).await;
+        let op = Op {
+            org,
+            by: AccountId(person.account),
+            address: String::new(),
+            change: Change::Join(JoinBy::Link(LINK)),
+            once: None,
+        };
+        let Ok(Outcome::Joined { user, .. }) = self.api.change(op).await else { panic!("not let in") };
+        Person { user: user.0, ..person }
+    }
+
+    /// Somebody with an organisation of their own.
+    pub(super) async fn founder(&self, n: u32, name: &str) -> Person {
+        let person = self.register(n).await;
+        let owner = AccountId(person.account);
+        let change = Change::Found { name: name.into(), title: name.into(), owner };
+        let op = Op { org: OrgId(0), by: owner, address: String::new(), change, once: None };
+        let Ok(Outcome::Joined { org, user, .. }) = self.api.change(op).await else { panic!("not founded") };
+        self.org.lock().get_or_insert(org);
+        Person { user: user.0, ..person }
+    }
+
+    /// Changes the first organisation.
+    pub(super) async fn change(&self, by: u64, change: Change) {
+        let org = self.org.lock().expect("somebody has founded it");
+        self.api.change(Op { org, by: AccountId(by), address: String::new(), change, once: None }).await.unwrap();
+    }
+
+    async fn register(&self, n: u32) -> Person {
+        let (number, device) = (format!("+86138{n:08}"), format!("{n:032x}"));
+        let code = self.code(&number, "register", &device).await;
+        let body = json!({"phone": number, "code": code, "display_name": format!("P{n}"), "consent": "1",
+            "device": {"id": device}});
+        let answer = self.call("POST", "", "/v1/auth/register", body).await.expect(201);
+        Self::signed_in(&answer, Person { number, device, ..Person::default() })
+    }
+
+    /// The same person on another device.
+    pub(super) async fn sign_in(&self, person: &Person, n: u32) -> Person {
+        let device = format!("{n:032x}");
+        let code = self.code(&person.number, "sign_in", &device).await;
+        let body = json!({"phone": person.number, "code": code, "device": {"id": device}});
+        let answer = self.call("POST", "", "/v1/auth/sign-in", body).await.expect(200);
+        Self::signed_in(&answer, Person { device, ..person.clone() })
+    }
+
+    async fn code(&self, number: &str, purpose: &str, device: &str) -> String {
+        let body = json!({"phone": number, "purpose": purpose, "device_id": device});
+        // Codes to one number are a minute apart: the clock of tests does not wait for that, so limits are lifted.
+        self.lift_limits();
+        self.call("POST", "", "/v1/auth/codes", body).await.expect(202);
+        self.codes.lock().remove(number).unwrap()
+    }
+
+    fn lift_limits(&self) {
+        let conn = rusqlite::Connection::open(self.folder.path().join("chat.db")).unwrap();
+        conn.busy_timeout(DEADLINE).unwrap();
+        conn.execute("DELETE FROM usages", []).unwrap();
+    }
+
+    fn signed_in(answer: &Value, person: Person) -> Person {
+        let text = |field: &str| answer[field].as_str().unwrap().to_owned();
+        let account = answer["account"]["id"].as_u64().unwrap();
+        Person { account, access: text("access_token"), session: text("session_id"), ..person }
+    }
+
+    pub(super) async fn direct(&self, one: &Person, other: &Person) -> u64 {
+        let body = json!({"kind": "direct", "members": [other.user]});
+        self.post(one, "/v1/conversations", body).await.expect(201)["id"].as_u64().unwrap()
+    }
+
+    /// Comes in as the adapters do: the token is checked, its seat judged, the room joined, the seat judged again. The error
+    /// is the code.
+    pub(super) async fn take_seat(&self, seat: &Value) -> Result<(RoomHandle, Sitting), String> {
+        let mut claims = self.state.verifier.verify(seat["token"].as_str().unwrap()).unwrap();
+        let room = claims.require_join("").unwrap().to_owned();
+        assert_eq!(seat["room"], room.as_str());
+        let refused = |error: crate::token::AuthError| error.code.to_owned();
+        self.state.verifier.admit(&room, &mut claims).await.map_err(refused)?;
+        let request = claims.join_request(Mode::Single);
+        let wanted = RoomRequest { name: room.clone(), ..RoomRequest::default() };
+        let (handle, joined) = self.state.registry.join(wanted, false, request).await.unwrap();
+        self.state.verifier.admit(&room, &mut claims).await.map_err(refused)?;
+        let sitting =
+            Sitting { identity: claims.identity.clone(), may_publish: claims.permission().can_publish, joined };
+        Ok((handle, sitting))
+    }
+
+    /// Publishing with this token by WHIP: the status.
+    pub(super) async fn whip(&self, seat: &Value) -> u16 {
+        let path = format!("/whip/{}", seat["room"].as_str().unwrap());
+        self.call("POST", seat["token"].as_str().unwrap(), &path, Value::Null).await.0
+    }
+}
+
+/// Waits until it holds.
+pub(super) async fn until(condition: impl AsyncFn() -> bool) {
+    let wait = async {
+        while !condition().await {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, wait).await.expect("in time");
+}
+
+/// A device with chat open.
+pub(super) struct Phone {
+    to: mpsc::Sender<Bytes>,
+    from: mpsc::Receiver<Bytes>,
+    seen: Vec<im::Frame>,
+    rid: u64,
+}
+
+impl Phone {
+    pub(super) async fn open(world: &World, access: &str, device: &str) -> Self {
+        Self::try_open(world, access, device).await.unwrap_or_else(|code| panic!("{code:?}"))
+    }
+
+    pub(super) async fn try_open(world: &World, access: &str, device: &str) -> Result<Self, Code> {
+        let ((to, inbox), (outbox, from)) = (mpsc::channel::<Bytes>(64), mpsc::channel::<Bytes>(1_024));
+        let chat = world.chat.clone();
+        tokio::spawn(async move {
+            let sink = sink::unfold(outbox, |outbox, frame: Bytes| async move {
+                outbox.send(frame).await.map(|()| outbox).map_err(|_| std::io::Error::other("gone"))
+            });
+            let stream =
+                stream::unfold(inbox, |mut inbox| async move { inbox.recv().await.map(|frame| (frame, inbox)) });
+            chat.serve_websocket(Box::pin(sink), Box::pin(stream)).await;
+        });
+        let mut phone = Self { to, from, seen: Vec::new(), rid: 0 };
+        let device_id = Bytes::copy_from_slice(&super::super::unhex(device).unwrap());
+        let hello =
+            im::Hello { version: 1, token: access.into(), device_id, client: "test".into(), ..im::Hello::default() };
+        let answer = phone.request(Body::Hello(hello)).await;
+        if let Body::Error(error) = &answer {
+            return Err(error.code());
+        }
+        assert!(matches!(answer, Body::Welcome(_)), "{answer:?}");
+        Ok(phone)
+    }
+
+    pub(super) async fn request(&mut self, body: Body) -> Body {
+        self.rid += 1;
+        let rid = self.rid;
+        let frame = im::Frame { rid, body: Some(body) };
+        self.to.send(frame.encode_to_vec().into()).await.unwrap();
+        self.find(|frame| (frame.rid == rid).then(|| frame.body.clone().unwrap())).await
+    }
+
+    pub(super) async fn ping(&mut self) {
+        assert_eq!(self.request(Body::Ping(im::Ping {})).await, Body::Done(im::Done {}));
+    }
+
+    /// What a frame says, of those that came and those that will.
+    async fn find<T>(&mut self, wanted: impl Fn(&im::Frame) -> Option<T>) -> T {
+        if let Some(found) = self.seen.iter().find_map(&wanted) {
+            return found;
+        }
+        loop {
+            let bytes = tokio::time::timeout(DEADLINE, self.from.recv()).await;
+            let Ok(Some(bytes)) = bytes else { panic!("{bytes:?}; so far {:?}", self.seen) };
+            let frame = im::Frame::decode(bytes).unwrap();
+            let found = wanted(&frame);
+            self.seen.push(frame);
+            if let Some(found) = found {
+                return found;
+            }
+        }
+    }
+
+    pub(super) async fn call_state(&mut self, wanted: impl Fn(&im::CallState) -> bool) -> im::CallState {
+        self.find(|frame| {
+            let Some(Body::CallState(state)) = &frame.body else { return None };
+            wanted(state).then(|| state.clone())
+        })
+        .await
+    }
+
+    pub(super) async fn event(&mut self, conv: u64, wanted: impl Fn(&Kind) -> bool) -> im::Event {
+        let is_meant =
+            |event: &&im::Event| event.body.as_ref().and_then(|body| body.kind.as_ref()).is_some_and(&wanted);
+        self.find(|frame| {
+            let Some(Body::Deliver(deliver)) = &frame.body else { return None };
+            deliver.events.iter().find(|event| deliver.conv == conv && is_meant(event)).cloned()
+        })
+        .await
+    }
+
+    pub(super) async fn goodbye(&mut self) -> Code {
+        self.find(|frame| {
+            let Some(Body::Goodbye(goodbye)) = &frame.body else { return None };
+            Some(goodbye.code())
+        })
+        .await
+    }
+}

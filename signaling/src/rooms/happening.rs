@@ -1,0 +1,36 @@
+//! What happens in rooms, for those who are told of it outside: webhooks. A room says it once, in its order; whoever listens
+//! is never waited for.
+
+use super::model::{ParticipantInfo, RoomInfo, TrackInfo};
+
+/// Happenings that may wait for whoever listens: a node full of people that restarts its rooms. What comes on top is lost,
+/// and counted.
+pub const MAX_HAPPENINGS: usize = 8_192;
+
+/// Something happened in a room.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Happening {
+    /// As the room is now.
+    pub room: RoomInfo,
+    /// What.
+    pub what: What,
+    /// When, in milliseconds since 1970.
+    pub at_ms: i64,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq)]
+pub enum What {
+    /// The room is open.
+    Started,
+    /// It is no more.
+    Finished,
+    /// Somebody is connected.
+    Joined(Box<ParticipantInfo>),
+    /// Somebody who was connected is out.
+    Left(Box<ParticipantInfo>),
+    /// Others know of a track.
+    Published(Box<ParticipantInfo>, Box<TrackInfo>),
+    /// It is gone.
+    Unpublished(Box<ParticipantInfo>, Box<TrackInfo>),
+}
