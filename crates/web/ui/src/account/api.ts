@@ -13,13 +13,15 @@ export class ApiProblem extends Error {
   }
 }
 
+export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+
 /** Whether the server has a route there: another method is refused as such, an unknown address is not found. */
 export async function hasRoute(path: string): Promise<boolean> {
   const response = await fetch(path, { method: 'GET', cache: 'no-store' }).catch(() => undefined);
   return response?.status === 405;
 }
 
-export async function call<T>(method: string, path: string, body?: unknown, token = '', headers: Record<string, string> = {}): Promise<T> {
+export async function call<T>(method: Method, path: string, body?: unknown, token = '', headers: Record<string, string> = {}): Promise<T> {
   const all = { ...headers };
   if (token) all.authorization = `Bearer ${token}`;
   if (body !== undefined) all['content-type'] = 'application/json';
@@ -32,13 +34,35 @@ export async function call<T>(method: string, path: string, body?: unknown, toke
   return (text ? JSON.parse(text) : undefined) as T;
 }
 
+/** Where what the server says is for programs, what a person can do. */
+const WORDS: Record<string, string> = {
+  malformed: 'The server did not understand this page. Reload it; if that does not help, tell whoever runs the server.',
+  unauthenticated: 'Your sign-in is not valid here. Reload the page and sign in again.',
+  not_found: 'This is not there any more, or you may not see it.',
+  forbidden: 'Your role does not allow this. Ask an administrator of your organisation.',
+  stale: 'Somebody has changed this in the meantime. Look at it again, then repeat your change.',
+  no_account: 'This number has no account yet. Create one: it takes a new code.',
+  account_exists: 'This number has an account. Sign in: it takes a new code.',
+  call_over: 'The call is over.',
+  call_not_now: 'The call has changed in the meantime. Try again.',
+};
+
 function problem(response: Response, text: string): ApiProblem {
   const retryAfterS = Number(response.headers.get('retry-after')) || 0;
+  const { code, detail } = parse(text);
+  const said = WORDS[code] ?? (detail || `The server answered ${response.status}. Try again in a moment.`);
+  return new ApiProblem(response.status, code, retryAfterS ? `${said} ${wait(retryAfterS)}` : said, retryAfterS);
+}
+
+function parse(text: string): { code: string; detail: string } {
   try {
-    const { code = '', detail = '' } = JSON.parse(text) as { code?: string; detail?: string };
-    const wait = retryAfterS ? ` Try again in ${retryAfterS > 90 ? `${Math.ceil(retryAfterS / 60)} minutes` : `${retryAfterS} seconds`}.` : '';
-    return new ApiProblem(response.status, code, (detail || `The server answered ${response.status}.`) + wait, retryAfterS);
+    return { code: '', detail: '', ...(JSON.parse(text) as object) };
   } catch {
-    return new ApiProblem(response.status, '', `The server answered ${response.status}.`, retryAfterS);
+    // Not from the server but from a proxy in front of it.
+    return { code: '', detail: '' };
   }
+}
+
+function wait(seconds: number): string {
+  return `Try again in ${seconds > 90 ? `${Math.ceil(seconds / 60)} minutes` : `${seconds} seconds`}.`;
 }

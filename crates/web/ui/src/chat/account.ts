@@ -1,8 +1,6 @@
 // Who signs in, and with what: the name of the local copy, and tokens for chat.
 
-import type { Login, Organisation } from '../account/login';
-import { make } from '../wire/codec';
-import type { User } from '../wire/im.gen';
+import type { Company } from '../account/company';
 
 import { randomId, unhex } from './bytes';
 
@@ -12,10 +10,7 @@ export interface Account {
   /** A token that the server takes at present. `stale`: one that it has just refused. */
   token: (stale?: string) => Promise<string>;
   /** Of a person's account: the organisation in whose name it chats, and what only accounts can do. */
-  org?: string;
-  login?: Login;
-  /** Finds people by the beginning of a name, or by number. */
-  directory?: (question: string) => Promise<User[]>;
+  company?: Company;
 }
 
 /** The account cannot be used any more: sign in again. */
@@ -51,18 +46,13 @@ export function developmentAccount(user: string, name: string): Account {
   };
 }
 
-interface Found {
-  members: { user: number; display_name: string }[];
-}
+/** Databases of all organisations of an account begin like this. */
+export const copiesOf = (account: number) => `account:${account}/`;
 
 /** Somebody who has signed in, in one of their organisations. */
-export function loginAccount(login: Login, org: Organisation): Account {
-  const directory = async (question: string) => {
-    const path = `/v1/organisations/${org.id}/directory?limit=20&q=${encodeURIComponent(question)}`;
-    const { members } = await login.get<Found>(path);
-    return members.map(({ user, display_name }) => make('User', { id: user, displayName: display_name }));
-  };
-  return { key: `account:${login.account.id}/${org.name}`, token: (stale) => login.token(stale), org: org.name, login, directory };
+export function loginAccount(company: Company): Account {
+  const { login, org } = company;
+  return { key: copiesOf(login.account.id) + org.name, token: (stale) => login.token(stale), company };
 }
 
 /** A token that came with a link, from `convene token --chat-user`. */

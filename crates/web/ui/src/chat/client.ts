@@ -30,6 +30,8 @@ const CLIENT = 'convene-web/1';
 const FINAL: readonly Code[] = [Code.REVOKED, Code.UNSUPPORTED_VERSION, Code.NO_SEAT];
 /** Most users whose presence can be watched. */
 const MAX_WATCHED = 500;
+/** Calls whose end is remembered: one is asked about, and it is a recent one. */
+const MAX_ENDED = 8;
 /** Members of one page, and most that are read: larger groups show counts without names. */
 const MEMBERS_PAGE = 500;
 /** Between two signs of typing. */
@@ -38,7 +40,7 @@ const TYPING_EVERY_MS = 4_000;
 export class Client {
   phase: Phase = 'connecting';
   /** Why it is over, in phase `signedOut`. */
-  ended = Code.UNSPECIFIED;
+  endedBy = Code.UNSPECIFIED;
   me: User = make('User');
   limits: Limits = make('Limits');
   readonly people = new People();
@@ -49,6 +51,8 @@ export class Client {
   readonly members = new Map<number, Member[]>();
   /** Calls that are on and concern this user. */
   readonly calls = new Map<string, CallState>();
+  /** Calls that ended while this page was open, the latest last. */
+  readonly ended = new Map<string, CallState>();
   replica = new Replica(0);
   private session?: Session;
   private version = 0;
@@ -60,6 +64,7 @@ export class Client {
   private announced = false;
   private reads = new Map<number, number>();
   private watched = '';
+  private glanced = new Set<number>();
   private typedAt = -Infinity;
   private older = new Set<number>();
   /** Other tabs of this browser: one installation has one session, and the tab that was opened last has it. */
@@ -237,6 +242,18 @@ export class Client {
     this.changed();
   }
 
+  /** Besides those of conversations, these people are on the screen: whether they are there is to be shown. */
+  glance(users: readonly number[]) {
+    for (const user of users) {
+      // The latest last, and those that go are the oldest.
+      this.glanced.delete(user);
+      this.glanced.add(user);
+    }
+    const over = this.glanced.size - MAX_WATCHED;
+    [...this.glanced].slice(0, Math.max(0, over)).forEach((user) => this.glanced.delete(user));
+    this.changed();
+  }
+
   async loadMembers(conv: number) {
     try {
       const value = { conv, limit: MEMBERS_PAGE };
@@ -341,7 +358,7 @@ export class Client {
         this.push(body);
       }
     };
-    const hello = { version: 1, token, deviceId: deviceId(), client: CLIENT, org: this.account.org, sync: known ? this.replica.connected() : undefined };
+    const hello = { version: 1, token, deviceId: deviceId(), client: CLIENT, org: this.account.company?.org.name, sync: known ? this.replica.connected() : undefined };
     let synced = known;
     const session = await Session.begin(hello, push, (reply) => {
       if (reply.case === 'welcome') {
@@ -404,9 +421,14 @@ export class Client {
 
   /** Of two states of a call the later one counts. */
   private called(state: CallState) {
-    if ((this.calls.get(state.callId)?.version ?? 0) >= state.version) return;
+    if (this.ended.has(state.callId) || (this.calls.get(state.callId)?.version ?? 0) >= state.version) return;
     if (state.outcome === CallOutcome.RINGING) this.calls.set(state.callId, state);
-    else this.calls.delete(state.callId);
+    else {
+      this.calls.delete(state.callId);
+      this.ended.set(state.callId, state);
+      const [oldest] = this.ended.keys();
+      if (this.ended.size > MAX_ENDED && oldest) this.ended.delete(oldest);
+    }
   }
 
   /** Why the session ends, if that says more than to connect again. */
@@ -418,7 +440,7 @@ export class Client {
 
   private end(code: Code) {
     this.phase = 'signedOut';
-    this.ended = code;
+    this.endedBy = code;
   }
 
   private delivered(deliver: Deliver) {
@@ -492,7 +514,7 @@ export class Client {
     if (!this.isOnline) return;
     const peers = this.replica.conversations().map(({ state }) => state.peer);
     const others = [...this.members.values()].flat().map((member) => member.user);
-    const users = [...new Set([...peers, ...others])].filter((user) => user && user !== this.me.id).slice(0, MAX_WATCHED);
+    const users = [...new Set([...peers, ...this.glanced, ...others])].filter((user) => user && user !== this.me.id).slice(0, MAX_WATCHED);
     const watched = users.join();
     if (watched === this.watched) return;
     this.watched = watched;

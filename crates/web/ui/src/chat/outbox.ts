@@ -76,7 +76,7 @@ export class Uploads {
   private async carry(one: Upload, stop: AbortSignal): Promise<boolean> {
     try {
       const { account } = this.client;
-      const asker = { token: await account.token(), org: account.org };
+      const asker = { token: await account.token(), org: account.company?.org.name };
       const body = await upload(one, asker, (progress) => this.change(one.clientId, { progress }), stop);
       if (!this.all.delete(one.clientId)) return false;
       // The message is in the database before the file leaves it.

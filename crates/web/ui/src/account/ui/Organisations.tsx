@@ -1,11 +1,22 @@
-// In whose name one chats: an organisation that one is in, is invited to, or founds.
+// In whose name one chats: an organisation that one is in, is invited to, has a link into, or founds.
 
 import { type FormEvent, useCallback, useEffect, useState } from 'react';
 
+import { Icon } from '../../icons';
 import type { Login, Organisation } from '../login';
+
+import { useTask } from './useTask';
 
 interface Props {
   login: Login;
+  /** The secret of a link that one came by, or empty. */
+  link: string;
+  /** The link was used, or is of no use. */
+  onLinkDone: () => void;
+  /** Why one is to choose again, if that is anything to say. */
+  why: string;
+  /** With one organisation, and nothing to decide, there is nothing to choose. */
+  alone: boolean;
   onChosen: (org: Organisation) => void;
   onSignOut: () => void;
 }
@@ -16,19 +27,21 @@ interface Invitation {
   needs_approval: boolean;
 }
 
-export function Organisations({ login, onChosen, onSignOut }: Props) {
+interface Accepted {
+  organisation?: number | null;
+}
+
+/** What stands behind `#join=` in a link, or the text itself. */
+export function linkToken(text: string): string {
+  return (/[#&]join=([^&\s]+)/.exec(text)?.[1] ?? text).trim();
+}
+
+export function Organisations({ login, link, onLinkDone, why, alone, onChosen, onSignOut }: Props) {
   const [own, setOwn] = useState<Organisation[]>();
   const [invited, setInvited] = useState<Invitation[]>([]);
-  const [title, setTitle] = useState('');
-  const [words, setWords] = useState('');
-  const [busy, setBusy] = useState(false);
+  const [told, setTold] = useState(why);
+  const { busy, problem, run } = useTask();
 
-  const attempt = useCallback(async (work: () => Promise<void>) => {
-    setBusy(true);
-    setWords('');
-    await work().catch((error: unknown) => setWords(error instanceof Error ? error.message : String(error)));
-    setBusy(false);
-  }, []);
   const load = useCallback(async () => {
     const { organisations } = await login.get<{ organisations: Organisation[] }>('/v1/organisations');
     const { invitations } = await login.get<{ invitations: Invitation[] }>('/v1/me/invitations');
@@ -36,67 +49,68 @@ export function Organisations({ login, onChosen, onSignOut }: Props) {
     setInvited(invitations);
     return { organisations, invitations };
   }, [login]);
-  useEffect(() => {
-    void attempt(async () => {
-      const { organisations, invitations } = await load();
-      // With one, and nothing to decide, there is nothing to choose.
-      const [only] = organisations;
-      if (only && organisations.length === 1 && !invitations.length) onChosen(only);
-    });
-  }, [attempt, load, onChosen]);
-
-  const accept = (invitation: Invitation) =>
-    attempt(async () => {
-      const { organisation } = await login.post<{ organisation?: number | null }>(`/v1/me/invitations/${invitation.id}/accept`);
-      const { organisations } = await load();
-      const joined = organisations.find((one) => one.id === organisation);
-      if (joined) onChosen(joined);
-      else setWords(`${invitation.title} has been asked. You are in as soon as somebody there agrees.`);
-    });
-  const found = (event: FormEvent) => {
-    event.preventDefault();
-    void attempt(async () => {
-      const { id } = await login.create<{ id: number }>('/v1/organisations', { title: title.trim() });
-      const { organisations } = await load();
-      const made = organisations.find((one) => one.id === id);
-      if (made) onChosen(made);
-    });
+  const enter = async (organisation: number) => {
+    const found = (await load()).organisations.find((one) => one.id === organisation);
+    if (found) onChosen(found);
   };
+  const joined = async ({ organisation }: Accepted, title: string) => {
+    if (organisation) return enter(organisation);
+    setTold(`${title} has been asked. You are in as soon as somebody there agrees: then look again.`);
+    return void (await load());
+  };
+  const follow = async (token: string) => {
+    try {
+      await joined(await login.ask('POST', '/v1/invitations/accept', { link_token: token }), 'The organisation');
+    } finally {
+      onLinkDone();
+    }
+  };
+  useEffect(() => {
+    void run(async () => {
+      const { organisations, invitations } = await load();
+      const [only] = organisations;
+      if (link) await follow(link);
+      else if (alone && only && organisations.length === 1 && !invitations.length) onChosen(only);
+    });
+    // Once: what it asks for is asked again by hand.
+  }, []);
 
   return (
     <main className="lobby sign-in">
       <header>
         <img src="/icon.svg" alt="" width="44" height="44" />
         <h1>Your organisation</h1>
-        <p>Hello {login.account.display_name}.</p>
+        <p>Hello {login.account.display_name}. In whose name do you want to call and write?</p>
       </header>
       <div className="card narrow">
-        {words && <p className="refused" role="alert">{words}</p>}
-        {!own && !words && <p className="dim">Looking…</p>}
-        {own?.map((org) => (
-          <button key={org.id} type="button" className="secondary" disabled={busy} onClick={() => onChosen(org)}>
-            {org.title}
-          </button>
-        ))}
+        {told && <p className="told" role="status">{told}</p>}
+        {problem && <p className="refused" role="alert">{problem}</p>}
+        {!own && !problem && <p className="dim">Looking…</p>}
+        {(own?.length ?? 0) > 0 && (
+          <ul className="choices" aria-label="Your organisations">
+            {own?.map((org) => (
+              <li key={org.id}>
+                <button type="button" className="choice" disabled={busy} onClick={() => onChosen(org)}>
+                  <Icon name="building" /> <span className="grow">{org.title}</span> <Icon name="forward" />
+                </button>
+              </li>
+            ))}
+          </ul>
+        )}
         {invited.map((invitation) => (
-          <button key={invitation.id} type="button" className="primary" disabled={busy} onClick={() => void accept(invitation)}>
-            Join {invitation.title}
+          <button key={invitation.id} type="button" className="primary" disabled={busy} onClick={() => void run(async () => joined(await login.ask('POST', `/v1/me/invitations/${invitation.id}/accept`), invitation.title))}>
+            {invitation.needs_approval ? 'Ask to join' : 'Join'} {invitation.title}
           </button>
         ))}
         {own && (
-          <form className="found" onSubmit={found}>
-            <label>
-              Name of a new organisation
-              <input value={title} maxLength={80} required onChange={(event) => setTitle(event.target.value)} />
-            </label>
-            <button type="submit" className="secondary" disabled={busy || !title.trim()}>
-              Found it
-            </button>
-          </form>
+          <>
+            <Line label="Name of a new organisation" action="Create" busy={busy} onEnter={(title) => void run(async () => enter((await login.create<{ id: number }>('/v1/organisations', { title })).id))} />
+            <Line label="Invitation link" action="Join" busy={busy} onEnter={(text) => void run(() => follow(linkToken(text)))} />
+          </>
         )}
-        <p className="hint">
-          Somebody who runs an organisation can invite your number, {login.account.phone}.
-          <button type="button" className="link" onClick={() => void attempt(async () => void (await load()))}>
+        <p className="hint">Somebody who runs an organisation can also invite your number, {login.account.phone}.</p>
+        <p className="ways">
+          <button type="button" className="link" disabled={busy} onClick={() => void run(load)}>
             Look again
           </button>
           <button type="button" className="link" onClick={onSignOut}>
@@ -105,5 +119,33 @@ export function Organisations({ login, onChosen, onSignOut }: Props) {
         </p>
       </div>
     </main>
+  );
+}
+
+interface LineProps {
+  label: string;
+  action: string;
+  busy: boolean;
+  onEnter: (text: string) => void;
+}
+
+function Line({ label, action, busy, onEnter }: LineProps) {
+  const [text, setText] = useState('');
+  const enter = (event: FormEvent) => {
+    event.preventDefault();
+    onEnter(text.trim());
+  };
+  return (
+    <form className="line-form" onSubmit={enter} aria-label={label}>
+      <label>
+        {label}
+        <span className="inline">
+          <input value={text} maxLength={256} autoComplete="off" required onChange={(event) => setText(event.target.value)} />
+          <button type="submit" className="secondary" disabled={busy || !text.trim()}>
+            {action}
+          </button>
+        </span>
+      </label>
+    </form>
   );
 }

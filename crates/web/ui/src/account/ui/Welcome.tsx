@@ -11,11 +11,16 @@ import { PhoneSignIn } from './PhoneSignIn';
 interface Props {
   onName: (known: { user: string; name: string }) => void;
   onLogin: (login: Login) => void;
+  /** Came by a link into an organisation. */
+  invited: boolean;
+  /** Why one is here again. */
+  why: string;
 }
 
-export function Welcome({ onName, onLogin }: Props) {
+export function Welcome({ onName, onLogin, invited, why }: Props) {
   const [ways, setWays] = useState<{ name: boolean; phone: boolean }>();
-  const [byPhone, setByPhone] = useState(false);
+  // Who had an account, or is to get one, is not asked for a name alone.
+  const [byPhone, setByPhone] = useState(invited || why !== '');
   useEffect(() => {
     let left = false;
     void Promise.all([hasRoute('/dev/chat-token'), hasRoute('/v1/auth/codes')]).then(([name, phone]) => {
@@ -34,9 +39,9 @@ export function Welcome({ onName, onLogin }: Props) {
       <header>
         <img src="/icon.svg" alt="" width="44" height="44" />
         <h1>Convene</h1>
-        <p>Calls and chat on your own server.</p>
+        <p>{invited ? 'You are invited to an organisation. Sign in, or create an account, to join it.' : 'Calls and chat on your own server.'}</p>
       </header>
-      <PhoneSignIn onIn={onLogin} />
+      <PhoneSignIn onIn={onLogin} development={ways.name} why={why} />
       {ways.name && (
         <p className="hint centre">
           <button type="button" className="link" onClick={() => setByPhone(false)}>

@@ -1,11 +1,13 @@
-// Chat on the screen: the list, the open conversation, and a call beside it.
+// Chat on the screen: the list, what is open beside it, and a call.
 
 import { useEffect, useState } from 'react';
 
+import { Person } from '../../account/ui/directory/Person';
+import { Settings } from '../../account/ui/settings/Settings';
 import { Call } from '../../Call';
+import type { Link } from '../../link';
 import { Notice } from '../../Notice';
 import { useOnline } from '../../useOnline';
-import type { CallState } from '../../wire/im.gen';
 
 import { NewConversation } from './NewConversation';
 import { Ringing } from './Ringing';
@@ -15,31 +17,35 @@ import { type Calls, useCalls } from './useCalls';
 import { useClient } from './useClient';
 
 interface Props {
-  /** The conversation that the address names, or 0. */
-  open: number;
-  onSignOut: () => void;
+  link: Link;
+  onSwitch: () => void;
+  /** `why`: what is left to say then. */
+  onSignOut: (why?: string) => void;
 }
 
-export function ChatPage({ open, onSignOut }: Props) {
+export function ChatPage({ link, onSwitch, onSignOut }: Props) {
   const client = useClient();
   const [making, setMaking] = useState(false);
   const calls = useCalls(client);
-  const { ongoing } = calls;
+  const { ongoing, ringing } = calls;
   const unread = client.replica.conversations().reduce((sum, { state }) => sum + state.unread, 0);
   useEffect(() => {
     document.title = unread ? `(${unread}) Convene` : 'Convene';
   }, [unread]);
 
+  const { company } = client.account;
+  const open = link.conv > 0 || (company !== undefined && (link.person > 0 || link.me));
   const classes = ['chat', open && 'has-open', ongoing && 'has-call'].filter(Boolean).join(' ');
   return (
     <div className={classes} data-phase={client.phase} data-transport={client.transport}>
       <Banner />
       {calls.problem && <Notice problem={calls.problem} onClose={calls.dismiss} />}
+      {ringing && <Ringing key={ringing.callId} call={ringing} onAccept={(video) => void calls.accept(ringing, video)} onDecline={() => void calls.decline(ringing)} />}
       <div className="panes">
-        <Sidebar open={open} onNew={() => setMaking(true)} onSignOut={onSignOut} />
-        {ongoing && <Call key={ongoing.seat.token} seat={ongoing.seat} onLeave={calls.leave} />}
+        <Sidebar link={link} onNew={() => setMaking(true)} onSignOut={() => onSignOut()} />
+        {ongoing && <Call key={ongoing.seat.token} seat={ongoing.seat} note={calls.note} onLeave={calls.leave} />}
         {open ? (
-          <Thread key={open} conv={open} inCall={ongoing !== undefined} onCall={() => void calls.begin(open)} />
+          <Open link={link} calls={calls} onSwitch={onSwitch} onSignOut={onSignOut} />
         ) : (
           !ongoing && (
             <section className="thread nothing">
@@ -48,7 +54,6 @@ export function ChatPage({ open, onSignOut }: Props) {
           )
         )}
       </div>
-      {calls.ringing && <Answer calls={calls} call={calls.ringing} />}
       {making && (
         <NewConversation
           onClose={() => setMaking(false)}
@@ -62,8 +67,12 @@ export function ChatPage({ open, onSignOut }: Props) {
   );
 }
 
-function Answer({ calls, call }: { calls: Calls; call: CallState }) {
-  return <Ringing call={call} onAccept={() => void calls.accept(call)} onDecline={() => void calls.decline(call)} />;
+function Open({ link, calls, onSwitch, onSignOut }: Props & { calls: Calls }) {
+  const { company } = useClient().account;
+  if (link.conv) return <Thread key={link.conv} conv={link.conv} calls={calls} />;
+  if (!company) return null;
+  if (link.person) return <Person key={link.person} company={company} account={link.person} calls={calls} />;
+  return <Settings company={company} onSwitch={onSwitch} onSignOut={onSignOut} />;
 }
 
 /** Says so while what is shown may not be all there is. */

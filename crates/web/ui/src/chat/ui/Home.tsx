@@ -1,14 +1,17 @@
 // The start page: sign in, then chat. Who signed in stays so over a reload.
 
-import { useCallback, useEffect, useMemo, useState } from 'react';
+import { useCallback, useEffect, useMemo, useRef, useState } from 'react';
 
-import { Login, type Organisation } from '../../account/login';
+import { Company } from '../../account/company';
+import { Login, type Organisation, OVER } from '../../account/login';
+import { Consent } from '../../account/ui/Consent';
 import { Organisations } from '../../account/ui/Organisations';
 import { Welcome } from '../../account/ui/Welcome';
 import type { Link } from '../../link';
 import { Code } from '../../wire/im.gen';
-import { type Account, developmentAccount, loginAccount, tokenAccount } from '../account';
+import { type Account, copiesOf, developmentAccount, loginAccount, tokenAccount } from '../account';
 import { Client } from '../client';
+import { Database } from '../database';
 
 import { ChatPage } from './ChatPage';
 import { ClientContext } from './useClient';
@@ -34,65 +37,102 @@ function remembered(link: Link): Known | undefined {
 export function Home({ link }: { link: Link }) {
   const [known, setKnown] = useState(() => remembered(link));
   const [login, setLogin] = useState(() => (known ? undefined : Login.restore()));
-  const [org, setOrg] = useState<Organisation | undefined>(() => login?.organisation);
+  const [join, setJoin] = useState('');
+  const [why, setWhy] = useState('');
+  useEffect(() => {
+    // Secrets are no part of what somebody copies from the address.
+    if (link.chatToken) sessionStorage.setItem(KEY, JSON.stringify({ user: '', name: '', token: link.chatToken }));
+    if (link.join) setJoin(link.join);
+    if (link.chatToken || link.join) history.replaceState(null, '', location.pathname);
+  }, [link]);
 
-  const account = useMemo((): Account | undefined => {
-    if (known) return known.token ? tokenAccount(known.token) : developmentAccount(known.user, known.name);
-    return login && org ? loginAccount(login, org) : undefined;
-  }, [known, login, org]);
-  const choose = useCallback(
-    (chosen: Organisation | undefined) => {
-      login?.choose(chosen);
-      setOrg(chosen);
-    },
-    [login],
-  );
+  const account = useMemo(() => known && (known.token ? tokenAccount(known.token) : developmentAccount(known.user, known.name)), [known]);
+  const forget = useCallback((words = '') => {
+    sessionStorage.removeItem(KEY);
+    setKnown(undefined);
+    setLogin(undefined);
+    setWhy(words);
+    location.hash = '';
+  }, []);
   const remember = (next: Known) => {
     sessionStorage.setItem(KEY, JSON.stringify(next));
     setKnown(next);
   };
-  const forget = useCallback(() => {
-    sessionStorage.removeItem(KEY);
-    setKnown(undefined);
-    setLogin(undefined);
-    setOrg(undefined);
-    location.hash = '';
-  }, []);
-  const signOut = useCallback(() => {
-    void login?.signOut();
-    forget();
-  }, [login, forget]);
-  useEffect(() => {
-    // The token is no part of what somebody copies from the address.
-    if (!link.chatToken) return;
-    sessionStorage.setItem(KEY, JSON.stringify({ user: '', name: '', token: link.chatToken }));
-    history.replaceState(null, '', location.pathname);
-  }, [link]);
 
-  if (account) return <Chat key={account.key} account={account} open={link.conv} onSignOut={signOut} onEnded={forget} onNoSeat={() => choose(undefined)} />;
-  if (login) return <Organisations login={login} onChosen={choose} onSignOut={signOut} />;
-  return (
-    <Welcome
-      onName={remember}
-      onLogin={(next) => {
-        setLogin(next);
-        setOrg(next.organisation);
-      }}
-    />
+  if (account) return <Chat key={account.key} account={account} link={link} onSwitch={nothing} onSignOut={forget} onEnded={() => forget()} />;
+  if (login) return <SignedIn key={login.account.id} login={login} link={link} join={join} onJoined={() => setJoin('')} onOut={forget} />;
+  return <Welcome key={why} onName={remember} onLogin={setLogin} invited={join !== ''} why={why} />;
+}
+
+const nothing = () => undefined;
+
+interface SignedInProps {
+  login: Login;
+  link: Link;
+  /** The secret of an invitation that one came by. */
+  join: string;
+  onJoined: () => void;
+  onOut: (why?: string) => void;
+}
+
+/** Somebody with an account: agrees to the policy of use, chooses an organisation, chats in its name. */
+function SignedIn({ login, link, join, onJoined, onOut }: SignedInProps) {
+  const [asked, setAsked] = useState(login.account.consent_needed);
+  const [org, setOrg] = useState<Organisation | undefined>(login.organisation);
+  const [why, setWhy] = useState('');
+  const [alone, setAlone] = useState(true);
+  useEffect(() => {
+    // Who was signed in finds out here that the policy of use has changed, or that the sign-in is over.
+    void login.whyOver().then((over) => (over ? onOut(over) : setAsked(login.account.consent_needed)));
+  }, [login, onOut]);
+
+  const choose = useCallback(
+    (chosen: Organisation | undefined, words = '') => {
+      login.choose(chosen);
+      setWhy(words);
+      setAlone(false);
+      setOrg(chosen);
+      if (!chosen) location.hash = '';
+    },
+    [login],
   );
+  const signOut = useCallback(
+    (words?: string) => {
+      void login.signOut();
+      void Database.removeAll(copiesOf(login.account.id));
+      onOut(words);
+    },
+    [login, onOut],
+  );
+  const ended = useCallback(
+    async (code: Code) => {
+      const over = await login.whyOver();
+      const title = org?.title ?? 'the organisation';
+      if (over || code === Code.UNAUTHENTICATED) onOut(over ?? OVER);
+      else choose(undefined, code === Code.UNSUPPORTED_VERSION ? 'This page is older than the server. Reload it.' : `You are not in ${title} any more.`);
+    },
+    [login, org, choose, onOut],
+  );
+  const account = useMemo(() => org && loginAccount(new Company(login, org)), [login, org]);
+
+  if (asked) return <Consent login={login} onAgreed={() => setAsked(login.account.consent_needed)} onSignOut={() => signOut()} />;
+  if (account && !join) return <Chat key={account.key} account={account} link={link} onSwitch={() => choose(undefined)} onSignOut={signOut} onEnded={(code) => void ended(code)} />;
+  return <Organisations key={join} login={login} link={join} onLinkDone={onJoined} why={why} alone={alone} onChosen={choose} onSignOut={() => signOut()} />;
 }
 
 interface Props {
   account: Account;
-  open: number;
-  onSignOut: () => void;
-  onEnded: () => void;
-  onNoSeat: () => void;
+  link: Link;
+  onSwitch: () => void;
+  onSignOut: (why?: string) => void;
+  onEnded: (code: Code) => void;
 }
 
 /** The client lives as long as its account is shown. */
-function Chat({ account, open, onSignOut, onEnded, onNoSeat }: Props) {
+function Chat({ account, link, onSwitch, onSignOut, onEnded }: Props) {
   const [client, setClient] = useState<Client>();
+  const ended = useRef(onEnded);
+  ended.current = onEnded;
   useEffect(() => {
     let left = false;
     let started: Client | undefined;
@@ -108,23 +148,26 @@ function Chat({ account, open, onSignOut, onEnded, onNoSeat }: Props) {
     };
   }, [account]);
   useEffect(() => {
-    // The server wants somebody to sign in again, or another organisation. The copy stays for when they do.
+    let told = false;
     const look = () => {
-      if (client?.phase === 'signedOut') (client.ended === Code.NO_SEAT ? onNoSeat : onEnded)();
+      if (client?.phase !== 'signedOut' || told) return;
+      told = true;
+      // Who was sent away leaves nothing here. A sign-in that has run out does: the copy is there when it is renewed.
+      if (client.endedBy === Code.REVOKED) void client.forget();
+      ended.current(client.endedBy);
     };
     look();
     const unsubscribe = client?.subscribe(look);
     return () => void unsubscribe?.();
-  }, [client, onEnded, onNoSeat]);
+  }, [client]);
 
   if (!client) return <p className="starting">Opening…</p>;
-  const leave = () => {
-    void client.forget();
-    onSignOut();
+  const leave = (why?: string) => {
+    void client.forget().then(() => onSignOut(why));
   };
   return (
     <ClientContext.Provider value={client}>
-      <ChatPage open={open} onSignOut={leave} />
+      <ChatPage link={link} onSwitch={onSwitch} onSignOut={leave} />
     </ClientContext.Provider>
   );
 }

@@ -2,6 +2,9 @@
 
 import { type FormEvent, useEffect, useState } from 'react';
 
+import type { Company, Member } from '../../account/company';
+import { words } from '../../account/ui/useTask';
+import { make } from '../../wire/codec';
 import type { User } from '../../wire/im.gen';
 
 import { Avatar } from './Avatar';
@@ -14,17 +17,19 @@ interface Props {
 
 /** By the directory where there is one, else by exact names. */
 export function PeopleField(props: Props) {
-  const { directory } = useClient().account;
-  return directory ? <Directory find={directory} {...props} /> : <Names {...props} />;
+  const { company } = useClient().account;
+  return company ? <Directory company={company} {...props} /> : <Names {...props} />;
 }
 
 /** Between two questions while somebody types. */
 const PAUSE_MS = 200;
 
-function Directory({ find, action, onPick }: Props & { find: (question: string) => Promise<User[]> }) {
+const userOf = ({ user, display_name }: Member) => make('User', { id: user, displayName: display_name });
+
+function Directory({ company, action, onPick }: Props & { company: Company }) {
   const client = useClient();
   const [text, setText] = useState('');
-  const [found, setFound] = useState<User[]>([]);
+  const [found, setFound] = useState<Member[]>([]);
   const [problem, setProblem] = useState('');
   useEffect(() => {
     const question = text.trim();
@@ -32,12 +37,12 @@ function Directory({ find, action, onPick }: Props & { find: (question: string) 
     let left = false;
     const ask = async () => {
       try {
-        const users = await find(question);
+        const [{ members }] = await Promise.all([company.find(question), company.load()]);
         if (left) return;
-        setFound(users.filter((user) => user.id !== client.me.id));
-        setProblem(users.length ? '' : 'Nobody of that name.');
+        setFound(members.filter((member) => member.user !== client.me.id));
+        setProblem(members.length ? '' : 'Nobody of that name.');
       } catch (error) {
-        if (!left) setProblem(error instanceof Error ? error.message : String(error));
+        if (!left) setProblem(words(error));
       }
     };
     const timer = setTimeout(() => void ask(), PAUSE_MS);
@@ -45,8 +50,9 @@ function Directory({ find, action, onPick }: Props & { find: (question: string) 
       left = true;
       clearTimeout(timer);
     };
-  }, [client, find, text]);
-  const pick = (user: User) => {
+  }, [client, company, text]);
+  const pick = (member: Member) => {
+    const user = userOf(member);
     client.people.learn([user]);
     onPick([user]);
     setText('');
@@ -54,14 +60,16 @@ function Directory({ find, action, onPick }: Props & { find: (question: string) 
   return (
     <div className="directory">
       <div className="inline">
-        <input value={text} aria-label="Find people" placeholder="A name or a number" autoComplete="off" onChange={(event) => setText(event.target.value)} />
+        <input value={text} aria-label="Find people" placeholder="Name, pinyin or number" autoComplete="off" onChange={(event) => setText(event.target.value)} />
       </div>
       <ul aria-label="Found">
-        {found.map((user) => (
-          <li key={user.id}>
-            <button type="button" aria-label={`${action} ${user.displayName}`} onClick={() => pick(user)}>
-              <Avatar name={user.displayName} id={user.id} />
-              {user.displayName}
+        {found.map((member) => (
+          <li key={member.user}>
+            <button type="button" aria-label={`${action} ${member.display_name}`} onClick={() => pick(member)}>
+              <Avatar name={member.display_name} id={member.user} />
+              <span className="grow">
+                {member.display_name} <span className="dim">{company.placeOf(member)}</span>
+              </span>
             </button>
           </li>
         ))}
