@@ -14,31 +14,36 @@ export interface Codes {
   /** Seconds until another one can be asked for. */
   wait: number;
   /** Rejects with what the server says. */
-  ask: (phone: string) => Promise<void>;
+  ask: () => Promise<void>;
   reset: () => void;
 }
 
-export function useCodes(purpose: Purpose): Codes {
+/** Codes for a purpose to the number that is typed in. */
+export function useCodes(purpose: Purpose, phone: string): Codes {
   const [sentTo, setSentTo] = useState('');
-  const [until, setUntil] = useState(0);
+  const [hold, setHold] = useState({ phone: '', untilMs: 0 });
   const [now, setNow] = useState(Date.now);
-  const wait = Math.max(0, Math.ceil((until - now) / 1000));
+  // What is refused may be so for whatever number: this device, or its address, has asked too often.
+  const held = hold.phone === '' || hold.phone === phone.trim();
+  const wait = held ? Math.max(0, Math.ceil((hold.untilMs - now) / 1000)) : 0;
   useEffect(() => {
     if (!wait) return undefined;
     const timer = setTimeout(() => setNow(Date.now()), 1_000);
     return () => clearTimeout(timer);
   }, [wait, now]);
-  const hold = (seconds: number) => {
-    setNow(Date.now());
-    setUntil(Date.now() + seconds * 1000);
+  const pause = (seconds: number, number: string) => {
+    const at = Date.now();
+    setNow(at);
+    setHold({ phone: number, untilMs: at + seconds * 1000 });
   };
-  const ask = async (phone: string) => {
+  const ask = async () => {
+    const number = phone.trim();
     try {
-      await askForCode(phone, purpose);
-      setSentTo(phone);
-      hold(PAUSE_S);
+      await askForCode(number, purpose);
+      setSentTo(number);
+      pause(PAUSE_S, number);
     } catch (error) {
-      if (error instanceof ApiProblem && error.retryAfterS) hold(error.retryAfterS);
+      if (error instanceof ApiProblem && error.retryAfterS) pause(error.retryAfterS, '');
       throw error;
     }
   };

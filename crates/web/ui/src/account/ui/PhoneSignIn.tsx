@@ -34,7 +34,7 @@ export function PhoneSignIn({ onIn, development, why = '' }: Props) {
   const [agreed, setAgreed] = useState(false);
   const [policy, setPolicy] = useState(FIRST_POLICY);
   const { busy, problem, setProblem, run } = useTask();
-  const codes = useCodes(way === 'password' ? 'sign_in' : way);
+  const codes = useCodes(way === 'password' ? 'sign_in' : way, phone);
   const [notice, setNotice] = useState(why);
 
   const become = (next: Way, said = '') => {
@@ -58,7 +58,7 @@ export function PhoneSignIn({ onIn, development, why = '' }: Props) {
   const enter = async () => {
     const number = phone.trim();
     if (way === 'password') return onIn(await Login.signIn(number, { password }));
-    if (!codes.sentTo) return codes.ask(number);
+    if (!codes.sentTo) return codes.ask();
     if (way === 'sign_in') return onIn(await Login.signIn(number, { code }));
     if (way === 'reset') return onIn(await Login.reset(number, code, password));
     return onIn(await Login.register({ phone: number, code, name: name.trim(), consent: policy, password }));
@@ -80,7 +80,7 @@ export function PhoneSignIn({ onIn, development, why = '' }: Props) {
         Phone number
         <input name="phone" type="tel" value={phone} autoComplete="tel" required autoFocus readOnly={codes.sentTo !== ''} placeholder="+86 138 0013 8000" onChange={(event) => setPhone(event.target.value)} />
       </label>
-      {codes.sentTo && <CodeField codes={codes} value={code} onChange={setCode} development={development} onAgain={() => void run(() => codes.ask(phone.trim()))} />}
+      {codes.sentTo && <CodeField codes={codes} value={code} onChange={setCode} development={development} onAgain={() => void run(() => codes.ask())} />}
       {asked && register && (
         <label>
           Your name

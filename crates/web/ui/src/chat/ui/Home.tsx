@@ -37,7 +37,7 @@ function remembered(link: Link): Known | undefined {
 export function Home({ link }: { link: Link }) {
   const [known, setKnown] = useState(() => remembered(link));
   const [login, setLogin] = useState(() => (known ? undefined : Login.restore()));
-  const [join, setJoin] = useState('');
+  const [join, setJoin] = useState(link.join);
   const [why, setWhy] = useState('');
   useEffect(() => {
     // Secrets are no part of what somebody copies from the address.
@@ -61,7 +61,7 @@ export function Home({ link }: { link: Link }) {
 
   if (account) return <Chat key={account.key} account={account} link={link} onSwitch={nothing} onSignOut={forget} onEnded={() => forget()} />;
   if (login) return <SignedIn key={login.account.id} login={login} link={link} join={join} onJoined={() => setJoin('')} onOut={forget} />;
-  return <Welcome key={why} onName={remember} onLogin={setLogin} invited={join !== ''} why={why} />;
+  return <Welcome key={why + join} onName={remember} onLogin={setLogin} invited={join !== ''} why={why} />;
 }
 
 const nothing = () => undefined;

@@ -9,17 +9,17 @@ import { useTask } from '../useTask';
 export function EndAccount({ login, onEnded }: { login: Login; onEnded: (receipt: string) => void }) {
   const [code, setCode] = useState('');
   const { busy, problem, run } = useTask();
-  const codes = useCodes('cancel');
+  const codes = useCodes('cancel', login.account.phone);
   const go = (event: FormEvent) => {
     event.preventDefault();
     void run(async () => {
-      if (!codes.sentTo) return codes.ask(login.account.phone);
+      if (!codes.sentTo) return codes.ask();
       return onEnded((await login.ask<{ receipt: string }>('POST', '/v1/me/cancel', { code })).receipt);
     });
   };
   return (
     <form className="fields" onSubmit={go} aria-label="End the account">
-      {codes.sentTo && <CodeField codes={codes} value={code} onChange={setCode} onAgain={() => void run(() => codes.ask(login.account.phone))} />}
+      {codes.sentTo && <CodeField codes={codes} value={code} onChange={setCode} onAgain={() => void run(() => codes.ask())} />}
       {problem && <p className="refused" role="alert">{problem}</p>}
       <div className="buttons">
         <button type="submit" className="secondary danger" disabled={busy}>

@@ -11,12 +11,12 @@ export function NumberForm({ login }: { login: Login }) {
   const [code, setCode] = useState('');
   const [said, setSaid] = useState('');
   const { busy, problem, run } = useTask();
-  const codes = useCodes('rebind');
+  const codes = useCodes('rebind', phone);
   const go = (event: FormEvent) => {
     event.preventDefault();
     setSaid('');
     void run(async () => {
-      if (!codes.sentTo) return codes.ask(phone.trim());
+      if (!codes.sentTo) return codes.ask();
       await login.ask('PUT', '/v1/me/number', { phone: codes.sentTo, code });
       const { phone: now } = await login.refreshMe();
       codes.reset();
@@ -31,7 +31,7 @@ export function NumberForm({ login }: { login: Login }) {
         New number
         <input type="tel" value={phone} autoComplete="off" required readOnly={codes.sentTo !== ''} placeholder={login.account.phone} onChange={(event) => setPhone(event.target.value)} />
       </label>
-      {codes.sentTo && <CodeField codes={codes} value={code} onChange={setCode} onAgain={() => void run(() => codes.ask(phone.trim()))} />}
+      {codes.sentTo && <CodeField codes={codes} value={code} onChange={setCode} onAgain={() => void run(() => codes.ask())} />}
       {problem && <p className="refused" role="alert">{problem}</p>}
       <div className="buttons">
         <button type="submit" className="secondary" disabled={busy || !phone.trim()}>
