@@ -171,7 +171,7 @@ async def test_from_a_link_to_calls_that_ring_on_every_device(server):
         for page in (bo, tablet):
             await expect(ringing(page)).to_be_hidden()
         await expect(ana.get_by_role("alert").filter(has_text=f"{BO} declined the call")).to_be_visible()
-        await expect(ana.get_by_role("log")).to_contain_text("Call by You, declined")
+        await expect(ana.get_by_role("log")).to_contain_text("Your call, declined")
 
         # Answered on one device, which stops the other; pictures flow; the record is in the conversation.
         await ana.get_by_role("button", name="Video call").click()
@@ -184,8 +184,8 @@ async def test_from_a_link_to_calls_that_ring_on_every_device(server):
         await pictures_move(tablet)
         await ana.get_by_role("button", name="Leave", exact=True).click()
         await expect(tablet.get_by_role("button", name="Video call")).to_be_visible(timeout=15_000)
-        for page, caller in ((ana, "You"), (bo, "Ana"), (tablet, "Ana")):
-            await expect(page.get_by_role("log")).to_contain_text(re.compile(rf"Video call by {caller}, \d:\d\d"))
+        for page, whose in ((ana, "Your video call"), (bo, "Video call by Ana"), (tablet, "Video call by Ana")):
+            await expect(page.get_by_role("log")).to_contain_text(re.compile(rf"{whose}, \d:\d\d"))
             await expect(page.get_by_text("The room was closed")).to_have_count(0)
 
         # Ended from one device, the other is out within a second, and nothing of it stays there.
@@ -226,7 +226,7 @@ async def test_a_group_is_rung_and_has_a_meeting_room(server):
         await in_call(ana, bo)
         for page in (bo, ana):
             await page.get_by_role("button", name="Leave", exact=True).click()
-        await expect(ana.get_by_role("log")).to_contain_text(re.compile(rf"Call by You with {BO}, \d:\d\d"))
+        await expect(ana.get_by_role("log")).to_contain_text(re.compile(rf"Your call with {BO}, \d:\d\d"))
 
         for page in (ana, bo):
             await page.get_by_role("button", name="Meeting room").click()
@@ -281,6 +281,14 @@ async def test_who_asks_is_let_in_and_edits_wait_for_a_yes(server):
         await expect(bo.get_by_text(f"You are not in {ORG} any more.")).to_be_visible()
 
 
+# The sign-in that this browser keeps, as if its access token had run out. Answers the refresh token.
+SPENT = """() => {
+  const kept = JSON.parse(localStorage.getItem('convene.login'));
+  localStorage.setItem('convene.login', JSON.stringify({ ...kept, access: 'spent', expiresMs: 0 }));
+  return kept.refresh;
+}"""
+
+
 async def test_codes_passwords_and_the_policy_of_use(server, monkeypatch):
     async with chromium() as browser:
         page, phone = await visit(browser, server), number()
@@ -315,8 +323,11 @@ async def test_codes_passwords_and_the_policy_of_use(server, monkeypatch):
         await page.get_by_label("version 2026-11").check()
         await page.get_by_role("button", name="Go on").click()
         await online(page)
+        # A token that is over is renewed, and nobody is asked anything.
+        stale = await page.evaluate(SPENT)
         await page.reload()
         await online(page)
+        assert await page.evaluate("JSON.parse(localStorage.getItem('convene.login')).refresh") != stale
 
 
 # What can be pressed or filled in, and has no name that a screen reader could say.

@@ -83,6 +83,7 @@ export class Company {
   /** As last asked for; empty before. */
   departments: Department[] = [];
   positions: Position[] = [];
+  private byId = new Map<number, Department>();
   private asked = -Infinity;
   private loading?: Promise<void>;
 
@@ -108,6 +109,7 @@ export class Company {
       const departments = this.login.get<{ departments: Department[] }>(this.path('/departments'));
       const positions = this.login.get<{ positions: Position[] }>(this.path('/positions'));
       [{ departments: this.departments }, { positions: this.positions }] = await Promise.all([departments, positions]);
+      this.byId = new Map(this.departments.map((one) => [one.id, one]));
     } catch (error) {
       this.asked = -Infinity;
       throw error;
@@ -180,12 +182,7 @@ export class Company {
   /** From the top to a department. */
   way(department: number): Department[] {
     const way: Department[] = [];
-    let at = this.departments.find((one) => one.id === department);
-    while (at && !way.includes(at)) {
-      way.unshift(at);
-      const { parent } = at;
-      at = this.departments.find((one) => one.id === parent);
-    }
+    for (let at = this.byId.get(department); at && !way.includes(at); at = this.byId.get(at.parent)) way.unshift(at);
     return way;
   }
 
@@ -198,7 +195,7 @@ export class Company {
     const [place] = places;
     if (!place) return '';
     const position = this.positions.find((one) => one.id === place.position)?.name;
-    const department = this.departments.find((one) => one.id === place.department)?.name;
+    const department = this.byId.get(place.department)?.name;
     return [position, department].filter(Boolean).join(', ');
   }
 

@@ -3,6 +3,7 @@
 import { type FormEvent, useCallback, useEffect, useState } from 'react';
 
 import { Icon } from '../../icons';
+import { ApiProblem } from '../api';
 import type { Login, Organisation } from '../login';
 
 import { useTask } from './useTask';
@@ -61,6 +62,9 @@ export function Organisations({ login, link, onLinkDone, why, alone, onChosen, o
   const follow = async (token: string) => {
     try {
       await joined(await login.ask('POST', '/v1/invitations/accept', { link_token: token }), 'The organisation');
+    } catch (error) {
+      if (!(error instanceof ApiProblem) || error.code !== 'already_member') throw error;
+      setTold('You are in this organisation already. Choose it here.');
     } finally {
       onLinkDone();
     }

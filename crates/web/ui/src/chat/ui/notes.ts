@@ -40,19 +40,20 @@ export function noteOf(event: Event, { state }: Conversation, people: People, me
 function callNote(call: CallRecord, group: boolean, people: People, me: number): Note {
   const { outcome, caller, durationMs, participants, video } = call;
   const who = caller === me ? 'You' : people.name(caller);
-  const what = video ? 'Video call' : 'Call';
+  const kind = video ? 'video call' : 'call';
+  const whose = caller === me ? `Your ${kind}` : `${video ? 'Video call' : 'Call'} by ${who}`;
   const missed = caller !== me && !participants.includes(me) && outcome !== CallOutcome.RINGING && outcome !== CallOutcome.DECLINED;
   const others = participants.filter((user) => user !== caller).map((user) => (user === me ? 'you' : people.name(user)));
   const withWhom = group && others.length ? ` with ${others.join(', ')}` : '';
   const words: Partial<Record<CallOutcome, string>> = {
-    [CallOutcome.RINGING]: `${who} began a ${what.toLowerCase()}`,
-    [CallOutcome.ENDED]: `${what} by ${who}${withWhom}, ${length(durationMs)}`,
-    [CallOutcome.DECLINED]: `${what} by ${who}, declined`,
-    [CallOutcome.BUSY]: `${what} by ${who}, busy`,
-    [CallOutcome.CANCELLED]: `${what} by ${who}, cancelled`,
-    [CallOutcome.INTERRUPTED]: `${what} by ${who}, cut off`,
+    [CallOutcome.RINGING]: `${who} began a ${kind}`,
+    [CallOutcome.ENDED]: `${whose}${withWhom}, ${length(durationMs)}`,
+    [CallOutcome.DECLINED]: `${whose}, declined`,
+    [CallOutcome.BUSY]: `${whose}, busy`,
+    [CallOutcome.CANCELLED]: `${whose}, cancelled`,
+    [CallOutcome.INTERRUPTED]: `${whose}, cut off`,
   };
-  return { text: words[outcome] ?? `${what} by ${who}, not answered`, call: { video, missed } };
+  return { text: words[outcome] ?? `${whose}, not answered`, call: { video, missed } };
 }
 
 /** Beginnings of calls whose ends are told as well. */

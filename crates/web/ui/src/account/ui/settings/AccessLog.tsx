@@ -2,7 +2,7 @@
 
 import { useState } from 'react';
 
-import { fullTime } from '../../../chat/ui/format';
+import { stamp } from '../../../chat/ui/format';
 import type { Login } from '../../login';
 import { useLoaded } from '../useTask';
 
@@ -44,7 +44,7 @@ function Entries({ login }: { login: Login }) {
         <tbody>
           {value.entries.slice(0, SHOWN).map((entry, at) => (
             <tr key={at}>
-              <td>{fullTime(entry.at_s * 1000)}</td>
+              <td>{stamp(entry.at_s * 1000)}</td>
               <td title={entry.client}>{entry.address}</td>
               <td>{entry.endpoint}</td>
               <td>{entry.status}</td>
