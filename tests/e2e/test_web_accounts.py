@@ -274,8 +274,19 @@ async def test_who_asks_is_let_in_and_edits_wait_for_a_yes(server):
         await expect(card).to_contain_text("Lenses")
         await expect(card).to_contain_text("online")
 
-        # Whoever is removed is told where they are no more, and stays signed in.
+        # The last owner cannot go, and is told what to do first.
+        await open_account(ana)
+        await ana.get_by_role("button", name="Leave the organisation").click()
+        await ana.get_by_role("button", name=f"Yes, leave {ORG}").click()
+        await expect(ana.get_by_role("alert")).to_contain_text("needs an owner. Make a colleague one first, on their page")
+        await ana.get_by_role("link", name=BO).click()
         await card.get_by_text("Edit or remove").click()
+        await card.get_by_label("Role here").select_option("admin")
+        await card.get_by_role("button", name="Save role").click()
+        await expect(ana.get_by_role("list", name="People")).to_contain_text(BO)
+        await expect(card.get_by_role("definition").filter(has_text="admin")).to_be_visible()
+
+        # Whoever is removed is told where they are no more, and stays signed in.
         await card.get_by_role("button", name=f"Remove from {ORG}").click()
         await card.get_by_role("button", name=f"Yes, remove {BO}").click()
         await expect(bo.get_by_text(f"You are not in {ORG} any more.")).to_be_visible()
@@ -322,6 +333,11 @@ async def test_codes_passwords_and_the_policy_of_use(server, monkeypatch):
         await expect(page.get_by_role("heading", name="The policy of use has changed")).to_be_visible()
         await page.get_by_label("version 2026-11").check()
         await page.get_by_role("button", name="Go on").click()
+        await online(page)
+        # A link that is no good is told, and the way back is there.
+        await page.goto(f"{address(server)}/#join=cvi_nothing")
+        await expect(page.get_by_role("alert")).to_be_visible()
+        await page.get_by_role("button", name=ORG).click()
         await online(page)
         # A token that is over is renewed, and nobody is asked anything.
         stale = await page.evaluate(SPENT)

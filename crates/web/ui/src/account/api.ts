@@ -43,6 +43,8 @@ const WORDS: Record<string, string> = {
   stale: 'Somebody has changed this in the meantime. Look at it again, then repeat your change.',
   no_account: 'This number has no account yet. Create one: it takes a new code.',
   account_exists: 'This number has an account. Sign in: it takes a new code.',
+  too_many_requests: 'Too many attempts.',
+  last_owner: 'An organisation needs an owner. Make a colleague one first, on their page; or dissolve it.',
   call_over: 'The call is over.',
   call_not_now: 'The call has changed in the meantime. Try again.',
 };

@@ -73,6 +73,9 @@ export type FieldRule = 'free' | 'approval' | 'locked';
 /** Where the policy does not say (`accounts::policy::default_edit`). */
 const DEFAULT_RULES: Record<string, FieldRule> = { departments: 'approval', positions: 'approval', employee_number: 'locked' };
 
+/** What an administrator may be there for: all of it here, some of it over HTTP. */
+const SCOPES = ['members', 'departments', 'meetings', 'content', 'audit'];
+
 /** How long the tree and the positions are taken as known: they change by hand, and rarely. */
 const FRESH_MS = 30_000;
 const PAGE = 50;
@@ -140,12 +143,22 @@ export class Company {
     return (field) => fields.find((rule) => rule.field === field)?.edit ?? DEFAULT_RULES[field] ?? 'free';
   }
 
+  setRole(account: number, role: Member['role']): Promise<void> {
+    const scopes = role === 'admin' ? SCOPES : [];
+    return this.login.ask('PUT', this.path(`/members/${account}/role`), { role, scopes });
+  }
+
   remove(account: number): Promise<void> {
     return this.login.ask('DELETE', this.path(`/members/${account}`));
   }
 
   leave(): Promise<void> {
     return this.login.ask('POST', this.path('/leave'));
+  }
+
+  /** Ends the organisation for everybody. Its title says that it is the one that is meant. */
+  dissolve(title: string): Promise<void> {
+    return this.login.ask('POST', this.path('/dissolve'), { title });
   }
 
   addDepartment(parent: number, name: string): Promise<{ id: number }> {

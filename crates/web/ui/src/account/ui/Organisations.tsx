@@ -1,6 +1,6 @@
 // In whose name one chats: an organisation that one is in, is invited to, has a link into, or founds.
 
-import { type FormEvent, useCallback, useEffect, useState } from 'react';
+import { type FormEvent, useCallback, useEffect, useRef, useState } from 'react';
 
 import { Icon } from '../../icons';
 import { ApiProblem } from '../api';
@@ -69,15 +69,18 @@ export function Organisations({ login, link, onLinkDone, why, alone, onChosen, o
       onLinkDone();
     }
   };
+  const begun = useRef(false);
   useEffect(() => {
+    // Once, and for each link that comes; the rest is asked again by hand.
+    if (begun.current && !link) return;
+    begun.current = true;
     void run(async () => {
       const { organisations, invitations } = await load();
       const [only] = organisations;
       if (link) await follow(link);
       else if (alone && only && organisations.length === 1 && !invitations.length) onChosen(only);
     });
-    // Once: what it asks for is asked again by hand.
-  }, []);
+  }, [link]);
 
   return (
     <main className="lobby sign-in">

@@ -78,13 +78,18 @@ interface SignedInProps {
 /** Somebody with an account: agrees to the policy of use, chooses an organisation, chats in its name. */
 function SignedIn({ login, link, join, onJoined, onOut }: SignedInProps) {
   const [asked, setAsked] = useState(login.account.consent_needed);
-  const [org, setOrg] = useState<Organisation | undefined>(login.organisation);
+  const [org, setOrg] = useState<Organisation | undefined>(join ? undefined : login.organisation);
   const [why, setWhy] = useState('');
   const [alone, setAlone] = useState(true);
   useEffect(() => {
     // Who was signed in finds out here that the policy of use has changed, or that the sign-in is over.
     void login.whyOver().then((over) => (over ? onOut(over) : setAsked(login.account.consent_needed)));
   }, [login, onOut]);
+
+  useEffect(() => {
+    // A link leads to the choice, where one sees what comes of it.
+    if (join) setOrg(undefined);
+  }, [join]);
 
   const choose = useCallback(
     (chosen: Organisation | undefined, words = '') => {
@@ -116,8 +121,8 @@ function SignedIn({ login, link, join, onJoined, onOut }: SignedInProps) {
   const account = useMemo(() => org && loginAccount(new Company(login, org)), [login, org]);
 
   if (asked) return <Consent login={login} onAgreed={() => setAsked(login.account.consent_needed)} onSignOut={() => signOut()} />;
-  if (account && !join) return <Chat key={account.key} account={account} link={link} onSwitch={() => choose(undefined)} onSignOut={signOut} onEnded={(code) => void ended(code)} />;
-  return <Organisations key={join} login={login} link={join} onLinkDone={onJoined} why={why} alone={alone} onChosen={choose} onSignOut={() => signOut()} />;
+  if (account) return <Chat key={account.key} account={account} link={link} onSwitch={() => choose(undefined)} onSignOut={signOut} onEnded={(code) => void ended(code)} />;
+  return <Organisations login={login} link={join} onLinkDone={onJoined} why={why} alone={alone} onChosen={choose} onSignOut={() => signOut()} />;
 }
 
 interface Props {

@@ -53,6 +53,8 @@ const roomOf = (conv: number) => `conversation-${conv}`;
 
 export function useCalls(client: Client): Calls {
   const [ongoing, setOngoing] = useState<Ongoing>();
+  /** The call whose end is to be told. Its room ends as well, before or after. */
+  const [awaited, setAwaited] = useState<string>();
   const [problem, setProblem] = useState<Problem>();
   const { company } = client.account;
   const login = company?.login;
@@ -71,6 +73,7 @@ export function useCalls(client: Client): Calls {
     (conv: number, id: string | undefined, seat: SeatView, room: string, camera: boolean) => {
       const conversation = client.replica.conversation(conv);
       const title = conversation ? client.titleOf(conversation) : 'Call';
+      setAwaited(id);
       setOngoing({ conv, id, seat: { ...seat, room, title, camera, microphone: true } });
     },
     [client],
@@ -105,9 +108,11 @@ export function useCalls(client: Client): Calls {
   const id = ongoing?.id;
   const leave = useCallback(
     (why?: Problem) => {
-      // That the room is gone is how a call ends, and no fault.
-      setProblem(id && why?.code === 'room_ended' ? undefined : why);
       setOngoing(undefined);
+      // That the room is gone is how a call ends, and no fault.
+      if (id && why?.code === 'room_ended') return;
+      setAwaited(undefined);
+      setProblem(why);
       const call = id ? client.calls.get(id) : undefined;
       if (!login || !call) return;
       // A caller whom nobody has answered cancels by it. What the server has ended meanwhile needs no leaving.
@@ -118,11 +123,12 @@ export function useCalls(client: Client): Calls {
   const over = useCallback(
     (call?: CallState) => {
       setOngoing(undefined);
+      setAwaited(undefined);
       setProblem(call && call.caller === me ? unanswered(client, call) : undefined);
     },
     [client, me],
   );
-  useEnd(client, id, over);
+  useEnd(client, awaited, over);
 
   const call = id ? client.calls.get(id) : undefined;
   return { ongoing, ringing: ringingOf(client, id), note: call && noteOf(client, call), problem, dismiss: () => setProblem(undefined), begin, ring, meet, join, accept, decline, leave };

@@ -117,6 +117,7 @@ function Manage({ company, member, standing, onSaved }: ManageProps) {
     <details className="part">
       <summary>Edit or remove</summary>
       <ProfileForm key={`${member.account} ${JSON.stringify(member.places)}`} company={company} member={member} rule={() => 'free'} onSaved={onSaved} />
+      {standing.role === 'owner' && <RoleChoice key={member.role} company={company} member={member} onSaved={onSaved} />}
       {may(standing, 'departments') && <AddPosition company={company} onAdded={onSaved} />}
       {problem && <p className="refused" role="alert">{problem}</p>}
       <div className="buttons">
@@ -136,6 +137,40 @@ function Manage({ company, member, standing, onSaved }: ManageProps) {
         )}
       </div>
     </details>
+  );
+}
+
+const ROLES: [Member['role'], string][] = [
+  ['member', 'Member'],
+  ['admin', 'Administrator: members, departments, meetings, content, audit'],
+  ['owner', 'Owner: everything, roles too'],
+];
+
+function RoleChoice({ company, member, onSaved }: Omit<ManageProps, 'standing'>) {
+  const [role, setRole] = useState(member.role);
+  const { busy, problem, run } = useTask();
+  const save = () =>
+    run(async () => {
+      await company.setRole(member.account, role);
+      onSaved();
+    });
+  return (
+    <label className="field">
+      Role here
+      <span className="inline">
+        <select value={role} onChange={(event) => setRole(event.target.value as Member['role'])}>
+          {ROLES.map(([name, text]) => (
+            <option key={name} value={name}>
+              {text}
+            </option>
+          ))}
+        </select>
+        <button type="button" className="secondary" disabled={busy || role === member.role} onClick={() => void save()}>
+          Save role
+        </button>
+      </span>
+      {problem && <span className="refused" role="alert">{problem}</span>}
+    </label>
   );
 }
 
