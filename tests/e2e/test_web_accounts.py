@@ -261,7 +261,7 @@ async def test_who_asks_is_let_in_and_edits_wait_for_a_yes(server):
         await bo.get_by_label("About").fill("Lenses")
         await bo.get_by_label("Department").select_option("Optics")
         await bo.get_by_role("button", name="Save profile").click()
-        await expect(bo.get_by_text("Waiting for an administrator: Position “Optics”.")).to_be_visible()
+        await expect(bo.get_by_text("Waiting for an administrator: Place “Optics”.")).to_be_visible()
         await expect(bo.get_by_label("Employee number")).not_to_be_editable()
         await ana.reload()
         await ana.get_by_role("button", name="People").click()

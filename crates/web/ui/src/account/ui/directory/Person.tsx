@@ -187,7 +187,7 @@ function AddPosition({ company, onAdded }: { company: Company; onAdded: () => vo
   return (
     <div className="field">
       <span className="inline">
-        <input value={name} maxLength={80} aria-label="Name of a new position" placeholder="A position that is not in the list" onChange={(event) => setName(event.target.value)} />
+        <input value={name} maxLength={80} aria-label="Name of a new position" placeholder="Another position" onChange={(event) => setName(event.target.value)} />
         <button type="button" className="secondary" disabled={busy || !name.trim()} onClick={() => void add()}>
           Add position
         </button>

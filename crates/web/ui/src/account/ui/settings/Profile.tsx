@@ -59,7 +59,7 @@ function Form({ company, known, loaded }: { company: Company; known: Known; load
 /** What is to be another, in words. */
 export function changes(company: Company, edit: Edit): string {
   const said = FIELDS.flatMap(({ name, label }) => (edit[name] === undefined ? [] : [`${label} “${edit[name]}”`]));
-  if (edit.places) said.push(`Position “${company.placeOf({ places: edit.places }) || 'none'}”`);
+  if (edit.places) said.push(edit.places.length ? `Place “${company.placeOf({ places: edit.places })}”` : 'no department and no position');
   return said.join(', ');
 }
 
