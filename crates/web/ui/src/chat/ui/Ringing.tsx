@@ -6,6 +6,7 @@ import { Icon } from '../../icons';
 import type { CallState } from '../../wire/im.gen';
 
 import { Avatar } from './Avatar';
+import { ring } from './tones';
 import { useClient } from './useClient';
 
 interface Props {
@@ -56,32 +57,4 @@ export function Ringing({ call, onAccept, onDecline }: Props) {
       </button>
     </div>
   );
-}
-
-const RING_MS = 2_000;
-
-/** Two tones, again and again. Silent where the browser allows no sound yet. */
-function ring() {
-  const context = new AudioContext();
-  const tone = (hertz: number, after: number) => {
-    const [oscillator, gain] = [context.createOscillator(), context.createGain()];
-    const from = context.currentTime + after;
-    oscillator.frequency.value = hertz;
-    gain.gain.setValueAtTime(0, from);
-    gain.gain.linearRampToValueAtTime(0.12, from + 0.03);
-    gain.gain.linearRampToValueAtTime(0, from + 0.35);
-    oscillator.connect(gain).connect(context.destination);
-    oscillator.start(from);
-    oscillator.stop(from + 0.4);
-  };
-  const both = () => {
-    tone(660, 0);
-    tone(880, 0.25);
-  };
-  both();
-  const timer = setInterval(both, RING_MS);
-  return () => {
-    clearInterval(timer);
-    void context.close();
-  };
 }

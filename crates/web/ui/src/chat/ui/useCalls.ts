@@ -12,6 +12,8 @@ import { deviceId } from '../account';
 import { hex } from '../bytes';
 import type { Client } from '../client';
 
+import { ringBack } from './tones';
+
 interface Ongoing {
   conv: number;
   /** Of a call that rings; none in a meeting room, and none with a development token. */
@@ -131,6 +133,8 @@ export function useCalls(client: Client): Calls {
   useEnd(client, awaited, over);
 
   const call = id ? client.calls.get(id) : undefined;
+  const waits = call !== undefined && call.caller === me && isUnanswered(call);
+  useEffect(() => (waits ? ringBack() : undefined), [waits]);
   return { ongoing, ringing: ringingOf(client, id), note: call && noteOf(client, call), problem, dismiss: () => setProblem(undefined), begin, ring, meet, join, accept, decline, leave };
 }
 
@@ -173,6 +177,10 @@ export function callBeside(client: Client, conv: number, ongoing: string | undef
 /** Who is in a call. */
 export function namesIn(client: Client, call: CallState, standing: CallStanding): string {
   return call.people.filter((person) => person.standing === standing && person.user !== client.me.id).map((person) => client.people.name(person.user)).join(', ');
+}
+
+function isUnanswered(call: CallState): boolean {
+  return call.people.every(({ user, standing, joinedMs }) => user === call.caller || (standing !== CallStanding.ACCEPTED && !joinedMs));
 }
 
 function noteOf(client: Client, call: CallState): string | undefined {
