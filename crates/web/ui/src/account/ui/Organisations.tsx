@@ -147,7 +147,7 @@ function Line({ label, action, busy, onEnter }: LineProps) {
       <label>
         {label}
         <span className="inline">
-          <input value={text} maxLength={256} autoComplete="off" required onChange={(event) => setText(event.target.value)} />
+          <input aria-label={label} value={text} maxLength={256} autoComplete="off" required onChange={(event) => setText(event.target.value)} />
           <button type="submit" className="secondary" disabled={busy || !text.trim()}>
             {action}
           </button>

@@ -55,13 +55,13 @@ export function SignIn({ onSignIn, onPhone }: Props) {
         <button type="submit" className="primary" disabled={busy || !userOf(name)}>
           {busy ? 'Signing in…' : 'Sign in'}
         </button>
+        {onPhone && (
+          <button type="button" className="secondary" onClick={onPhone}>
+            Use a phone number
+          </button>
+        )}
         <p className="hint">
-          This is a server in development: a name is enough. Each tab may be somebody else. <a href="#lobby">Join a room without chat</a>
-          {onPhone && (
-            <button type="button" className="link" onClick={onPhone}>
-              Use a phone number
-            </button>
-          )}
+          This is a server in development: a name is enough, and each tab may be somebody else. With a phone number one has an account, as elsewhere. <a href="#lobby">Join a room without chat</a>
         </p>
       </form>
     </main>

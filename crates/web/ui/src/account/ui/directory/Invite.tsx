@@ -40,7 +40,7 @@ export function Invite({ company, onClose }: { company: Company; onClose: () => 
         <label className="field">
           Phone number
           <span className="inline">
-            <input type="tel" value={phone} required autoComplete="off" placeholder="+86 138 0013 8000" onChange={(event) => setPhone(event.target.value)} />
+            <input type="tel" aria-label="Phone number" value={phone} required autoComplete="off" placeholder="+86 138 0013 8000" onChange={(event) => setPhone(event.target.value)} />
             <button type="submit" className="secondary" disabled={busy || !phone.trim()}>
               Invite
             </button>
@@ -54,7 +54,7 @@ export function Invite({ company, onClose }: { company: Company; onClose: () => 
         <label className="field">
           Link for up to {USES} people; it is shown only now
           <span className="inline">
-            <input value={link} readOnly onFocus={(event) => event.target.select()} />
+            <input aria-label={`Link for up to ${USES} people`} value={link} readOnly onFocus={(event) => event.target.select()} />
             <button type="button" className="secondary" onClick={() => void copy()}>
               Copy
             </button>

@@ -8,6 +8,7 @@ import { useClient } from '../../../chat/ui/useClient';
 import type { Calls } from '../../../chat/ui/useCalls';
 import { Icon } from '../../../icons';
 import { type Company, may, type Member, type Standing } from '../../company';
+import { AddPosition } from '../settings/AddPosition';
 import { ProfileForm } from '../settings/Profile';
 import { useLoaded, useTask } from '../useTask';
 
@@ -158,7 +159,7 @@ function RoleChoice({ company, member, onSaved }: Omit<ManageProps, 'standing'>)
     <label className="field">
       Role here
       <span className="inline">
-        <select value={role} onChange={(event) => setRole(event.target.value as Member['role'])}>
+        <select aria-label="Role here" value={role} onChange={(event) => setRole(event.target.value as Member['role'])}>
           {ROLES.map(([name, text]) => (
             <option key={name} value={name}>
               {text}
@@ -171,28 +172,5 @@ function RoleChoice({ company, member, onSaved }: Omit<ManageProps, 'standing'>)
       </span>
       {problem && <span className="refused" role="alert">{problem}</span>}
     </label>
-  );
-}
-
-function AddPosition({ company, onAdded }: { company: Company; onAdded: () => void }) {
-  const [name, setName] = useState('');
-  const { busy, problem, run } = useTask();
-  const add = () =>
-    run(async () => {
-      await company.addPosition(name.trim());
-      await company.load(true);
-      setName('');
-      onAdded();
-    });
-  return (
-    <div className="field">
-      <span className="inline">
-        <input value={name} maxLength={80} aria-label="Name of a new position" placeholder="Another position" onChange={(event) => setName(event.target.value)} />
-        <button type="button" className="secondary" disabled={busy || !name.trim()} onClick={() => void add()}>
-          Add position
-        </button>
-      </span>
-      {problem && <p className="refused" role="alert">{problem}</p>}
-    </div>
   );
 }

@@ -2,8 +2,10 @@
 
 import { type FormEvent, useState } from 'react';
 
-import type { Company, Detail, Edit, FieldRule, Member, Place } from '../../company';
+import { type Company, type Detail, type Edit, type FieldRule, may, type Member, type Place } from '../../company';
 import { type Loaded, useLoaded, useTask } from '../useTask';
+
+import { AddPosition } from './AddPosition';
 
 const FIELDS = [
   { name: 'display_name', label: 'Name', max: 128, required: true },
@@ -52,6 +54,7 @@ function Form({ company, known, loaded }: { company: Company; known: Known; load
       )}
       {withdraw.problem && <p className="refused" role="alert">{withdraw.problem}</p>}
       <ProfileForm company={company} member={detail.member} rule={rule} onSaved={loaded.again} />
+      {may(detail.member, 'departments') && <AddPosition company={company} onAdded={loaded.again} />}
     </>
   );
 }
@@ -132,7 +135,7 @@ function Choice({ label, value, none, disabled, options, onChoose }: ChoiceProps
   return (
     <label className="field">
       {label}
-      <select value={value} disabled={disabled} onChange={(event) => onChoose(Number(event.target.value))}>
+      <select aria-label={label} value={value} disabled={disabled} onChange={(event) => onChoose(Number(event.target.value))}>
         <option value={0}>{none}</option>
         {options.map(({ id, name }) => (
           <option key={id} value={id}>
