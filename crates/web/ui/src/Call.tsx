@@ -14,10 +14,12 @@ import { useOnline } from './useOnline';
 
 interface Props {
   seat: Seat;
+  /** Besides the state of the connection: who is being rung. */
+  note?: string;
   onLeave: (why?: Problem) => void;
 }
 
-export function Call({ seat, onLeave }: Props) {
+export function Call({ seat, note, onLeave }: Props) {
   const { room, state, problem, dismiss, toggle } = useCall(seat, onLeave);
   const online = useOnline();
   const banner = bannerFor(state, online);
@@ -28,6 +30,11 @@ export function Call({ seat, onLeave }: Props) {
         {banner && (
           <div className="banner" role="status">
             <span className="spinner" aria-hidden="true" /> {banner}
+          </div>
+        )}
+        {!banner && note && (
+          <div className="banner" role="status">
+            {note}
           </div>
         )}
         {problem && <Notice problem={problem} onClose={dismiss} />}

@@ -1,5 +1,7 @@
 // What the address says: `#room=standup`, or `?room=standup`; `&name=` fills in the name. `#token=` carries a seat that
-// somebody handed out. `#c=9` opens a conversation, `#chat=` carries a token for chat, `#lobby` asks for a room. The part behind `#` stays in the browser, so a token in it reaches no log on its way.
+// somebody handed out. `#c=9` opens a conversation, `#person=7` a colleague, `#me` one's own account; `#chat=` carries a token
+// for chat, `#join=` the secret of an invitation to an organisation; `#lobby` asks for a room. The part behind `#` stays in the
+// browser, so a token in it reaches no log on its way.
 
 export interface Link {
   room: string;
@@ -7,7 +9,13 @@ export interface Link {
   token: string;
   /** The conversation that is open, or 0. */
   conv: number;
+  /** The account of a colleague, or 0. */
+  person: number;
+  /** One's own account. */
+  me: boolean;
   chatToken: string;
+  /** The secret of an invitation. */
+  join: string;
   /** Rooms, without chat. */
   lobby: boolean;
 }
@@ -22,6 +30,9 @@ export function readLink(): Link {
     name: read('name'),
     token,
     conv: Number(hash.get('c')) || 0,
+    person: Number(hash.get('person')) || 0,
+    me: hash.has('me'),
+    join: hash.get('join') ?? '',
     chatToken: hash.get('chat') ?? '',
     lobby: room !== '' || token !== '' || hash.has('lobby'),
   };

@@ -1,6 +1,7 @@
 import '@livekit/components-styles';
 import './styles.css';
 import './chat/ui/chat.css';
+import './account/ui/account.css';
 
 import { createRoot } from 'react-dom/client';
 

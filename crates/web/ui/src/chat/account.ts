@@ -1,5 +1,7 @@
 // Who signs in, and with what: the name of the local copy, and tokens for chat.
 
+import type { Company } from '../account/company';
+
 import { randomId, unhex } from './bytes';
 
 export interface Account {
@@ -7,6 +9,8 @@ export interface Account {
   key: string;
   /** A token that the server takes at present. `stale`: one that it has just refused. */
   token: (stale?: string) => Promise<string>;
+  /** Of a person's account: the organisation in whose name it chats, and what only accounts can do. */
+  company?: Company;
 }
 
 /** The account cannot be used any more: sign in again. */
@@ -40,6 +44,15 @@ export function developmentAccount(user: string, name: string): Account {
       return token;
     },
   };
+}
+
+/** Databases of all organisations of an account begin like this. */
+export const copiesOf = (account: number) => `account:${account}/`;
+
+/** Somebody who has signed in, in one of their organisations. */
+export function loginAccount(company: Company): Account {
+  const { login, org } = company;
+  return { key: copiesOf(login.account.id) + org.name, token: (stale) => login.token(stale), company };
 }
 
 /** A token that came with a link, from `convene token --chat-user`. */

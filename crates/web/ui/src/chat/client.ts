@@ -2,7 +2,7 @@
 // something has changed. What may happen is decided in `replica`; here are the clock, the network and the disk.
 
 import { type Init, make } from '../wire/codec';
-import { type Body, Code, type Deliver, type Fetch, type Limits, type Member, type Settings, TypingKind, type User } from '../wire/im.gen';
+import { type Body, CallOutcome, type CallState, Code, type Deliver, type Fetch, type Limits, type Member, type Settings, TypingKind, type User } from '../wire/im.gen';
 
 import { type Account, deviceId, SignedOut } from './account';
 import { randomId, unhex } from './bytes';
@@ -27,9 +27,11 @@ export type Phase =
 
 const CLIENT = 'convene-web/1';
 /** After these it is of no use to connect again. */
-const FINAL: readonly Code[] = [Code.REVOKED, Code.UNSUPPORTED_VERSION];
+const FINAL: readonly Code[] = [Code.REVOKED, Code.UNSUPPORTED_VERSION, Code.NO_SEAT];
 /** Most users whose presence can be watched. */
 const MAX_WATCHED = 500;
+/** Calls whose end is remembered: one is asked about, and it is a recent one. */
+const MAX_ENDED = 8;
 /** Members of one page, and most that are read: larger groups show counts without names. */
 const MEMBERS_PAGE = 500;
 /** Between two signs of typing. */
@@ -37,6 +39,8 @@ const TYPING_EVERY_MS = 4_000;
 
 export class Client {
   phase: Phase = 'connecting';
+  /** Why it is over, in phase `signedOut`. */
+  endedBy = Code.UNSPECIFIED;
   me: User = make('User');
   limits: Limits = make('Limits');
   readonly people = new People();
@@ -45,6 +49,10 @@ export class Client {
   readonly links: Links;
   /** Members of conversations that were opened. */
   readonly members = new Map<number, Member[]>();
+  /** Calls that are on and concern this user. */
+  readonly calls = new Map<string, CallState>();
+  /** Calls that ended while this page was open, the latest last. */
+  readonly ended = new Map<string, CallState>();
   replica = new Replica(0);
   private session?: Session;
   private version = 0;
@@ -56,6 +64,7 @@ export class Client {
   private announced = false;
   private reads = new Map<number, number>();
   private watched = '';
+  private glanced = new Set<number>();
   private typedAt = -Infinity;
   private older = new Set<number>();
   /** Other tabs of this browser: one installation has one session, and the tab that was opened last has it. */
@@ -233,6 +242,18 @@ export class Client {
     this.changed();
   }
 
+  /** Besides those of conversations, these people are on the screen: whether they are there is to be shown. */
+  glance(users: readonly number[]) {
+    for (const user of users) {
+      // The latest last, and those that go are the oldest.
+      this.glanced.delete(user);
+      this.glanced.add(user);
+    }
+    const over = this.glanced.size - MAX_WATCHED;
+    [...this.glanced].slice(0, Math.max(0, over)).forEach((user) => this.glanced.delete(user));
+    this.changed();
+  }
+
   async loadMembers(conv: number) {
     try {
       const value = { conv, limit: MEMBERS_PAGE };
@@ -309,10 +330,10 @@ export class Client {
           stale = undefined;
           again = await this.converse(token, () => backoff.reset());
         } catch (error) {
-          if (error instanceof SignedOut) this.phase = 'signedOut';
+          if (error instanceof SignedOut) this.end(Code.UNAUTHENTICATED);
           else if (error instanceof Refused) {
             const { code, retryAfterMs } = error.refusal;
-            if (FINAL.includes(code)) this.phase = 'signedOut';
+            if (FINAL.includes(code)) this.end(code);
             if (code === Code.UNAUTHENTICATED) stale = await this.account.token().catch(() => undefined);
             again = retryAfterMs;
           }
@@ -337,7 +358,7 @@ export class Client {
         this.push(body);
       }
     };
-    const hello = { version: 1, token, deviceId: deviceId(), client: CLIENT, sync: known ? this.replica.connected() : undefined };
+    const hello = { version: 1, token, deviceId: deviceId(), client: CLIENT, org: this.account.company?.org.name, sync: known ? this.replica.connected() : undefined };
     let synced = known;
     const session = await Session.begin(hello, push, (reply) => {
       if (reply.case === 'welcome') {
@@ -357,6 +378,7 @@ export class Client {
     this.people.forgetAsked();
     this.watched = '';
     this.members.clear();
+    this.calls.clear(); // those that are on are told anew
     welcomed();
     if (!synced) this.sync({ case: 'sync', value: this.replica.connected() });
     this.tellReads();
@@ -387,6 +409,8 @@ export class Client {
     } else if (body.case === 'deliverUser') {
       this.replica.deliverUser(body.value, at);
       for (const { kind } of body.value.events) if (kind?.case === 'profile') this.learn([kind.value]);
+    } else if (body.case === 'callState') {
+      this.called(body.value);
     } else if (body.case === 'hint') {
       if (body.value.kind?.case === 'head') this.replica.head(body.value.kind.value);
       else this.hints.take(body.value, at);
@@ -395,11 +419,28 @@ export class Client {
     this.settle();
   }
 
+  /** Of two states of a call the later one counts. */
+  private called(state: CallState) {
+    if (this.ended.has(state.callId) || (this.calls.get(state.callId)?.version ?? 0) >= state.version) return;
+    if (state.outcome === CallOutcome.RINGING) this.calls.set(state.callId, state);
+    else {
+      this.calls.delete(state.callId);
+      this.ended.set(state.callId, state);
+      const [oldest] = this.ended.keys();
+      if (this.ended.size > MAX_ENDED && oldest) this.ended.delete(oldest);
+    }
+  }
+
   /** Why the session ends, if that says more than to connect again. */
   private told(code: Code) {
     if (this.phase !== 'online') return;
     if (code === Code.REPLACED) this.phase = 'replaced';
-    else if (FINAL.includes(code)) this.phase = 'signedOut';
+    else if (FINAL.includes(code)) this.end(code);
+  }
+
+  private end(code: Code) {
+    this.phase = 'signedOut';
+    this.endedBy = code;
   }
 
   private delivered(deliver: Deliver) {
@@ -473,7 +514,7 @@ export class Client {
     if (!this.isOnline) return;
     const peers = this.replica.conversations().map(({ state }) => state.peer);
     const others = [...this.members.values()].flat().map((member) => member.user);
-    const users = [...new Set([...peers, ...others])].filter((user) => user && user !== this.me.id).slice(0, MAX_WATCHED);
+    const users = [...new Set([...peers, ...this.glanced, ...others])].filter((user) => user && user !== this.me.id).slice(0, MAX_WATCHED);
     const watched = users.join();
     if (watched === this.watched) return;
     this.watched = watched;

@@ -110,6 +110,13 @@ export class Database {
     if (this.db) await answer(indexedDB.deleteDatabase(this.name)).catch(() => undefined);
   }
 
+  /** Removes all copies whose names begin so, where the browser tells which there are. */
+  static async removeAll(prefix: string) {
+    const all = await indexedDB.databases?.().catch(() => []);
+    const names = (all ?? []).map(({ name = '' }) => name).filter((name) => name.startsWith(`convene:${prefix}`));
+    await Promise.all(names.map((name) => answer(indexedDB.deleteDatabase(name)).catch(() => undefined)));
+  }
+
   private change(stores: string[], write: (store: (name: string) => IDBObjectStore) => void) {
     if (!this.db) return;
     try {

@@ -75,8 +75,9 @@ export class Uploads {
   /** Answers whether it is to be tried again. */
   private async carry(one: Upload, stop: AbortSignal): Promise<boolean> {
     try {
-      const token = await this.client.account.token();
-      const body = await upload(one, token, (progress) => this.change(one.clientId, { progress }), stop);
+      const { account } = this.client;
+      const asker = { token: await account.token(), org: account.company?.org.name };
+      const body = await upload(one, asker, (progress) => this.change(one.clientId, { progress }), stop);
       if (!this.all.delete(one.clientId)) return false;
       // The message is in the database before the file leaves it.
       this.client.send(one.conv, body, one.clientId);

@@ -50,14 +50,15 @@ interface Done {
 }
 
 /** Brings the bytes to the server. Answers the body of the message. `progress`: 0 to 1. */
-export async function upload(one: Upload, token: string, progress: (part: number) => void, stop: AbortSignal): Promise<Body> {
+export async function upload(one: Upload, { token, org = '' }: { token: string; org?: string }, progress: (part: number) => void, stop: AbortSignal): Promise<Body> {
   const bytes = await one.file.arrayBuffer();
   // Browsers hash on secure addresses only.
   if (!crypto.subtle) throw new UploadRefused(400, 'Files need a secure address: open this page by https://');
   const sha256 = hex(new Uint8Array(await crypto.subtle.digest('SHA-256', bytes)));
   const wanted = { sha256, size: bytes.byteLength, mime: one.file.type, voice: one.kind === 'voice' };
+  const inNameOf = org && `?org=${encodeURIComponent(org)}`;
   const call = <T>(method: string, path: string, body?: BodyInit, headers: Record<string, string> = {}) =>
-    ask<T>(path, { method, body, signal: stop, headers: { authorization: `Bearer ${token}`, ...headers } });
+    ask<T>(path + inNameOf, { method, body, signal: stop, headers: { authorization: `Bearer ${token}`, ...headers } });
 
   let status = await call<Status>('POST', '/im/blobs', JSON.stringify(wanted), { 'content-type': 'application/json' });
   while (!status.complete && status.offset < bytes.byteLength) {

@@ -1,63 +1,53 @@
-// Chat on the screen: the list, the open conversation, and a call beside it.
+// Chat on the screen: the list, what is open beside it, and a call.
 
-import { useCallback, useEffect, useState } from 'react';
+import { useEffect, useState } from 'react';
 
+import { Person } from '../../account/ui/directory/Person';
+import { Settings } from '../../account/ui/settings/Settings';
 import { Call } from '../../Call';
+import type { Link } from '../../link';
 import { Notice } from '../../Notice';
-import type { Problem } from '../../problems';
-import { type Seat, SeatRefused, askForSeat } from '../../seat';
 import { useOnline } from '../../useOnline';
 
 import { NewConversation } from './NewConversation';
+import { Ringing } from './Ringing';
 import { Sidebar } from './Sidebar';
 import { Thread } from './Thread';
+import { type Calls, useCalls } from './useCalls';
 import { useClient } from './useClient';
 
 interface Props {
-  /** The conversation that the address names, or 0. */
-  open: number;
-  onSignOut: () => void;
+  link: Link;
+  onSwitch: () => void;
+  /** `why`: what is left to say then. */
+  onSignOut: (why?: string) => void;
 }
 
-export function ChatPage({ open, onSignOut }: Props) {
+export function ChatPage({ link, onSwitch, onSignOut }: Props) {
   const client = useClient();
   const [making, setMaking] = useState(false);
-  const [call, setCall] = useState<{ conv: number; seat: Seat }>();
-  const [problem, setProblem] = useState<Problem>();
+  const calls = useCalls(client);
+  const { ongoing, ringing } = calls;
   const unread = client.replica.conversations().reduce((sum, { state }) => sum + state.unread, 0);
   useEffect(() => {
     document.title = unread ? `(${unread}) Convene` : 'Convene';
   }, [unread]);
 
-  const begin = async (conv: number) => {
-    setProblem(undefined);
-    const conversation = client.replica.conversation(conv);
-    if (!conversation) return;
-    try {
-      const room = `conversation-${conv}`;
-      const seat = await askForSeat(room, client.people.name(client.me.id));
-      setCall({ conv, seat: { ...seat, room, title: client.titleOf(conversation), camera: true, microphone: true } });
-    } catch (error) {
-      if (error instanceof SeatRefused) setProblem(error.problem);
-    }
-  };
-  const leave = useCallback((why?: Problem) => {
-    setProblem(why);
-    setCall(undefined);
-  }, []);
-
-  const classes = ['chat', open && 'has-open', call && 'has-call'].filter(Boolean).join(' ');
+  const { company } = client.account;
+  const open = link.conv > 0 || (company !== undefined && (link.person > 0 || link.me));
+  const classes = ['chat', open && 'has-open', ongoing && 'has-call'].filter(Boolean).join(' ');
   return (
     <div className={classes} data-phase={client.phase} data-transport={client.transport}>
       <Banner />
-      {problem && <Notice problem={problem} onClose={() => setProblem(undefined)} />}
+      {calls.problem && <Notice problem={calls.problem} onClose={calls.dismiss} />}
+      {ringing && <Ringing key={ringing.callId} call={ringing} onAccept={(video) => void calls.accept(ringing, video)} onDecline={() => void calls.decline(ringing)} />}
       <div className="panes">
-        <Sidebar open={open} onNew={() => setMaking(true)} onSignOut={onSignOut} />
-        {call && <Call key={call.seat.token} seat={call.seat} onLeave={leave} />}
+        <Sidebar link={link} onNew={() => setMaking(true)} onSignOut={() => onSignOut()} />
+        {ongoing && <Call key={ongoing.seat.token} seat={ongoing.seat} note={calls.note} onLeave={calls.leave} />}
         {open ? (
-          <Thread key={open} conv={open} inCall={call !== undefined} onCall={() => void begin(open)} />
+          <Open link={link} calls={calls} onSwitch={onSwitch} onSignOut={onSignOut} />
         ) : (
-          !call && (
+          !ongoing && (
             <section className="thread nothing">
               <p>Choose a conversation, or start one.</p>
             </section>
@@ -75,6 +65,14 @@ export function ChatPage({ open, onSignOut }: Props) {
       )}
     </div>
   );
+}
+
+function Open({ link, calls, onSwitch, onSignOut }: Props & { calls: Calls }) {
+  const { company } = useClient().account;
+  if (link.conv) return <Thread key={link.conv} conv={link.conv} calls={calls} />;
+  if (!company) return null;
+  if (link.person) return <Person key={link.person} company={company} account={link.person} calls={calls} />;
+  return <Settings company={company} onSwitch={onSwitch} onSignOut={onSignOut} />;
 }
 
 /** Says so while what is shown may not be all there is. */

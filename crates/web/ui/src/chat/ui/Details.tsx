@@ -7,10 +7,10 @@ import { type Member, Role } from '../../wire/im.gen';
 import type { Conversation } from '../replica/conversation';
 
 import { Avatar } from './Avatar';
+import { roleName } from './notes';
 import { PeopleField } from './PeopleField';
 import { isQuiet } from './Sidebar';
 import { useClient } from './useClient';
-import { roleName } from './view';
 
 export function Details({ conversation, onClose }: { conversation: Conversation; onClose: () => void }) {
   const client = useClient();

@@ -2,6 +2,7 @@
 
 import { useCallback, useEffect, useLayoutEffect, useRef } from 'react';
 
+import { Icon } from '../../icons';
 import type { Conversation } from '../replica/conversation';
 
 import { day } from './format';
@@ -86,7 +87,8 @@ export function Messages({ conversation, onIntent }: Props) {
           }
           if (item.kind === 'note') {
             return (
-              <li key={item.key} className="note">
+              <li key={item.key} className={item.call ? `note call-note${item.call.missed ? ' missed' : ''}` : 'note'}>
+                {item.call && <Icon name={item.call.video ? 'camera' : 'phone'} />}
                 {item.text}
               </li>
             );

@@ -3,6 +3,7 @@
 import { useState } from 'react';
 
 import { Icon } from '../../icons';
+import { words } from '../../account/ui/useTask';
 import type { User } from '../../wire/im.gen';
 
 import { Dialog } from './Dialog';
@@ -31,13 +32,15 @@ export function NewConversation({ onClose, onMade }: Props) {
       const named = title.trim() || people.map((user) => user.displayName || user.name).join(', ').slice(0, 80);
       onMade(group ? await client.createGroup(named, ids) : await client.createDirect(first));
     } catch (error) {
-      setProblem(error instanceof Error ? error.message : String(error));
+      setProblem(words(error));
       setBusy(false);
     }
   };
   return (
     <Dialog title="New conversation" onClose={onClose}>
-      <p className="dim">Names of people, with commas between them. One makes a direct conversation, several make a group.</p>
+      <p className="dim">
+        {client.account.company ? 'Whom do you want to write to?' : 'Names of people, with commas between them.'} One makes a direct conversation, several make a group.
+      </p>
       <PeopleField action="Add" onPick={add} />
       {people.length > 0 && (
         <ul className="chips" aria-label="Chosen">

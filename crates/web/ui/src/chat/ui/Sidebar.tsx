@@ -1,6 +1,10 @@
-// The list of conversations: who, the last line, how much is unread.
+// The list of conversations: who, the last line, how much is unread. With an account, the people of the organisation beside it.
 
+import { useEffect, useState } from 'react';
+
+import { People } from '../../account/ui/directory/People';
 import { Icon } from '../../icons';
+import type { Link } from '../../link';
 import type { Client } from '../client';
 import type { Conversation } from '../replica/conversation';
 
@@ -10,32 +14,98 @@ import { useClient } from './useClient';
 import { preview } from './view';
 
 interface Props {
-  open: number;
+  link: Link;
   onNew: () => void;
   onSignOut: () => void;
 }
 
-export function Sidebar({ open, onNew, onSignOut }: Props) {
+export function Sidebar({ link, onNew, onSignOut }: Props) {
+  const { company } = useClient().account;
+  const [people, setPeople] = useState(link.person > 0);
+  useEffect(() => {
+    // A conversation that was opened from somebody's page is in the other list.
+    if (link.conv) setPeople(false);
+    else if (link.person) setPeople(true);
+  }, [link.conv, link.person]);
+  if (!company) {
+    return (
+      <nav className="sidebar" aria-label="Conversations">
+        <Head onNew={onNew} onSignOut={onSignOut} />
+        <Conversations open={link.conv} onNew={onNew} />
+      </nav>
+    );
+  }
+  return (
+    <div className="sidebar">
+      <Head onNew={onNew} onSignOut={onSignOut} />
+      <Tabs people={people} onChange={setPeople} />
+      {people ? (
+        <nav className="pane" aria-label="People">
+          <People company={company} open={link.person} />
+        </nav>
+      ) : (
+        <nav className="pane" aria-label="Conversations">
+          <Conversations open={link.conv} onNew={onNew} />
+        </nav>
+      )}
+    </div>
+  );
+}
+
+function Tabs({ people, onChange }: { people: boolean; onChange: (people: boolean) => void }) {
   const client = useClient();
-  const conversations = sorted(client.replica.conversations());
+  const unread = client.replica.conversations().reduce((sum, one) => sum + (isQuiet(one) ? 0 : one.state.unread), 0);
+  const tab = (name: string, icon: 'chat' | 'people', on: boolean, count: number) => (
+    <button type="button" aria-pressed={on} onClick={() => onChange(icon === 'people')}>
+      <Icon name={icon} /> {name}
+      {!on && count > 0 && <span className="badge">{count > 999 ? '999+' : count}</span>}
+    </button>
+  );
+  return (
+    <div className="tabs" role="group" aria-label="What is listed">
+      {tab('Chats', 'chat', !people, unread)}
+      {tab('People', 'people', people, 0)}
+    </div>
+  );
+}
+
+function Head({ onNew, onSignOut }: { onNew: () => void; onSignOut: () => void }) {
+  const client = useClient();
+  const { company } = client.account;
   const me = client.people.name(client.me.id);
   return (
-    <nav className="sidebar" aria-label="Conversations">
-      <header>
-        <Avatar name={me} id={client.me.id} online={client.isOnline} />
-        <strong className="grow" title={client.transport && `Connected by ${client.transport}`}>
-          {me}
-        </strong>
+    <header>
+      <Avatar name={me} id={client.me.id} online={client.isOnline} />
+      <strong className="grow" title={client.transport && `Connected by ${client.transport}`}>
+        {me}
+        {company && <span className="dim">{company.org.title}</span>}
+      </strong>
+      {company ? (
+        <a className="round small" href="#me" aria-label="Account" title="Account">
+          <Icon name="person" />
+        </a>
+      ) : (
         <a className="round small" href="#lobby" aria-label="Join a room" title="Join a room">
           <Icon name="camera" />
         </a>
-        <button type="button" className="round small" aria-label="New conversation" title="New conversation" onClick={onNew}>
-          <Icon name="plus" />
-        </button>
+      )}
+      <button type="button" className="round small" aria-label="New conversation" title="New conversation" onClick={onNew}>
+        <Icon name="plus" />
+      </button>
+      {!company && (
         <button type="button" className="round small" aria-label="Sign out" title="Sign out" onClick={onSignOut}>
           <Icon name="signOut" />
         </button>
-      </header>
+      )}
+    </header>
+  );
+}
+
+function Conversations({ open, onNew }: { open: number; onNew: () => void }) {
+  const client = useClient();
+  const conversations = sorted(client.replica.conversations());
+  return (
+    <>
       {conversations.length === 0 && (
         <div className="empty">
           <p>{client.isOnline ? 'No conversations yet.' : 'Connecting…'}</p>
@@ -49,7 +119,7 @@ export function Sidebar({ open, onNew, onSignOut }: Props) {
           <Row key={conversation.id} client={client} conversation={conversation} open={open === conversation.id} />
         ))}
       </ul>
-    </nav>
+    </>
   );
 }
 
@@ -66,6 +136,7 @@ function Row({ client, conversation, open }: { client: Client; conversation: Con
   const typing = client.hints.whoTypes(id, performance.now()).length > 0;
   const speaker = by === client.me.id ? 'You: ' : by && !state.peer ? `${client.people.name(by)}: ` : '';
   const quiet = isQuiet(conversation);
+  const calling = [...client.calls.values()].some((call) => call.conv === id);
   return (
     <li>
       <a href={`#c=${id}`} aria-current={open ? 'page' : undefined} className="row">
@@ -76,6 +147,11 @@ function Row({ client, conversation, open }: { client: Client; conversation: Con
         </time>
         <span className="row-text">{typing ? <em>typing…</em> : speaker + text}</span>
         <span className="row-marks">
+          {calling && (
+            <span className="calling" role="img" aria-label="A call is on" title="A call is on">
+              <Icon name="phone" />
+            </span>
+          )}
           {quiet && <Icon name="bellOff" />}
           {state.unread > 0 && (
             <span className={quiet ? 'badge quiet' : 'badge'} aria-label={`${state.unread} unread`}>

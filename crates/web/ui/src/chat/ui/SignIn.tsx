@@ -8,6 +8,8 @@ import { developmentAccount, SignedOut } from '../account';
 
 interface Props {
   onSignIn: (known: { user: string; name: string }) => void;
+  /** Where the server has accounts as well. */
+  onPhone?: () => void;
 }
 
 const NAME_KEY = 'convene.name';
@@ -18,7 +20,7 @@ export function userOf(name: string): string {
   return plain.replace(/[^\p{L}\p{N}._-]+/gu, '-').replace(/^-+|-+$/g, '');
 }
 
-export function SignIn({ onSignIn }: Props) {
+export function SignIn({ onSignIn, onPhone }: Props) {
   const [name, setName] = useState(() => localStorage.getItem(NAME_KEY) ?? '');
   const [problem, setProblem] = useState<Problem>();
   const [busy, setBusy] = useState(false);
@@ -53,8 +55,13 @@ export function SignIn({ onSignIn }: Props) {
         <button type="submit" className="primary" disabled={busy || !userOf(name)}>
           {busy ? 'Signing in…' : 'Sign in'}
         </button>
+        {onPhone && (
+          <button type="button" className="secondary" onClick={onPhone}>
+            Use a phone number
+          </button>
+        )}
         <p className="hint">
-          This is a server in development: a name is enough. Each tab may be somebody else. <a href="#lobby">Join a room without chat</a>
+          This is a server in development: a name is enough, and each tab may be somebody else. With a phone number one has an account, as elsewhere. <a href="#lobby">Join a room without chat</a>
         </p>
       </form>
     </main>

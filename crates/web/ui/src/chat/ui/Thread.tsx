@@ -2,8 +2,8 @@
 
 import { useEffect, useState } from 'react';
 
-import { Icon } from '../../icons';
-import { Role } from '../../wire/im.gen';
+import { Icon, type IconName } from '../../icons';
+import { CallStanding, Role } from '../../wire/im.gen';
 import type { Client } from '../client';
 import type { Conversation } from '../replica/conversation';
 
@@ -12,13 +12,13 @@ import { Composer } from './Composer';
 import { Details } from './Details';
 import { lastSeen } from './format';
 import { Messages } from './Messages';
+import { callBeside, type Calls, namesIn } from './useCalls';
 import { useClient } from './useClient';
 import type { Shown } from './view';
 
 interface Props {
   conv: number;
-  inCall: boolean;
-  onCall: () => void;
+  calls: Calls;
 }
 
 /** What the composer is about to do with a message. */
@@ -27,7 +27,7 @@ export interface Intent {
   shown: Shown;
 }
 
-export function Thread({ conv, inCall, onCall }: Props) {
+export function Thread({ conv, calls }: Props) {
   const client = useClient();
   const [intent, setIntent] = useState<Intent>();
   const [details, setDetails] = useState(false);
@@ -62,15 +62,12 @@ export function Thread({ conv, inCall, onCall }: Props) {
           <h1>{title}</h1>
           <p className="dim">{subtitle(client, conversation)}</p>
         </div>
-        {!inCall && (
-          <button type="button" className="round small" aria-label="Call" title="Call" onClick={onCall} disabled={!state.role}>
-            <Icon name="phone" />
-          </button>
-        )}
+        {!calls.ongoing && <CallButtons calls={calls} conv={conv} disabled={!state.role || state.dissolved} />}
         <button type="button" className="round small quiet" aria-label="Details" title="Details" aria-pressed={details} onClick={() => setDetails(!details)}>
           <Icon name="info" />
         </button>
       </header>
+      <CallBeside calls={calls} conv={conv} />
       {details ? (
         <Details conversation={conversation} onClose={() => setDetails(false)} />
       ) : (
@@ -80,6 +77,44 @@ export function Thread({ conv, inCall, onCall }: Props) {
         </>
       )}
     </section>
+  );
+}
+
+/** With an account one rings, by voice or with camera, or sits down in the conversation's room; else one just goes in. */
+function CallButtons({ calls, conv, disabled }: { calls: Calls; conv: number; disabled: boolean }) {
+  const client = useClient();
+  const button = (label: string, icon: IconName, act: () => Promise<void>) => (
+    <button type="button" className="round small" aria-label={label} title={label} disabled={disabled} onClick={() => void act()}>
+      <Icon name={icon} />
+    </button>
+  );
+  if (!client.account.company) return button('Call', 'phone', () => calls.begin(conv, true));
+  return (
+    <>
+      {button('Call', 'phone', () => calls.begin(conv, false))}
+      {button('Video call', 'camera', () => calls.begin(conv, true))}
+      {button('Meeting room', 'people', () => calls.meet(conv))}
+    </>
+  );
+}
+
+/** A call of this conversation is on, and this device is not in it. */
+function CallBeside({ calls, conv }: { calls: Calls; conv: number }) {
+  const client = useClient();
+  const beside = callBeside(client, conv, calls.ongoing?.id);
+  if (!beside) return null;
+  const { call, elsewhere } = beside;
+  const names = namesIn(client, call, CallStanding.ACCEPTED);
+  return (
+    <div className="banner beside-call" role="status">
+      <Icon name={call.video ? 'camera' : 'phone'} />
+      <span className="grow">{elsewhere ? 'You are in this call on another device.' : `A call is on${names && `: ${names}`}.`}</span>
+      {!elsewhere && (
+        <button type="button" className="secondary" onClick={() => void calls.join(call)}>
+          Join
+        </button>
+      )}
+    </div>
   );
 }
 

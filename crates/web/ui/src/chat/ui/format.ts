@@ -8,8 +8,12 @@ const date = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'long',
 const shortDate = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short' });
 const whole = new Intl.DateTimeFormat(undefined, { dateStyle: 'full', timeStyle: 'medium' });
 
+const stampFormat = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' });
+
 export const time = (ms: number) => clock.format(ms);
 export const fullTime = (ms: number) => whole.format(ms);
+/** Day and time, in a table. */
+export const stamp = (ms: number) => stampFormat.format(ms);
 
 const startOfDay = (ms: number) => new Date(ms).setHours(0, 0, 0, 0);
 /** How many midnights lie between. */

@@ -1,10 +1,12 @@
 // From a log to what is on the screen: messages in order, between days, with what later events made of them.
 
-import { type Body, CallOutcome, EraseReason, type Event, Role } from '../../wire/im.gen';
+import { type Body, EraseReason, type Event } from '../../wire/im.gen';
 import type { People } from '../people';
 import type { Conversation } from '../replica/conversation';
 import type { Outgoing } from '../replica/sends';
 import { EDIT } from '../replica/rules';
+
+import { type Note, noteOf, overtaken } from './notes';
 
 /** Messages of one sender within this time stand together. */
 const TOGETHER_MS = 5 * 60_000;
@@ -28,7 +30,7 @@ export interface Shown {
   first: boolean;
 }
 
-export type Item = { kind: 'day'; key: string; atMs: number } | { kind: 'note'; key: string; seq: number; text: string } | { kind: 'message'; key: string; shown: Shown };
+export type Item = { kind: 'day'; key: string; atMs: number } | ({ kind: 'note'; key: string; seq: number } & Note) | { kind: 'message'; key: string; shown: Shown };
 
 /** What a body says in words: the text itself, or a caption. */
 export function textOf(body: Body | undefined): string {
@@ -73,53 +75,6 @@ function isMessage(body: Body | undefined): boolean {
   return MESSAGES.includes(kind.case);
 }
 
-/** What happened to the conversation, in words. */
-function note({ sender, body }: Event, people: People, me: number): string | undefined {
-  const kind = body?.kind;
-  const who = sender === me ? 'You' : sender ? people.name(sender) : 'The server';
-  const names = (ids: number[]) => ids.map((id) => (id === me ? 'you' : people.name(id))).join(', ');
-  if (kind?.case === 'members') {
-    const { add, remove, role } = kind.value;
-    if (remove.length === 1 && remove[0] === sender) return `${who} left`;
-    if (remove.length) return `${who} removed ${names(remove)}`;
-    if (role.length) return `${who} made ${names(role.map((one) => one.user))} ${roleName(role[0]?.role)}`;
-    const others = add.map((one) => one.user).filter((user) => user !== sender);
-    return others.length ? `${who} added ${names(others)}` : `${who} began the conversation`;
-  }
-  if (kind?.case === 'group') {
-    const { title, announcement, dissolved, muted } = kind.value;
-    if (dissolved) return `${who} closed the group`;
-    if (title !== undefined) return `${who} named the group “${title}”`;
-    if (announcement !== undefined) return `${who} announced: ${announcement}`;
-    return muted === undefined ? `${who} changed the picture` : muted ? 'Only admins may write from here on' : 'Everybody may write again';
-  }
-  if (kind?.case === 'mute') return `${who} ${kind.value.untilMs ? 'muted' : 'unmuted'} ${names(kind.value.users)}`;
-  if (kind?.case === 'call') return callNote(kind.value.outcome, kind.value.caller === me ? 'You' : people.name(kind.value.caller), kind.value.durationMs);
-  return undefined;
-}
-
-function callNote(outcome: CallOutcome, who: string, durationMs: number): string {
-  const minutes = Math.max(1, Math.round(durationMs / 60_000));
-  switch (outcome) {
-    case CallOutcome.RINGING:
-      return `${who} called`;
-    case CallOutcome.ENDED:
-      return `Call by ${who}, ${minutes} min`;
-    case CallOutcome.DECLINED:
-      return `Call by ${who}, declined`;
-    case CallOutcome.BUSY:
-      return `Call by ${who}, busy`;
-    case CallOutcome.INTERRUPTED:
-      return `Call by ${who}, cut off`;
-    default:
-      return `Call by ${who}, not answered`;
-  }
-}
-
-export function roleName(role: Role | undefined): string {
-  return role === Role.OWNER ? 'owner' : role === Role.ADMIN ? 'admin' : 'member';
-}
-
 export function shownOf(conversation: Conversation, event: Event): Shown {
   const { edited, reactions, pinned } = conversation.folded(event.seq);
   const body = event.body as Body;
@@ -161,14 +116,16 @@ export function items(conversation: Conversation, outgoing: Outgoing[], people: 
     }
     out.push(item);
   };
-  for (const event of conversation.newest().events) {
+  const { events } = conversation.newest();
+  const old = overtaken(events);
+  for (const event of events) {
     if (isMessage(event.body)) {
       const shown = shownOf(conversation, event);
       put(event.atMs, { kind: 'message', key: shown.key, shown });
       continue;
     }
-    const words = note(event, people, me);
-    if (words) put(event.atMs, { kind: 'note', key: `${event.seq}`, seq: event.seq, text: words });
+    const note = old.has(event) ? undefined : noteOf(event, conversation, people, me);
+    if (note) put(event.atMs, { kind: 'note', key: `${event.seq}`, seq: event.seq, ...note });
   }
   const unsent = outgoing.filter((one) => isMessage(one.body) && one.progress.step !== 'acked');
   const acked = outgoing.filter((one) => isMessage(one.body) && one.progress.step === 'acked');
@@ -182,8 +139,8 @@ export function preview(conversation: Conversation, people: People, me: number):
   for (let at = events.length - 1; at >= 0; at -= 1) {
     const event = events[at] as Event;
     if (isMessage(event.body)) return { text: summary(event.body, shownOf(conversation, event).text), by: event.sender };
-    const words = note(event, people, me);
-    if (words) return { text: words, by: 0 };
+    const note = noteOf(event, conversation, people, me);
+    if (note) return { text: note.text, by: 0 };
   }
   return { text: '', by: 0 };
 }

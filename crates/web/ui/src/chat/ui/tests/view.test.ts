@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 
 import { make } from '../../../wire/codec';
+import { CallOutcome } from '../../../wire/im.gen';
 import { People } from '../../people';
 import { Replica } from '../../replica/replica';
 import { BO, CONV, Log, ME, text } from '../../replica/tests/log';
@@ -37,6 +38,21 @@ test('what was done to messages has no place of its own; what happened to the gr
   });
   expect(list).toEqual(['Bo added you', 'text two', 'tombstone', 'Bo named the group “Tea”', 'unknown']);
   expect(preview(conversation, people, ME)).toEqual({ text: 'Unsupported message', by: ME });
+});
+
+test('a call is told once: that it is on, then how it ended', () => {
+  const call = (callId: string, outcome: number, more: object = {}) => ({ kind: { case: 'call' as const, value: { callId, outcome, caller: BO, participants: [BO], ...more } } });
+  const log = new Log();
+  log.add(BO, call('a', CallOutcome.RINGING));
+  log.add(BO, call('a', CallOutcome.ENDED, { participants: [BO, ME], durationMs: 61_000, video: true }));
+  log.add(BO, call('b', CallOutcome.RINGING));
+  log.add(BO, call('b', CallOutcome.MISSED));
+  log.add(BO, call('c', CallOutcome.DECLINED));
+  log.add(BO, call('d', CallOutcome.RINGING));
+  const { conversation, people } = shown(log);
+  const list = items(conversation, [], people, ME).flatMap((item) => (item.kind === 'note' ? [`${item.text}${item.call?.missed ? ' (missed)' : ''}`] : []));
+  expect(list).toEqual(['Video call by Bo with you, 1:01', 'Call by Bo, not answered (missed)', 'Call by Bo, declined', 'Bo began a call']);
+  expect(preview(conversation, people, ME).text).toBe('Bo began a call');
 });
 
 test('messages stand together by sender and time, and days apart', () => {

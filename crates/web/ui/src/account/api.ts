@@ -1,0 +1,70 @@
+// The REST of people: JSON out, JSON or a problem (RFC 9457) in.
+
+export class ApiProblem extends Error {
+  constructor(
+    /** 0: the server did not answer. */
+    readonly status: number,
+    readonly code: string,
+    /** For a person: what went wrong and what to do next. */
+    detail: string,
+    readonly retryAfterS: number,
+  ) {
+    super(detail);
+  }
+}
+
+export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+
+/** Whether the server has a route there: another method is refused as such, an unknown address is not found. */
+export async function hasRoute(path: string): Promise<boolean> {
+  const response = await fetch(path, { method: 'GET', cache: 'no-store' }).catch(() => undefined);
+  return response?.status === 405;
+}
+
+export async function call<T>(method: Method, path: string, body?: unknown, token = '', headers: Record<string, string> = {}): Promise<T> {
+  const all = { ...headers };
+  if (token) all.authorization = `Bearer ${token}`;
+  if (body !== undefined) all['content-type'] = 'application/json';
+  const init = { method, headers: all, body: body === undefined ? undefined : JSON.stringify(body), cache: 'no-store' as const };
+  const response = await fetch(path, init).catch(() => {
+    throw new ApiProblem(0, 'unreachable', navigator.onLine ? 'The server does not answer. Try again in a moment.' : 'This device is offline.', 0);
+  });
+  const text = await response.text();
+  if (!response.ok) throw problem(response, text);
+  return (text ? JSON.parse(text) : undefined) as T;
+}
+
+/** Where what the server says is for programs, what a person can do. */
+const WORDS: Record<string, string> = {
+  malformed: 'The server did not understand this page. Reload it; if that does not help, tell whoever runs the server.',
+  unauthenticated: 'Your sign-in is not valid here. Reload the page and sign in again.',
+  not_found: 'This is not there any more, or you may not see it.',
+  forbidden: 'Your role does not allow this. Ask an administrator of your organisation.',
+  stale: 'Somebody has changed this in the meantime. Look at it again, then repeat your change.',
+  no_account: 'This number has no account yet. Create one: it takes a new code.',
+  account_exists: 'This number has an account. Sign in: it takes a new code.',
+  too_many_requests: 'Too many attempts.',
+  last_owner: 'An organisation needs an owner. Make a colleague one first, on their page; or dissolve it.',
+  call_over: 'The call is over.',
+  call_not_now: 'The call has changed in the meantime. Try again.',
+};
+
+function problem(response: Response, text: string): ApiProblem {
+  const retryAfterS = Number(response.headers.get('retry-after')) || 0;
+  const { code, detail } = parse(text);
+  const said = WORDS[code] ?? (detail || `The server answered ${response.status}. Try again in a moment.`);
+  return new ApiProblem(response.status, code, retryAfterS ? `${said} ${wait(retryAfterS)}` : said, retryAfterS);
+}
+
+function parse(text: string): { code: string; detail: string } {
+  try {
+    return { code: '', detail: '', ...(JSON.parse(text) as object) };
+  } catch {
+    // Not from the server but from a proxy in front of it.
+    return { code: '', detail: '' };
+  }
+}
+
+function wait(seconds: number): string {
+  return `Try again in ${seconds > 90 ? `${Math.ceil(seconds / 60)} minutes` : `${seconds} seconds`}.`;
+}

@@ -1,0 +1,61 @@
+// What waits for somebody who runs the organisation: people at the door, and edits of profiles.
+
+import { useEffect } from 'react';
+
+import type { Company } from '../../company';
+import { changes } from '../settings/Profile';
+import { useLoaded, useTask } from '../useTask';
+
+interface Row {
+  id: number;
+  kind: 'join-requests' | 'edit-requests';
+  text: string;
+}
+
+/** How often somebody at the door is looked for. */
+const LOOK_MS = 20_000;
+
+export function Requests({ company }: { company: Company }) {
+  const { value, problem, again } = useWaiting(company);
+  const task = useTask();
+  if (problem || task.problem) return <p className="refused" role="alert">{problem || task.problem}</p>;
+  if (!value?.length) return null;
+  const decide = ({ kind, id }: Row, approve: boolean) => void task.run(() => company.decide(kind, id, approve).finally(again));
+  return (
+    <ul className="requests" aria-label="Waiting for you">
+      {value.map((row) => (
+        <li key={`${row.kind} ${row.id}`}>
+          <p>{row.text}</p>
+          <div className="buttons">
+            <button type="button" className="primary" disabled={task.busy} onClick={() => decide(row, true)}>
+              Agree
+            </button>
+            <button type="button" className="secondary" disabled={task.busy} onClick={() => decide(row, false)}>
+              Refuse
+            </button>
+          </div>
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+function useWaiting(company: Company) {
+  const loaded = useLoaded(async (): Promise<Row[]> => {
+    const [asking, edits] = await Promise.all([company.asking(), company.edits(), company.load()]);
+    const names = await Promise.all(edits.map(async ({ account }) => (await company.detail(account)).member.display_name));
+    return [
+      ...asking.map(({ id, display_name }) => ({ id, kind: 'join-requests' as const, text: `${display_name} asks to join ${company.org.title}.` })),
+      ...edits.map(({ id, edit }, at) => ({ id, kind: 'edit-requests' as const, text: `${names[at]} wants to change: ${changes(company, edit)}.` })),
+    ];
+  }, company);
+  usePolling(loaded.again);
+  return loaded;
+}
+
+function usePolling(look: () => void) {
+  useEffect(() => {
+    const timer = setInterval(() => document.visibilityState === 'visible' && look(), LOOK_MS);
+    return () => clearInterval(timer);
+  }, [look]);
+}
