@@ -67,7 +67,7 @@ unit: ui need-build ## Unit tests, of the web client too, and the tidy test
 .PHONY: e2e
 e2e: build need-e2e $(VENV)/.installed $(PROMETHEUS) $(COTURN) ## Calls and chat with clients of others; network faults; restarts, kill -9, churn
 	cd tests/e2e && CONVENE_TEST_CHURN=$(if $(SHORT),500,$(SOAK_JOINS)) CONVENE_TEST_KILLS=$(if $(SHORT),10,50) \
-	  CONVENE_TEST_CROWD=$(if $(SHORT),500,2000) ../.venv/bin/python -m pytest $(PYTEST_ARGS)
+	  CONVENE_TEST_CROWD=$(if $(SHORT),500,2000) ./run.sh $(PYTEST_ARGS)
 
 .PHONY: lint
 lint: ui need-build ## Formatting, clippy with warnings denied
