@@ -174,9 +174,16 @@ async def test_from_a_link_to_calls_that_ring_on_every_device(server):
         await expect(ana.get_by_role("log")).to_contain_text("Your call, declined")
 
         # Answered on one device, which stops the other; pictures flow; the record is in the conversation.
+        # It takes the focus where nobody writes, so that it is said and answered by keyboard.
+        await bo.get_by_label("Message", exact=True).focus()
         await ana.get_by_role("button", name="Video call").click()
         await expect(ringing(bo)).to_be_visible()
-        await ringing(tablet).get_by_role("button", name="Accept", exact=True).click()
+        await expect(bo.get_by_label("Message", exact=True)).to_be_focused()
+        await expect(ringing(tablet)).to_be_focused()
+        for _ in range(3):
+            await tablet.keyboard.press("Tab")
+        await expect(ringing(tablet).get_by_role("button", name="Accept", exact=True)).to_be_focused()
+        await tablet.keyboard.press("Enter")
         await expect(ringing(bo)).to_be_hidden()
         await expect(bo.get_by_text("You are in this call on another device.")).to_be_visible()
         await in_call(ana, tablet)
