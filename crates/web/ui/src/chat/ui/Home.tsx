@@ -168,7 +168,9 @@ function Chat({ account, link, onSwitch, onSignOut, onEnded }: Props) {
 
   if (!client) return <p className="starting">Opening…</p>;
   const leave = (why?: string) => {
-    void client.forget().then(() => onSignOut(why));
+    // Another tab may have the copy open for a moment longer: nobody waits for it.
+    void client.forget();
+    onSignOut(why);
   };
   return (
     <ClientContext.Provider value={client}>
