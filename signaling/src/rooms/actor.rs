@@ -1,6 +1,6 @@
 //! The room task: carries commands and media events to the [`State`], and its actions to the media plane.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use convene_sfu::{Answer, Bind, Event, PeerOptions, Publication};
@@ -19,7 +19,7 @@ use super::handle::RoomHandle;
 use super::happening::Happening;
 use super::ids::new_sid;
 use super::model::{LeaveReason, ParticipantId, TrackInfo};
-use super::registry::{Move, Options};
+use super::registry::Options;
 use super::request::{Answered, JoinRequest, Joined, Mode, RoomRequest, TrackRequest};
 use super::state::{Action, Now, Peers, State, unannounced};
 
@@ -41,8 +41,7 @@ pub(super) struct Setup {
     pub(super) format: Arc<dyn DataFormat>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) rooms: Arc<DashMap<String, RoomHandle>>,
-    pub(super) moves: broadcast::Sender<Move>,
-    pub(super) watch: Arc<OnceLock<mpsc::Sender<Happening>>>,
+    pub(super) happenings: broadcast::Sender<Arc<Happening>>,
 }
 
 impl Setup {
@@ -70,8 +69,7 @@ impl Setup {
                     format: self.format,
                     metrics: self.metrics,
                     counts,
-                    moves: self.moves,
-                    watch: self.watch,
+                    happenings: self.happenings,
                 };
                 actor.run(&mut commands, events).await;
                 actor.tell_outside();
@@ -93,8 +91,7 @@ struct Actor {
     format: Arc<dyn DataFormat>,
     metrics: Arc<Metrics>,
     counts: Counts,
-    moves: broadcast::Sender<Move>,
-    watch: Arc<OnceLock<mpsc::Sender<Happening>>>,
+    happenings: broadcast::Sender<Arc<Happening>>,
 }
 
 impl Actor {
@@ -160,6 +157,7 @@ impl Actor {
                 let id = self.find(&who);
                 send(reply, id.map(|id| self.state.remove(now, id, reason)));
             }
+            Command::KeyEnded { key } => self.state.remove_by_key(now, &key),
             Command::Offer { participant, sdp, id, reply } => send(reply, self.offer(participant, sdp, id).await),
             Command::Answer { participant, id, sdp, reply } => send(reply, self.answer(participant, id, sdp).await),
             Command::RestartIce { participant, fragment, reply } => {
@@ -312,21 +310,14 @@ impl Actor {
                 break;
             }
         }
-        while let Some((identity, came)) = self.state.poll_move() {
-            let room = self.state.room_info().name;
-            let _ = self.moves.send(Move { room, identity, came }); // an error says that nobody listens
-        }
         self.tell_outside();
         self.counts.show(self.state.counts());
     }
 
     fn tell_outside(&mut self) {
         while let Some(what) = self.state.poll_happening() {
-            let Some(watch) = self.watch.get() else { continue };
             let happening = Happening { room: self.state.room_info(), what, at_ms: now().unix_ms };
-            if watch.try_send(happening).is_err() {
-                self.metrics.webhooks.with_label_values(&["lost"]).inc();
-            }
+            let _ = self.happenings.send(Arc::new(happening)); // an error says that nobody listens
         }
     }
 

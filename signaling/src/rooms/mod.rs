@@ -29,5 +29,5 @@ pub use handle::RoomHandle;
 pub use happening::{Happening, MAX_HAPPENINGS, What};
 pub use model::*;
 pub use notice::{MAX_NOTICES, Notice, SubscriptionError};
-pub use registry::{Move, Options, Registry};
+pub use registry::{Options, Registry};
 pub use request::*;

@@ -38,10 +38,11 @@ impl State {
         let id = ParticipantId(self.fresh_id());
         let session = SessionId(self.fresh_id());
         let (notices, receiver) = mpsc::channel(MAX_NOTICES);
-        let mode = request.mode;
+        let (mode, key) = (request.mode, request.key.clone());
         let participant = Participant {
             id,
             mode,
+            key,
             peers,
             session,
             notices: Some(notices),
@@ -57,7 +58,7 @@ impl State {
             ratings: BTreeMap::new(),
             info: new_info(now, request),
         };
-        self.moves.push_back((participant.info.identity.clone(), true));
+        self.happenings.push_back(What::Seated(participant.info.identity.clone()));
         self.identities.insert(participant.info.identity.clone(), id);
         self.peers.insert(peers.publisher, id);
         self.peers.insert(peers.subscriber, id);
@@ -167,6 +168,15 @@ impl State {
         }
     }
 
+    /// Takes everybody out whom this key has let in.
+    pub(in crate::rooms) fn remove_by_key(&mut self, now: Now, key: &str) {
+        let theirs = self.participants.values().filter(|participant| participant.key == key);
+        let theirs: Vec<ParticipantId> = theirs.map(|participant| participant.id).collect();
+        for id in theirs {
+            self.remove(now, id, LeaveReason::Removed);
+        }
+    }
+
     /// Takes a participant out of the room. Returns the last thing to say of it.
     pub(super) fn forget(&mut self, now: Now, id: ParticipantId, reason: LeaveReason) -> Option<ParticipantInfo> {
         if reason != LeaveReason::ClientInitiated {
@@ -174,7 +184,7 @@ impl State {
         }
         self.drop_tracks_of(id);
         let participant = self.participants.remove(&id)?;
-        self.moves.push_back((participant.info.identity.clone(), false));
+        self.happenings.push_back(What::Unseated(participant.info.identity.clone()));
         if self.identities.get(&participant.info.identity) == Some(&id) {
             self.identities.remove(&participant.info.identity);
         }
