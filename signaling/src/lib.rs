@@ -99,7 +99,7 @@ impl State {
     /// be there.
     pub async fn with_people(self, api: &Api) -> Result<Self, NoChat> {
         let (Some(chat), Some(minter)) = (&self.chat, self.verifier.minter(token::PEOPLE)) else { return Err(NoChat) };
-        let people = people::People::start(api, chat, &self.registry, minter).await;
+        let people = people::People::start(api, chat, &self.registry, minter, Arc::clone(&self.metrics)).await;
         self.verifier.set_judge(people.judge());
         Ok(self.with_routes(api.router_with(people.routes())))
     }

@@ -1,8 +1,10 @@
 """Webhooks of the configuration and of organisations, taken by LiveKit's own receiver: in its format, signed so that it
-believes them, in order, after an outage too; and not when they are forged, replayed or meant for somebody else."""
+believes them, in order, after an outage too; and not when they are forged, replayed or meant for somebody else. Of calls and
+messages they tell whoever asked for it."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import secrets
@@ -13,10 +15,13 @@ from pathlib import Path
 import aiohttp
 import jwt
 import pytest
+from accounts import Login, Problem
 from aiohttp import web
 from conftest import BINARY, start_server
+from im_proto import pb
 from livekit import api
 from sdk import people, until
+from test_people_story import Story
 
 
 class Receiver:
@@ -46,6 +51,11 @@ class Receiver:
         assert request.headers["content-type"] == "application/webhook+json"
         self.got.append(((await request.read()).decode(), request.headers["authorization"]))
         return web.Response(status=self.status)
+
+    def said(self, key: str, secret: str) -> list[dict]:
+        """The same whole: what LiveKit's format has no place for as well."""
+        self.events(key, secret)
+        return [json.loads(body) for body, _ in self.got]
 
     def events(self, key: str, secret: str) -> list:
         """What LiveKit's receiver makes of it."""
@@ -206,6 +216,82 @@ async def test_an_organisation_is_told_of_its_own_rooms(tmp_path, receiver):
             await operator.aclose()
     finally:
         assert server.stop() == 0
+
+
+async def test_an_organisation_is_told_of_its_calls_and_of_messages_if_it_wants(tmp_path, receiver):
+    server = start_server(tmp_path)
+    listener = await Receiver().start()
+    try:
+        story = await Story(server).open()
+        ana, bo, conv, base = story.ana, story.bo, story.conv, f"/v1/organisations/{story.org}"
+        key = ana.post(f"{base}/keys", {"title": "backend", "scopes": ["rooms"]})
+        sign = (key["id"], key["secret"])
+        hook = ana.post(f"{base}/webhooks", {"url": receiver.url, "key": key["id"], "events": ["rooms", "calls"]})
+        await story.desk.session.send(conv, "nobody is told of this")
+        ana.post(f"{base}/webhooks", {"url": listener.url, "key": key["id"], "events": ["messages"]})
+
+        # Calls and their rooms, which are the organisation's: its key sees them as well.
+        call = ana.post("/v1/calls", {"conversation": conv})["id"]
+        bo.post(f"/v1/calls/{call}/accept")
+        seat = bo.post(f"/v1/calls/{call}/join")
+        assert seat["room"] == f"{key['room_prefix']}call-{call}"
+        one, other = await asyncio.gather(ana.sit(f"/v1/calls/{call}/join"), bo.take(seat))
+        service = api.LiveKitAPI(server.http, *sign)
+        seen = await service.room.list_rooms(api.ListRoomsRequest(names=[seat["room"]]))
+        assert [room.name for room in seen.rooms] == [seat["room"]]
+        await until(lambda: sum("participant_joined" in body for body, _ in receiver.got) == 2, "both are in")
+        bo.post(f"/v1/calls/{call}/hangup")
+        await until(lambda: {"call_ended", "room_finished"} <= {event["event"] for event in receiver.said(*sign)}, "the call is over")
+        told = receiver.said(*sign)
+        calls = [event for event in told if event["event"].startswith("call_")]
+        assert [event["event"] for event in calls] == ["call_started", "call_answered", "call_ended"]
+        assert len({event["id"] for event in told}) == len(told)
+        assert {(event["call"]["id"], event["conversation"], event["organisation"]) for event in calls} == {(call, conv, story.org)}
+        ended = calls[-1]["call"]
+        assert (ended["outcome"], ended["caller"]) == ("ended", story.desk.me.id)
+        assert all(0 < person["joined_ms"] <= person["left_ms"] for person in ended["people"])
+        assert {event["room"]["name"] for event in told if "room" in event} == {seat["room"]}
+        # What a program reads of it is the same.
+        assert read(server, f"/v1/calls/{call}", *sign)["outcome"] == "ended"
+        await asyncio.gather(one.leave(), other.leave())
+
+        # Messages, to whoever asked for them; and nothing of what was recalled before it could be delivered.
+        listener.status = 503
+        first = (await story.desk.session.send(conv, "shall we talk?")).seq
+        slip = (await story.desk.session.send(conv, "what a fool")).seq
+        await story.desk.session.send(conv, pb.Body(target=slip, recall=pb.Recall()))
+        await until(lambda: listener.got, "it is tried")
+        listener.got.clear()
+        listener.status = 200
+        await until(lambda: len(listener.got) >= 3, "all of it is delivered", 30)
+        told = listener.said(*sign)
+        assert [(event["event"], event["conversation"]) for event in told] == [("message", conv)] * 3
+        messages = [event["message"] for event in told]
+        assert [message["kind"] for message in messages] == ["text", "erased", "recall"]
+        assert (messages[0]["seq"], messages[0]["sender"], messages[0]["content"]) == (first, story.desk.me.id, {"text": "shall we talk?"})
+        assert messages[2]["target"] == slip and not any("fool" in body for body, _ in listener.got)
+        assert not any('"message"' in body for body, _ in receiver.got)
+
+        # With the organisation its keys are gone, and what waits for them.
+        ana.post(f"{base}/dissolve", {"title": "Hangzhou Instruments"})
+        with pytest.raises(api.TwirpError):
+            await service.room.list_rooms(api.ListRoomsRequest())
+        with pytest.raises(Problem) as caught:
+            read(server, f"/v1/calls/{call}", *sign)
+        assert caught.value.code == "unauthenticated", hook
+        await service.aclose()
+        await story.close()
+    finally:
+        await listener.stop()
+        assert server.stop() == 0
+
+
+def read(server, path: str, key: str, secret: str) -> dict:
+    """What a program reads with a token that it signs itself."""
+    program = Login(server, "")
+    now = int(time.time())
+    program.access = jwt.encode({"iss": key, "aud": "convene-api", "nbf": now, "exp": now + 600}, secret, algorithm="HS256")
+    return program.get(path)
 
 
 async def test_outside_of_development_no_webhook_leads_inside(tmp_path, receiver):

@@ -78,6 +78,8 @@ codes! {
     NotFound = "not_found", 404, "There is no such thing, or you may not see it.";
     /// The role does not allow it.
     Forbidden = "forbidden", 403, "Your role does not allow this.";
+    /// An API key where a person is asked for, or one without the scope that it takes.
+    KeyNotAllowed = "key_not_allowed", 403, "This API key is not good for this: it takes another scope, or a person.";
     /// The organisation does not let members edit this field.
     FieldLocked = "field_locked", 403, "Your organisation does not let members change this field: ask an administrator.";
     /// The organisation would have no owner.

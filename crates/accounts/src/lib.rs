@@ -5,7 +5,7 @@
 //! - Sign-ins: [`token`] shows one, [`session`] keeps it, [`revocation`] ends it at once, [`receipt`] says that
 //!   an account has ended.
 //! - Organisations: [`role`] says who may do what, [`department`] how they are built, [`invitation`] how people come in,
-//!   [`policy`] what members may, [`apikey`] what their programs may, [`audit`] what was done.
+//!   [`policy`] what members may, [`apikey`] and [`program`] what their programs may, [`audit`] what was done.
 //! - [`Code`] and [`Refusal`] are what is answered when something is not done.
 //!
 //! Not here: what a user may do in a conversation (`im-core`), room tokens (`signaling::token`), where all this is kept
@@ -24,6 +24,7 @@ pub mod password;
 pub mod phone;
 pub mod policy;
 pub mod profile;
+pub mod program;
 pub mod receipt;
 pub mod revocation;
 pub mod role;

@@ -1,5 +1,5 @@
-//! How often one may ask for codes, enter them, and try passwords: per number, per device, per network address. The store
-//! loads one [`Usage`] for each, asks [`take`] inside its transaction, and writes what it answers.
+//! How often one may ask for codes, enter them, and try passwords: per number, per device, per network address; and how often
+//! an account may ring others. The store loads one [`Usage`] for each, asks [`take`] inside its transaction, and writes what it answers.
 //!
 //! Counting goes before the work and is undone by nothing: a failed delivery counts too, since it costs as much. Only a
 //! right password forgives what was counted against its number ([`Act::forgiven`]).
@@ -23,6 +23,8 @@ pub enum Act {
     Enter,
     /// Trying a password.
     Password,
+    /// Ringing: costs somebody's peace.
+    Call,
 }
 
 /// Whom it is counted against.
@@ -34,11 +36,13 @@ pub enum Subject {
     Device,
     /// The network address that asks. Whole offices share one.
     Address,
+    /// The account that asks, of those who are signed in.
+    Account,
 }
 
 impl Act {
     /// All there are.
-    pub const ALL: [Self; 3] = [Self::Send, Self::Enter, Self::Password];
+    pub const ALL: [Self; 4] = [Self::Send, Self::Enter, Self::Password, Self::Call];
 
     /// As stored.
     #[must_use]
@@ -47,6 +51,7 @@ impl Act {
             Self::Send => 1,
             Self::Enter => 2,
             Self::Password => 3,
+            Self::Call => 4,
         }
     }
 
@@ -60,7 +65,7 @@ impl Act {
 
 impl Subject {
     /// All there are.
-    pub const ALL: [Self; 3] = [Self::Number, Self::Device, Self::Address];
+    pub const ALL: [Self; 4] = [Self::Number, Self::Device, Self::Address, Self::Account];
 
     /// As stored.
     #[must_use]
@@ -69,6 +74,7 @@ impl Subject {
             Self::Number => 1,
             Self::Device => 2,
             Self::Address => 3,
+            Self::Account => 4,
         }
     }
 }
@@ -107,6 +113,10 @@ pub const fn limit(act: Act, subject: Subject) -> Limit {
         }
         (Act::Password, Subject::Device) => Limit { max: 60, ..no_gap },
         (Act::Password, Subject::Address) => Limit { max: 600, ..no_gap },
+        // Nobody rings twenty others in a row for a good reason; whoever works by phone gets along with one in half a minute.
+        (Act::Call, _) => Limit { max: 120, free: 20, gap_s: 2, max_gap_s: 30, ..no_gap },
+        // Who is signed in is known by their number as well.
+        (Act::Send | Act::Enter | Act::Password, Subject::Account) => limit(act, Subject::Number),
     }
 }
 
@@ -223,6 +233,20 @@ mod tests {
             };
         }
         assert!(Act::Password.forgiven(Subject::Number) && !Act::Enter.forgiven(Subject::Number));
+    }
+
+    #[test]
+    fn who_rings_many_is_slowed_down() {
+        let (mut usage, mut waited) = (Usage::default(), Vec::new());
+        for _ in 0..25 {
+            let now = NOW + waited.iter().sum::<u64>();
+            let rows = [(Subject::Account, usage)];
+            usage = take(Act::Call, &rows, now).map(|rows| rows[0]).unwrap_or_else(|refused| {
+                waited.push(refused.retry_after_s);
+                take(Act::Call, &rows, now + refused.retry_after_s).unwrap()[0]
+            });
+        }
+        assert_eq!(waited, [2, 4, 8, 16, 30]);
     }
 
     #[test]

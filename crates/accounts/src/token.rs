@@ -11,6 +11,7 @@ use std::fmt;
 use convene_types::{DeviceId, SessionId};
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, dangerous};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// What `aud` says: a room token is no chat token, and the other way round.
@@ -107,11 +108,14 @@ pub enum TokenError {
     #[error("the signature does not match the API key's secret")]
     BadSignature,
     /// Made for something else: a room token, for one.
-    #[error("the audience (claim aud) is not {AUDIENCE}")]
+    #[error("the audience (claim aud) is another one")]
     Audience,
     /// `exp` has passed, or there is none.
     #[error("the token has expired, or has no expiry (claim exp)")]
     Expired,
+    /// `exp` lies further ahead than such a token may live.
+    #[error("the token lives too long (claim exp)")]
+    LivesTooLong,
     /// `nbf` lies ahead.
     #[error("the token is not valid yet (claim nbf)")]
     NotYetValid,
@@ -181,28 +185,40 @@ impl Authority {
 
     /// Checks a token at `now_s` (seconds since 1970): the signature first, and only then anything it says.
     pub fn check(&self, token: &str, now_s: u64) -> Result<Identity, TokenError> {
-        if token.is_empty() {
-            return Err(TokenError::Missing);
-        }
-        if token.len() > MAX_TOKEN_BYTES {
-            return Err(TokenError::TooLong);
-        }
-        let key = DecodingKey::from_secret(self.secret_for(token)?.as_bytes());
-        let wire = jsonwebtoken::decode::<Wire>(token, &key, &signature_only()).map_err(refuse)?.claims;
-        identity(wire, now_s)
+        let secret = self.keys.get(&issuer(token)?).ok_or(TokenError::UnknownKey)?;
+        identity(read(token, secret)?, now_s)
     }
+}
 
-    /// The secret the token claims to be signed with. Reads `iss` before the signature is checked: it selects the key and
-    /// nothing else.
-    fn secret_for(&self, token: &str) -> Result<&str, TokenError> {
-        // An algorithm that the library does not know, `none` among them, is an error of the header.
-        let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Malformed)?;
-        if header.alg != Algorithm::HS256 {
-            return Err(TokenError::Algorithm);
-        }
-        let issuer = dangerous::insecure_decode_claims::<Issuer>(token).map_err(refuse)?.iss;
-        self.keys.get(&issuer).map(String::as_str).ok_or(TokenError::UnknownKey)
+/// Which key a token claims to be signed with. Read before the signature is checked: it selects the secret and nothing else.
+pub(crate) fn issuer(token: &str) -> Result<String, TokenError> {
+    if token.is_empty() {
+        return Err(TokenError::Missing);
     }
+    if token.len() > MAX_TOKEN_BYTES {
+        return Err(TokenError::TooLong);
+    }
+    // An algorithm that the library does not know, `none` among them, is an error of the header.
+    let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Malformed)?;
+    if header.alg != Algorithm::HS256 {
+        return Err(TokenError::Algorithm);
+    }
+    Ok(dangerous::insecure_decode_claims::<Issuer>(token).map_err(refuse)?.iss)
+}
+
+/// What a token says that is signed with this secret.
+pub(crate) fn read<T: DeserializeOwned + Clone>(token: &str, secret: &str) -> Result<T, TokenError> {
+    let key = DecodingKey::from_secret(secret.as_bytes());
+    Ok(jsonwebtoken::decode::<T>(token, &key, &signature_only()).map_err(refuse)?.claims)
+}
+
+/// Whether a token is good at this moment by its dates: the second at which it expires.
+pub(crate) fn expiry(exp: Option<Date>, nbf: Option<Date>, now_s: u64) -> Result<u64, TokenError> {
+    let expires_s = exp.map(Date::seconds).filter(|expires_s| *expires_s > now_s).ok_or(TokenError::Expired)?;
+    if nbf.map_or(0, Date::seconds) > now_s.saturating_add(NOT_BEFORE_LEEWAY_S) {
+        return Err(TokenError::NotYetValid);
+    }
+    Ok(expires_s)
 }
 
 /// As it stands in the token.
@@ -236,7 +252,7 @@ struct Issuer {
 /// RFC 7519 §4.1.3: one string or an array of them.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(untagged)]
-enum Audience {
+pub(crate) enum Audience {
     One(String),
     Several(Vec<String>),
 }
@@ -248,10 +264,10 @@ impl Default for Audience {
 }
 
 impl Audience {
-    fn is_ours(&self) -> bool {
+    pub(crate) fn has(&self, wanted: &str) -> bool {
         match self {
-            Self::One(name) => name == AUDIENCE,
-            Self::Several(names) => names.iter().any(|name| name == AUDIENCE),
+            Self::One(name) => name == wanted,
+            Self::Several(names) => names.iter().any(|name| name == wanted),
         }
     }
 }
@@ -259,7 +275,7 @@ impl Audience {
 /// RFC 7519 §2: a NumericDate may have a fraction.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 #[serde(untagged)]
-enum Date {
+pub(crate) enum Date {
     Whole(u64),
     Fraction(f64),
 }
@@ -280,13 +296,10 @@ impl Date {
 }
 
 fn identity(wire: Wire, now_s: u64) -> Result<Identity, TokenError> {
-    if !wire.aud.is_ours() {
+    if !wire.aud.has(AUDIENCE) {
         return Err(TokenError::Audience);
     }
-    let expires_s = wire.exp.map(Date::seconds).filter(|expires_s| *expires_s > now_s).ok_or(TokenError::Expired)?;
-    if wire.nbf.map_or(0, Date::seconds) > now_s.saturating_add(NOT_BEFORE_LEEWAY_S) {
-        return Err(TokenError::NotYetValid);
-    }
+    let expires_s = expiry(wire.exp, wire.nbf, now_s)?;
     let org = if wire.org.is_empty() { DEFAULT_ORG.to_owned() } else { wire.org };
     let display_name = if wire.name.is_empty() { wire.sub.clone() } else { wire.name };
     let good = is_name(&wire.sub, MAX_NAME_BYTES)

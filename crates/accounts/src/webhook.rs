@@ -35,19 +35,36 @@ impl Kinds {
     pub const ROOMS: Self = Self(1);
     /// Who is in the organisation, and as what.
     pub const MEMBERS: Self = Self(2);
+    /// Calls: begun, answered, over.
+    pub const CALLS: Self = Self(4);
+    /// What people write to each other, in every conversation of the organisation.
+    pub const MESSAGES: Self = Self(8);
     /// Each with its name in requests.
-    pub const NAMES: [(Self, &'static str); 2] = [(Self::ROOMS, "rooms"), (Self::MEMBERS, "members")];
+    pub const NAMES: [(Self, &'static str); 4] =
+        [(Self::ROOMS, "rooms"), (Self::MEMBERS, "members"), (Self::CALLS, "calls"), (Self::MESSAGES, "messages")];
 
     /// From its stored form. Unknown bits fall away.
     #[must_use]
     pub const fn from_bits(bits: u8) -> Self {
-        Self(bits & 3)
+        Self(bits & 15)
     }
 
     /// As stored.
     #[must_use]
     pub const fn bits(self) -> u8 {
         self.0
+    }
+
+    /// Both sets.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether all of `other` is in it.
+    #[must_use]
+    pub const fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
     }
 
     /// The kinds of these names; `None`: none, or one of them is unknown.
@@ -119,8 +136,11 @@ mod tests {
 
     #[test]
     fn kinds_have_names() {
-        let all = Kinds::parse(["rooms", "members"]).unwrap();
-        assert_eq!((all, all.names()), (Kinds::from_bits(255), vec!["rooms", "members"]));
+        let names = ["rooms", "members", "calls", "messages"];
+        let all = Kinds::parse(names).unwrap();
+        assert_eq!((all, all.names()), (Kinds::from_bits(255), names.to_vec()));
+        let some = Kinds::ROOMS.and(Kinds::CALLS);
+        assert!(some.has(Kinds::CALLS) && !some.has(Kinds::MESSAGES) && !some.has(all));
         assert_eq!((Kinds::parse([]), Kinds::parse(["rooms", "x"])), (None, None));
     }
 }

@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use convene_accounts::apikey::{ApiKey, KeyId, KeyScopes};
+use convene_accounts::apikey::{KeyId, KeyScopes};
 use convene_accounts::password::Password;
 use convene_accounts::receipt::Erased;
 use convene_accounts::session::End;
@@ -265,7 +265,6 @@ impl Api {
             Command::RevokeKey { organisation, id } => {
                 let (org, id) = (self.organisation(organisation).await?, KeyId::parse(&id).ok_or(Code::NotFound)?);
                 self.operate(org, Change::EndKey { id }).await?;
-                self.keyring().remove(id);
                 Ok(Answer::Done)
             }
             Command::ListUsers { after } => self.list_users(AccountId(after)).await,
@@ -319,11 +318,10 @@ impl Api {
         let org = self.organisation(organisation.to_owned()).await?;
         let unknown = || Refusal::saying(Code::BadValue, "Scopes are rooms, directory and audit.");
         let scopes = KeyScopes::parse(scopes.iter().map(String::as_str)).ok_or_else(unknown)?;
-        let key = ApiKey { id: KeyId(rand::random()), org, scopes };
-        self.operate(org, Change::MakeKey { id: key.id, title, scopes }).await?;
-        self.keyring().insert(key);
-        let (secret, room_prefix) = (self.inner.keys.api.of(key.id, org), convene_accounts::apikey::room_prefix(org));
-        Ok(Answer::Key { id: key.id.to_string(), secret, room_prefix })
+        let id = KeyId(rand::random());
+        self.operate(org, Change::MakeKey { id, title, scopes }).await?;
+        let (secret, room_prefix) = (self.inner.keys.api.of(id, org), convene_accounts::apikey::room_prefix(org));
+        Ok(Answer::Key { id: id.to_string(), secret, room_prefix })
     }
 
     async fn list_users(&self, after: AccountId) -> Result<Answer, Refusal> {

@@ -2,6 +2,7 @@
 //! in rooms, lists of members. A hint that comes within a moment of the commit; the store is the truth.
 
 use convene_accounts::Refusal;
+use convene_accounts::apikey::{ApiKey, KeyId};
 use convene_accounts::role::Role;
 use convene_store::orgs::{self, Op, Outcome, Seat};
 use convene_types::{AccountId, OrgId, UserId};
@@ -64,6 +65,13 @@ pub enum Change {
         /// Which.
         org: OrgId,
     },
+    /// An API key is good no more: who came in with it is to be sent away.
+    KeyEnded {
+        /// Whose.
+        org: OrgId,
+        /// Which.
+        id: KeyId,
+    },
 }
 
 pub(crate) struct Changes(broadcast::Sender<Change>);
@@ -91,6 +99,7 @@ impl Inner {
         let org = op.org;
         let about = About::of(&op.change);
         let outcome = self.store.org(op).await?;
+        self.turn_keys(org, about, outcome);
         if let Outcome::Joined { org, user, account } = outcome {
             self.changes.tell(Change::Joined { org, account, user });
         } else if let (Outcome::Removed(user), About::Removed(account)) = (outcome, about) {
@@ -111,6 +120,20 @@ impl Inner {
         Ok(outcome)
     }
 
+    /// The keys that are good are known in memory.
+    fn turn_keys(&self, org: OrgId, about: About, outcome: Outcome) {
+        match (about, outcome) {
+            // Another id is that of the first request of several: that one has put it there.
+            (About::KeyMade(key), Outcome::Key(id)) if id == key.id => self.keyring.insert(ApiKey { org, ..key }),
+            (About::KeyEnded(id), Outcome::Done) => {
+                self.keyring.remove(id);
+                self.changes.tell(Change::KeyEnded { org, id });
+            }
+            (_, Outcome::Dissolved) => self.keyring.remove_org(org),
+            _ => {}
+        }
+    }
+
     /// None: gone again by now, which was told.
     async fn seat(&self, org: OrgId, account: AccountId) -> Result<Option<Seat>, Refusal> {
         self.store.ask(move |reader| reader.seat(org, account)).await
@@ -123,6 +146,8 @@ enum About {
     Removed(AccountId),
     Role(AccountId),
     Edited(AccountId),
+    KeyMade(ApiKey),
+    KeyEnded(KeyId),
     Others,
 }
 
@@ -134,6 +159,10 @@ impl About {
             Self::Role(*account)
         } else if let orgs::Change::Edit { account, .. } = change {
             Self::Edited(*account)
+        } else if let orgs::Change::MakeKey { id, scopes, .. } = change {
+            Self::KeyMade(ApiKey { id: *id, org: OrgId(0), scopes: *scopes })
+        } else if let orgs::Change::EndKey { id } = change {
+            Self::KeyEnded(*id)
         } else {
             Self::Others
         }
@@ -142,7 +171,8 @@ impl About {
     fn edited(self, outcome: Outcome) -> Option<AccountId> {
         match (outcome, self) {
             (Outcome::Changed(account), _) | (Outcome::Edited(_), Self::Edited(account)) => Some(account),
-            (_, Self::Removed(_) | Self::Role(_) | Self::Edited(_) | Self::Others) => None,
+            (_, Self::Removed(_) | Self::Role(_) | Self::Edited(_)) => None,
+            (_, Self::KeyMade(_) | Self::KeyEnded(_) | Self::Others) => None,
         }
     }
 }

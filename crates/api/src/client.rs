@@ -10,6 +10,8 @@ use convene_accounts::vault::Lookup;
 use convene_store::accounts::UsageKey;
 use convene_types::DeviceId;
 
+use crate::authenticator::Caller;
+
 /// The other end of the connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Client(pub IpAddr);
@@ -31,6 +33,14 @@ impl Client {
             (Subject::Device, filled(device.0)),
             (Subject::Address, filled(limits::address_key(self.0))),
         ]
+    }
+}
+
+impl Caller {
+    /// What an act of somebody who is signed in is counted against.
+    #[must_use]
+    pub fn subject(&self) -> (Subject, UsageKey) {
+        (Subject::Account, filled(u128::from(self.account.0).to_be_bytes()))
     }
 }
 

@@ -6,7 +6,7 @@
 //! - `me`: the account that asks: profile, password, number, sessions, devices, address book, its end.
 //! - `org`: organisations, and the directory of each.
 //!
-//! What all routes share, those of other crates too: [`Caller`], [`Body`], [`Creation`] (`Idempotency-Key`), [`Ids`],
+//! What all routes share, those of other crates too: [`Caller`] and [`Asker`], [`Body`], [`Creation`] (`Idempotency-Key`), [`Ids`],
 //! [`Asked`], [`Paging`], [`Known`] (`ETag`), [`Error`], [`Reading`] and [`Changing`] (descriptions of refusals).
 //!
 //! Not here: what may happen (`convene-accounts`), what is kept (`convene-store`), rooms and chat (`signaling`).
@@ -47,7 +47,7 @@ use convene_telemetry::Metrics;
 use tokio::sync::broadcast;
 use utoipa_axum::router::OpenApiRouter;
 
-pub use authenticator::{Authenticator, Caller, Ended};
+pub use authenticator::{Asker, Authenticator, Caller, Ended};
 pub use body::Body;
 pub use changes::Change;
 pub use client::Client;
@@ -121,9 +121,9 @@ impl Api {
             "" => None,
             text => Some(convene_accounts::phone::Region::parse(text).ok_or(StartError::Region(region))?),
         };
-        let authenticator = Authenticator::start(&keys, &store).await.map_err(StartError::Store)?;
-        let authenticator = Arc::new(authenticator);
         let (hashing, keyring) = (Hashing::new(), Keyring::new(keys.api.clone()));
+        let authenticator = Authenticator::start(&keys, keyring.clone(), &store).await.map_err(StartError::Store)?;
+        let authenticator = Arc::new(authenticator);
         for key in store.ask(convene_store::Reader::good_api_keys).await.map_err(StartError::Store)? {
             keyring.insert(key);
         }

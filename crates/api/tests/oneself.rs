@@ -4,6 +4,8 @@
 
 mod common;
 
+use std::time::{Duration, Instant};
+
 use common::{World, device, phone};
 use convene_accounts::session::End;
 use serde_json::{Value, json};
@@ -107,4 +109,22 @@ async fn a_cancelled_account_is_gone_and_its_number_free() {
     world.post("/v1/auth/refresh", "", json!({ "refresh_token": ana.refresh })).await.refused(401, "session_ended");
     let next = world.register(1, "Ana").await;
     assert_ne!(next.account, ana.account);
+}
+
+/// The other half of a change is done after the commit: whoever hangs up in between must not leave a token good.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_hangs_up_has_ended_the_session_all_the_same() {
+    let world = World::start().await;
+    for n in 1..=10 {
+        let ana = world.register(n, "Ana").await;
+        let other = world.sign_in(&ana.phone, &device(100 + n)).await;
+        let path = format!("DELETE /v1/me/sessions/{}", other.session);
+        let cut = tokio::time::timeout(Duration::ZERO, world.call(&path, &ana.access, Value::Null)).await;
+        let began = Instant::now();
+        while world.get("/v1/me", &other.access).await.status != 401 {
+            assert!(began.elapsed() < Duration::from_secs(10), "its token is good still: {cut:?}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        world.get("/v1/me", &ana.access).await.expect(200);
+    }
 }

@@ -184,6 +184,16 @@ impl Handle {
         self.shared.hub.end(user, device, &End::Told { code, text, retry_after_ms: 0 });
     }
 
+    /// Ends the sessions of everybody in an organisation. They are told why.
+    pub fn end_organisation(&self, org: OrgId, code: Code) {
+        let text = "the organisation has ended";
+        self.shared.hub.every(|session| {
+            if session.owner.org == org {
+                session.end(End::Told { code, text, retry_after_ms: 0 });
+            }
+        });
+    }
+
     /// Ends the sessions that were opened with an access token of this login session. They are told why.
     pub fn end_login(&self, login: SessionId, code: Code) {
         let text = "the login session has ended";

@@ -14,7 +14,6 @@ use convene_store::Store;
 use convene_store::webhooks::{Endpoint, Op, Waiting};
 use convene_telemetry::Metrics;
 use convene_types::OrgId;
-use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tracing::{debug, warn};
@@ -25,7 +24,7 @@ use crate::client::{Client, Outgoing, SendError};
 const MAX_LANES: usize = 64;
 /// Events that a lane reads at a time.
 const BATCH: u32 = 32;
-/// How often the store is looked at when nothing is told: events of members wake nobody.
+/// How often the store is looked at when nothing is told: what a reader could not answer is asked again.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// LiveKit's.
 const CONTENT_TYPE: &str = "application/webhook+json";
@@ -51,7 +50,6 @@ pub struct CourierOptions {
 #[derive(Clone)]
 pub struct Courier {
     options: Arc<CourierOptions>,
-    wake: Arc<Notify>,
 }
 
 /// Why an event was not delivered.
@@ -91,18 +89,15 @@ impl Courier {
     /// Has to be [`Courier::run`].
     #[must_use]
     pub fn new(options: CourierOptions) -> Self {
-        Self { options: Arc::new(options), wake: Arc::default() }
-    }
-
-    /// Something was put into the store.
-    pub fn wake(&self) {
-        self.wake.notify_one();
+        Self { options: Arc::new(options) }
     }
 
     /// Delivers until it is aborted. What was on its way then is delivered again after the next start, with the same id.
     pub async fn run(self) {
         let (mut lanes, mut flying) = (HashMap::<i64, Lane>::new(), JoinSet::new());
+        let outbox = self.options.store.outbox();
         loop {
+            self.options.metrics.webhooks.with_label_values(&["full"]).inc_by(outbox.take_full());
             let waiting = self.waiting().await;
             // What nothing waits for and nothing flies to is forgotten: endpoints come and go.
             lanes.retain(|id, lane| lane.busy || waiting.iter().any(|endpoint| endpoint.id == *id));
@@ -119,7 +114,7 @@ impl Courier {
                 lanes.values().filter(|lane| !lane.busy).map(|lane| lane.rests_until.saturating_duration_since(now));
             let pause = due.min().unwrap_or(LOOK_EVERY).clamp(Duration::from_millis(50), LOOK_EVERY);
             tokio::select! {
-                () = self.wake.notified() => {}
+                () = outbox.filled() => {}
                 () = sleep(pause) => {}
                 Some(landed) = flying.join_next() => {
                     // A panic of a lane was logged where it happened; its endpoint stays busy, which is the safe side.

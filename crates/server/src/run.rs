@@ -82,8 +82,8 @@ async fn run(settings: &Settings) -> Result<()> {
         .await
         .context("starting what ties rooms and chat to people")?;
 
-    let told = state.registry().watch();
-    let noting = tokio::spawn(webhooks::note(told, chat.store.clone(), courier.clone(), Arc::clone(&metrics)));
+    let told = state.registry().happenings();
+    let noting = tokio::spawn(webhooks::note(told, chat.store.clone(), Arc::clone(&metrics)));
     let carrying = tokio::spawn(courier.run());
     let feeling = tokio::spawn(tell_stress(media.clone(), Arc::clone(&metrics), ready.clone()));
     let ops = tokio::spawn(convene_telemetry::serve(ops, metrics, ready.clone()));

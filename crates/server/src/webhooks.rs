@@ -12,7 +12,8 @@ use convene_signaling::rooms::Happening;
 use convene_store::Store;
 use convene_store::webhooks::Op;
 use convene_telemetry::Metrics;
-use tokio::sync::mpsc;
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
 use tracing::warn;
 
 use crate::config::Settings;
@@ -41,21 +42,23 @@ pub(crate) async fn courier(
 }
 
 /// Notes what happens in rooms, in its order, for as long as there are rooms.
-pub(crate) async fn note(mut told: mpsc::Receiver<Happening>, store: Store, courier: Courier, metrics: Arc<Metrics>) {
-    while let Some(happening) = told.recv().await {
-        let org = org_of_room(&happening.room.name);
-        let op = Op::Enqueue { org, kind: Kinds::ROOMS, body: webhook_event(&happening) };
-        match store.webhook(op).await {
-            Ok(enqueued) => {
-                metrics.webhooks.with_label_values(&["full"]).inc_by(enqueued.full.into());
-                if enqueued.waiting > 0 {
-                    courier.wake();
-                }
+pub(crate) async fn note(mut told: Receiver<Arc<Happening>>, store: Store, metrics: Arc<Metrics>) {
+    let lost = metrics.webhooks.with_label_values(&["lost"]);
+    loop {
+        let happening = match told.recv().await {
+            Ok(happening) => happening,
+            Err(RecvError::Lagged(missed)) => {
+                lost.inc_by(missed);
+                warn!(missed, "events of rooms came faster than they could be noted for webhooks");
+                continue;
             }
-            Err(refusal) => {
-                metrics.webhooks.with_label_values(&["lost"]).inc();
-                warn!(%refusal, "an event of a room could not be noted for webhooks");
-            }
+            Err(RecvError::Closed) => return,
+        };
+        let Some(body) = webhook_event(&happening) else { continue };
+        let op = Op::Enqueue { org: org_of_room(&happening.room.name), kind: Kinds::ROOMS, body };
+        if let Err(refusal) = store.webhook(op).await {
+            lost.inc();
+            warn!(%refusal, "an event of a room could not be noted for webhooks");
         }
     }
 }

@@ -21,6 +21,7 @@ pub mod orgs;
 mod reader;
 mod rows;
 mod shell;
+pub mod told;
 pub mod webhooks;
 
 pub use blobs::{BlobOptions, BlobPlace, Blobs, Checked, Inspected, S3};
@@ -29,4 +30,4 @@ pub use error::StoreError;
 pub use ops::{Appended, BlobFacts, BlobRow, NewUpload, Op, Outcome, Trash, Upload, UserPush};
 pub use reader::directory::{After, Stretch};
 pub use reader::{Company, KeyRow, Reader};
-pub use shell::{Options, StatsSnapshot, Store};
+pub use shell::{Options, Outbox, StatsSnapshot, Store};

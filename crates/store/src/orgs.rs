@@ -200,6 +200,13 @@ pub enum Change {
     },
 }
 
+impl Change {
+    /// Whether it makes or ends what programs of the organisation work with.
+    pub(crate) const fn is_about_programs(&self) -> bool {
+        matches!(self, Self::MakeKey { .. } | Self::EndKey { .. } | Self::MakeWebhook { .. } | Self::EndWebhook { .. })
+    }
+}
+
 /// Whom an invitation is for.
 #[derive(Clone, Copy, Debug)]
 pub enum Invited {
@@ -249,6 +256,8 @@ pub enum Outcome {
     Invited(InviteId),
     /// Of `MakeWebhook`.
     Webhook(i64),
+    /// Of `MakeKey`: the one that was made; said again, the one that was made then.
+    Key(KeyId),
     /// Of `Edit`: what was not done waits under this id.
     Edited(Option<InviteId>),
     /// Of `DecideEdit` with yes: this member is another now.
@@ -276,6 +285,7 @@ impl Outcome {
             Self::Changed(account) => (11, [account.0, 0, 0]),
             Self::Dissolved => (12, [0; 3]),
             Self::Webhook(id) => (13, [id.cast_unsigned(), 0, 0]),
+            Self::Key(id) => (14, thirds(id)),
         }
     }
 
@@ -295,9 +305,24 @@ impl Outcome {
             11 => Self::Changed(AccountId(a)),
             12 => Self::Dissolved,
             13 => Self::Webhook(a.cast_signed()),
+            14 => Self::Key(of_thirds([a, b, c])),
             _ => return None,
         })
     }
+}
+
+/// Bits of a part of an id: values of the database have a sign.
+const THIRD: u32 = 43;
+
+/// An id in three numbers.
+const fn thirds(id: KeyId) -> [u64; 3] {
+    let (number, mask) = (u128::from_be_bytes(id.0), (1 << THIRD) - 1);
+    [(number >> (2 * THIRD)) as u64, (number >> THIRD & mask) as u64, (number & mask) as u64]
+}
+
+/// The other way round.
+const fn of_thirds([a, b, c]: [u64; 3]) -> KeyId {
+    KeyId((((a as u128) << (2 * THIRD)) | ((b as u128) << THIRD) | c as u128).to_be_bytes())
 }
 
 /// An organisation.
@@ -418,6 +443,10 @@ mod tests {
             let Some(outcome) = Outcome::from_stored(kind, [7, 8, 9]) else { continue };
             let (stored, values) = outcome.to_stored();
             assert_eq!((stored, Outcome::from_stored(stored, values)), (kind, Some(outcome)));
+        }
+        for id in [KeyId([0xff; 16]), KeyId([0; 16]), KeyId([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 254, 255])] {
+            assert!(thirds(id).iter().all(|part| i64::try_from(*part).is_ok()));
+            assert_eq!(of_thirds(thirds(id)), id);
         }
     }
 }

@@ -27,7 +27,7 @@ pub(crate) use orgs::{
     seats_of, tree,
 };
 pub(crate) use place::{event_id, event_span, seq_of};
-pub(crate) use webhooks::{WEBHOOK, webhook_from, webhooks_of};
+pub(crate) use webhooks::{WEBHOOK, wanted_kinds, webhook_from, webhooks_of};
 
 /// To the database's signed numbers. What a client names beyond them is beyond every head as well.
 pub(crate) fn db(value: u64) -> i64 {

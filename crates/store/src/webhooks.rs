@@ -1,5 +1,6 @@
 //! What is asked of the writer about webhooks, and what it answers. Endpoints of organisations are made and ended by
-//! [`crate::orgs::Change`]; what happens to members is put into the outbox where it happens, in the same transaction.
+//! [`crate::orgs::Change`]; what happens to members, calls and messages is put into the outbox where it happens, in the same
+//! transaction.
 
 use convene_accounts::webhook::Kinds;
 use convene_types::OrgId;
@@ -34,6 +35,13 @@ pub struct Enqueued {
     pub waiting: u32,
     /// Endpoints with too much that waits: they are not told.
     pub full: u32,
+}
+
+impl Enqueued {
+    pub(crate) fn add(&mut self, more: Self) {
+        self.waiting = self.waiting.saturating_add(more.waiting);
+        self.full = self.full.saturating_add(more.full);
+    }
 }
 
 /// An endpoint.

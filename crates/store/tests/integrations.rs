@@ -11,11 +11,12 @@ use convene_accounts::role::{Role, Scopes};
 use convene_accounts::vault::Lookup;
 use convene_accounts::webhook::{Kinds, MAX_ENDPOINTS, MAX_WAITING};
 use convene_accounts::{Code, Refusal};
+use convene_proto::im::{self, body::Kind};
 use convene_store::accesses::{self, Access};
-use convene_store::orgs::{Change, Op, Outcome};
+use convene_store::orgs::{Change, Once, Op, Outcome};
 use convene_store::webhooks::{self, Enqueued};
 use convene_store::{Outcome as Answered, accounts};
-use convene_types::{AccountId, OrgId};
+use convene_types::{AccountId, CallId, ConvId, OrgId, UserId};
 
 const NOW_MS: i64 = 1_700_000_000_000;
 const SERVER: AccountId = AccountId(0);
@@ -103,13 +104,13 @@ fn keys_are_made_by_owners_counted_and_ended() {
         let (ana, bo) = (create(world, 1).unwrap(), create(world, 2).unwrap());
         let (acme, other) = (found(world, "apex", ana), found(world, "other", bo));
         assert_eq!(change(world, acme, bo, key(1)), Err(Code::NotFound));
-        assert_eq!(change(world, acme, ana, key(1)), Ok(Outcome::Done));
+        assert_eq!(change(world, acme, ana, key(1)), Ok(Outcome::Key(KeyId([1; 16]))));
         let nothing = Change::MakeKey { id: KeyId([9; 16]), title: "x".into(), scopes: KeyScopes::default() };
         assert_eq!(change(world, acme, ana, nothing), Err(Code::BadValue));
         let nameless = Change::MakeKey { id: KeyId([9; 16]), title: String::new(), scopes: KeyScopes::ROOMS };
         assert_eq!(change(world, acme, ana, nameless), Err(Code::BadName));
         for n in 2..=u8::try_from(MAX_KEYS).unwrap() {
-            assert_eq!(change(world, acme, SERVER, key(n)), Ok(Outcome::Done));
+            assert_eq!(change(world, acme, SERVER, key(n)), Ok(Outcome::Key(KeyId([n; 16]))));
         }
         assert_eq!(change(world, acme, ana, key(100)), Err(Code::TooMany));
         // Another organisation's owner cannot end it.
@@ -117,7 +118,7 @@ fn keys_are_made_by_owners_counted_and_ended() {
         assert_eq!(change(world, other, bo, end.clone()), Err(Code::NotFound));
         assert_eq!(change(world, acme, ana, end.clone()), Ok(Outcome::Done));
         assert_eq!(change(world, acme, ana, end), Err(Code::NotFound));
-        assert_eq!(change(world, acme, ana, key(100)), Ok(Outcome::Done));
+        assert_eq!(change(world, acme, ana, key(100)), Ok(Outcome::Key(KeyId([100; 16]))));
         let mut reader = world.engine.reader().unwrap();
         let good = reader.good_api_keys().unwrap();
         assert_eq!(good.len(), MAX_KEYS as usize);
@@ -178,9 +179,6 @@ fn events_wait_in_order_for_who_wants_them() {
         // A change of members goes out with the transaction that makes it.
         change(world, acme, SERVER, Change::SetRole { account: ana, role: Role::Owner }).unwrap();
         let mut reader = world.engine.reader().unwrap();
-        let bodies = |reader: &mut convene_store::Reader, id| {
-            reader.webhook_outbox(id, 100).unwrap().into_iter().map(|row| row.body).collect::<Vec<_>>()
-        };
         assert_eq!(bodies(&mut reader, rooms), ["1", "4"]);
         let told = bodies(&mut reader, members);
         let event: serde_json::Value = serde_json::from_str(&told[0]).unwrap();
@@ -207,6 +205,186 @@ fn events_wait_in_order_for_who_wants_them() {
         assert_eq!(change(world, other, bo, Change::EndWebhook { id: rooms }), Err(Code::NotFound));
         assert_eq!(change(world, acme, ana, Change::EndWebhook { id: rooms }), Ok(Outcome::Done));
         assert!(bodies(&mut reader, rooms).is_empty());
+    });
+}
+
+fn bodies(reader: &mut convene_store::Reader, endpoint: i64) -> Vec<String> {
+    reader.webhook_outbox(endpoint, 100).unwrap().into_iter().map(|row| row.body).collect()
+}
+
+/// The same, read.
+fn events(reader: &mut convene_store::Reader, endpoint: i64) -> Vec<serde_json::Value> {
+    bodies(reader, endpoint).iter().map(|body| serde_json::from_str(body).unwrap()).collect()
+}
+
+fn names(events: &[serde_json::Value]) -> Vec<&str> {
+    events.iter().map(|event| event["event"].as_str().unwrap()).collect()
+}
+
+/// The user that an account is, and a direct conversation of two of them.
+fn pair(world: &mut World, org: OrgId, one: AccountId, other: AccountId) -> (UserId, UserId, ConvId) {
+    let mut reader = world.engine.reader().unwrap();
+    let users = [one, other].map(|account| reader.seat(org, account).unwrap().unwrap().user);
+    let op = convene_store::Op::Create {
+        org,
+        maker: users[0],
+        client_id: common::client(1),
+        kind: im::ConversationKind::Direct,
+        title: String::new(),
+        members: vec![users[1]],
+    };
+    let (conv, _) = world.create(op).unwrap();
+    (users[0], users[1], conv)
+}
+
+fn let_in(world: &mut World, org: OrgId, owner: AccountId, guest: (AccountId, u8)) {
+    let invite = Change::Invite {
+        whom: convene_store::orgs::Invited::Number(Lookup([guest.1; 32])),
+        sealed: None,
+        dept: convene_types::DeptId(0),
+        ask: false,
+        valid_for_s: 3_600,
+    };
+    let Ok(Outcome::Invited(id)) = change(world, org, owner, invite) else { panic!() };
+    change(world, OrgId(0), guest.0, Change::Join(convene_store::orgs::JoinBy::Number(id))).unwrap();
+}
+
+fn send(world: &mut World, (org, conv, actor): (OrgId, ConvId, UserId), n: u64, target: u64, kind: Kind) -> u64 {
+    let body = im::Body { kind: Some(kind), target, ..im::Body::default() };
+    let op = convene_store::Op::Append { org, actor, client_id: common::client(n), conv, body };
+    let Answered::Appended(appended) = apply(world, op) else { panic!() };
+    appended.seq.0
+}
+
+#[test]
+fn messages_wait_for_who_wants_them_and_without_what_was_recalled() {
+    common::both(|world| {
+        let (ana, bo) = (create(world, 1).unwrap(), create(world, 2).unwrap());
+        let acme = found(world, "apex", ana);
+        let_in(world, acme, ana, (bo, 2));
+        let (a, _, conv) = pair(world, acme, ana, bo);
+        let here = (acme, conv, a);
+        send(world, here, 10, 0, common::text("nobody is told"));
+        assert_eq!(world.engine.take_enqueued(), Enqueued::default());
+        change(world, acme, ana, key(1)).unwrap();
+        let hook = |kinds| Change::MakeWebhook { url: "https://h/".into(), key: KeyId([1; 16]), kinds };
+        let Ok(Outcome::Webhook(all)) = change(world, acme, ana, hook(Kinds::MESSAGES.and(Kinds::CALLS))) else {
+            panic!()
+        };
+        let Ok(Outcome::Webhook(calls)) = change(world, acme, ana, hook(Kinds::CALLS)) else { panic!() };
+        let first = send(world, here, 11, 0, common::text("hello"));
+        assert_eq!(world.engine.take_enqueued(), Enqueued { waiting: 1, full: 0 });
+        assert_eq!(send(world, here, 11, 0, common::text("hello")), first, "sent again");
+        let second = send(world, here, 12, 0, common::text("a slip of the tongue"));
+        send(world, here, 13, second, Kind::Recall(im::Recall {}));
+        let reaction = im::React { emoji: "+".into(), remove: false };
+        send(world, here, 14, first, Kind::React(reaction));
+        let mut reader = world.engine.reader().unwrap();
+        let told = events(&mut reader, all);
+        assert_eq!(names(&told), ["message"; 3]);
+        let of = |n: usize, field: &str| told[n]["message"][field].clone();
+        assert_eq!((of(0, "seq"), of(0, "sender"), of(0, "kind")), (first.into(), a.0.into(), "text".into()));
+        assert_eq!(of(0, "content"), serde_json::json!({ "text": "hello" }));
+        assert_eq!((of(1, "kind"), of(1, "content")), ("erased".into(), serde_json::Value::Null));
+        assert_eq!((of(2, "kind"), of(2, "target")), ("recall".into(), second.into()));
+        assert_eq!(told[0]["id"], format!("EV_o{acme}_c{conv}_{first}"));
+        assert!(!bodies(&mut reader, all).concat().contains("slip"));
+        assert!(events(&mut reader, calls).is_empty());
+        // Nobody wants them any more: nothing is kept.
+        change(world, acme, ana, Change::EndWebhook { id: all }).unwrap();
+        world.engine.take_enqueued();
+        send(world, here, 15, 0, common::text("between us"));
+        assert_eq!(world.engine.take_enqueued(), Enqueued::default());
+    });
+}
+
+#[test]
+fn calls_wait_with_the_transaction_that_writes_them_down() {
+    common::both(|world| {
+        let (ana, bo) = (create(world, 1).unwrap(), create(world, 2).unwrap());
+        let acme = found(world, "apex", ana);
+        let_in(world, acme, ana, (bo, 2));
+        let (a, b, conv) = pair(world, acme, ana, bo);
+        change(world, acme, ana, key(1)).unwrap();
+        let hook = Change::MakeWebhook { url: "https://h/".into(), key: KeyId([1; 16]), kinds: Kinds::CALLS };
+        let Ok(Outcome::Webhook(endpoint)) = change(world, acme, ana, hook) else { panic!() };
+        let id = CallId([7; 16]);
+        let begun = im::CallRecord {
+            call_id: "07".repeat(16),
+            outcome: im::CallOutcome::Ringing.into(),
+            caller: a.0,
+            participants: vec![a.0, b.0],
+            video: true,
+            ..im::CallRecord::default()
+        };
+        let person = im::CallPerson {
+            user: b.0,
+            standing: im::CallStanding::Left.into(),
+            joined_ms: 5,
+            left_ms: 9,
+            ..im::CallPerson::default()
+        };
+        let ended = im::CallRecord {
+            outcome: im::CallOutcome::Ended.into(),
+            duration_ms: 4_000,
+            people: vec![person],
+            ..begun.clone()
+        };
+        for record in [&begun, &begun, &ended, &ended] {
+            apply(world, convene_store::Op::Call { org: acme, conv, id, record: record.clone() });
+        }
+        let told = events(&mut world.engine.reader().unwrap(), endpoint);
+        assert_eq!(names(&told), ["call_started", "call_ended"]);
+        assert_eq!(
+            (told[0]["call"]["outcome"].as_str(), told[0]["call"]["video"].as_bool()),
+            (Some("ringing"), Some(true))
+        );
+        let over = &told[1]["call"];
+        assert_eq!((over["outcome"].as_str(), over["duration_ms"].as_u64()), (Some("ended"), Some(4_000)));
+        assert_eq!(
+            (over["people"][0]["standing"].as_str(), over["people"][0]["left_ms"].as_u64()),
+            (Some("left"), Some(9))
+        );
+        assert_eq!((told[1]["conversation"].as_u64(), told[1]["organisation"].as_u64()), (Some(conv.0), Some(acme.0)));
+        assert_ne!(told[0]["id"], told[1]["id"]);
+    });
+}
+
+#[test]
+fn an_organisation_that_ends_has_no_keys_and_no_webhooks() {
+    common::both(|world| {
+        let (ana, bo) = (create(world, 1).unwrap(), create(world, 2).unwrap());
+        let (acme, other) = (found(world, "apex", ana), found(world, "other", bo));
+        let hook = |n| Change::MakeWebhook { url: "https://h/".into(), key: KeyId([n; 16]), kinds: Kinds::MEMBERS };
+        for (org, n) in [(acme, 1), (other, 2)] {
+            change(world, org, SERVER, key(n)).unwrap();
+            change(world, org, SERVER, hook(n)).unwrap();
+        }
+        change(world, acme, SERVER, Change::SetRole { account: ana, role: Role::Owner }).unwrap();
+        assert_eq!(world.engine.reader().unwrap().waiting_webhooks(0).unwrap().len(), 1);
+        change(world, acme, ana, Change::Dissolve).unwrap();
+        let mut reader = world.engine.reader().unwrap();
+        assert!(reader.waiting_webhooks(0).unwrap().is_empty() && reader.webhooks_of(acme).unwrap().is_empty());
+        assert_eq!(reader.webhooks_of(other).unwrap().len(), 1);
+        assert_eq!(reader.good_api_keys().unwrap().iter().map(|key| key.org).collect::<Vec<_>>(), [other]);
+    });
+}
+
+#[test]
+fn a_repeated_request_for_a_key_is_answered_with_the_first_one() {
+    common::both(|world| {
+        let ana = create(world, 1).unwrap();
+        let acme = found(world, "apex", ana);
+        let ask = |world: &mut World, n: u8, once: u8| {
+            let once = Some(Once { key: [once; 32], request: [once; 32] });
+            let op = Op { org: acme, by: ana, address: String::new(), change: key(n), once };
+            let Answered::Org(answer) = apply(world, convene_store::Op::Org(op)) else { panic!() };
+            inner(answer)
+        };
+        assert_eq!(ask(world, 0xa1, 1), Ok(Outcome::Key(KeyId([0xa1; 16]))));
+        assert_eq!(ask(world, 0xa2, 1), Ok(Outcome::Key(KeyId([0xa1; 16]))));
+        assert_eq!(ask(world, 0xa3, 2), Ok(Outcome::Key(KeyId([0xa3; 16]))));
+        assert_eq!(world.engine.reader().unwrap().good_api_keys().unwrap().len(), 2);
     });
 }
 

@@ -5,10 +5,10 @@ use livekit_protocol as pb;
 use super::convert;
 use crate::rooms::{Happening, ParticipantInfo, TrackInfo, What};
 
-/// An event, in JSON.
+/// An event, in JSON; of what LiveKit's webhooks do not tell, none.
 #[must_use]
-pub fn webhook_event(happening: &Happening) -> String {
-    let (event, who, track) = parts(&happening.what);
+pub fn webhook_event(happening: &Happening) -> Option<String> {
+    let (event, who, track) = parts(&happening.what)?;
     let message = pb::WebhookEvent {
         event: event.to_owned(),
         room: Some(convert::room(&happening.room)),
@@ -19,16 +19,17 @@ pub fn webhook_event(happening: &Happening) -> String {
         ..pb::WebhookEvent::default()
     };
     // A message of strings and numbers: there is nothing in it that cannot be written.
-    serde_json::to_string(&message).unwrap_or_default()
+    serde_json::to_string(&message).ok()
 }
 
-fn parts(what: &What) -> (&'static str, Option<&ParticipantInfo>, Option<&TrackInfo>) {
-    match what {
+fn parts(what: &What) -> Option<(&'static str, Option<&ParticipantInfo>, Option<&TrackInfo>)> {
+    Some(match what {
+        What::Seated(_) | What::Unseated(_) => return None,
         What::Started => ("room_started", None, None),
         What::Finished => ("room_finished", None, None),
         What::Joined(who) => ("participant_joined", Some(who), None),
         What::Left(who) => ("participant_left", Some(who), None),
         What::Published(who, track) => ("track_published", Some(who), Some(track)),
         What::Unpublished(who, track) => ("track_unpublished", Some(who), Some(track)),
-    }
+    })
 }

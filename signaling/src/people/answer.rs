@@ -2,6 +2,7 @@
 
 use convene_calls::{Call, Outcome, Person, Standing};
 use convene_im::wire as im;
+use convene_store::told;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -70,8 +71,8 @@ pub(super) fn begun(call: &Call) -> im::CallRecord {
     }
 }
 
-/// And when it is over.
-pub(super) fn ended(call: &Call) -> im::CallRecord {
+/// And when it is over, or as it stands.
+pub(super) fn record(call: &Call) -> im::CallRecord {
     let was_in = |person: &Person| person.device.is_some();
     im::CallRecord {
         outcome: outcome(call).into(),
@@ -123,15 +124,15 @@ pub(super) struct CallPersonView {
 
 impl CallView {
     pub(super) fn of(call: &Call) -> Self {
-        Self::recorded(call.conv.0, ended(call))
+        Self::recorded(call.conv.0, record(call))
     }
 
     /// From what was written down of it.
     pub(super) fn recorded(conversation: u64, record: im::CallRecord) -> Self {
-        let outcome = name(record.outcome().as_str_name(), "CALL_OUTCOME_");
+        let outcome = told::outcome(&record);
         let person = |person: im::CallPerson| CallPersonView {
             user: person.user,
-            standing: name(person.standing().as_str_name(), "CALL_STANDING_"),
+            standing: told::standing(&person),
             device_id: person.device_id.iter().map(|byte| format!("{byte:02x}")).collect(),
             joined_ms: person.joined_ms,
             left_ms: person.left_ms,
@@ -147,8 +148,4 @@ impl CallView {
             people: record.people.into_iter().map(person).collect(),
         }
     }
-}
-
-fn name(name: &str, prefix: &str) -> String {
-    name.trim_start_matches(prefix).to_ascii_lowercase()
 }

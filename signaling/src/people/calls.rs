@@ -3,10 +3,13 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
+use convene_accounts::apikey::KeyScopes;
+use convene_accounts::limits::Act;
 use convene_accounts::{Code, Refusal};
-use convene_api::{Body, Caller, Error, Problem};
+use convene_api::{Asker, Body, Caller, Changing, Error, Problem, Reading};
 use convene_calls::{Call, Device, MAX_RUNG, New};
 use convene_im::wire::{self as im, ConversationKind};
+use convene_store::accounts;
 use convene_store::calls::Standing;
 use convene_store::{Op, Outcome};
 use convene_types::{CallId, ClientId, ConvId, DeptId, OrgId, UserId};
@@ -37,20 +40,16 @@ pub(super) struct Ring {
 }
 
 /// Rings. A conversation has one call at a time: if there is one, it is answered as it stands, and nobody is rung anew.
-#[utoipa::path(post, path = "/v1/calls", tag = "calls", security(("bearer" = [])), request_body = Ring, responses(
-    (status = 201, body = CallView), (status = 400, body = Problem, content_type = "application/problem+json"),
-    (status = 401, body = Problem, content_type = "application/problem+json"),
-    (status = 403, body = Problem, content_type = "application/problem+json", description = "Not who may call groups"),
-    (status = 404, body = Problem, content_type = "application/problem+json"),
-    (status = 409, body = Problem, content_type = "application/problem+json"),
-    (status = 422, body = Problem, content_type = "application/problem+json", description = "Nobody to call, or too many"),
-    (status = 503, body = Problem, content_type = "application/problem+json"),
-))]
+/// Who rings too many has to wait (`too_many_requests`).
+#[utoipa::path(post, path = "/v1/calls", tag = "calls", security(("bearer" = [])), request_body = Ring,
+responses((status = 201, body = CallView), Changing))]
 pub(super) async fn begin(
     State(people): State<People>,
     caller: Caller,
     Body(ring): Body<Ring>,
 ) -> Result<(StatusCode, Json<CallView>), Error> {
+    let take = accounts::Op::Take { act: Act::Call, subjects: vec![caller.subject()] };
+    people.inner.store.account(take).await?;
     let video = ring.video;
     let standing = people.conversation_for(&caller, ring).await?;
     if standing.dissolved {
@@ -72,32 +71,27 @@ pub(super) async fn begin(
         video,
         callees,
     };
-    // A task of its own: a caller who is cut off in the middle has called all the same.
-    let rung = tokio::spawn(async move { people.ring(new).await }).await;
-    let call = rung.map_err(|_| Code::Internal)??;
+    let call = people.ring(new).await?;
     Ok((StatusCode::CREATED, Json(CallView::of(&call))))
 }
 
-/// How a call stands, or how it was.
+/// How a call stands, or how it was: for those who are in its conversation, and for an API key of its organisation with the
+/// scope `rooms`.
 #[utoipa::path(get, path = "/v1/calls/{id}", tag = "calls", security(("bearer" = [])),
-params(("id" = String, Path, description = "32 hex digits")), responses(
-    (status = 200, body = CallView), (status = 401, body = Problem, content_type = "application/problem+json"),
-    (status = 404, body = Problem, content_type = "application/problem+json"),
-    (status = 503, body = Problem, content_type = "application/problem+json"),
-))]
+params(("id" = String, Path, description = "32 hex digits")), responses((status = 200, body = CallView), Reading))]
 pub(super) async fn get(
     State(people): State<People>,
-    caller: Caller,
+    asker: Asker,
     Path(id): Path<String>,
 ) -> Result<Json<CallView>, Error> {
     let id = unhex(&id).map(CallId).ok_or(Code::NotFound)?;
     let live = people.inner.book.lock().get(id).cloned();
     if let Some(call) = live {
-        people.standing(&caller, call.conv).await?;
+        people.check_reads(&asker, call.org, call.conv).await?;
         return Ok(Json(CallView::of(&call)));
     }
     let found = people.inner.store.ask(move |reader| reader.call(id)).await?.ok_or(Code::NotFound)?;
-    people.standing(&caller, found.conv).await?;
+    people.check_reads(&asker, found.org, found.conv).await?;
     Ok(Json(CallView::recorded(found.conv.0, found.record)))
 }
 
@@ -203,6 +197,16 @@ pub(super) async fn join(
 }
 
 impl People {
+    /// Whether somebody may read what is written down of a conversation's calls.
+    async fn check_reads(&self, asker: &Asker, org: OrgId, conv: ConvId) -> Result<(), Error> {
+        match asker {
+            Asker::Person(caller) => self.standing(caller, conv).await.map(drop),
+            Asker::Program(key) if key.org != org => Err(Code::NotFound.into()),
+            Asker::Program(key) if !key.scopes.has(KeyScopes::ROOMS) => Err(Code::KeyNotAllowed.into()),
+            Asker::Program(_) => Ok(()),
+        }
+    }
+
     /// How the caller stands in the conversation of a call. A call that is over is told from one that never was only to
     /// those who are in its conversation.
     async fn call_for(&self, caller: &Caller, id: &str) -> Result<(Standing, CallId), Error> {

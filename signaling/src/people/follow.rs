@@ -3,20 +3,22 @@
 //! Each listener that falls behind is told so, and then looks at everything of its kind.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
+use convene_accounts::apikey::room_prefix;
 use convene_api::{Change, Ended};
 use convene_calls::Call;
 use convene_im::wire::Code;
 use convene_store::Op;
-use convene_types::{CallId, ConvId, UserId};
+use convene_types::{ConvId, OrgId, UserId};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::judge::{Held, Rights, Whose};
-use super::{People, device_of, now_ms, unhex};
-use crate::rooms::{LeaveReason, Move, ParticipantChange, Permission};
+use super::{People, device_of, now_ms};
+use crate::rooms::{Happening, LeaveReason, ParticipantChange, Permission, What};
 use crate::token::Claims;
 
 /// How often calls are looked at: ringing ends so much late at most.
@@ -31,7 +33,7 @@ pub(super) fn spawn(people: &People) {
     follow(people, inner.api.ends(), People::login_ended, People::look_at_logins);
     follow(people, inner.api.changes(), People::member_changed, People::look_at_everything);
     follow(people, inner.chat.standings(), People::conversation_changed, People::look_at_everything);
-    follow(people, inner.rooms.moves(), People::moved, People::look_at_rooms);
+    follow(people, inner.rooms.happenings(), People::happened, People::look_at_rooms);
     tokio::spawn(tick(people.clone()));
 }
 
@@ -103,10 +105,28 @@ impl People {
             self.judge_again(Whose::User(user)).await;
             self.send_away(user, |_| true);
         }
+        if let Change::KeyEnded { org, id } = change {
+            self.inner.rooms.send_away(&room_prefix(org), &id.to_string()).await;
+        }
+        if let Change::Dissolved { org } = change {
+            self.organisation_ended(org).await;
+        }
         if let Change::Profile { user, .. } = change {
             // Whoever has gone in the meantime has nobody to tell.
             let _ = self.inner.chat.publish(Op::TellProfile { user }).await;
         }
+    }
+
+    /// Nobody has a seat in it any more, and no key of it is good.
+    async fn organisation_ended(&self, org: OrgId) {
+        self.inner.chat.end_organisation(org, Code::Revoked);
+        let calls: Vec<_> = self.inner.book.lock().all().filter(|call| call.org == org).cloned().collect();
+        for call in calls {
+            for user in call.people.keys() {
+                self.send_away(*user, |other| other.id == call.id);
+            }
+        }
+        self.inner.rooms.delete_all(&room_prefix(org)).await;
     }
 
     /// Members, roles, mutes of a conversation, or its end.
@@ -129,14 +149,23 @@ impl People {
         }
     }
 
-    /// Somebody took a seat in a room, or is out of it.
-    async fn moved(self, moved: Move) {
-        let Move { room, identity, came } = moved;
-        let Some(by) = device_of(&identity) else { return };
-        if !came {
-            self.left(&room, &identity).await;
+    async fn happened(self, happening: Arc<Happening>) {
+        let room = &happening.room.name;
+        match &happening.what {
+            What::Seated(identity) => self.moved(room, identity, true).await,
+            What::Unseated(identity) => self.moved(room, identity, false).await,
+            What::Started | What::Finished | What::Joined(_) | What::Left(_) => {}
+            What::Published(..) | What::Unpublished(..) => {}
         }
-        let Some(id) = room.strip_prefix("call-").and_then(unhex).map(CallId) else { return };
+    }
+
+    /// Somebody took a seat in a room, or is out of it.
+    async fn moved(&self, room: &str, identity: &str, came: bool) {
+        let Some(by) = device_of(identity) else { return };
+        if !came {
+            self.left(room, identity).await;
+        }
+        let Some(id) = super::ring::call_of(room) else { return };
         // A refusal says that the call is over.
         let _ = self.change(id, |call| {
             if came {
@@ -164,7 +193,7 @@ impl People {
     async fn look_at_rooms(self) {
         let calls: Vec<_> = self.inner.book.lock().all().cloned().collect();
         for call in calls {
-            let room = super::ring::room_of(call.id);
+            let room = super::ring::room_of(call.org, call.id);
             let here = match self.inner.rooms.get(&room) {
                 Some(handle) => handle.participants().await.unwrap_or_default(),
                 None => Vec::new(),
@@ -173,7 +202,7 @@ impl People {
                 let Some(device) = person.device else { continue };
                 let identity = super::identity(convene_calls::Device { user: *user, device });
                 let came = here.iter().any(|info| info.identity == identity);
-                self.clone().moved(Move { room: room.clone(), identity, came }).await;
+                self.moved(&room, &identity, came).await;
             }
         }
     }

@@ -31,6 +31,7 @@ use convene_calls::{Book, Device};
 use convene_im::Handle;
 use convene_store::Store;
 use convene_store::calls::Standing;
+use convene_telemetry::Metrics;
 use convene_types::{ConvId, UserId};
 use parking_lot::Mutex;
 use utoipa_axum::router::OpenApiRouter;
@@ -55,6 +56,7 @@ struct Inner {
     minter: Minter,
     judge: Judge,
     book: Arc<Mutex<Book>>,
+    metrics: Arc<Metrics>,
 }
 
 impl FromRef<People> for Arc<Authenticator> {
@@ -65,11 +67,17 @@ impl FromRef<People> for Arc<Authenticator> {
 
 impl People {
     /// Starts the service: ends what a stop has interrupted, and follows what changes.
-    pub(crate) async fn start(api: &Api, chat: &Handle, rooms: &Arc<Registry>, minter: Minter) -> Self {
+    pub(crate) async fn start(
+        api: &Api,
+        chat: &Handle,
+        rooms: &Arc<Registry>,
+        minter: Minter,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         let (store, book) = (chat.store().clone(), Arc::<Mutex<Book>>::default());
         let judge = Judge::new(store.clone(), Arc::clone(&book));
         let (api, chat, rooms) = (api.clone(), chat.clone(), Arc::clone(rooms));
-        let people = Self { inner: Arc::new(Inner { api, chat, store, rooms, minter, judge, book }) };
+        let people = Self { inner: Arc::new(Inner { api, chat, store, rooms, minter, judge, book, metrics }) };
         people.end_interrupted().await;
         follow::spawn(&people);
         people

@@ -1,16 +1,19 @@
 //! Calls at work: what the book decides is told to devices, written into logs, and carried out in rooms.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use convene_accounts::apikey::{org_of_room, room_prefix};
+use convene_accounts::webhook::Kinds;
 use convene_api::Error;
 use convene_calls::{Book, Call, New, Refusal, Standing};
 use convene_im::wire as im;
 use convene_store::calls::Recorded;
-use convene_store::{Op, Outcome};
-use convene_types::{CallId, UserId};
+use convene_store::{Op, Outcome, told, webhooks};
+use convene_types::{CallId, OrgId, UserId};
 use parking_lot::MutexGuard;
 
-use super::{People, answer, hex, now_ms, refusal};
+use super::{People, answer, hex, now_ms, refusal, unhex};
 
 /// Pauses between tries to write down how a call ended. After the last one the row stays open, and the next start of the
 /// server ends it as interrupted.
@@ -22,9 +25,15 @@ const RETRIES: [Duration; 5] = [
     Duration::from_secs(60),
 ];
 
-/// The name of a call's room.
-pub(super) fn room_of(call: CallId) -> String {
-    format!("call-{}", hex(&call.0))
+/// The name of a call's room: one of its organisation's.
+pub(super) fn room_of(org: OrgId, call: CallId) -> String {
+    format!("{}call-{}", room_prefix(org), hex(&call.0))
+}
+
+/// The call whose room it is by its name.
+pub(super) fn call_of(room: &str) -> Option<CallId> {
+    let name = room.strip_prefix(&room_prefix(org_of_room(room)?))?;
+    name.strip_prefix("call-").and_then(unhex).map(CallId)
 }
 
 impl People {
@@ -58,8 +67,13 @@ impl People {
         work: impl FnOnce(&mut Call) -> Result<(), Refusal>,
     ) -> Result<Option<Call>, Refusal> {
         let mut book = self.inner.book.lock();
+        let is_answered = |call: &Call| call.answered_ms.is_some();
+        let before = book.get(id).is_some_and(is_answered);
         let changed = book.change(id, work)?;
         if let Some(call) = &changed {
+            if !before && is_answered(call) {
+                self.tell_programs(call);
+            }
             self.tell(&book, call);
         }
         Ok(changed)
@@ -103,10 +117,24 @@ impl People {
         }
     }
 
+    /// Puts it into the outbox of webhooks that a call was answered. Its begin and its end are put there where they are written
+    /// down. Handed over before anything that comes later, while the book is held: a receiver hears of it in between.
+    fn tell_programs(&self, call: &Call) {
+        let (org, conv, at_ms) = (call.org, call.conv, call.answered_ms.unwrap_or_default());
+        let body = told::call(org, conv, told::Moment::Answered, &answer::record(call), at_ms);
+        let op = webhooks::Op::Enqueue { org: Some(org), kind: Kinds::CALLS, body };
+        let metrics = Arc::clone(&self.inner.metrics);
+        self.inner.store.write(Op::Webhook(op), move |done| {
+            if done.is_err() {
+                metrics.webhooks.with_label_values(&["lost"]).inc();
+            }
+        });
+    }
+
     async fn finish(&self, call: &Call) {
-        let _ = self.inner.rooms.delete(&room_of(call.id)).await; // nobody had come
+        let _ = self.inner.rooms.delete(&room_of(call.org, call.id)).await; // nobody had come
         for pause in RETRIES {
-            match self.write_down(call, answer::ended(call)).await {
+            match self.write_down(call, answer::record(call)).await {
                 Ok(_) => return,
                 Err(refused) if refused.code == im::Code::Unavailable => tokio::time::sleep(pause).await,
                 Err(refused) => return tracing::error!(%refused, "the end of a call is not written down"),
@@ -128,6 +156,23 @@ impl People {
             if let Err(refused) = self.inner.chat.publish(Op::Call { org, conv, id, record }).await {
                 tracing::error!(%refused, "the end of an interrupted call is not written down");
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_is_known_by_its_room_and_by_no_other() {
+        let id = CallId([0xab; 16]);
+        let room = room_of(OrgId(7), id);
+        assert_eq!((room.as_str(), call_of(&room)), (format!("o7:call-{}", "ab".repeat(16)).as_str(), Some(id)));
+        for other in
+            ["", "o7:room-12", "o7:call-", "o7:call-ab", "call-", &room["o7:".len()..], &room.replace("o7", "o07")]
+        {
+            assert_eq!(call_of(other), None, "{other}");
         }
     }
 }

@@ -6,12 +6,13 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use convene_accounts::Code;
+use convene_accounts::apikey::room_prefix;
 use convene_accounts::policy::Who;
 use convene_api::{Caller, Error, Problem};
 use convene_calls::Device;
 use convene_im::wire::ConversationKind;
 use convene_store::calls::Standing;
-use convene_types::{CallId, ConvId};
+use convene_types::{CallId, ConvId, OrgId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -47,7 +48,8 @@ impl People {
         call: Option<CallId>,
         headers: &HeaderMap,
     ) -> Result<SeatView, Error> {
-        let room = call.map_or_else(|| meeting_room(standing.conv), ring::room_of);
+        let org = standing.org;
+        let room = call.map_or_else(|| meeting_room(org, standing.conv), |call| ring::room_of(org, call));
         let rights = Rights::of(standing);
         let mut grants = Grants { room_join: true, room: room.clone(), can_subscribe: Some(true), ..Grants::default() };
         rights.limit(&mut grants);
@@ -74,9 +76,9 @@ impl People {
     }
 }
 
-/// The name of a conversation's meeting room.
-fn meeting_room(conv: ConvId) -> String {
-    format!("room-{conv}")
+/// The name of a conversation's meeting room: one of its organisation's.
+fn meeting_room(org: OrgId, conv: ConvId) -> String {
+    format!("{}room-{conv}", room_prefix(org))
 }
 
 /// The address that the client itself has used, as it is for WebSockets.
@@ -106,7 +108,7 @@ pub(super) async fn join(
     if standing.dissolved {
         return Err(Code::Dissolved.into());
     }
-    let starts = people.inner.rooms.get(&meeting_room(conv)).is_none();
+    let starts = people.inner.rooms.get(&meeting_room(standing.org, conv)).is_none();
     if starts && standing.kind == ConversationKind::Group {
         people.check_start(&standing).await?;
     }

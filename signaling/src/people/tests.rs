@@ -4,13 +4,15 @@ mod world;
 
 use std::time::Duration;
 
+use convene_accounts::apikey::{KeyId, room_prefix};
+use convene_accounts::webhook::Kinds;
 use convene_im::wire::{self as im, Code, body::Kind, frame::Body};
-use convene_store::orgs::Change;
+use convene_store::orgs::{Change, Outcome};
 use convene_types::AccountId;
 use serde_json::{Value, json};
 
 use crate::rooms::LeaveReason;
-use world::{Phone, World};
+use world::{Person, Phone, World};
 
 /// How long the end of a right may take, as README says.
 const AT_ONCE: Duration = Duration::from_secs(1);
@@ -54,6 +56,7 @@ async fn a_call_rings_everywhere_is_answered_once_and_is_written_down() {
 
     let seat = world.post(&bo, &at("join"), Value::Null).await.expect(200);
     assert_eq!((&seat["may_publish"], &seat["url"]), (&json!(true), &json!("ws://convene.test")));
+    assert_eq!(seat["room"], format!("{}call-{id}", room_prefix(world.org())));
     let (_, mut bos) = world.take_seat(&seat).await.unwrap();
     let (_, _anas) = world.take_seat(&world.post(&ana, &at("join"), Value::Null).await.expect(200)).await.unwrap();
     world.post(&ana, &at("cancel"), Value::Null).await.refused(409, "call_not_now");
@@ -137,6 +140,7 @@ async fn a_group_decides_who_speaks_and_who_is_there() {
     let (join, path) = (format!("/v1/rooms/{conv}/join"), format!("/v1/conversations/{conv}"));
     let seat = world.post(&bo, &join, Value::Null).await.expect(200);
     assert_eq!(seat["may_publish"], true);
+    assert_eq!(seat["room"], format!("{}room-{conv}", room_prefix(world.org())));
     let (room, mut sitting) = world.take_seat(&seat).await.unwrap();
     let identity = sitting.identity.clone();
     let may = |want: bool| {
@@ -197,6 +201,170 @@ async fn other_organisations_and_strangers_find_nothing() {
     let send = im::Send { conv, client_id: vec![1; 16].into(), body: Some(text) };
     let Body::Error(error) = phone.request(Body::Send(send)).await else { panic!("taken") };
     assert_eq!(error.code(), Code::UnknownConversation);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_came_with_a_key_is_out_when_it_is_revoked() {
+    let world = World::new().await;
+    let (ana, bo) = (world.person(1).await, world.person(2).await);
+    let conv = world.direct(&ana, &bo).await;
+    let (org, prefix) = (world.org(), room_prefix(world.org()));
+    let ((key, _), (other, _)) = (world.key(&ana, org, &["rooms"]).await, world.key(&ana, org, &["rooms"]).await);
+    // In a room of its own, and in a meeting of people.
+    let meeting = world.post(&bo, &format!("/v1/rooms/{conv}/join"), Value::Null).await.expect(200);
+    let (_, mut bos) = world.take_seat(&meeting).await.unwrap();
+    let seats = [format!("{prefix}standup"), meeting["room"].as_str().unwrap().to_owned()];
+    let seats = seats.map(|room| world.seat_by_key(&key, &room, "bot"));
+    let (_, mut one) = world.take_seat(&seats[0]).await.unwrap();
+    let (_, mut two) = world.take_seat(&seats[1]).await.unwrap();
+    let (_, mut third) =
+        world.take_seat(&world.seat_by_key(&other, &format!("{prefix}standup"), "other")).await.unwrap();
+
+    world.delete(&ana, &format!("/v1/organisations/{org}/keys/{key}")).await.expect(204);
+    let all = async {
+        assert_eq!(one.left().await, LeaveReason::Removed);
+        assert_eq!(two.left().await, LeaveReason::Removed);
+    };
+    tokio::time::timeout(AT_ONCE, all).await.expect("within a second");
+    for seat in &seats {
+        assert_eq!(world.take_seat(seat).await.err().as_deref(), Some("token_unknown_key"));
+    }
+    assert!(bos.is_seated() && third.is_seated());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_organisation_that_ends_has_nothing_open() {
+    let world = World::new().await;
+    let (ana, bo) = (world.person(1).await, world.person(2).await);
+    let stranger = world.founder(9, "elsewhere").await;
+    let conv = world.direct(&ana, &bo).await;
+    let org = world.org();
+    let (key, token) = world.key(&ana, org, &["rooms"]).await;
+    let call = world.post(&ana, "/v1/calls", json!({"conversation": conv})).await.expect(201);
+    let path = format!("/v1/calls/{}", call["id"].as_str().unwrap());
+    let seat = world.post(&bo, &format!("{path}/join"), Value::Null).await.expect(200);
+    let (_, mut in_call) = world.take_seat(&seat).await.unwrap();
+    let bot = world.seat_by_key(&key, &format!("{}standup", room_prefix(org)), "bot");
+    let (_, mut by_key) = world.take_seat(&bot).await.unwrap();
+    let mut phone = Phone::open(&world, &bo.access, &bo.device).await;
+    let mut others = Phone::open(&world, &stranger.access, &stranger.device).await;
+    world.get(&stranger, &path).await.refused(404, "not_found");
+    world.call("GET", &token, &path, Value::Null).await.expect(200);
+
+    world.change(ana.account, Change::Dissolve).await;
+    let all = async {
+        assert!(matches!(in_call.left().await, LeaveReason::Removed | LeaveReason::RoomDeleted));
+        assert_eq!(by_key.left().await, LeaveReason::RoomDeleted);
+        assert_eq!(phone.goodbye().await, Code::Revoked);
+    };
+    tokio::time::timeout(AT_ONCE, all).await.expect("within a second");
+    assert_eq!(world.take_seat(&seat).await.err().as_deref(), Some("seat_gone"));
+    assert_eq!(world.take_seat(&bot).await.err().as_deref(), Some("token_unknown_key"));
+    world.call("GET", &token, &path, Value::Null).await.refused(401, "unauthenticated");
+    others.ping().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn programs_read_calls_of_their_organisation_and_do_nothing_else() {
+    let world = World::new().await;
+    let (ana, bo) = (world.person(1).await, world.person(2).await);
+    let stranger = world.founder(9, "elsewhere").await;
+    let theirs =
+        world.get(&stranger, "/v1/organisations").await.expect(200)["organisations"][0]["id"].as_u64().unwrap();
+    let conv = world.direct(&ana, &bo).await;
+    let (_, rooms) = world.key(&ana, world.org(), &["rooms"]).await;
+    let (_, directory) = world.key(&ana, world.org(), &["directory", "audit"]).await;
+    let (_, foreign) = world.key(&stranger, convene_types::OrgId(theirs), &["rooms"]).await;
+    let call = world.post(&ana, "/v1/calls", json!({"conversation": conv})).await.expect(201);
+    let path = format!("/v1/calls/{}", call["id"].as_str().unwrap());
+    let read = async |token: &str| world.call("GET", token, &path, Value::Null).await;
+    assert_eq!(read(&rooms).await.expect(200)["outcome"], "ringing");
+    read(&directory).await.refused(403, "key_not_allowed");
+    read(&foreign).await.refused(404, "not_found");
+    world.post(&ana, &format!("{path}/cancel"), Value::Null).await.expect(200);
+    world::until(async || read(&rooms).await.expect(200)["outcome"] == "cancelled").await;
+    for (method, route) in [
+        ("POST", "/v1/calls".to_owned()),
+        ("POST", format!("{path}/accept")),
+        ("POST", format!("{path}/decline")),
+        ("POST", format!("{path}/cancel")),
+        ("POST", format!("{path}/hangup")),
+        ("POST", format!("{path}/join")),
+        ("POST", format!("/v1/rooms/{conv}/join")),
+        ("GET", "/v1/conversations".to_owned()),
+        ("POST", "/v1/conversations".to_owned()),
+        ("PATCH", format!("/v1/conversations/{conv}")),
+        ("DELETE", format!("/v1/conversations/{conv}")),
+        ("GET", format!("/v1/conversations/{conv}/members")),
+        ("POST", format!("/v1/conversations/{conv}/members")),
+        ("DELETE", format!("/v1/conversations/{conv}/members/{}", bo.user)),
+        ("PATCH", format!("/v1/conversations/{conv}/members/{}", bo.user)),
+        ("POST", format!("/v1/conversations/{conv}/leave")),
+    ] {
+        world.call(method, &rooms, &route, json!({"conversation": conv})).await.refused(403, "key_not_allowed");
+    }
+    // Nor is it a sign-in for chat.
+    assert_eq!(Phone::try_open(&world, &rooms, &bo.device).await.err(), Some(Code::Unauthenticated));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn webhooks_hear_of_a_call_in_its_order() {
+    let world = World::new().await;
+    let (ana, bo) = (world.person(1).await, world.person(2).await);
+    let conv = world.direct(&ana, &bo).await;
+    let (key, _) = world.key(&ana, world.org(), &["rooms"]).await;
+    let key = KeyId::parse(&key).unwrap();
+    let hook = Change::MakeWebhook { url: "https://example.com/".into(), key, kinds: Kinds::CALLS };
+    let Outcome::Webhook(endpoint) = world.change(ana.account, hook).await else { panic!("another answer") };
+    let call = world.post(&ana, "/v1/calls", json!({"conversation": conv, "video": true})).await.expect(201);
+    let path = format!("/v1/calls/{}", call["id"].as_str().unwrap());
+    for act in ["accept", "join"] {
+        world.post(&bo, &format!("{path}/{act}"), Value::Null).await.expect(200);
+    }
+    world.post(&ana, &format!("{path}/hangup"), Value::Null).await.expect(200);
+    world::until(async || world.told(endpoint).await.len() >= 3).await;
+    let told = world.told(endpoint).await;
+    let names: Vec<_> = told.iter().map(|event| event["event"].as_str().unwrap()).collect();
+    assert_eq!(names, ["call_started", "call_answered", "call_ended"]);
+    for event in &told {
+        assert_eq!((&event["call"]["id"], &event["conversation"]), (&call["id"], &json!(conv)));
+        assert_eq!((&event["call"]["caller"], &event["call"]["video"]), (&json!(ana.user), &json!(true)));
+    }
+    let standings = |event: &Value| -> Vec<String> {
+        let people = event["call"]["people"].as_array().unwrap();
+        people.iter().map(|person| person["standing"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!((standings(&told[1]), standings(&told[2])), (vec!["accepted".into(); 2], vec!["left".into(); 2]));
+    assert_eq!(told[2]["call"]["outcome"], "ended");
+    // One that nobody answers was not answered.
+    let call = world.post(&ana, "/v1/calls", json!({"conversation": conv})).await.expect(201);
+    world.post(&bo, &format!("/v1/calls/{}/decline", call["id"].as_str().unwrap()), Value::Null).await.expect(200);
+    world::until(async || world.told(endpoint).await.len() >= 5).await;
+    let told = world.told(endpoint).await;
+    assert_eq!((&told[3]["event"], &told[4]["event"]), (&json!("call_started"), &json!("call_ended")));
+    assert_eq!(told[4]["call"]["outcome"], "declined");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_rings_too_much_has_to_wait_and_nobody_else() {
+    let world = World::new().await;
+    let (ana, bo) = (world.person(1).await, world.person(2).await);
+    let conv = world.direct(&ana, &bo).await;
+    let ring = async |person: &Person| world.post(person, "/v1/calls", json!({"conversation": conv})).await;
+    for _ in 0..20 {
+        ring(&ana).await.expect(201);
+    }
+    let mut refused = ring(&ana).await;
+    for _ in 0..100 {
+        if refused.status() == 429 {
+            break;
+        }
+        // Within the twenty, a slow machine may have let the first gap pass.
+        refused = ring(&ana).await;
+    }
+    assert!((1..=30).contains(&refused.retry_after_s()), "{}", refused.retry_after_s());
+    refused.refused(429, "too_many_requests");
+    ring(&bo).await.expect(201);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,6 @@
 //! The room task: carries commands and media events to the [`State`], and its actions to the media plane.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use convene_sfu::{Answer, Bind, Event, PeerOptions, Publication};
@@ -20,7 +20,7 @@ use super::happening::Happening;
 use super::history::History;
 use super::ids::new_sid;
 use super::model::{LeaveReason, ParticipantId, TrackInfo};
-use super::registry::{Move, Options};
+use super::registry::Options;
 use super::request::{Answered, JoinRequest, Joined, Mode, RoomRequest, TrackRequest};
 use super::state::{Action, Now, Peers, State, unannounced};
 
@@ -42,8 +42,7 @@ pub(super) struct Setup {
     pub(super) format: Arc<dyn DataFormat>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) rooms: Arc<DashMap<String, RoomHandle>>,
-    pub(super) moves: broadcast::Sender<Move>,
-    pub(super) watch: Arc<OnceLock<mpsc::Sender<Happening>>>,
+    pub(super) happenings: broadcast::Sender<Arc<Happening>>,
     pub(super) history: Arc<History>,
 }
 
@@ -72,8 +71,7 @@ impl Setup {
                     format: self.format,
                     metrics: self.metrics,
                     counts,
-                    moves: self.moves,
-                    watch: self.watch,
+                    happenings: self.happenings,
                     history: self.history,
                 };
                 actor.run(&mut commands, events).await;
@@ -96,8 +94,7 @@ struct Actor {
     format: Arc<dyn DataFormat>,
     metrics: Arc<Metrics>,
     counts: Counts,
-    moves: broadcast::Sender<Move>,
-    watch: Arc<OnceLock<mpsc::Sender<Happening>>>,
+    happenings: broadcast::Sender<Arc<Happening>>,
     history: Arc<History>,
 }
 
@@ -165,6 +162,7 @@ impl Actor {
                 let id = self.find(&who);
                 send(reply, id.map(|id| self.state.remove(now, id, reason)));
             }
+            Command::KeyEnded { key } => self.state.remove_by_key(now, &key),
             Command::Offer { participant, sdp, id, reply } => send(reply, self.offer(participant, sdp, id).await),
             Command::Answer { participant, id, sdp, reply } => send(reply, self.answer(participant, id, sdp).await),
             Command::RestartIce { participant, fragment, reply } => {
@@ -331,10 +329,6 @@ impl Actor {
                 break;
             }
         }
-        while let Some((identity, came)) = self.state.poll_move() {
-            let room = self.state.name().to_owned();
-            let _ = self.moves.send(Move { room, identity, came }); // an error says that nobody listens
-        }
         self.tell_outside();
         self.counts.show(self.state.counts());
     }
@@ -344,11 +338,8 @@ impl Actor {
             self.history.keep(stay);
         }
         while let Some(what) = self.state.poll_happening() {
-            let Some(watch) = self.watch.get() else { continue };
             let happening = Happening { room: self.state.room_info(), what, at_ms: now().unix_ms };
-            if watch.try_send(happening).is_err() {
-                self.metrics.webhooks.with_label_values(&["lost"]).inc();
-            }
+            let _ = self.happenings.send(Arc::new(happening)); // an error says that nobody listens
         }
     }
 

@@ -24,6 +24,7 @@ pub(super) enum Command {
     Resume { identity: String, sid: String, reply: Reply<Joined> },
     Detached { participant: ParticipantId, session: SessionId },
     Leave { who: Who, reason: LeaveReason, reply: Reply<()> },
+    KeyEnded { key: String },
     Offer { participant: ParticipantId, sdp: String, id: Option<u32>, reply: Reply<Answered> },
     Answer { participant: ParticipantId, id: u32, sdp: String, reply: Reply<()> },
     RestartIce { participant: ParticipantId, fragment: String, reply: Reply<String> },

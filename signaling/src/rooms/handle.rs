@@ -77,6 +77,11 @@ impl RoomHandle {
         self.ask(|reply| Command::Leave { who, reason, reply }).await
     }
 
+    /// Sends everybody away whom this API key has let in.
+    pub async fn key_ended(&self, key: &str) {
+        self.tell(Command::KeyEnded { key: key.to_owned() }).await;
+    }
+
     /// The client offers: on its only transport, or on the publisher transport of the two-connection mode.
     /// WHIP: each sending section becomes a track.
     pub async fn offer(&self, participant: ParticipantId, sdp: String) -> Result<Answered, Error> {

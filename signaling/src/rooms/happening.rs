@@ -1,10 +1,10 @@
-//! What happens in rooms, for those who are told of it outside: webhooks. A room says it once, in its order; whoever listens
-//! is never waited for.
+//! What happens in rooms, for those who are told of it outside: the calls of people, webhooks. A room says it once, in its
+//! order; whoever listens is never waited for.
 
 use super::model::{ParticipantInfo, RoomInfo, TrackInfo};
 
-/// Happenings that may wait for whoever listens: a node full of people that restarts its rooms. What comes on top is lost,
-/// and counted.
+/// Happenings that one listener may be behind with: a node full of people that restarts its rooms. Whoever is further behind
+/// is told how many were missed.
 pub const MAX_HAPPENINGS: usize = 8_192;
 
 /// Something happened in a room.
@@ -25,6 +25,10 @@ pub enum What {
     Started,
     /// It is no more.
     Finished,
+    /// This identity holds a seat. Nothing is connected yet.
+    Seated(String),
+    /// This identity holds it no more.
+    Unseated(String),
     /// Somebody is connected.
     Joined(Box<ParticipantInfo>),
     /// Somebody who was connected is out.

@@ -31,5 +31,5 @@ pub use happening::{Happening, MAX_HAPPENINGS, What};
 pub use history::{History, RETENTION_HOURS, Sample, Stay, TrackLog};
 pub use model::*;
 pub use notice::{MAX_NOTICES, Notice, SubscriptionError};
-pub use registry::{Move, Options, Registry};
+pub use registry::{Options, Registry};
 pub use request::*;

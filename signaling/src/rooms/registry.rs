@@ -1,13 +1,13 @@
 //! [`Registry`]: the open rooms of this node, by name.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use convene_telemetry::Metrics;
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::broadcast;
 
 use super::actor;
 use super::data::DataFormat;
@@ -18,20 +18,6 @@ use super::history::{History, Stay};
 use super::model::{LeaveReason, RoomInfo};
 use super::request::{JoinRequest, Joined, RoomRequest};
 use crate::token::MAX_ROOM_NAME_BYTES;
-
-/// Moves that a listener may be behind with: a node full of people that restarts its rooms.
-const MAX_BEHIND: usize = 8_192;
-
-/// Somebody took a seat in a room, or is out of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Move {
-    /// Its name.
-    pub room: String,
-    /// Of the participant.
-    pub identity: String,
-    /// Came, or went.
-    pub came: bool,
-}
 
 /// How rooms behave unless their maker says otherwise.
 #[derive(Clone, Debug)]
@@ -78,8 +64,7 @@ pub struct Registry {
     format: Arc<dyn DataFormat>,
     metrics: Arc<Metrics>,
     draining: AtomicBool,
-    moves: broadcast::Sender<Move>,
-    watch: Arc<OnceLock<mpsc::Sender<Happening>>>,
+    happenings: broadcast::Sender<Arc<Happening>>,
     history: Arc<History>,
 }
 
@@ -92,23 +77,15 @@ impl Registry {
         format: Arc<dyn DataFormat>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let (draining, moves, watch) = (AtomicBool::new(false), broadcast::channel(MAX_BEHIND).0, Arc::default());
+        let (draining, happenings) = (AtomicBool::new(false), broadcast::channel(MAX_HAPPENINGS).0);
         let history = Arc::default();
-        Self { rooms: Arc::default(), media, options, format, metrics, draining, moves, watch, history }
+        Self { rooms: Arc::default(), media, options, format, metrics, draining, happenings, history }
     }
 
-    /// Tells of everybody who takes a seat and of everybody who is out of it, in any room, from now on.
+    /// What happens in all rooms from now on.
     #[must_use]
-    pub fn moves(&self) -> broadcast::Receiver<Move> {
-        self.moves.subscribe()
-    }
-
-    /// What happens in rooms from now on. For one listener; another one gets nothing.
-    #[must_use]
-    pub fn watch(&self) -> mpsc::Receiver<Happening> {
-        let (tell, told) = mpsc::channel(MAX_HAPPENINGS);
-        let _ = self.watch.set(tell); // there is a listener already
-        told
+    pub fn happenings(&self) -> broadcast::Receiver<Arc<Happening>> {
+        self.happenings.subscribe()
     }
 
     /// The open room of this name.
@@ -185,6 +162,20 @@ impl Registry {
         self.get(name).ok_or(Error::RoomNotFound)?.close(LeaveReason::RoomDeleted).await
     }
 
+    /// Ends all rooms whose names begin with this: everyone is sent away.
+    pub async fn delete_all(&self, prefix: &str) {
+        for handle in self.handles_of(prefix) {
+            let _ = handle.close(LeaveReason::RoomDeleted).await; // an error says it has ended already
+        }
+    }
+
+    /// An API key is good no more: whom it has let in is out of all rooms whose names begin with this.
+    pub async fn send_away(&self, prefix: &str, key: &str) {
+        for handle in self.handles_of(prefix) {
+            handle.key_ended(key).await;
+        }
+    }
+
     /// How many rooms are open.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -229,6 +220,10 @@ impl Registry {
         &self.options
     }
 
+    fn handles_of(&self, prefix: &str) -> Vec<RoomHandle> {
+        self.handles().into_iter().filter(|handle| handle.name().starts_with(prefix)).collect()
+    }
+
     fn handles(&self) -> Vec<RoomHandle> {
         self.rooms.iter().map(|entry| entry.value().clone()).collect()
     }
@@ -241,8 +236,7 @@ impl Registry {
             format: Arc::clone(&self.format),
             metrics: Arc::clone(&self.metrics),
             rooms: Arc::clone(&self.rooms),
-            moves: self.moves.clone(),
-            watch: Arc::clone(&self.watch),
+            happenings: self.happenings.clone(),
             history: Arc::clone(&self.history),
         };
         task.spawn()

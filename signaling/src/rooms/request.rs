@@ -36,6 +36,8 @@ pub struct JoinRequest {
     pub metadata: String,
     /// Free key-value pairs of the application.
     pub attributes: BTreeMap<String, String>,
+    /// The API key that lets it in; empty: none that could end.
+    pub key: String,
     /// What it may do.
     pub permission: Permission,
     /// What it is.
@@ -59,6 +61,7 @@ impl JoinRequest {
             name: String::new(),
             metadata: String::new(),
             attributes: BTreeMap::new(),
+            key: String::new(),
             permission: Permission::default(),
             kind: ParticipantKind::default(),
             mode,

@@ -46,6 +46,7 @@ impl Claims {
                 .iter()
                 .map(|(key, value)| (key.clone(), value.clone()))
                 .collect::<BTreeMap<_, _>>(),
+            key: if self.room_prefix.is_empty() { String::new() } else { self.api_key.clone() },
             permission: self.permission(),
             kind: self.participant_kind(),
             ..JoinRequest::new(self.identity.clone(), mode)

@@ -68,17 +68,25 @@ impl Verifier {
         let _ = self.judge.set(judge); // the first one stays
     }
 
-    /// Whether whoever holds a token that is good may come in at this moment, and as what. Only tokens of people are
-    /// looked at: what an API key has signed is good by itself.
+    /// Whether whoever holds a token that is good may come in at this moment, and as what. Tokens of people are looked at, and
+    /// whether the key of an organisation is good still; what a key of the configuration has signed is good by itself.
     pub(crate) async fn admit(&self, room: &str, claims: &mut Claims) -> Result<(), AuthError> {
         if claims.api_key != PEOPLE {
-            return Ok(());
+            return self.check_key(claims);
         }
         let gone = || AuthError::new(AuthError::SEAT_GONE, "this token is of a seat that its holder has no more");
         let judge = self.judge.get().ok_or_else(gone)?;
         let rights = judge.admit(room, claims).await.ok_or_else(gone)?;
         rights.limit(&mut claims.grants);
         Ok(())
+    }
+
+    fn check_key(&self, claims: &Claims) -> Result<(), AuthError> {
+        let known = || self.organisations.as_ref().and_then(|keyring| keyring.find(&claims.api_key)).is_some();
+        if claims.room_prefix.is_empty() || known() {
+            return Ok(());
+        }
+        Err(AuthError::new(AuthError::UNKNOWN_KEY, "the API key was revoked"))
     }
 
     /// A minter for one of the keys.

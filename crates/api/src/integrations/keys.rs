@@ -1,20 +1,24 @@
 //! API keys.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
-use convene_accounts::apikey::{ApiKey, KeyId, KeyScopes, room_prefix};
+use convene_accounts::apikey::{KeyId, KeyScopes, room_prefix};
+use convene_accounts::role;
 use convene_accounts::{Code, Refusal};
-use convene_store::orgs::Change;
+use convene_store::Reader;
+use convene_store::orgs::{Change, Outcome};
+use convene_types::OrgId;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::number;
 use crate::Api;
 use crate::authenticator::Caller;
-use crate::body::Body;
 use crate::client::Client;
-use crate::error::{Error, Problem};
+use crate::error::{Changing, Error, Reading};
+use crate::once::Creation;
+use crate::org::{Act, other};
+use crate::path::Ids;
 
 /// A key, without its secret.
 #[derive(Serialize, ToSchema)]
@@ -42,21 +46,10 @@ pub(crate) struct KnownKeys {
 
 /// Lists the API keys of an organisation. Secrets are not kept, so they are not shown.
 #[utoipa::path(get, path = "/v1/organisations/{org}/keys", tag = "integrations", security(("bearer" = [])),
-params(("org" = u64, Path)), responses(
-    (status = 200, body = KnownKeys), (status = 400, body = Problem, content_type = "application/problem+json"),
-    (status = 401, body = Problem, content_type = "application/problem+json"),
-    (status = 403, body = Problem, content_type = "application/problem+json"),
-    (status = 404, body = Problem, content_type = "application/problem+json"),
-    (status = 503, body = Problem, content_type = "application/problem+json"),
-))]
-pub(super) async fn list(
-    State(api): State<Api>,
-    caller: Caller,
-    Path(org): Path<String>,
-) -> Result<Json<KnownKeys>, Error> {
-    let org = number(&org)?;
-    api.may_manage_keys(&caller, org).await?;
-    let found = api.inner.store.ask(move |reader| reader.api_keys_of(org)).await?;
+params(("org" = u64, Path)), responses((status = 200, body = KnownKeys), Reading))]
+pub(super) async fn list(State(api): State<Api>, caller: Caller, Ids(org): Ids<u64>) -> Result<Json<KnownKeys>, Error> {
+    let ask = |reader: &mut Reader, org| reader.api_keys_of(org);
+    let found = api.inner.within_as(org, &caller, role::Act::ManageKeys, ask).await?;
     let keys = found.into_iter().map(|row| KnownKey {
         id: row.key.id.to_string(),
         title: row.title,
@@ -73,7 +66,8 @@ pub(crate) struct WantedKey {
     /// What people will call it.
     #[schema(example = "backend", max_length = 128)]
     title: String,
-    /// What for: `rooms` (LiveKit's server API and tokens, for rooms of the organisation), `directory`, `audit`.
+    /// What for: `rooms` (LiveKit's server API and tokens, for rooms of the organisation; reading its calls), `directory`
+    /// (reading members, departments and positions), `audit` (reading the audit log).
     #[schema(example = json!(["rooms"]))]
     scopes: Vec<String>,
 }
@@ -94,57 +88,40 @@ pub(crate) struct MadeKey {
 
 /// Makes an API key. Its secret is in this answer and in no other.
 #[utoipa::path(post, path = "/v1/organisations/{org}/keys", tag = "integrations", security(("bearer" = [])),
-params(("org" = u64, Path)), request_body = WantedKey, responses(
-    (status = 201, body = MadeKey), (status = 400, body = Problem, content_type = "application/problem+json"),
-    (status = 401, body = Problem, content_type = "application/problem+json"),
-    (status = 403, body = Problem, content_type = "application/problem+json"),
-    (status = 404, body = Problem, content_type = "application/problem+json"),
-    (status = 422, body = Problem, content_type = "application/problem+json"),
-    (status = 503, body = Problem, content_type = "application/problem+json"),
-))]
+params(("org" = u64, Path), ("Idempotency-Key" = Option<String>, Header)), request_body = WantedKey,
+responses((status = 201, body = MadeKey), Changing))]
 pub(super) async fn make(
     State(api): State<Api>,
     client: Client,
     caller: Caller,
-    Path(org): Path<String>,
-    Body(wanted): Body<WantedKey>,
+    Ids(org): Ids<u64>,
+    Creation { body: WantedKey { title, scopes }, once }: Creation<WantedKey>,
 ) -> Result<(StatusCode, Json<MadeKey>), Error> {
     let unknown = || Refusal::saying(Code::BadValue, "Scopes are rooms, directory and audit: give at least one.");
-    let scopes = KeyScopes::parse(wanted.scopes.iter().map(String::as_str)).ok_or_else(unknown)?;
-    let key = ApiKey { id: KeyId(rand::random()), org: number(&org)?, scopes };
-    let change = Change::MakeKey { id: key.id, title: wanted.title, scopes };
-    api.change_as(&caller, client, key.org, change).await?;
-    api.keyring().insert(key);
-    Ok((
-        StatusCode::CREATED,
-        Json(MadeKey {
-            id: key.id.to_string(),
-            secret: api.inner.keys.api.of(key.id, key.org),
-            scopes: scopes.names().into_iter().map(str::to_owned).collect(),
-            room_prefix: room_prefix(key.org),
-        }),
-    ))
+    let scopes = KeyScopes::parse(scopes.iter().map(String::as_str)).ok_or_else(unknown)?;
+    let change = Change::MakeKey { id: KeyId(rand::random()), title, scopes };
+    let outcome = api.inner.act(Act { caller, client, org, change, once }).await?;
+    // Asked again, the secret is the same: it is made of the id.
+    let Outcome::Key(id) = outcome else { return Err(other(&outcome).into()) };
+    let made = MadeKey {
+        id: id.to_string(),
+        secret: api.inner.keys.api.of(id, OrgId(org)),
+        scopes: scopes.names().into_iter().map(str::to_owned).collect(),
+        room_prefix: room_prefix(OrgId(org)),
+    };
+    Ok((StatusCode::CREATED, Json(made)))
 }
 
-/// Revokes an API key. What is signed with it is refused at once.
+/// Revokes an API key. What is signed with it is refused at once, and whoever came into a room with it is out.
 #[utoipa::path(delete, path = "/v1/organisations/{org}/keys/{id}", tag = "integrations", security(("bearer" = [])),
-params(("org" = u64, Path), ("id" = String, Path)), responses(
-    (status = 204), (status = 400, body = Problem, content_type = "application/problem+json"),
-    (status = 401, body = Problem, content_type = "application/problem+json"),
-    (status = 403, body = Problem, content_type = "application/problem+json"),
-    (status = 404, body = Problem, content_type = "application/problem+json"),
-    (status = 503, body = Problem, content_type = "application/problem+json"),
-))]
+params(("org" = u64, Path), ("id" = String, Path)), responses((status = 204), Changing))]
 pub(super) async fn revoke(
     State(api): State<Api>,
     client: Client,
     caller: Caller,
-    Path((org, id)): Path<(String, String)>,
+    Ids((org, id)): Ids<(u64, String)>,
 ) -> Result<StatusCode, Error> {
-    let org = number(&org)?;
-    api.may_manage_keys(&caller, org).await?;
-    let id = KeyId::parse(&id).ok_or(Code::NotFound)?;
-    api.change_as(&caller, client, org, Change::EndKey { id }).await?;
-    api.keyring().remove(id);
+    let change = Change::EndKey { id: KeyId::parse(&id).ok_or(Code::NotFound)? };
+    api.inner.act(Act { caller, client, org, change, once: None }).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -2,13 +2,14 @@
 
 use axum::Json;
 use axum::extract::State;
+use convene_accounts::apikey::KeyScopes;
 use convene_accounts::audit::Record;
 use convene_accounts::{Code, role};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::Api;
-use crate::authenticator::Caller;
+use crate::authenticator::Asker;
 use crate::error::{Error, Reading};
 use crate::page::Paging;
 use crate::path::{Asked, Ids};
@@ -54,21 +55,22 @@ pub(crate) struct AuditPage {
     next: Option<String>,
 }
 
-/// What was done in an organisation, by whom. Takes the scope `audit`.
+/// What was done in an organisation, by whom. Takes the scope `audit`, of an administrator or of an API key.
 #[utoipa::path(get, path = "/v1/organisations/{org}/audit", tag = "audit", security(("bearer" = [])),
 params(("org" = u64, Path), Paging), responses((status = 200, body = AuditPage), Reading))]
 pub(super) async fn list(
     State(api): State<Api>,
-    caller: Caller,
+    asker: Asker,
     Ids(org): Ids<u64>,
     Asked(paging): Asked<Paging>,
 ) -> Result<Json<AuditPage>, Error> {
     let (rows, before) = (paging.rows()?, paging.number()?.unwrap_or(u64::MAX));
-    let found =
-        api.inner.within(org, &caller, move |reader, org, seat| match seat.role.require(role::Act::ReadAudit) {
-            Ok(()) => Ok(Ok(reader.audit_before(org, before, rows)?)),
-            Err(refusal) => Ok(Err(refusal)),
-        });
+    let found = api.inner.seen_by(org, asker, KeyScopes::AUDIT, move |reader, org, seat| {
+        Ok(match seat.role.require(role::Act::ReadAudit) {
+            Ok(()) => Ok(reader.audit_before(org, before, rows)?),
+            Err(refusal) => Err(refusal),
+        })
+    });
     let found = found.await?;
     let next = found.last().map(|row| row.number).filter(|number| *number > 1).map(|number| number.to_string());
     Ok(Json(AuditPage { records: found.into_iter().map(Into::into).collect(), next }))
@@ -87,13 +89,15 @@ pub(crate) struct Checkup {
     fault: Option<String>,
 }
 
-/// Reads the whole log, and checks its chain of hashes. Takes the scope `audit`.
+/// Reads the whole log, and checks its chain of hashes. Takes the scope `audit`, of an administrator or of an API key.
 #[utoipa::path(get, path = "/v1/organisations/{org}/audit/check", tag = "audit", security(("bearer" = [])),
 params(("org" = u64, Path)), responses((status = 200, body = Checkup), Reading))]
-pub(super) async fn check(State(api): State<Api>, caller: Caller, Ids(org): Ids<u64>) -> Result<Json<Checkup>, Error> {
-    let found = api.inner.within(org, &caller, |reader, org, seat| match seat.role.require(role::Act::ReadAudit) {
-        Ok(()) => Ok(reader.audit_fault(org)?.ok_or(Code::NotFound.into())),
-        Err(refusal) => Ok(Err(refusal)),
+pub(super) async fn check(State(api): State<Api>, asker: Asker, Ids(org): Ids<u64>) -> Result<Json<Checkup>, Error> {
+    let found = api.inner.seen_by(org, asker, KeyScopes::AUDIT, |reader, org, seat| {
+        Ok(match seat.role.require(role::Act::ReadAudit) {
+            Ok(()) => reader.audit_fault(org)?.ok_or(Code::NotFound.into()),
+            Err(refusal) => Err(refusal),
+        })
     });
     Ok(Json(match found.await? {
         Ok(head) => {

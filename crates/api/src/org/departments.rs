@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use convene_accounts::apikey::KeyScopes;
 use convene_accounts::department::{ROOT, Tree};
 use convene_store::orgs::{Change, Outcome};
 use convene_types::DeptId;
@@ -14,7 +15,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{Act, Sight, other};
 use crate::Api;
-use crate::authenticator::Caller;
+use crate::authenticator::{Asker, Caller};
 use crate::body::Body;
 use crate::client::Client;
 use crate::error::{Changing, Error, Reading};
@@ -56,17 +57,17 @@ pub(crate) struct Below {
     parent: Option<u64>,
 }
 
-/// Departments that one may see.
+/// Departments that one may see. An API key takes the scope `directory`, and sees all.
 #[utoipa::path(get, path = "/v1/organisations/{org}/departments", tag = "departments", security(("bearer" = [])),
 params(("org" = u64, Path), Below), responses((status = 200, body = Departments), (status = 304), Reading))]
 pub(super) async fn list(
     State(api): State<Api>,
-    caller: Caller,
+    asker: Asker,
     known: Known,
     Ids(org): Ids<u64>,
     Asked(Below { parent }): Asked<Below>,
 ) -> Result<Response, Error> {
-    let found = api.inner.within(org, &caller, move |reader, org, seat| {
+    let found = api.inner.seen_by(org, asker, KeyScopes::DIRECTORY, move |reader, org, seat| {
         let seen = Sight::of(reader, seat)?.departments();
         let (tree, counts) = (reader.tree(org)?, reader.department_counts(org)?);
         let mut departments = shown(&tree, &counts.into_iter().collect(), parent.map(DeptId));

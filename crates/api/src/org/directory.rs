@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use convene_accounts::apikey::KeyScopes;
 use convene_accounts::phone::Phone;
 use convene_store::After;
 use serde::Deserialize;
@@ -10,7 +11,7 @@ use utoipa::IntoParams;
 use super::Sight;
 use super::view::MembersPage;
 use crate::Api;
-use crate::authenticator::Caller;
+use crate::authenticator::Asker;
 use crate::error::{Error, Reading};
 use crate::page::Paging;
 use crate::path::{Asked, Ids};
@@ -27,12 +28,13 @@ pub(crate) struct Question {
     q: String,
 }
 
-/// Finds members among those whom one may see. By number only where the policy lets, and only the whole number.
+/// Finds members among those whom one may see. By number only where the policy lets, and only the whole number. An API key
+/// takes the scope `directory`, and sees everybody.
 #[utoipa::path(get, path = "/v1/organisations/{org}/directory", tag = "members", security(("bearer" = [])),
 params(("org" = u64, Path), Question, Paging), responses((status = 200, body = MembersPage), Reading))]
 pub(super) async fn search(
     State(api): State<Api>,
-    caller: Caller,
+    asker: Asker,
     Ids(org): Ids<u64>,
     Asked(Question { q }): Asked<Question>,
     Asked(paging): Asked<Paging>,
@@ -42,7 +44,7 @@ pub(super) async fn search(
     let number = number(&q).then(|| Phone::parse(&q, inner.region).ok()).flatten();
     let lookup = number.map(|phone| inner.keys.vault.lookup(&phone));
     let question = convene_accounts::directory::question(&q);
-    let page = inner.within(org, &caller, move |reader, org, seat| {
+    let page = inner.seen_by(org, asker, KeyScopes::DIRECTORY, move |reader, org, seat| {
         let sight = Sight::of(reader, seat)?;
         if let Some(lookup) = lookup.filter(|_| sight.finds_numbers()) {
             let found = reader.member_by_number(org, lookup)?.filter(|member| sight.sees(member));

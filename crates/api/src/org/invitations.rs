@@ -7,6 +7,7 @@ use axum::response::Response;
 use convene_accounts::invitation::{VALID_FOR_S, Whom, link_hash, link_token};
 use convene_accounts::role;
 use convene_accounts::{Code, Refusal};
+use convene_store::Reader;
 use convene_store::orgs::{Change, Invited, JoinBy, Listed, Op, Outcome};
 use convene_types::{DeptId, InviteId, OrgId};
 use serde::{Deserialize, Serialize};
@@ -133,12 +134,8 @@ pub(super) async fn list(
     Asked(paging): Asked<Paging>,
 ) -> Result<Json<InvitationsPage>, Error> {
     let (rows, before) = (paging.rows()?, paging.number()?.unwrap_or(u64::MAX));
-    let found =
-        api.inner.within(org, &caller, move |reader, org, seat| match seat.role.require(role::Act::ManageMembers) {
-            Ok(()) => Ok(Ok(reader.invitations_of(org, before, rows)?)),
-            Err(refusal) => Ok(Err(refusal)),
-        });
-    let found = found.await?;
+    let ask = move |reader: &mut Reader, org| reader.invitations_of(org, before, rows);
+    let found = api.inner.within_as(org, &caller, role::Act::ManageMembers, ask).await?;
     let full = found.len() >= usize::try_from(rows).unwrap_or(usize::MAX);
     let next = found.last().filter(|_| full).map(|row| row.invitation.id.0.to_string());
     let now_s = now_s();

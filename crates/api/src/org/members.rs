@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use convene_accounts::apikey::KeyScopes;
 use convene_accounts::{Code, Refusal};
 use convene_store::orgs::{Change, Outcome};
 use convene_types::{AccountId, DeptId};
@@ -12,7 +13,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::view::{MemberView, MembersPage, ProfileEdit, RoleView, WaitingView};
 use super::{Act, Sight, other};
 use crate::Api;
-use crate::authenticator::Caller;
+use crate::authenticator::{Asker, Caller};
 use crate::body::Body;
 use crate::client::Client;
 use crate::error::{Changing, Error, Reading};
@@ -27,18 +28,19 @@ pub(crate) struct Of {
     department: Option<u64>,
 }
 
-/// Members by name, of the organisation or of one department: those whom one may see.
+/// Members by name, of the organisation or of one department: those whom one may see. An API key takes the scope `directory`,
+/// and sees everybody.
 #[utoipa::path(get, path = "/v1/organisations/{org}/members", tag = "members", security(("bearer" = [])),
 params(("org" = u64, Path), Of, Paging), responses((status = 200, body = MembersPage), Reading))]
 pub(super) async fn list(
     State(api): State<Api>,
-    caller: Caller,
+    asker: Asker,
     Ids(org): Ids<u64>,
     Asked(Of { department }): Asked<Of>,
     Asked(paging): Asked<Paging>,
 ) -> Result<Json<MembersPage>, Error> {
     let (rows, after) = (paging.rows()?, paging.after()?);
-    let page = api.inner.within(org, &caller, move |reader, org, seat| {
+    let page = api.inner.seen_by(org, asker, KeyScopes::DIRECTORY, move |reader, org, seat| {
         let sight = Sight::of(reader, seat)?;
         let page = sight.page(rows, after, |after, limit| match department {
             Some(dept) => reader.members_in(org, DeptId(dept), after, limit),
@@ -57,20 +59,20 @@ pub(crate) struct Detail {
     waiting: Option<WaitingView>,
 }
 
-/// A member.
+/// A member. An API key takes the scope `directory`.
 #[utoipa::path(get, path = "/v1/organisations/{org}/members/{account}", tag = "members", security(("bearer" = [])),
 params(("org" = u64, Path), ("account" = u64, Path)), responses((status = 200, body = Detail), Reading))]
 pub(super) async fn get(
     State(api): State<Api>,
-    caller: Caller,
+    asker: Asker,
     Ids((org, account)): Ids<(u64, u64)>,
 ) -> Result<Json<Detail>, Error> {
-    Ok(Json(detail(&api, &caller, org, account).await?))
+    Ok(Json(detail(&api, asker, org, account).await?))
 }
 
-async fn detail(api: &Api, caller: &Caller, org: u64, account: u64) -> Result<Detail, Refusal> {
+async fn detail(api: &Api, asker: impl Into<Asker>, org: u64, account: u64) -> Result<Detail, Refusal> {
     let account = AccountId(account);
-    let found = api.inner.within(org, caller, move |reader, org, seat| {
+    let found = api.inner.seen_by(org, asker, KeyScopes::DIRECTORY, move |reader, org, seat| {
         let sight = Sight::of(reader, seat)?;
         let Some(member) = reader.member(org, account)?.filter(|member| sight.sees(member)) else {
             return Ok(Err(Code::NotFound.into()));
@@ -95,11 +97,11 @@ pub(super) async fn edit(
     Body(edit): Body<ProfileEdit>,
 ) -> Result<Json<Detail>, Error> {
     // Whom one does not see, one does not edit.
-    detail(&api, &caller, org, account).await?;
+    detail(&api, caller.clone(), org, account).await?;
     let change = Change::Edit { account: AccountId(account), edit: edit.into() };
     let outcome = api.inner.act(Act { caller: caller.clone(), client, org, change, once: None }).await?;
     let Outcome::Edited(_) = outcome else { return Err(other(&outcome).into()) };
-    Ok(Json(detail(&api, &caller, org, account).await?))
+    Ok(Json(detail(&api, caller, org, account).await?))
 }
 
 /// Gives a member a role. For owners.
@@ -113,7 +115,7 @@ pub(super) async fn set_role(
     Ids((org, account)): Ids<(u64, u64)>,
     Body(role): Body<RoleView>,
 ) -> Result<StatusCode, Error> {
-    detail(&api, &caller, org, account).await?;
+    detail(&api, caller.clone(), org, account).await?;
     let change = Change::SetRole { account: AccountId(account), role: role.read()? };
     api.inner.act(Act { caller, client, org, change, once: None }).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -128,7 +130,7 @@ pub(super) async fn remove(
     caller: Caller,
     Ids((org, account)): Ids<(u64, u64)>,
 ) -> Result<StatusCode, Error> {
-    detail(&api, &caller, org, account).await?;
+    detail(&api, caller.clone(), org, account).await?;
     let change = Change::Remove { account: AccountId(account) };
     api.inner.act(Act { caller, client, org, change, once: None }).await?;
     Ok(StatusCode::NO_CONTENT)

@@ -13,14 +13,15 @@ mod requests;
 mod sight;
 mod view;
 
-use convene_accounts::{Code, Refusal};
+use convene_accounts::apikey::KeyScopes;
+use convene_accounts::{Code, Refusal, role};
 use convene_store::orgs::{Change, Once, Op, Outcome, Seat};
 use convene_store::{Reader, StoreError};
-use convene_types::OrgId;
+use convene_types::{AccountId, OrgId, UserId};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::authenticator::Caller;
+use crate::authenticator::{Asker, Caller};
 use crate::client::Client;
 use crate::{Api, Inner};
 
@@ -54,12 +55,12 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
 }
 
 /// What somebody does to an organisation.
-struct Act {
-    caller: Caller,
-    client: Client,
-    org: u64,
-    change: Change,
-    once: Option<Once>,
+pub(crate) struct Act {
+    pub(crate) caller: Caller,
+    pub(crate) client: Client,
+    pub(crate) org: u64,
+    pub(crate) change: Change,
+    pub(crate) once: Option<Once>,
 }
 
 impl Inner {
@@ -78,7 +79,45 @@ impl Inner {
         found.await?
     }
 
-    async fn act(&self, act: Act) -> Result<Outcome, Refusal> {
+    /// The same for those whose role lets them do something.
+    pub(crate) async fn within_as<T: Send + 'static>(
+        &self,
+        org: u64,
+        caller: &Caller,
+        what: role::Act,
+        ask: impl FnOnce(&mut Reader, OrgId) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let asked = self.within(org, caller, move |reader, org, seat| match seat.role.require(what) {
+            Ok(()) => ask(reader, org).map(Ok),
+            Err(refusal) => Ok(Err(refusal)),
+        });
+        asked.await
+    }
+
+    /// The same as [`Inner::within`] for programs as well, if their key has this scope. They see what it lets them, as if it
+    /// were somebody's role; and no other organisation.
+    pub(crate) async fn seen_by<T: Send + 'static>(
+        &self,
+        org: u64,
+        asker: impl Into<Asker>,
+        scope: KeyScopes,
+        ask: impl FnOnce(&mut Reader, OrgId, &Seat) -> Result<Result<T, Refusal>, StoreError> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let key = match asker.into() {
+            Asker::Person(caller) => return self.within(org, &caller, ask).await,
+            Asker::Program(key) if key.org == OrgId(org) => key,
+            Asker::Program(_) => return Err(Code::NotFound.into()),
+        };
+        if !key.scopes.has(scope) {
+            return Err(Code::KeyNotAllowed.into());
+        }
+        let (account, user, role) = (AccountId(0), UserId(0), key.scopes.role());
+        let seat = Seat { org: key.org, account, user, role, depts: Vec::new() };
+        self.store.ask(move |reader| ask(reader, seat.org, &seat)).await?
+    }
+
+    /// Changes an organisation. Whether the caller may is asked where it is changed.
+    pub(crate) async fn act(&self, act: Act) -> Result<Outcome, Refusal> {
         let Act { caller, client, org, change, once } = act;
         let op = Op { org: OrgId(org), by: caller.account, address: client.0.to_string(), change, once };
         self.change(op).await
@@ -86,7 +125,7 @@ impl Inner {
 }
 
 /// The store answered another question.
-fn other(outcome: &Outcome) -> Refusal {
+pub(crate) fn other(outcome: &Outcome) -> Refusal {
     tracing::error!(?outcome, "the store answered another question");
     Code::Internal.into()
 }

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use convene_accounts::apikey::KeyScopes;
 use convene_store::orgs::{Change, Outcome};
 use convene_types::PositionId;
 use serde::{Deserialize, Serialize};
@@ -12,7 +13,7 @@ use utoipa::ToSchema;
 use super::departments::Made;
 use super::{Act, other};
 use crate::Api;
-use crate::authenticator::Caller;
+use crate::authenticator::{Asker, Caller};
 use crate::body::Body;
 use crate::client::Client;
 use crate::error::{Changing, Error, Reading};
@@ -38,16 +39,17 @@ pub(crate) struct Positions {
     positions: Vec<PositionView>,
 }
 
-/// Positions of an organisation.
+/// Positions of an organisation. An API key takes the scope `directory`.
 #[utoipa::path(get, path = "/v1/organisations/{org}/positions", tag = "departments", security(("bearer" = [])),
 params(("org" = u64, Path)), responses((status = 200, body = Positions), (status = 304), Reading))]
 pub(super) async fn list(
     State(api): State<Api>,
-    caller: Caller,
+    asker: Asker,
     known: Known,
     Ids(org): Ids<u64>,
 ) -> Result<Response, Error> {
-    let found = api.inner.within(org, &caller, |reader, org, _| Ok(Ok(reader.positions(org)?))).await?;
+    let found =
+        api.inner.seen_by(org, asker, KeyScopes::DIRECTORY, |reader, org, _| Ok(Ok(reader.positions(org)?))).await?;
     let view = |row: convene_store::orgs::Position| PositionView { id: row.id.0, name: row.name, rank: row.rank };
     known.answer(&Positions { positions: found.into_iter().map(view).collect() })
 }

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use convene_accounts::role;
+use convene_store::Reader;
 use convene_store::orgs::{Asking, Change};
 use convene_types::InviteId;
 use serde::{Deserialize, Serialize};
@@ -60,12 +61,8 @@ pub(super) async fn joins(
     Asked(paging): Asked<Paging>,
 ) -> Result<Json<AskingPage>, Error> {
     let (rows, before) = (paging.rows()?, paging.number()?.unwrap_or(u64::MAX));
-    let found =
-        api.inner.within(org, &caller, move |reader, org, seat| match seat.role.require(role::Act::ManageMembers) {
-            Ok(()) => Ok(Ok(reader.asking(org, before, rows)?)),
-            Err(refusal) => Ok(Err(refusal)),
-        });
-    let found = found.await?;
+    let ask = move |reader: &mut Reader, org| reader.asking(org, before, rows);
+    let found = api.inner.within_as(org, &caller, role::Act::ManageMembers, ask).await?;
     let next = next(found.len(), rows, found.last().map(|row| row.id));
     Ok(Json(AskingPage { requests: found.into_iter().map(Into::into).collect(), next }))
 }
@@ -117,12 +114,8 @@ pub(super) async fn edits(
     Asked(paging): Asked<Paging>,
 ) -> Result<Json<WaitingPage>, Error> {
     let (rows, before) = (paging.rows()?, paging.number()?.unwrap_or(u64::MAX));
-    let found =
-        api.inner.within(org, &caller, move |reader, org, seat| match seat.role.require(role::Act::ManageMembers) {
-            Ok(()) => Ok(Ok(reader.waiting_edits(org, before, rows)?)),
-            Err(refusal) => Ok(Err(refusal)),
-        });
-    let found = found.await?;
+    let ask = move |reader: &mut Reader, org| reader.waiting_edits(org, before, rows);
+    let found = api.inner.within_as(org, &caller, role::Act::ManageMembers, ask).await?;
     let next = next(found.len(), rows, found.last().map(|row| row.id));
     Ok(Json(WaitingPage { requests: found.into_iter().map(Into::into).collect(), next }))
 }

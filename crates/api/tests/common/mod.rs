@@ -5,10 +5,12 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
+use convene_accounts::program;
 use convene_api::{Api, Keys, Options, Sender};
 use convene_store::Store;
 use convene_telemetry::Metrics;
@@ -224,6 +226,19 @@ impl World {
     /// Founds an organisation.
     pub async fn found(&self, owner: &Person, title: &str) -> u64 {
         self.post("/v1/organisations", &owner.access, json!({ "title": title })).await.expect(201).number("id")
+    }
+
+    /// A token of a program with a new API key of these scopes.
+    pub async fn program(&self, org: u64, owner: &Person, scopes: Value) -> String {
+        let wanted = json!({ "title": "backend", "scopes": scopes });
+        let made = self.post(&format!("/v1/organisations/{org}/keys"), &owner.access, wanted).await.expect(201);
+        Self::signed(&made.text("id"), &made.text("secret"))
+    }
+
+    /// A token as a program signs it.
+    pub fn signed(key: &str, secret: &str) -> String {
+        let now_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        program::sign(key, secret, 600, now_s).unwrap()
     }
 
     /// Invites somebody by number, and lets them accept.

@@ -2,6 +2,7 @@
 
 use aws_lc_rs::digest;
 use bytes::Bytes;
+use convene_accounts::webhook::Kinds;
 use convene_im_core::model::{Member, Target};
 use convene_im_core::rules::{self, Actor, BlobFact, Context, Decision, Effects, MemberEffect};
 use convene_proto::im::{self, Code, user_event};
@@ -10,9 +11,11 @@ use prost::Message as _;
 use rusqlite::OptionalExtension as _;
 
 use super::Work;
+use super::webhooks::Waits;
 use crate::error::{Fault, StoreError, refused, unknown_conversation};
 use crate::ops::{Appended, UserPush};
 use crate::rows::{self, MemberRow, db};
+use crate::told;
 
 /// Bytes of SHA-256 that tell one payload from another. 16: nobody finds two by trying.
 const HASH_BYTES: usize = 16;
@@ -64,9 +67,13 @@ impl Work<'_> {
         if let Some(erasure) = &decision.effects.erase {
             super::erase::check_size(erasure)?;
         }
-        let Request { actor: sender, client_id, conv, .. } = request;
+        let Request { org, actor: sender, client_id, conv } = request;
+        let is_message = told::is_message(&decision.body);
         let appended = self.write(Entry { conv, sender, client_id, decision })?;
         self.remember(sender, client_id, (conv, appended.seq), &hash)?;
+        if is_message {
+            self.enqueue(org, Kinds::MESSAGES, &Waits::Event(conv, appended.seq))?;
+        }
         Ok(appended)
     }
 

@@ -6,7 +6,8 @@
 
 use std::collections::hash_map::Entry;
 
-use convene_types::{ConvId, Ordinal, Seq, UserId};
+use convene_accounts::webhook::Kinds;
+use convene_types::{ConvId, Ordinal, OrgId, Seq, UserId};
 use prost::Message as _;
 use rusqlite::Connection;
 use rustc_hash::FxHashMap;
@@ -35,6 +36,8 @@ pub(crate) struct Cache {
     members: FxHashMap<(ConvId, UserId), Option<MemberRow>>,
     dirty_convs: Vec<ConvId>,
     dirty_members: Vec<((ConvId, UserId), Stale)>,
+    /// What webhooks of each organisation are told of: asked for each message. `None`: not read yet.
+    wanted: Option<FxHashMap<OrgId, Kinds>>,
 }
 
 /// What of a member has to be written.
@@ -131,6 +134,21 @@ impl Cache {
             }
         }
         Ok(())
+    }
+
+    /// Whether any endpoint of one of these organisations is told of it.
+    pub(crate) fn is_wanted(&mut self, conn: &Connection, orgs: &[OrgId], kind: Kinds) -> Result<bool, StoreError> {
+        let wanted = match self.wanted.take() {
+            Some(wanted) => wanted,
+            None => rows::wanted_kinds(conn)?,
+        };
+        let wanted = self.wanted.insert(wanted);
+        Ok(orgs.iter().any(|org| wanted.get(org).is_some_and(|kinds| kinds.has(kind))))
+    }
+
+    /// Endpoints have changed.
+    pub(crate) fn forget_wanted(&mut self) {
+        self.wanted = None;
     }
 
     /// After a commit: stays within its bound.

@@ -1,15 +1,18 @@
 //! Calls as they are written down: an event in the conversation's log, and a row that finds it by the call's name. Both are
 //! one transaction, so that after a crash what is open is known.
 
+use convene_accounts::webhook::Kinds;
 use convene_proto::im::{self, CallOutcome, body::Kind};
 use convene_types::{CallId, ClientId, ConvId, DeptId, OrgId, UserId};
 use prost::Message as _;
 
 use super::Work;
 use super::append::Request;
+use super::webhooks::Waits;
 use crate::error::Fault;
 use crate::ops::{Appended, Outcome};
 use crate::rows::db;
+use crate::told::{self, Moment};
 
 /// Which call, and where.
 pub(super) struct Written {
@@ -23,7 +26,7 @@ impl Work<'_> {
         let Written { org, conv, id } = call;
         let over = record.outcome() != CallOutcome::Ringing;
         let bytes = record.encode_to_vec();
-        let body = im::Body { kind: Some(Kind::Call(record)), ..im::Body::default() };
+        let body = im::Body { kind: Some(Kind::Call(record.clone())), ..im::Body::default() };
         // Two events of one call: each is written once, however often it is tried (I3).
         let client_id = ClientId(if over { id.0.map(|byte| !byte) } else { id.0 });
         let appended = self.append(Request { org, actor: UserId(0), client_id, conv }, body)?;
@@ -31,6 +34,9 @@ impl Work<'_> {
             let sql = "INSERT INTO calls (id, org, conv, over, record) VALUES (?1, ?2, ?3, ?4, ?5)
                 ON CONFLICT (id) DO UPDATE SET over = ?4, record = ?5";
             self.conn.prepare_cached(sql)?.execute((id.0, db(org.0), db(conv.0), over, bytes))?;
+            let moment = if over { Moment::Ended } else { Moment::Started };
+            let told = told::call(org, conv, moment, &record, appended.at_ms);
+            self.enqueue(org, Kinds::CALLS, &Waits::Body(&told))?;
         }
         Ok(appended)
     }

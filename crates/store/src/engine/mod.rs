@@ -32,6 +32,7 @@ use crate::error::{Fault, StoreError, answer};
 use crate::ops::{Op, Outcome};
 use crate::reader::Reader;
 use crate::rows::{self, db};
+use crate::webhooks::Enqueued;
 use cache::Cache;
 
 /// Page cache of the writer, in KiB.
@@ -61,6 +62,8 @@ pub struct Engine {
     options: EngineOptions,
     /// Something was erased since the WAL was last emptied: its bytes are still in there (I14).
     erased: bool,
+    /// What was put into the outbox of webhooks since it was last asked.
+    enqueued: Enqueued,
 }
 
 /// Where the database is, for further connections.
@@ -121,7 +124,8 @@ impl Engine {
         };
         pragmas().map_err(|error| schema::damaged(error, place.path()))?;
         schema::migrate(&mut conn, place.path())?;
-        Ok(Self { conn, cache: Cache::default(), place, options, erased: false })
+        let cache = Cache::default();
+        Ok(Self { conn, cache, place, options, erased: false, enqueued: Enqueued::default() })
     }
 
     /// Carries a batch out, in order. When it returns `Ok`, all that was not refused is durable; `StoreError`: nothing
@@ -145,6 +149,7 @@ impl Engine {
             now_ms,
             bump: before,
             erased: &mut self.erased,
+            enqueued: Enqueued::default(),
         };
         let outcomes = batch.into_iter().map(|op| answer(work.run(op))).collect::<Result<Vec<_>, _>>()?;
         work.cache.flush(&tx)?;
@@ -152,8 +157,15 @@ impl Engine {
             let bump = db(work.bump);
             tx.prepare_cached("UPDATE bump SET value = ?1")?.execute([bump])?;
         }
+        let enqueued = work.enqueued;
         tx.commit()?;
+        self.enqueued.add(enqueued);
         Ok(outcomes)
+    }
+
+    /// What was put into the outbox of webhooks since this was last asked.
+    pub fn take_enqueued(&mut self) -> Enqueued {
+        std::mem::take(&mut self.enqueued)
     }
 
     /// Drops what the writer remembers, and what a panic left undone.
@@ -216,6 +228,7 @@ struct Work<'a> {
     /// Changes of conversations so far.
     bump: u64,
     erased: &'a mut bool,
+    enqueued: Enqueued,
 }
 
 impl Work<'_> {

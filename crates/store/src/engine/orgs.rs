@@ -51,6 +51,9 @@ impl Work<'_> {
             return self.join(actor, way);
         }
         actor.role = settle!(self.role_of(org, by)?.ok_or(Code::NotFound));
+        if change.is_about_programs() {
+            settle!(actor.role.require(Act::ManageKeys));
+        }
         match change {
             Change::Found { .. } | Change::Join(_) => Ok(Err(Code::Internal.into())),
             Change::Rename { title } => self.rename_org(&actor, &title),
@@ -142,6 +145,7 @@ impl Work<'_> {
         self.audit(actor, "organisation.dissolve", format!("organisation:{}", actor.org), String::new())?;
         let sql = "UPDATE companies SET dissolved = ?2 WHERE org = ?1";
         self.conn.prepare_cached(sql)?.execute((db(actor.org.0), db(self.now_s().max(1))))?;
+        self.end_integrations(actor.org)?;
         Ok(Ok(Outcome::Dissolved))
     }
 

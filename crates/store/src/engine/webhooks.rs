@@ -2,11 +2,9 @@
 
 use convene_accounts::Code;
 use convene_accounts::apikey::{KeyId, KeyScopes};
-use convene_accounts::role::Act;
 use convene_accounts::webhook::{Kinds, MAX_ENDPOINTS, MAX_URL_BYTES, MAX_WAITING};
-use convene_types::OrgId;
+use convene_types::{ConvId, OrgId, Seq};
 use rusqlite::OptionalExtension as _;
-use serde_json::json;
 
 use super::Work;
 use super::accounts::{Answer, settle};
@@ -14,16 +12,25 @@ use super::orgs::Actor;
 use crate::error::StoreError;
 use crate::orgs::Outcome;
 use crate::rows::{self, db};
+use crate::told;
 use crate::webhooks::{Enqueued, Op};
 
 /// The organisation of endpoints of the configuration.
 const CONFIGURED: OrgId = OrgId(0);
 
+/// What waits for an endpoint.
+pub(super) enum Waits<'a> {
+    /// JSON.
+    Body(&'a str),
+    /// A message: where it is.
+    Event(ConvId, Seq),
+}
+
 impl Work<'_> {
     pub(super) fn webhook(&mut self, op: Op) -> Result<Enqueued, StoreError> {
         match op {
             Op::Configure(endpoints) => self.configure(&endpoints).map(|()| Enqueued::default()),
-            Op::Enqueue { org, kind, body } => self.enqueue(org, kind, &body),
+            Op::Enqueue { org, kind, body } => self.enqueue(org.unwrap_or(CONFIGURED), kind, &Waits::Body(&body)),
             Op::Done { endpoint, up_to } => self.delivered(endpoint, up_to).map(|()| Enqueued::default()),
         }
     }
@@ -46,36 +53,46 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn insert_webhook(&self, org: OrgId, url: &str, key: &str, kinds: Kinds) -> Result<i64, StoreError> {
+    fn insert_webhook(&mut self, org: OrgId, url: &str, key: &str, kinds: Kinds) -> Result<i64, StoreError> {
+        self.cache.forget_wanted();
         let sql =
             "INSERT INTO webhooks (org, url, key, kinds, made, waiting) VALUES (?1, ?2, ?3, ?4, ?5, 0) RETURNING id";
         let row = (db(org.0), url, key, kinds.bits(), db(self.now_s()));
         Ok(self.conn.prepare_cached(sql)?.query_row(row, |row| row.get(0))?)
     }
 
-    fn forget_webhook(&self, id: i64) -> Result<(), StoreError> {
+    pub(super) fn forget_webhook(&mut self, id: i64) -> Result<(), StoreError> {
+        self.cache.forget_wanted();
         self.conn.prepare_cached("DELETE FROM webhook_outbox WHERE endpoint = ?1")?.execute([id])?;
         self.conn.prepare_cached("DELETE FROM webhooks WHERE id = ?1")?.execute([id])?;
         Ok(())
     }
 
-    fn enqueue(&mut self, org: Option<OrgId>, kind: Kinds, body: &str) -> Result<Enqueued, StoreError> {
-        let org = org.unwrap_or(CONFIGURED);
+    /// Puts something into the outbox for every endpoint that is told of it. Where there is none it costs a look into memory.
+    pub(super) fn enqueue(&mut self, org: OrgId, kind: Kinds, what: &Waits<'_>) -> Result<Enqueued, StoreError> {
+        let mut enqueued = Enqueued::default();
+        if !self.cache.is_wanted(self.conn, &[CONFIGURED, org], kind)? {
+            return Ok(enqueued);
+        }
+        let (body, event) = match what {
+            Waits::Body(body) => (*body, None),
+            Waits::Event(conv, seq) => ("", rows::event_id(*conv, *seq)),
+        };
         let sql = "SELECT id, waiting FROM webhooks WHERE org IN (0, ?1) AND kinds & ?2 != 0";
         let mut statement = self.conn.prepare_cached(sql)?;
         let found = statement.query_map((db(org.0), kind.bits()), |row| Ok((row.get(0)?, row.get(1)?)))?;
         let found = found.collect::<Result<Vec<(i64, u32)>, _>>()?;
-        let mut enqueued = Enqueued::default();
         for (endpoint, waiting) in found {
             if waiting >= MAX_WAITING {
                 enqueued.full = enqueued.full.saturating_add(1);
                 continue;
             }
-            let sql = "INSERT INTO webhook_outbox (endpoint, body, made) VALUES (?1, ?2, ?3)";
-            self.conn.prepare_cached(sql)?.execute((endpoint, body, db(self.now_s())))?;
+            let sql = "INSERT INTO webhook_outbox (endpoint, body, event, made) VALUES (?1, ?2, ?3, ?4)";
+            self.conn.prepare_cached(sql)?.execute((endpoint, body, event, db(self.now_s())))?;
             self.conn.prepare_cached("UPDATE webhooks SET waiting = waiting + 1 WHERE id = ?1")?.execute([endpoint])?;
             enqueued.waiting = enqueued.waiting.saturating_add(1);
         }
+        self.enqueued.add(enqueued);
         Ok(enqueued)
     }
 
@@ -95,20 +112,13 @@ impl Work<'_> {
         }
         let sql = "SELECT audit FROM companies WHERE org = ?1";
         let number: i64 = self.conn.prepare_cached(sql)?.query_row([db(actor.org.0)], |row| row.get(0))?;
-        let body = json!({
-            "event": act.replace('.', "_"),
-            "id": format!("EV_o{}_{number}", actor.org),
-            "createdAt": self.now_s().to_string(),
-            "organisation": actor.org.0,
-            "actor": format!("account:{}", actor.account),
-            "target": target,
-        });
-        self.enqueue(Some(actor.org), Kinds::MEMBERS, &body.to_string())?;
-        Ok(())
+        let (org, at_s) = (actor.org, self.now_s());
+        let actor = format!("account:{}", actor.account);
+        let body = told::member(&told::MemberAct { org, number, at_s, actor, act, target });
+        self.enqueue(org, Kinds::MEMBERS, &Waits::Body(&body)).map(drop)
     }
 
     pub(super) fn make_webhook(&mut self, actor: &Actor, url: &str, key: KeyId, kinds: Kinds) -> Answer<Outcome> {
-        settle!(actor.role.require(Act::ManageKeys));
         if url.len() > MAX_URL_BYTES {
             return Ok(Err(Code::BadValue.into()));
         }
@@ -126,7 +136,6 @@ impl Work<'_> {
     }
 
     pub(super) fn end_webhook(&mut self, actor: &Actor, id: i64) -> Answer<Outcome> {
-        settle!(actor.role.require(Act::ManageKeys));
         let sql = "SELECT 1 FROM webhooks WHERE id = ?1 AND org = ?2";
         if !self.conn.prepare_cached(sql)?.exists((id, db(actor.org.0)))? {
             return Ok(Err(Code::NotFound.into()));

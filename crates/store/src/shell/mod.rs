@@ -5,6 +5,7 @@
 
 mod checkpoint;
 mod checkup;
+mod outbox;
 mod readers;
 mod stats;
 mod writer;
@@ -29,6 +30,7 @@ use readers::Readers;
 use stats::Stats;
 use writer::{Job, Writer};
 
+pub use outbox::Outbox;
 pub use stats::StatsSnapshot;
 
 /// How a store works.
@@ -80,6 +82,7 @@ struct Inner {
     readers: Readers,
     place: Place,
     stats: Arc<Stats>,
+    outbox: Arc<Outbox>,
     /// Dropped last: it holds a file open.
     checkpoints: checkpoint::Thread,
 }
@@ -97,8 +100,9 @@ impl Store {
         let readers = Readers::start(&place, &options, &stats)?;
         let restart = Arc::default();
         let checkpoints = checkpoint::Thread::start(&place, &stats, &restart)?;
-        let writer = Writer::start(engine, &options, &stats, restart)?;
-        Ok(Self { inner: Arc::new(Inner { writer, readers, place, stats, checkpoints }) })
+        let outbox = Arc::default();
+        let writer = Writer::start(engine, &options, &stats, &outbox, restart)?;
+        Ok(Self { inner: Arc::new(Inner { writer, readers, place, stats, outbox, checkpoints }) })
     }
 
     /// Hands an operation to the writer and returns at once. `done` runs in the order of the commits on the writer's
@@ -142,6 +146,12 @@ impl Store {
             Ok(Outcome::Webhook(enqueued)) => Ok(enqueued),
             Ok(_) | Err(_) => Err(later()),
         }
+    }
+
+    /// Tells when something waits for webhooks.
+    #[must_use]
+    pub fn outbox(&self) -> &Outbox {
+        &self.inner.outbox
     }
 
     /// Asks something about people or organisations on one of the reading threads.

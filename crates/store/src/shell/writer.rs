@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use convene_im_core::model::Refusal;
 use convene_proto::im::Code;
 
+use super::outbox::Outbox;
 use super::stats::Stats;
 use super::{Options, now_ms};
 use crate::engine::Engine;
@@ -45,10 +46,12 @@ impl Writer {
         engine: Engine,
         options: &Options,
         stats: &Arc<Stats>,
+        outbox: &Arc<Outbox>,
         restart: Arc<AtomicBool>,
     ) -> Result<Self, StoreError> {
         let (queue, jobs) = sync_channel(options.max_queued_writes);
-        let state = Thread { engine, jobs, max_batch: options.max_batch.max(1), stats: Arc::clone(stats), restart };
+        let (max_batch, stats, outbox) = (options.max_batch.max(1), Arc::clone(stats), Arc::clone(outbox));
+        let state = Thread { engine, jobs, max_batch, stats, outbox, restart };
         let thread = thread::Builder::new().name("store-writer".into()).spawn(move || state.run());
         let thread = thread.map_err(|source| StoreError::Files { doing: "starting the writer", source })?;
         Ok(Self { queue, thread: Mutex::new(Some(thread)) })
@@ -76,6 +79,7 @@ struct Thread {
     jobs: Receiver<Job>,
     max_batch: usize,
     stats: Arc<Stats>,
+    outbox: Arc<Outbox>,
     restart: Arc<AtomicBool>,
 }
 
@@ -121,6 +125,7 @@ impl Thread {
             }
         }
         let results = self.apply(ops);
+        self.outbox.note(self.engine.take_enqueued());
         for (done, result) in waiting.into_iter().zip(results) {
             if result.is_err() {
                 Stats::add(&self.stats.refusals, 1);

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::body::{Body as HttpBody, to_bytes};
@@ -25,6 +25,7 @@ use tokio::sync::mpsc;
 use tower::ServiceExt as _;
 
 use crate::rooms::{Joined, LeaveReason, Mode, Notice, RoomHandle, RoomRequest};
+use crate::token::{Claims, Grants};
 use crate::{Config, State};
 
 /// Longer than anything here takes on a busy machine.
@@ -56,19 +57,27 @@ pub(super) struct Person {
     pub(super) session: String,
 }
 
-/// What came back.
-pub(super) struct Answer(u16, Value);
+/// What came back: the status, seconds to wait, and the body.
+pub(super) struct Answer(u16, u64, Value);
 
 impl Answer {
-    #[track_caller]
-    pub(super) fn expect(self, status: u16) -> Value {
-        assert_eq!(self.0, status, "{}", self.1);
+    pub(super) const fn status(&self) -> u16 {
+        self.0
+    }
+
+    pub(super) const fn retry_after_s(&self) -> u64 {
         self.1
     }
 
     #[track_caller]
+    pub(super) fn expect(self, status: u16) -> Value {
+        assert_eq!(self.0, status, "{}", self.2);
+        self.2
+    }
+
+    #[track_caller]
     pub(super) fn refused(self, status: u16, code: &str) {
-        assert_eq!((self.0, self.1["code"].as_str()), (status, Some(code)), "{}", self.1);
+        assert_eq!((self.0, self.2["code"].as_str()), (status, Some(code)), "{}", self.2);
     }
 }
 
@@ -164,7 +173,8 @@ impl World {
         };
         let (media, _) = convene_sfu::start(&media).unwrap();
         let config = Config { people_secret: api.room_secret().to_owned(), ..Config::default() };
-        let state = State::new(config, media, metrics).with_chat(chat.clone()).with_people(&api).await.unwrap();
+        let state = State::new(config, media, metrics).with_chat(chat.clone()).with_keyring(api.keyring().clone());
+        let state = state.with_people(&api).await.unwrap();
         let router = crate::router(&state);
         Self { api, chat, state, router, store, codes, org: Mutex::new(org), folder }
     }
@@ -177,8 +187,9 @@ impl World {
         let body = if body.is_null() { HttpBody::empty() } else { HttpBody::from(body.to_string()) };
         let response = self.router.clone().oneshot(request.body(body).unwrap()).await.unwrap();
         let status = response.status().as_u16();
+        let wait = response.headers().get("retry-after").map_or(0, |value| value.to_str().unwrap().parse().unwrap());
         let bytes = to_bytes(response.into_body(), usize::MAX).await.unwrap();
-        Answer(status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+        Answer(status, wait, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
     }
 
     pub(super) async fn post(&self, person: &Person, path: &str, body: Value) -> Answer {
@@ -231,9 +242,37 @@ impl World {
     }
 
     /// Changes the first organisation.
-    pub(super) async fn change(&self, by: u64, change: Change) {
-        let org = self.org.lock().expect("somebody has founded it");
-        self.api.change(Op { org, by: AccountId(by), address: String::new(), change, once: None }).await.unwrap();
+    pub(super) async fn change(&self, by: u64, change: Change) -> Outcome {
+        let op = Op { org: self.org(), by: AccountId(by), address: String::new(), change, once: None };
+        self.api.change(op).await.unwrap()
+    }
+
+    /// The first organisation.
+    pub(super) fn org(&self) -> OrgId {
+        self.org.lock().expect("somebody has founded it")
+    }
+
+    /// An API key of somebody's organisation: its id and a token that a program signs with it.
+    pub(super) async fn key(&self, owner: &Person, org: OrgId, scopes: &[&str]) -> (String, String) {
+        let wanted = json!({ "title": "backend", "scopes": scopes });
+        let made = self.post(owner, &format!("/v1/organisations/{org}/keys"), wanted).await.expect(201);
+        let text = |field: &str| made[field].as_str().unwrap().to_owned();
+        let now_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        (text("id"), convene_accounts::program::sign(&text("id"), &text("secret"), 600, now_s).unwrap())
+    }
+
+    /// A token for a room that a program has signed with this key, as LiveKit's SDKs do.
+    pub(super) fn seat_by_key(&self, key: &str, room: &str, identity: &str) -> Value {
+        let grants = Grants { room_join: true, room: room.to_owned(), ..Grants::default() };
+        let claims = Claims { identity: identity.to_owned(), grants, ..Claims::default() };
+        let token = self.state.verifier.minter(key).unwrap().mint(&claims, Duration::from_secs(600)).unwrap();
+        json!({ "token": token, "room": room })
+    }
+
+    /// What waits for an endpoint of webhooks.
+    pub(super) async fn told(&self, endpoint: i64) -> Vec<Value> {
+        let waiting = self.store.ask(move |reader| reader.webhook_outbox(endpoint, 100)).await.unwrap();
+        waiting.iter().map(|event| serde_json::from_str(&event.body).unwrap()).collect()
     }
 
     async fn register(&self, n: u32) -> Person {
@@ -282,10 +321,10 @@ impl World {
     /// Comes in as the adapters do: the token is checked, its seat judged, the room joined, the seat judged again. The error
     /// is the code.
     pub(super) async fn take_seat(&self, seat: &Value) -> Result<(RoomHandle, Sitting), String> {
-        let mut claims = self.state.verifier.verify(seat["token"].as_str().unwrap()).unwrap();
+        let refused = |error: crate::token::AuthError| error.code.to_owned();
+        let mut claims = self.state.verifier.verify(seat["token"].as_str().unwrap()).map_err(refused)?;
         let room = claims.require_join("").unwrap().to_owned();
         assert_eq!(seat["room"], room.as_str());
-        let refused = |error: crate::token::AuthError| error.code.to_owned();
         self.state.verifier.admit(&room, &mut claims).await.map_err(refused)?;
         let request = claims.join_request(Mode::Single);
         let wanted = RoomRequest { name: room.clone(), ..RoomRequest::default() };

@@ -39,10 +39,11 @@ impl State {
         let id = ParticipantId(self.fresh_id());
         let session = SessionId(self.fresh_id());
         let (notices, receiver) = mpsc::channel(MAX_NOTICES);
-        let mode = request.mode;
+        let (mode, key) = (request.mode, request.key.clone());
         let participant = Participant {
             id,
             mode,
+            key,
             peers,
             session,
             notices: Some(notices),
@@ -60,7 +61,7 @@ impl State {
             stay: Stay { joined_at_ms: now.unix_ms, ..Stay::default() },
             info: new_info(now, request),
         };
-        self.moves.push_back((participant.info.identity.clone(), true));
+        self.happenings.push_back(What::Seated(participant.info.identity.clone()));
         self.identities.insert(participant.info.identity.clone(), id);
         self.hidden += usize::from(participant.info.permission.hidden);
         if matches!(mode, Mode::Single | Mode::Dual) {
@@ -177,6 +178,15 @@ impl State {
         }
     }
 
+    /// Takes everybody out whom this key has let in.
+    pub(in crate::rooms) fn remove_by_key(&mut self, now: Now, key: &str) {
+        let theirs = self.participants.values().filter(|participant| participant.key == key);
+        let theirs: Vec<ParticipantId> = theirs.map(|participant| participant.id).collect();
+        for id in theirs {
+            self.remove(now, id, LeaveReason::Removed);
+        }
+    }
+
     /// Takes a participant out of the room. Returns the last thing to say of it.
     pub(super) fn forget(&mut self, now: Now, id: ParticipantId, reason: LeaveReason) -> Option<ParticipantInfo> {
         if reason != LeaveReason::ClientInitiated {
@@ -187,7 +197,7 @@ impl State {
         self.listeners.remove(&id);
         self.unsettled.remove(&id);
         self.hidden -= usize::from(participant.info.permission.hidden);
-        self.moves.push_back((participant.info.identity.clone(), false));
+        self.happenings.push_back(What::Unseated(participant.info.identity.clone()));
         if self.identities.get(&participant.info.identity) == Some(&id) {
             self.identities.remove(&participant.info.identity);
         }

@@ -107,8 +107,6 @@ pub(super) struct State {
     sids: HashMap<String, TrackId>,
     speaking: BTreeMap<String, f32>,
     actions: VecDeque<Action>,
-    /// Who came and who went since it was last asked.
-    moves: VecDeque<(String, bool)>,
     /// Tracks whose subscribers or their wishes changed since the last settling.
     demands_changed: BTreeSet<TrackId>,
     /// Since it was last asked.
@@ -127,6 +125,8 @@ struct Participant {
     /// `tracks` in it is empty: tracks live in [`State::tracks`].
     info: ParticipantInfo,
     mode: Mode,
+    /// The API key that has let it in; empty: none that could end.
+    key: String,
     peers: Peers,
     session: SessionId,
     notices: Option<mpsc::Sender<Notice>>,
@@ -192,7 +192,6 @@ impl State {
             sids: HashMap::new(),
             speaking: BTreeMap::new(),
             actions: VecDeque::new(),
-            moves: VecDeque::new(),
             demands_changed: BTreeSet::new(),
             happenings: VecDeque::from([What::Started]),
             ended_stays: VecDeque::new(),
@@ -241,11 +240,6 @@ impl State {
         let notice = Notice::Room(Arc::new(info.clone()));
         self.broadcast(now, &notice);
         info
-    }
-
-    /// The next one who came (true) or went.
-    pub(super) fn poll_move(&mut self) -> Option<(String, bool)> {
-        self.moves.pop_front()
     }
 
     /// What the room holds, for the gauges.
