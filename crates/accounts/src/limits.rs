@@ -23,6 +23,10 @@ pub enum Act {
     Enter,
     /// Trying a password.
     Password,
+    /// Asking for all that is known of oneself: much is read for it.
+    Export,
+    /// Another picture of oneself: each is stored, and told to everybody.
+    Picture,
 }
 
 /// Whom it is counted against.
@@ -38,7 +42,7 @@ pub enum Subject {
 
 impl Act {
     /// All there are.
-    pub const ALL: [Self; 3] = [Self::Send, Self::Enter, Self::Password];
+    pub const ALL: [Self; 5] = [Self::Send, Self::Enter, Self::Password, Self::Export, Self::Picture];
 
     /// As stored.
     #[must_use]
@@ -47,6 +51,8 @@ impl Act {
             Self::Send => 1,
             Self::Enter => 2,
             Self::Password => 3,
+            Self::Export => 4,
+            Self::Picture => 5,
         }
     }
 
@@ -107,6 +113,9 @@ pub const fn limit(act: Act, subject: Subject) -> Limit {
         }
         (Act::Password, Subject::Device) => Limit { max: 60, ..no_gap },
         (Act::Password, Subject::Address) => Limit { max: 600, ..no_gap },
+        // Counted against the number only: one person, whatever they ask with.
+        (Act::Export, _) => Limit { window_s: DAY, max: 5, ..no_gap },
+        (Act::Picture, _) => Limit { max: 30, ..no_gap },
     }
 }
 

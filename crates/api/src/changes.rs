@@ -59,6 +59,11 @@ pub enum Change {
         /// Which.
         org: OrgId,
     },
+    /// Departments of an organisation stand elsewhere in its tree.
+    Departments {
+        /// Which.
+        org: OrgId,
+    },
     /// An organisation has another policy.
     Policy {
         /// Which.
@@ -99,6 +104,8 @@ impl Inner {
             self.changes.tell(Change::Dissolved { org });
         } else if let Outcome::Policy(_) = outcome {
             self.changes.tell(Change::Policy { org });
+        } else if let (Outcome::Done, About::Departments) = (outcome, about) {
+            self.changes.tell(Change::Departments { org });
         } else if let (Outcome::Done, About::Role(account)) = (outcome, about) {
             if let Some(Seat { user, role, .. }) = self.seat(org, account).await? {
                 self.changes.tell(Change::Role { org, account, user, role });
@@ -109,6 +116,13 @@ impl Inner {
             self.changes.tell(Change::Profile { org, account, user });
         }
         Ok(outcome)
+    }
+
+    /// What others see of somebody is another thing in these seats.
+    pub(crate) fn tell_shown(&self, account: AccountId, seats: Vec<(OrgId, UserId)>) {
+        for (org, user) in seats {
+            self.changes.tell(Change::Profile { org, account, user });
+        }
     }
 
     /// None: gone again by now, which was told.
@@ -123,6 +137,7 @@ enum About {
     Removed(AccountId),
     Role(AccountId),
     Edited(AccountId),
+    Departments,
     Others,
 }
 
@@ -134,6 +149,8 @@ impl About {
             Self::Role(*account)
         } else if let orgs::Change::Edit { account, .. } = change {
             Self::Edited(*account)
+        } else if let orgs::Change::ChangeDepartment { .. } = change {
+            Self::Departments
         } else {
             Self::Others
         }
@@ -142,7 +159,7 @@ impl About {
     fn edited(self, outcome: Outcome) -> Option<AccountId> {
         match (outcome, self) {
             (Outcome::Changed(account), _) | (Outcome::Edited(_), Self::Edited(account)) => Some(account),
-            (_, Self::Removed(_) | Self::Role(_) | Self::Edited(_) | Self::Others) => None,
+            (_, Self::Removed(_) | Self::Role(_) | Self::Edited(_) | Self::Departments | Self::Others) => None,
         }
     }
 }
