@@ -33,6 +33,7 @@ use convene_accounts::token::Authority;
 use convene_api::Api;
 use convene_telemetry::Metrics;
 
+pub use http::{BadNetwork, Network};
 pub use turn::Turn;
 
 /// What the routes are made from.
@@ -42,6 +43,8 @@ pub struct Config {
     pub api_keys: HashMap<String, String>,
     /// `--dev`: the API key whose tokens `POST /dev/token` hands to anyone.
     pub dev_key: Option<String>,
+    /// Whose word on where a request comes from is taken.
+    pub trusted_proxies: Vec<Network>,
     /// What room tokens of people are signed with; empty: there are none.
     pub people_secret: String,
     /// How rooms behave.
@@ -137,7 +140,7 @@ pub fn router(state: &State) -> Router {
         Some(chat) => router.merge(chat::routes(chat, chat_minter(config))),
         None => router,
     };
-    http::finish(router, Arc::clone(metrics))
+    http::finish(router, Arc::clone(metrics), &config.trusted_proxies)
 }
 
 /// Who mints chat tokens for anybody: `--dev` only.

@@ -43,7 +43,15 @@ const EDGES: &[(&str, &[&str])] = &[
     ("convene-sfu", &["convene-types", "convene-rtp", "convene-peer", "convene-sfu-core", "convene-telemetry"]),
     (
         "convene-api",
-        &["convene-types", "convene-accounts", "convene-sms", "convene-outbound", "convene-store", "convene-telemetry"],
+        &[
+            "convene-types",
+            "convene-proto",
+            "convene-accounts",
+            "convene-sms",
+            "convene-outbound",
+            "convene-store",
+            "convene-telemetry",
+        ],
     ),
     (
         "convene-signaling",

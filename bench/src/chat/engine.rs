@@ -1,8 +1,6 @@
 //! The store with no transport in front: the same database, the same senders and conversations as the server gets, filled
 //! through the engine.
 
-use std::fs;
-use std::hash::{Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -12,6 +10,7 @@ use convene_proto::im;
 use convene_store::{Engine, EngineOptions, Op, Options, Outcome, Store};
 use convene_types::{ClientId, ConvId, OrgId, UserId};
 
+use crate::cache;
 use crate::chat::closed_loop::{self, Round};
 use crate::chat::session::{ORG, client_id};
 
@@ -90,30 +89,9 @@ pub fn prepare(path: &Path, messages: u64) -> Result<Layout> {
     Ok(layout)
 }
 
-/// A store with `messages` in it, made once and kept beside the runs; the caller copies it. `empty` is one that was just
-/// made: another schema asks for another store.
-pub fn filled(cache: &Path, empty: &Path, messages: u64) -> Result<PathBuf> {
-    let path = cache.join(format!("filled-{messages}-{:016x}.db", schema(empty)?));
-    if !path.exists() {
-        let partial = path.with_extension("partial");
-        // Of a run that was interrupted.
-        for rest in ["", "-wal", "-shm"] {
-            let _ = fs::remove_file(format!("{}{rest}", partial.display()));
-        }
-        prepare(&partial, messages)?;
-        fs::rename(&partial, &path).context("keeping the filled store")?;
-    }
-    Ok(path)
-}
-
-/// A fingerprint of the tables and indices.
-fn schema(path: &Path) -> Result<u64> {
-    let database = rusqlite::Connection::open(path).context("looking at the schema")?;
-    let mut statement = database.prepare("SELECT coalesce(sql, '') FROM sqlite_schema ORDER BY name")?;
-    let rows = statement.query_map([], |row| row.get::<_, String>(0))?;
-    let mut hasher = std::hash::DefaultHasher::new();
-    rows.collect::<rusqlite::Result<Vec<_>>>()?.hash(&mut hasher);
-    Ok(hasher.finish())
+/// A store with `messages` in it, made once; the caller copies it. `empty` is one that was just made.
+pub fn filled(folder: &Path, empty: &Path, messages: u64) -> Result<PathBuf> {
+    cache::kept(folder, &format!("filled-{messages}"), empty, |path| prepare(path, messages).map(drop))
 }
 
 /// Starts the store as the server does.

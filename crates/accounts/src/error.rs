@@ -50,12 +50,16 @@ codes! {
     BadName = "bad_name", 422, "The name is empty, too long, or has characters that cannot be shown.";
     /// A field of a profile or a policy has a value out of range.
     BadValue = "bad_value", 422, "A value is out of range.";
+    /// Of a kind that is not shown, or too large.
+    BadPicture = "bad_picture", 422, "This is no picture that can be shown: PNG, JPEG, GIF or WebP, at most 512 KiB.";
     /// Too short, too long, or among the first that are tried.
     WeakPassword = "weak_password", 422, "Choose another password: 8 to 128 characters, and no common one.";
     /// Wrong, expired, used, tried too often, or never sent: these are not told apart.
     BadCode = "bad_code", 422, "The code is wrong or has expired: check it, or ask for another one.";
     /// The number has no account, its account has no password, or the password is wrong: these are not told apart.
     BadCredentials = "bad_credentials", 401, "The number or the password is wrong.";
+    /// What is asked for takes more than being signed in.
+    ProofNeeded = "proof_needed", 403, "Give your password, or the code that came to the number so far.";
     /// No token, or none of ours.
     Unauthenticated = "unauthenticated", 401, "Sign in first: the token is missing or not valid.";
     /// Its time is over.

@@ -25,6 +25,10 @@ pub enum Act {
     Password,
     /// Ringing: costs somebody's peace.
     Call,
+    /// Asking for all that is known of oneself: much is read for it.
+    Export,
+    /// Another picture of oneself: each is stored, and told to everybody.
+    Picture,
 }
 
 /// Whom it is counted against.
@@ -42,7 +46,7 @@ pub enum Subject {
 
 impl Act {
     /// All there are.
-    pub const ALL: [Self; 4] = [Self::Send, Self::Enter, Self::Password, Self::Call];
+    pub const ALL: [Self; 6] = [Self::Send, Self::Enter, Self::Password, Self::Call, Self::Export, Self::Picture];
 
     /// As stored.
     #[must_use]
@@ -52,6 +56,8 @@ impl Act {
             Self::Enter => 2,
             Self::Password => 3,
             Self::Call => 4,
+            Self::Export => 5,
+            Self::Picture => 6,
         }
     }
 
@@ -117,6 +123,9 @@ pub const fn limit(act: Act, subject: Subject) -> Limit {
         (Act::Call, _) => Limit { max: 120, free: 20, gap_s: 2, max_gap_s: 30, ..no_gap },
         // Who is signed in is known by their number as well.
         (Act::Send | Act::Enter | Act::Password, Subject::Account) => limit(act, Subject::Number),
+        // Counted against the number only: one person, whatever they ask with.
+        (Act::Export, _) => Limit { window_s: DAY, max: 5, ..no_gap },
+        (Act::Picture, _) => Limit { max: 30, ..no_gap },
     }
 }
 

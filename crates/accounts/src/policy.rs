@@ -127,6 +127,8 @@ pub struct Policy {
     pub meetings: Starters,
     /// Days that messages are kept; none: for ever.
     pub retention_days: Option<u32>,
+    /// Who stands in a department is in its group, once it has one.
+    pub department_groups: bool,
 }
 
 /// What becomes of edits where the policy does not say: people keep their own things, the organisation its.
@@ -177,6 +179,7 @@ impl Policy {
             (people, Act::ManageMembers),
             (self.meetings != old.meetings, Act::ManageMeetings),
             (self.retention_days != old.retention_days, Act::ManageContent),
+            (self.department_groups != old.department_groups, Act::ManageDepartments),
         ];
         changed.into_iter().filter(|(is, _)| *is).map(|(_, act)| act).collect()
     }

@@ -93,6 +93,8 @@ pub(crate) struct Me {
     id: u64,
     /// As others see it.
     display_name: String,
+    /// Where the picture is, for some hours: path and query on this server, which need no token. None: there is no picture.
+    picture: Option<String>,
     /// The number, E.164.
     #[schema(example = "+8613800138000")]
     phone: String,
@@ -142,6 +144,7 @@ impl Inner {
         Ok(Me {
             id: account.id.0,
             display_name: account.display_name,
+            picture: self.keys.pictures.path(account.id, &account.picture, now_s()),
             phone: phone.map(|phone| phone.e164().to_owned()).unwrap_or_default(),
             has_password: account.password.is_some(),
             consent_needed: account.consent != self.policy_version,

@@ -4,6 +4,7 @@ use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use convene_accounts::{Code, Refusal};
 use serde::de::DeserializeOwned;
+use utoipa::ToSchema;
 
 use crate::error::Error;
 
@@ -20,6 +21,12 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
         Ok(Self(read(&bytes)?))
     }
 }
+
+/// Bytes that are no JSON, in descriptions.
+#[derive(ToSchema)]
+#[schema(value_type = String, format = Binary)]
+#[allow(dead_code, reason = "it is described and never made")]
+pub(crate) struct Binary(Vec<u8>);
 
 pub(crate) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
     // Passwords and codes are in here: the place of the mistake is told, its text is not.

@@ -60,6 +60,11 @@ pub enum Change {
         /// Which.
         org: OrgId,
     },
+    /// Departments of an organisation stand elsewhere in its tree.
+    Departments {
+        /// Which.
+        org: OrgId,
+    },
     /// An organisation has another policy.
     Policy {
         /// Which.
@@ -108,6 +113,8 @@ impl Inner {
             self.changes.tell(Change::Dissolved { org });
         } else if let Outcome::Policy(_) = outcome {
             self.changes.tell(Change::Policy { org });
+        } else if let (Outcome::Done, About::Departments) = (outcome, about) {
+            self.changes.tell(Change::Departments { org });
         } else if let (Outcome::Done, About::Role(account)) = (outcome, about) {
             if let Some(Seat { user, role, .. }) = self.seat(org, account).await? {
                 self.changes.tell(Change::Role { org, account, user, role });
@@ -134,6 +141,13 @@ impl Inner {
         }
     }
 
+    /// What others see of somebody is another thing in these seats.
+    pub(crate) fn tell_shown(&self, account: AccountId, seats: Vec<(OrgId, UserId)>) {
+        for (org, user) in seats {
+            self.changes.tell(Change::Profile { org, account, user });
+        }
+    }
+
     /// None: gone again by now, which was told.
     async fn seat(&self, org: OrgId, account: AccountId) -> Result<Option<Seat>, Refusal> {
         self.store.ask(move |reader| reader.seat(org, account)).await
@@ -148,6 +162,7 @@ enum About {
     Edited(AccountId),
     KeyMade(ApiKey),
     KeyEnded(KeyId),
+    Departments,
     Others,
 }
 
@@ -163,6 +178,8 @@ impl About {
             Self::KeyMade(ApiKey { id: *id, org: OrgId(0), scopes: *scopes })
         } else if let orgs::Change::EndKey { id } = change {
             Self::KeyEnded(*id)
+        } else if let orgs::Change::ChangeDepartment { .. } = change {
+            Self::Departments
         } else {
             Self::Others
         }
@@ -171,7 +188,7 @@ impl About {
     fn edited(self, outcome: Outcome) -> Option<AccountId> {
         match (outcome, self) {
             (Outcome::Changed(account), _) | (Outcome::Edited(_), Self::Edited(account)) => Some(account),
-            (_, Self::Removed(_) | Self::Role(_) | Self::Edited(_)) => None,
+            (_, Self::Removed(_) | Self::Role(_) | Self::Edited(_) | Self::Departments) => None,
             (_, Self::KeyMade(_) | Self::KeyEnded(_) | Self::Others) => None,
         }
     }

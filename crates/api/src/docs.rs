@@ -89,7 +89,8 @@ mod tests {
                 let responses = operation["responses"].as_object().unwrap();
                 assert!(responses.contains_key("503"), "{method} {path}");
                 assert!(operation["summary"].is_string(), "{method} {path}");
-                let open = path.starts_with("/v1/auth/") && path != "/v1/auth/sign-out";
+                let signed = path.starts_with("/v1/pictures/");
+                let open = signed || path.starts_with("/v1/auth/") && path != "/v1/auth/sign-out";
                 assert_eq!(operation["security"].is_array(), !open, "{method} {path}");
                 assert!(open || responses.contains_key("401"), "{method} {path}");
             }

@@ -11,6 +11,8 @@ use convene_accounts::token::Authority;
 use convene_accounts::vault::{SealingKey, Vault, VaultError};
 use convene_accounts::verification::CodeKey;
 
+use crate::pictures::PictureLinks;
+
 /// Length of the secret.
 pub const SECRET_BYTES: usize = 32;
 /// The name that access tokens give as their issuer. No API key can have it: theirs have no colon.
@@ -28,6 +30,7 @@ pub struct Keys {
     pub(crate) api: apikey::Secrets,
     pub(crate) receipts: ReceiptKey,
     pub(crate) links: LinkKey,
+    pub(crate) pictures: PictureLinks,
 }
 
 /// Makes the secrets of links that are asked for with an `Idempotency-Key`.
@@ -67,6 +70,7 @@ impl Keys {
             api: apikey::Secrets::new(&key("api keys")?),
             receipts: ReceiptKey::new(&key("receipts")?),
             links: LinkKey(hmac::Key::new(hmac::HMAC_SHA256, &key("links")?)),
+            pictures: PictureLinks::new(&key("pictures")?),
         })
     }
 }
@@ -114,6 +118,7 @@ mod tests {
             "api keys",
             "receipts",
             "links",
+            "pictures",
         ];
         let keys: std::collections::HashSet<_> = labels.iter().map(|label| expand(&prk, label).unwrap()).collect();
         assert_eq!(keys.len(), labels.len());

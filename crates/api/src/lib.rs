@@ -32,6 +32,7 @@ mod once;
 mod org;
 mod page;
 mod path;
+mod pictures;
 mod sender;
 mod sweep;
 mod tag;
@@ -42,9 +43,10 @@ use axum::Router;
 use convene_accounts::Refusal;
 use convene_accounts::apikey::Keyring;
 use convene_outbound::Courier;
-use convene_store::Store;
+use convene_store::{Blobs, Store};
 use convene_telemetry::Metrics;
-use tokio::sync::broadcast;
+use convene_types::AccountId;
+use tokio::sync::{Semaphore, broadcast};
 use utoipa_axum::router::OpenApiRouter;
 
 pub use authenticator::{Asker, Authenticator, Caller, Ended};
@@ -61,6 +63,9 @@ pub use tag::Known;
 
 use changes::Changes;
 use hashing::Hashing;
+
+/// Exports at a time: each reads everything that one person may see, on a thread of its own.
+const MAX_EXPORTS: usize = 2;
 
 /// What the service is made from.
 pub struct Options {
@@ -97,6 +102,8 @@ struct Inner {
     hashing: Hashing,
     keyring: Keyring,
     courier: OnceLock<Courier>,
+    blobs: OnceLock<Blobs>,
+    exports: Arc<Semaphore>,
     changes: Changes,
     log: access::Log,
 }
@@ -127,7 +134,7 @@ impl Api {
         for key in store.ask(convene_store::Reader::good_api_keys).await.map_err(StartError::Store)? {
             keyring.insert(key);
         }
-        let (changes, courier) = (Changes::default(), OnceLock::new());
+        let (changes, courier, blobs) = (Changes::default(), OnceLock::new(), OnceLock::new());
         let log = access::Log::start(store.clone(), access_log_days, Arc::clone(&metrics));
         let inner = Inner {
             store,
@@ -140,6 +147,8 @@ impl Api {
             hashing,
             keyring,
             courier,
+            blobs,
+            exports: Arc::new(Semaphore::new(MAX_EXPORTS)),
             changes,
             log,
         };
@@ -165,6 +174,19 @@ impl Api {
     pub fn with_courier(self, courier: Courier) -> Self {
         let _ = self.inner.courier.set(courier); // the first one stays
         self
+    }
+
+    /// Lets people have pictures, and their files in what they export.
+    #[must_use]
+    pub fn with_blobs(self, blobs: Blobs) -> Self {
+        let _ = self.inner.blobs.set(blobs); // the first ones stay
+        self
+    }
+
+    /// Where a picture of somebody is, for some hours: path and query, which need no token. None where there is none.
+    #[must_use]
+    pub fn picture(&self, account: AccountId, name: &str) -> Option<String> {
+        self.inner.keys.pictures.path(account, name, answer::now_s())
     }
 
     /// The API keys of organisations that are good: for those who check what is signed with them.

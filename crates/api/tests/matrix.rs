@@ -47,6 +47,14 @@ const TABLE: &[Row] = &[
     // Of oneself.
     ("POST /v1/auth/sign-out", [401, 204, 204, 204, 204, 204, 204, 403, 403]),
     ("GET /v1/me", [401, 200, 200, 200, 200, 200, 200, 403, 403]),
+    ("PATCH /v1/me", [401, 200, 200, 200, 200, 200, 200, 403, 403]),
+    // What is sent is no picture, and signed is nothing.
+    ("PUT /v1/me/avatar", [401, 422, 422, 422, 422, 422, 422, 403, 403]),
+    ("DELETE /v1/me/avatar", [401, 200, 200, 200, 200, 200, 200, 403, 403]),
+    ("GET /v1/pictures/{account}/{name}", [404; 9]),
+    ("POST /v1/me/export", [401, 200, 200, 200, 200, 200, 200, 403, 403]),
+    ("GET /v1/me/join-requests", [401, 200, 200, 200, 200, 200, 200, 403, 403]),
+    ("DELETE /v1/me/join-requests/{request}", [401, 404, 404, 404, 404, 404, 404, 403, 403]),
     ("PUT /v1/me/password", [401, 204, 204, 204, 204, 204, 204, 403, 403]),
     ("PUT /v1/me/consent", [401, 204, 204, 204, 204, 204, 204, 403, 403]),
     ("PUT /v1/me/number", [401, 422, 422, 422, 422, 422, 422, 403, 403]),
@@ -93,6 +101,7 @@ const TABLE: &[Row] = &[
     ("POST /v1/organisations/{org}/edit-requests/{request}", [401, 404, 404, 403, 403, 204, 204, 403, 403]),
     ("GET /v1/organisations/{org}/policy", [401, 404, 404, 200, 200, 200, 200, 403, 403]),
     ("PUT /v1/organisations/{org}/policy", [401, 404, 404, 403, 403, 204, 204, 403, 403]),
+    ("GET /v1/organisations/{org}/accesses", [401, 404, 404, 403, 403, 403, 200, 403, 403]),
     ("GET /v1/organisations/{org}/audit", [401, 404, 404, 403, 403, 403, 200, 200, 403]),
     ("GET /v1/organisations/{org}/audit/check", [401, 404, 404, 403, 403, 403, 200, 200, 403]),
     ("GET /v1/organisations/{org}/keys", [401, 404, 404, 403, 403, 403, 200, 403, 403]),
@@ -183,6 +192,7 @@ impl Target {
             "id" if route.contains("/webhooks/") => "999".to_owned(),
             // A session or a device that is nobody's.
             "id" => "00".repeat(16),
+            "name" => "00".repeat(32),
             other => panic!("say in here what {other} is"),
         }
     }
@@ -199,13 +209,15 @@ impl Target {
                 let key = format!("ck_{}", "0".repeat(32));
                 json!({ "url": "https://example.com/hook", "key": key, "events": ["rooms"] })
             }
-            (_, "sign-out" | "leave" | "test") | ("POST", "accept") if !path.starts_with("/v1/invitations") => {
+            (_, "sign-out" | "leave" | "test" | "export") | ("POST", "accept")
+                if !path.starts_with("/v1/invitations") =>
+            {
                 Value::Null
             }
             (_, "accept") => json!({ "link_token": "cvi_none" }),
             (_, "password") => json!({ "new": "correct horse battery" }),
             (_, "consent") => json!({ "version": common::POLICY }),
-            (_, "number") => json!({ "phone": "+8613955551111", "code": "000000" }),
+            (_, "number") => json!({ "phone": "+8613955551111", "code": "000000", "current_code": "000000" }),
             (_, "cancel") => json!({ "code": "000000" }),
             (_, "role") => json!({ "role": "admin", "scopes": ["audit"] }),
             (_, "policy") => {
@@ -215,6 +227,7 @@ impl Target {
             (_, "invitations") => json!({ "uses": 1 }),
             (_, "dissolve") => json!({ "title": "Acme" }),
             ("PATCH", "{account}") => json!({ "workplace": fresh }),
+            ("PATCH", "me") => json!({ "display_name": fresh }),
             (_, "{account}") => json!({ "note": fresh }),
             (_, "organisations" | "{org}") => json!({ "title": fresh }),
             _ => json!({ "name": fresh }),

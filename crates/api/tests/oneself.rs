@@ -39,9 +39,10 @@ async fn agreeing_to_the_policy() {
 #[tokio::test]
 async fn the_number_moves_with_a_code_to_the_new_one() {
     let world = World::start().await;
-    let (ana, bo) = (world.register(1, "Ana").await, world.register(2, "Bo").await);
+    let (ana, bo) = (world.register_with(1, "Ana", "correct horse").await, world.register(2, "Bo").await);
     let change = async |phone: &str, code: &str| {
-        world.call("PUT /v1/me/number", &ana.access, json!({ "phone": phone, "code": code })).await
+        let body = json!({ "phone": phone, "code": code, "password": "correct horse" });
+        world.call("PUT /v1/me/number", &ana.access, body).await
     };
     let taken = world.code(&bo.phone, "rebind", &device(9)).await;
     change(&bo.phone, &taken).await.refused(409, "account_exists");
@@ -52,6 +53,86 @@ async fn the_number_moves_with_a_code_to_the_new_one() {
     assert_eq!(world.sign_in(&phone(3), &device(11)).await.account, ana.account);
     // The old one is free.
     assert_ne!(world.register(1, "Cy").await.account, ana.account);
+}
+
+/// A phone that lies about is signed in. Whoever finds it does not get the account.
+#[tokio::test]
+async fn the_number_does_not_move_for_whoever_has_found_the_phone() {
+    let world = World::start().await;
+    let (ana, bo) = (world.register_with(1, "Ana", "correct horse").await, world.register(2, "Bo").await);
+    let change = async |who: &common::Person, body: Value| world.call("PUT /v1/me/number", &who.access, body).await;
+    let code = world.code(&phone(3), "rebind", &device(10)).await;
+    change(&ana, json!({ "phone": phone(3), "code": code })).await.refused(403, "proof_needed");
+    let wrong = json!({ "phone": phone(3), "code": code, "password": "wrong horse" });
+    change(&ana, wrong).await.refused(401, "bad_credentials");
+    // Bo has no password: a code to the number so far, and of that account.
+    let own = world.code(&bo.phone, "rebind", &device(11)).await;
+    let with = |password: Value, current: &str| json!({ "phone": phone(3), "code": code, "password": password, "current_code": current });
+    change(&bo, with(json!("anything"), "000000")).await.refused(422, "bad_code");
+    change(&ana, with(Value::Null, &own)).await.refused(422, "bad_code");
+    // A wrong code to the new number does not use the other one up.
+    let body = json!({ "phone": phone(3), "code": "000000", "current_code": own });
+    change(&bo, body).await.refused(422, "bad_code");
+    change(&bo, with(Value::Null, &own)).await.expect(204);
+    assert_eq!(world.get("/v1/me", &bo.access).await.body["phone"], phone(3));
+    change(&bo, with(Value::Null, &own)).await.refused(422, "bad_code");
+}
+
+#[tokio::test]
+async fn ones_name_changes_where_policies_let_and_others_know_one_by_it() {
+    let world = World::start().await;
+    let (ana, bo) = (world.register(1, "Ana").await, world.register(2, "Bo").await);
+    let mut orgs = Vec::new();
+    for (title, edit) in [("Free", "free"), ("Asking", "approval"), ("Locked", "locked"), ("Other name", "free")] {
+        let org = world.found(&ana, title).await;
+        world.let_in(org, &ana, &bo).await;
+        let rule = json!({ "field": "display_name", "edit": edit });
+        let policy = json!({ "directory": "everybody", "meetings": "everybody", "fields": [rule] });
+        world.set_policy(org, &ana, policy).await;
+        orgs.push(org);
+    }
+    let member = |org: u64| format!("/v1/organisations/{org}/members/{}", bo.account);
+    let nick = json!({ "display_name": "Bobby" });
+    world.call(&format!("PATCH {}", member(orgs[3])), &bo.access, nick).await.expect(200);
+    let mut changes = world.api.changes();
+    let edited = world.call("PATCH /v1/me", &bo.access, json!({ "display_name": "Bo Li" })).await.expect(200);
+    assert_eq!(edited.body["display_name"], "Bo Li");
+    for (org, want) in orgs.iter().zip(["Bo Li", "Bo", "Bo", "Bobby"]) {
+        let shown = world.get(&member(*org), &ana.access).await.expect(200);
+        assert_eq!(shown.body["member"]["display_name"], want, "{org}");
+    }
+    let waiting = world.get(&member(orgs[1]), &bo.access).await.expect(200);
+    assert_eq!(waiting.body["waiting"]["edit"]["display_name"], "Bo Li");
+    assert!(
+        matches!(changes.try_recv().unwrap(), convene_api::Change::Profile { account, .. } if account.0 == bo.account)
+    );
+    world.call("PATCH /v1/me", &bo.access, json!({ "display_name": "" })).await.refused(422, "bad_name");
+    world.call("PATCH /v1/me", &bo.access, json!({ "phone": "+8613800000009" })).await.refused(400, "malformed");
+}
+
+#[tokio::test]
+async fn who_asked_to_be_let_in_takes_it_back() {
+    let world = World::start().await;
+    let (ana, bo, cy) = (world.register(1, "Ana").await, world.register(2, "Bo").await, world.register(3, "Cy").await);
+    let org = world.found(&ana, "Acme").await;
+    let fields = json!({ "uses": 5, "needs_approval": true });
+    let link = world.post(&format!("/v1/organisations/{org}/invitations"), &ana.access, fields).await.expect(201);
+    let body = json!({ "link_token": link.text("link_token") });
+    let id = world.post("/v1/invitations/accept", &bo.access, body.clone()).await.expect(200).number("request");
+    let own = world.get("/v1/me/join-requests", &bo.access).await.expect(200);
+    assert_eq!(own.body["requests"][0]["id"], id);
+    assert_eq!(own.body["requests"][0]["title"], "Acme");
+    assert_eq!(world.get("/v1/me/join-requests", &cy.access).await.body["requests"], json!([]));
+    let path = format!("DELETE /v1/me/join-requests/{id}");
+    world.call(&path, &cy.access, Value::Null).await.refused(404, "not_found");
+    world.call(&path, &bo.access, Value::Null).await.expect(204);
+    world.call(&path, &bo.access, Value::Null).await.refused(409, "already_decided");
+    let decide = format!("POST /v1/organisations/{org}/join-requests/{id}");
+    world.call(&decide, &ana.access, json!({ "approve": true })).await.refused(409, "already_decided");
+    let log = world.get(&format!("/v1/organisations/{org}/audit"), &ana.access).await.expect(200);
+    assert_eq!(log.body["records"][0]["act"], "request.withdraw");
+    // And asks again.
+    world.post("/v1/invitations/accept", &bo.access, body).await.expect(200);
 }
 
 #[tokio::test]
@@ -127,4 +208,27 @@ async fn whoever_hangs_up_has_ended_the_session_all_the_same() {
         }
         world.get("/v1/me", &ana.access).await.expect(200);
     }
+}
+
+/// A hash of a number is a number for whoever has the key: none stays.
+#[tokio::test]
+async fn no_hash_of_an_erased_number_stays() {
+    let world = World::start().await;
+    let (ana, bo) = (world.register(1, "Ana").await, world.register(2, "Bo").await);
+    let org = world.found(&ana, "Acme").await;
+    world.let_in(org, &ana, &bo).await; // used up
+    let path = format!("/v1/organisations/{org}/invitations");
+    let other = world.found(&ana, "Other").await;
+    world
+        .post(&path.replace(&org.to_string(), &other.to_string()), &ana.access, json!({ "phone": bo.phone }))
+        .await
+        .expect(201);
+    world.post(&path, &ana.access, json!({ "phone": phone(3) })).await.expect(201);
+    world.code(&bo.phone, "sign_in", &device(4)).await;
+    let code = world.code(&bo.phone, "cancel", &device(2)).await;
+    assert_eq!(world.count("SELECT count(*) FROM invitations WHERE number IS NOT NULL"), 3);
+    world.post("/v1/me/cancel", &bo.access, json!({ "code": code })).await.expect(200);
+    // That of somebody else is there still.
+    assert_eq!(world.count("SELECT count(*) FROM invitations WHERE number IS NOT NULL"), 1);
+    assert_eq!(world.count("SELECT count(*) FROM challenges"), 0);
 }

@@ -41,6 +41,7 @@ pub(crate) fn database(data_dir: &Path) -> PathBuf {
 /// The store, and the lock on its folder.
 pub(crate) struct Held {
     store: Store,
+    blobs: Blobs,
     lock: File,
 }
 
@@ -49,23 +50,28 @@ impl Held {
     pub(crate) fn store(&self) -> &Store {
         &self.store
     }
+
+    /// And its files.
+    pub(crate) fn blobs(&self) -> &Blobs {
+        &self.blobs
+    }
 }
 
-/// Opens the store, or makes it where there is none.
-pub(crate) fn open(settings: &Settings) -> Result<Held> {
+/// Opens the store and the place of blobs, or makes them where there are none.
+pub(crate) async fn open(settings: &Settings) -> Result<Held> {
     let data_dir = &settings.data_dir;
     fs::create_dir_all(data_dir).with_context(|| format!("making the data directory {}", data_dir.display()))?;
     let lock = lock(data_dir)?;
     let path = database(data_dir);
     let options = Options { policy: policy(&settings.im), ..Options::new(&path) };
     let store = Store::start(options).with_context(|| format!("opening {}", path.display()))?;
-    Ok(Held { store, lock })
+    let blobs = Blobs::open(store.clone(), blob_options(data_dir, &settings.im)).await.context("opening the blobs")?;
+    Ok(Held { store, blobs, lock })
 }
 
 /// Starts the service over it. Access tokens of accounts open it; development tokens in development only.
 pub(crate) async fn start(settings: &Settings, held: Held, api: &Api, metrics: &Arc<Metrics>) -> Result<Chat> {
-    let (Held { store, lock }, data_dir) = (held, &settings.data_dir);
-    let blobs = Blobs::open(store.clone(), blob_options(data_dir, &settings.im)).await.context("opening the blobs")?;
+    let Held { store, blobs, lock } = held;
     let options = convene_im::Options {
         bind: settings.chat,
         certificate: certificate(settings)?,

@@ -69,10 +69,10 @@ async fn run(settings: &Settings) -> Result<()> {
     };
     let (media, workers) = start_media(settings, &metrics)?;
     let media_tcp = media_tcp.map(|listener| tokio::spawn(convene_sfu::accept(listener, media.clone())));
-    let held = im::open(settings)?;
+    let held = im::open(settings).await?;
     let api = accounts::start(settings, held.store(), &metrics).await?;
     let courier = webhooks::courier(settings, held.store(), api.keyring(), &metrics).await?;
-    let api = api.with_courier(courier.clone());
+    let api = api.with_courier(courier.clone()).with_blobs(held.blobs().clone());
     let admin = admin::socket::listen(&settings.data_dir, api.clone()).context("opening the admin socket")?;
     let chat = im::start(settings, held, &api, &metrics).await?;
     let state = State::new(signaling(settings, &api), media.clone(), Arc::clone(&metrics))
@@ -149,6 +149,7 @@ fn signaling(settings: &Settings, api: &Api) -> Config {
         api_keys: settings.keys.0.clone(),
         people_secret: api.room_secret().to_owned(),
         dev_key: settings.dev.then(|| DEV_KEY.0.to_owned()),
+        trusted_proxies: settings.trusted_proxies.clone(),
         rooms: room_options(&settings.rooms),
         turn: Turn {
             urls: settings.turn.urls.clone(),

@@ -9,7 +9,7 @@ use convene_accounts::limits::{Act, Subject};
 use convene_accounts::session::{End, Session};
 use convene_accounts::vault::Lookup;
 use convene_accounts::verification::{Purpose, Tag};
-use convene_types::{AccountId, DeviceId, OrgId, SessionId};
+use convene_types::{AccountId, DeviceId, InviteId, OrgId, SessionId, UserId};
 
 /// What is limited is counted under this: a hash, or an id filled up with zero bytes.
 pub type UsageKey = [u8; 32];
@@ -148,6 +148,42 @@ pub enum Op {
         /// Whom.
         contact: AccountId,
     },
+    /// Another name. Organisations that know the person by the old one learn of it, as their policies let.
+    Rename {
+        /// Whose.
+        account: AccountId,
+        /// As others see it.
+        display_name: String,
+        /// From this network address; for the log.
+        address: String,
+    },
+    /// Another picture, or none. Organisations show it, as their policies let.
+    SetPicture {
+        /// Of whom.
+        account: AccountId,
+        /// What was stored; `None`: there is to be none.
+        picture: Option<Picture>,
+        /// From this network address; for the log.
+        address: String,
+    },
+    /// Who asked to be let into an organisation does not want any more.
+    WithdrawRequest {
+        /// Who.
+        account: AccountId,
+        /// Which request.
+        request: InviteId,
+        /// From this network address; for the log.
+        address: String,
+    },
+    /// Somebody asks for all that is known of them: counts it, or refuses it, and notes it where they are a member.
+    Export {
+        /// Who.
+        account: AccountId,
+        /// Whom it counts against.
+        subjects: Vec<(Subject, UsageKey)>,
+        /// From this network address; for the log.
+        address: String,
+    },
     /// Deletes what says nothing any more: codes, counts, sessions that ended before `before_s`. At most some thousands of
     /// each; [`Outcome::Swept`] says whether there is more.
     Sweep {
@@ -190,12 +226,57 @@ pub enum Then {
         account: AccountId,
         /// The number.
         sealed: Vec<u8>,
+        /// That it is really they who move it.
+        proof: Proof,
     },
     /// The account of this number ends: nothing that tells who it was stays in these tables.
     Cancel {
         /// Which; its number is the one that was proved.
         account: AccountId,
     },
+}
+
+/// What shows, beside an open session, that somebody is the holder of an account: a phone that lies about is signed in.
+#[derive(Clone, Copy, Debug)]
+pub enum Proof {
+    /// Their password was right: the caller has checked it.
+    Password,
+    /// The code of the same purpose that came to the number so far, which has to be the account's.
+    Code(Lookup, Tag),
+}
+
+/// A picture of somebody, whose bytes are stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Picture {
+    /// The upload that brought it, after which its object is named.
+    pub upload: [u8; 16],
+    /// SHA-256.
+    pub sha256: [u8; 32],
+    /// As found by looking at the content.
+    pub mime: String,
+    /// Bytes.
+    pub size: u64,
+}
+
+impl Picture {
+    /// What it is called: its hash in 64 hex digits.
+    #[must_use]
+    pub fn name(&self) -> String {
+        self.sha256.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// Somebody's own request to be let in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnRequest {
+    /// Which.
+    pub id: InviteId,
+    /// Into this organisation.
+    pub org: OrgId,
+    /// Its title.
+    pub title: String,
+    /// Seconds since 1970.
+    pub made_s: u64,
 }
 
 impl Then {
@@ -269,6 +350,8 @@ pub enum Outcome {
     Refreshed(Session),
     /// These sessions ended.
     Ended(Vec<Session>),
+    /// Of `Rename` and `SetPicture`: these seats are shown otherwise from now on.
+    Shown(Vec<(OrgId, UserId)>),
     /// Of `Sweep`.
     Swept {
         /// Ask again.
@@ -319,6 +402,12 @@ pub struct Account {
     pub password: Option<String>,
     /// Version of the policy of use that was agreed to.
     pub consent: String,
+    /// Seconds since 1970 when it was agreed to; 0: never.
+    pub consent_s: u64,
+    /// Seconds since 1970 when the account was made.
+    pub made_s: u64,
+    /// Name of the picture; empty: none.
+    pub picture: String,
     /// Its number; none when it was erased.
     pub phone: Option<(Lookup, Vec<u8>)>,
 }

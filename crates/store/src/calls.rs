@@ -31,6 +31,8 @@ pub struct Standing {
     pub user: UserId,
     /// As others see them.
     pub display_name: String,
+    /// Name of the picture that others see; empty: none.
+    pub picture: String,
     /// In the organisation.
     pub org_role: OrgRole,
     /// Where they stand in it.

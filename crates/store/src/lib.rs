@@ -24,7 +24,7 @@ mod shell;
 pub mod told;
 pub mod webhooks;
 
-pub use blobs::{BlobOptions, BlobPlace, Blobs, Checked, Inspected, S3};
+pub use blobs::{BlobOptions, BlobPlace, BlobRefusal, Blobs, Checked, Inspected, MAX_PICTURE_BYTES, S3};
 pub use engine::{Engine, EngineOptions};
 pub use error::StoreError;
 pub use ops::{Appended, BlobFacts, BlobRow, NewUpload, Op, Outcome, Trash, Upload, UserPush};

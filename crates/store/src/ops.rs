@@ -115,6 +115,16 @@ pub enum Op {
         /// The group.
         conv: ConvId,
     },
+    /// Puts those into the group of a department who have come to stand there, and takes out who does not any more: some
+    /// of them. Nothing happens where the organisation does not want that.
+    FollowDepartment {
+        /// Where.
+        org: OrgId,
+        /// Which department.
+        dept: DeptId,
+        /// A name that nothing has.
+        client_id: ClientId,
+    },
     /// Something about people.
     Account(accounts::Op),
     /// Something about an organisation of people.

@@ -198,6 +198,11 @@ pub enum Change {
         /// Which.
         id: KeyId,
     },
+    /// Notes that somebody reads the access log of members, if they may.
+    ReadAccesses {
+        /// Of this one; `None`: of all.
+        account: Option<AccountId>,
+    },
 }
 
 impl Change {

@@ -1,6 +1,7 @@
 //! How rows of the database become values, for the writer and the readers alike. Also the loads that both need.
 
 mod accounts;
+mod groups;
 mod orgs;
 mod place;
 mod webhooks;
@@ -20,6 +21,7 @@ pub(crate) use accounts::{
     SESSION_COLUMNS, SESSION_WIDTH, account, account_by_lookup, accounts_after, challenge, session, session_from,
     sessions_of, usage_from,
 };
+pub(crate) use groups::{department_group, leavers, newcomers};
 pub(crate) use orgs::{
     INVITATION, MEMBER_FIELDS, account_name, asked_from, audit_head_from, audit_record_from, company_exists, done_once,
     edit, edit_text, has_department, has_position, invitation_by_id, invitation_by_link, invitation_from,

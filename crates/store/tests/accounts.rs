@@ -11,7 +11,7 @@ use convene_accounts::limits::{Act, Subject};
 use convene_accounts::session::{End, GRACE_S, MAX_SESSIONS, Session};
 use convene_accounts::vault::Lookup;
 use convene_accounts::verification::{MAX_ATTEMPTS, Purpose, Tag, VALID_FOR_S};
-use convene_store::accounts::{self, Device, Entry, MAX_DEVICES, Outcome, State, Then, Which};
+use convene_store::accounts::{self, Device, Entry, MAX_DEVICES, Outcome, Proof, State, Then, Which};
 use convene_store::{Engine, EngineOptions, Op};
 use convene_types::{AccountId, DeviceId, SessionId};
 
@@ -344,7 +344,7 @@ fn sessions_and_devices_of_an_account_are_bounded() {
 fn a_number_moves_but_never_onto_another_account() {
     both(|people| {
         let (her, him) = (people.register(HER).account, people.register(HIM).account);
-        let rebind = |account| Then::Rebind { account, sealed: b"moved".to_vec() };
+        let rebind = |account| Then::Rebind { account, sealed: b"moved".to_vec(), proof: Proof::Password };
         assert_eq!(people.prove(HIM, rebind(her)), Err(Code::AccountExists));
         let other = Lookup([3; 32]);
         assert_eq!(people.prove(other, rebind(her)), Ok(Outcome::Done));

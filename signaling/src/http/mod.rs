@@ -10,6 +10,7 @@ mod count;
 mod dev;
 mod limits;
 mod problem;
+mod proxies;
 mod segment;
 mod validate;
 
@@ -25,6 +26,7 @@ pub(crate) use bearer::{authenticate, bearer};
 pub(crate) use count::Refused;
 pub(crate) use limits::MAX_BODY_BYTES;
 pub(crate) use problem::Problem;
+pub use proxies::{BadNetwork, Network};
 pub(crate) use segment::segment;
 
 use crate::token::{Minter, Verifier};
@@ -43,8 +45,8 @@ pub(crate) fn routes(verifier: Arc<Verifier>, dev: Option<Minter>) -> Router {
 }
 
 /// Adds what holds for every route: the browser client where nothing else matches, problem documents for wrong methods,
-/// size limits, CORS, counters. Called once, last.
-pub(crate) fn finish(router: Router, metrics: Arc<Metrics>) -> Router {
+/// size limits, CORS, counters, who asks behind a proxy. Called once, last.
+pub(crate) fn finish(router: Router, metrics: Arc<Metrics>, trusted: &[Network]) -> Router {
     router
         .fallback(client::serve)
         .method_not_allowed_fallback(problem::method_not_allowed)
@@ -52,6 +54,7 @@ pub(crate) fn finish(router: Router, metrics: Arc<Metrics>) -> Router {
         .layer(middleware::from_fn(limits::request_target))
         .layer(middleware::from_fn(cors::cors))
         .layer(middleware::from_fn_with_state(metrics, count::count))
+        .layer(middleware::from_fn_with_state(Arc::<[Network]>::from(trusted), proxies::see_through))
 }
 
 #[cfg(test)]

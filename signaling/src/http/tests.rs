@@ -23,7 +23,7 @@ fn app(dev: bool) -> Router {
 
 fn counted(dev: bool, metrics: Arc<Metrics>) -> Router {
     let verifier = Verifier::new(HashMap::from([("devkey".to_owned(), "secret".to_owned())]));
-    finish(routes(Arc::new(verifier), dev.then(minter)), metrics)
+    finish(routes(Arc::new(verifier), dev.then(minter)), metrics, &[])
 }
 
 fn token(grants: Grants, ttl_s: u64) -> String {

@@ -152,6 +152,12 @@ pub(super) struct Made {
     id: u64,
 }
 
+impl Made {
+    pub(super) fn of(conv: ConvId) -> Self {
+        Self { id: conv.0 }
+    }
+}
+
 /// Makes a conversation; of two people there is one, found again. With an `Idempotency-Key`, saying it again makes nothing
 /// new.
 #[utoipa::path(post, path = "/v1/conversations", tag = "conversations", security(("bearer" = [])),
@@ -179,7 +185,7 @@ pub(super) async fn create(
     let members = members.into_iter().map(UserId).collect();
     let making = Making { org, maker, kind, title, members, client_id: client_id(&headers)? };
     let conv = people.make(making).await?;
-    Ok((StatusCode::CREATED, Json(Made { id: conv.0 })))
+    Ok((StatusCode::CREATED, Json(Made::of(conv))))
 }
 
 /// What makes a retry the same thing. The store keeps these names per sender.

@@ -32,9 +32,11 @@ pub(super) fn spawn(people: &People) {
     let inner = &people.inner;
     follow(people, inner.api.ends(), People::login_ended, People::look_at_logins);
     follow(people, inner.api.changes(), People::member_changed, People::look_at_everything);
+    follow(people, inner.api.changes(), People::groups_follow, People::look_at_groups);
     follow(people, inner.chat.standings(), People::conversation_changed, People::look_at_everything);
     follow(people, inner.rooms.happenings(), People::happened, People::look_at_rooms);
     tokio::spawn(tick(people.clone()));
+    tokio::spawn(keep_groups(people.clone()));
 }
 
 /// Runs `work` for each, and `all` after some were missed, until the other side is gone.
@@ -57,6 +59,16 @@ where
             }
         }
     });
+}
+
+/// Groups of departments that a stop or a busy store has left behind.
+async fn keep_groups(people: People) {
+    let mut passes = interval(SWEEP_EVERY); // the first one at once
+    passes.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        passes.tick().await;
+        people.look_at_departments().await;
+    }
 }
 
 async fn tick(people: People) {
@@ -139,6 +151,15 @@ impl People {
         for user in call.people.keys().filter(|user| here.binary_search(user).is_err()) {
             self.send_away(*user, |other| other.id == call.id);
         }
+    }
+
+    /// Apart from what ends rights: a large group takes its time, and nobody's seat waits for that.
+    async fn groups_follow(self, change: Change) {
+        self.departments_changed(change).await;
+    }
+
+    async fn look_at_groups(self) {
+        self.look_at_departments().await;
     }
 
     async fn look_at_everything(self) {

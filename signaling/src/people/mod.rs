@@ -14,6 +14,7 @@
 mod answer;
 mod calls;
 mod conversations;
+mod departments;
 mod follow;
 mod judge;
 mod refusal;
@@ -104,6 +105,7 @@ impl People {
             .routes(routes!(conversations::members, conversations::add))
             .routes(routes!(conversations::remove, conversations::set_member))
             .routes(routes!(conversations::leave))
+            .routes(routes!(departments::group))
             .with_state(self.clone())
     }
 

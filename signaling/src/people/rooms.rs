@@ -23,6 +23,9 @@ use crate::token::{Claims, Grants, Seat};
 /// How long a room token is good. It is used once, at once; a client that is in the room gets fresh ones there.
 const TOKEN_TTL: Duration = Duration::from_secs(600);
 
+/// The attribute of participants that says where their picture is: an address that needs no token, for some hours.
+const PICTURE: &str = "picture";
+
 /// A seat in a room: connect with any client of LiveKit's protocol, or by WHIP and WHEP.
 #[derive(Serialize, ToSchema)]
 pub(super) struct SeatView {
@@ -61,9 +64,18 @@ impl People {
         };
         let by = Device { user: standing.user, device: caller.device };
         let name = standing.display_name.clone();
-        let claims = Claims { identity: identity(by), name, grants, seat: Some(seat), ..Claims::default() };
+        let picture = self.inner.api.picture(standing.account, &standing.picture);
+        let picture = picture.map(|path| (PICTURE.to_owned(), format!("{}{path}", address(headers, "https", "http"))));
+        let attributes = picture.into_iter().collect();
+        let claims = Claims { identity: identity(by), name, attributes, grants, seat: Some(seat), ..Claims::default() };
         let token = self.inner.minter.mint(&claims, TOKEN_TTL).map_err(|_| Code::Internal)?;
-        Ok(SeatView { url: url(headers), token, room, may_publish: rights.speak, valid_for_s: TOKEN_TTL.as_secs() })
+        Ok(SeatView {
+            url: address(headers, "wss", "ws"),
+            token,
+            room,
+            may_publish: rights.speak,
+            valid_for_s: TOKEN_TTL.as_secs(),
+        })
     }
 
     /// Whether the organisation lets somebody start a meeting, or call a group.
@@ -81,10 +93,10 @@ fn meeting_room(org: OrgId, conv: ConvId) -> String {
     format!("{}room-{conv}", room_prefix(org))
 }
 
-/// The address that the client itself has used, as it is for WebSockets.
-fn url(headers: &HeaderMap) -> String {
+/// The address that the client itself has used, under the scheme for connections with TLS or without.
+fn address(headers: &HeaderMap, with_tls: &str, without: &str) -> String {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let scheme = if text("x-forwarded-proto").eq_ignore_ascii_case("https") { "wss" } else { "ws" };
+    let scheme = if text("x-forwarded-proto").eq_ignore_ascii_case("https") { with_tls } else { without };
     format!("{scheme}://{}", text("host"))
 }
 

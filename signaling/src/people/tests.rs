@@ -1,5 +1,7 @@
 //! Calls and seats of people, over the real router, store, chat and media plane.
 
+mod departments;
+mod matrix;
 mod world;
 
 use std::time::Duration;
@@ -382,6 +384,24 @@ async fn a_call_that_a_stop_cut_off_is_over_after_the_start() {
     assert_eq!(world.get(&ana, &path).await.expect(200)["outcome"], "interrupted");
     // And the next one rings.
     world.post(&ana, "/v1/calls", json!({"conversation": conv})).await.expect(201);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_seat_says_where_the_picture_of_its_holder_is() {
+    let world = World::new().await;
+    let (ana, bo) = (world.person(1).await, world.person(2).await);
+    let join = format!("/v1/rooms/{}/join", world.direct(&ana, &bo).await);
+    let seat = world.post(&bo, &join, Value::Null).await.expect(200);
+    assert_eq!(world.attributes(&seat).get("picture"), None);
+    let mut phone = Phone::open(&world, &bo.access, &bo.device).await;
+    let me = world.put(&bo, "/v1/me/avatar", b"\x89PNG\r\n\x1a\n".to_vec()).await.expect(200);
+    let path = me["picture"].as_str().unwrap();
+    let seat = world.post(&bo, &join, Value::Null).await.expect(200);
+    assert_eq!(world.attributes(&seat)["picture"], format!("http://convene.test{path}"));
+    // Open clients are told, as of another name.
+    phone.profile(|user| user.display_name == "P2").await;
+    world.patch(&bo, "/v1/me", json!({"display_name": "Bobby"})).await.expect(200);
+    phone.profile(|user| user.id == bo.user && user.display_name == "Bobby").await;
 }
 
 #[test]

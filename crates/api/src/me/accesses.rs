@@ -57,15 +57,18 @@ pub(crate) struct Entries {
     next: Option<i64>,
 }
 
+impl Entry {
+    pub(crate) fn of(access: Access) -> Self {
+        let Access { at_s, address, client, endpoint, status, code, .. } = access;
+        Self { at_s, address, client, endpoint, status, code }
+    }
+}
+
 impl Entries {
     pub(crate) fn of(found: Vec<Access>) -> Self {
         let full = u32::try_from(found.len()).is_ok_and(|count| count == PAGE);
         let next = found.last().map(|last| last.id).filter(|_| full);
-        let entry = |access: Access| {
-            let Access { at_s, address, client, endpoint, status, code, .. } = access;
-            Entry { at_s, address, client, endpoint, status, code }
-        };
-        Self { entries: found.into_iter().map(entry).collect(), next }
+        Self { entries: found.into_iter().map(Entry::of).collect(), next }
     }
 }
 

@@ -7,8 +7,9 @@ use convene_accounts::limits::Act;
 use convene_accounts::password::{Password, Verdict};
 use convene_accounts::receipt::Erased;
 use convene_accounts::session::{End, Session};
+use convene_accounts::verification::Purpose;
 use convene_accounts::{Code, Refusal};
-use convene_store::accounts::{Op, Outcome, Then};
+use convene_store::accounts::{Account, Op, Outcome, Proof, Then};
 use convene_store::orgs::Seat;
 use convene_types::AccountId;
 use serde::{Deserialize, Serialize};
@@ -18,7 +19,7 @@ use crate::answer::{Me, digits, now_s};
 use crate::authenticator::Caller;
 use crate::body::Body;
 use crate::client::Client;
-use crate::error::{Error, Problem};
+use crate::error::{Changing, Error, Problem};
 use crate::{Api, Change, Inner};
 
 /// Who one is.
@@ -29,6 +30,33 @@ use crate::{Api, Change, Inner};
 pub(super) async fn get(State(api): State<Api>, caller: Caller) -> Result<Json<Me>, Error> {
     let account = api.inner.account(caller.account).await?;
     Ok(Json(api.inner.me(account)?))
+}
+
+/// What is to be another about oneself. What is not given stays.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct MeEdit {
+    /// As others see it. Organisations that know one by the name so far learn of it, as their policies let.
+    #[schema(max_length = 128)]
+    display_name: Option<String>,
+}
+
+/// Edits the account.
+#[utoipa::path(patch, path = "/v1/me", tag = "me", security(("bearer" = [])), request_body = MeEdit,
+responses((status = 200, body = Me), Changing))]
+pub(super) async fn edit(
+    State(api): State<Api>,
+    client: Client,
+    caller: Caller,
+    Body(MeEdit { display_name }): Body<MeEdit>,
+) -> Result<Json<Me>, Error> {
+    let (inner, account) = (&api.inner, caller.account);
+    if let Some(display_name) = display_name {
+        let op = Op::Rename { account, display_name, address: client.0.to_string() };
+        let Outcome::Shown(seats) = inner.store.account(op).await? else { return Err(Code::Internal.into()) };
+        inner.tell_shown(account, seats);
+    }
+    Ok(Json(inner.me(inner.account(account).await?)?))
 }
 
 /// From one password to another.
@@ -61,15 +89,8 @@ pub(super) async fn set_password(
     let me = inner.me(account.clone())?;
     let personal = [digits(me.phone()), account.display_name.as_str()];
     let chosen = Password::chosen(&change.new, &personal)?;
-    if let Some(stored) = account.password {
-        let lookup = account.phone.map(|(lookup, _)| lookup).ok_or(Code::SessionEnded)?;
-        // A stolen phone is signed in: it does not get to try passwords without end.
-        let subjects = client.subjects(lookup, caller.device);
-        inner.store.account(Op::Take { act: Act::Password, subjects }).await?;
-        let current = change.current.ok_or(Code::BadCredentials)?;
-        if inner.hashing.verify(Password::typed(&current)?, Some(stored)).await? == Verdict::Wrong {
-            return Err(Code::BadCredentials.into());
-        }
+    if account.password.is_some() {
+        inner.check_password(client, &caller, account, change.current.as_deref()).await?;
     }
     let hash = inner.hashing.hash(chosen).await?;
     let op = Op::SetPassword { account: caller.account, hash, keep: Some(caller.session) };
@@ -104,7 +125,8 @@ pub(super) async fn consent(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Another number, and the code that came to it for `rebind`.
+/// Another number, and the code that came to it for `rebind`. Beside that the password, or the code for `rebind` that came
+/// to the number so far: one of these.
 #[derive(Deserialize, ToSchema)]
 pub(crate) struct NewNumber {
     /// The new one.
@@ -113,13 +135,19 @@ pub(crate) struct NewNumber {
     /// What came to it.
     #[schema(example = "123456", max_length = 32)]
     code: String,
+    /// The account's password.
+    #[schema(max_length = 512)]
+    password: Option<String>,
+    /// What came to the number so far.
+    #[schema(example = "654321", max_length = 32)]
+    current_code: Option<String>,
 }
 
 /// Moves the account to another number.
 #[utoipa::path(put, path = "/v1/me/number", tag = "me", security(("bearer" = [])), request_body = NewNumber, responses(
     (status = 204), (status = 400, body = Problem, content_type = "application/problem+json"),
     (status = 401, body = Problem, content_type = "application/problem+json"),
-    (status = 403, body = Problem, content_type = "application/problem+json"),
+    (status = 403, body = Problem, content_type = "application/problem+json", description = "A proof is missing"),
     (status = 409, body = Problem, content_type = "application/problem+json", description = "The number has another account"),
     (status = 422, body = Problem, content_type = "application/problem+json"),
     (status = 429, body = Problem, content_type = "application/problem+json"),
@@ -133,9 +161,10 @@ pub(super) async fn change_number(
 ) -> Result<StatusCode, Error> {
     let inner = &api.inner;
     let phone = inner.phone(&new.phone)?;
+    let proof = inner.proof(client, &caller, &new).await?;
     let lookup = inner.keys.vault.lookup(&phone);
     let sealed = inner.keys.vault.seal(&phone, rand::random()).map_err(|_| Code::Internal)?;
-    let then = Then::Rebind { account: caller.account, sealed };
+    let then = Then::Rebind { account: caller.account, sealed, proof };
     let tag = inner.keys.codes.tag(lookup, then.purpose(), &new.code);
     let subjects = client.subjects(lookup, caller.device);
     inner.store.account(Op::EnterCode { lookup, tag, subjects, then }).await?;
@@ -189,6 +218,37 @@ pub(super) async fn cancel(
 }
 
 impl Inner {
+    /// Whether this is the password of somebody who is signed in. A stolen phone is signed in: it does not get to try
+    /// passwords without end.
+    async fn check_password(
+        &self,
+        client: Client,
+        caller: &Caller,
+        account: Account,
+        typed: Option<&str>,
+    ) -> Result<(), Refusal> {
+        let lookup = account.phone.map(|(lookup, _)| lookup).ok_or(Code::SessionEnded)?;
+        let subjects = client.subjects(lookup, caller.device);
+        self.store.account(Op::Take { act: Act::Password, subjects }).await?;
+        let typed = Password::typed(typed.ok_or(Code::BadCredentials)?)?;
+        match self.hashing.verify(typed, account.password).await? {
+            Verdict::Right { .. } => Ok(()),
+            Verdict::Wrong => Err(Code::BadCredentials.into()),
+        }
+    }
+
+    /// That whoever moves an account to another number is its holder, and not who has found a phone.
+    async fn proof(&self, client: Client, caller: &Caller, new: &NewNumber) -> Result<Proof, Refusal> {
+        let account = self.account(caller.account).await?;
+        if let Some(typed) = new.password.as_deref().filter(|_| account.password.is_some()) {
+            self.check_password(client, caller, account, Some(typed)).await?;
+            return Ok(Proof::Password);
+        }
+        let code = new.current_code.as_deref().ok_or(Code::ProofNeeded)?;
+        let (own, _) = account.phone.ok_or(Code::SessionEnded)?;
+        Ok(Proof::Code(own, self.keys.codes.tag(own, Purpose::Rebind, code)))
+    }
+
     /// An account has ended: closes what it has open. Answers the receipt.
     pub(crate) fn erased(&self, account: AccountId, sessions: &[Session], seats: Vec<Seat>) -> String {
         self.authenticator.end(sessions, End::Erased);

@@ -73,7 +73,7 @@ pub(super) async fn list(
     let (seen, last) = found.await?;
     let view = |row: convene_store::orgs::Contact| ContactView {
         organisation: row.org.0,
-        member: row.member.into(),
+        member: MemberView::of(row.member, &api.inner.keys.pictures),
         note: row.note,
     };
     Ok(Json(ContactsPage { contacts: seen.into_iter().map(view).collect(), next: last.as_ref().map(cursor) }))

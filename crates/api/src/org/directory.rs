@@ -3,13 +3,15 @@
 use axum::Json;
 use axum::extract::State;
 use convene_accounts::apikey::KeyScopes;
+use convene_accounts::directory;
 use convene_accounts::phone::Phone;
 use convene_store::After;
+use convene_store::orgs::Member;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::Sight;
 use super::view::MembersPage;
+use super::{Sight, page_of};
 use crate::Api;
 use crate::authenticator::Asker;
 use crate::error::{Error, Reading};
@@ -43,7 +45,7 @@ pub(super) async fn search(
     let (rows, after) = (paging.rows()?, paging.after()?);
     let number = number(&q).then(|| Phone::parse(&q, inner.region).ok()).flatten();
     let lookup = number.map(|phone| inner.keys.vault.lookup(&phone));
-    let question = convene_accounts::directory::question(&q);
+    let question = directory::question(&q);
     let page = inner.seen_by(org, asker, KeyScopes::DIRECTORY, move |reader, org, seat| {
         let sight = Sight::of(reader, seat)?;
         if let Some(lookup) = lookup.filter(|_| sight.finds_numbers()) {
@@ -55,10 +57,15 @@ pub(super) async fn search(
         if question.is_empty() {
             return Ok(Ok((Vec::new(), None)));
         }
+        if let Some(few) = sight.few(reader)? {
+            let begins = |key: &String| key.starts_with(&question);
+            let key = |member: &Member| directory::keys(&member.display_name).into_iter().find(begins);
+            return Ok(Ok(page_of(few, rows, &after, key)));
+        }
         let page = sight.page(rows, after, |after: &After, limit| reader.find_members(org, &question, after, limit));
         Ok(Ok(page?))
     });
-    Ok(Json(page.await?.into()))
+    Ok(Json(MembersPage::of(page.await?, &inner.keys.pictures)))
 }
 
 fn number(q: &str) -> bool {

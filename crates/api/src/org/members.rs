@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::view::{MemberView, MembersPage, ProfileEdit, RoleView, WaitingView};
-use super::{Act, Sight, other};
+use super::{Act, Sight, other, page_of};
 use crate::Api;
 use crate::authenticator::{Asker, Caller};
 use crate::body::Body;
@@ -42,13 +42,17 @@ pub(super) async fn list(
     let (rows, after) = (paging.rows()?, paging.after()?);
     let page = api.inner.seen_by(org, asker, KeyScopes::DIRECTORY, move |reader, org, seat| {
         let sight = Sight::of(reader, seat)?;
+        let few = if department.is_none() { sight.few(reader)? } else { None };
+        if let Some(few) = few {
+            return Ok(Ok(page_of(few, rows, &after, |member| Some(member.sort.clone()))));
+        }
         let page = sight.page(rows, after, |after, limit| match department {
             Some(dept) => reader.members_in(org, DeptId(dept), after, limit),
             None => reader.members_of(org, after, limit),
         });
         Ok(Ok(page?))
     });
-    Ok(Json(page.await?.into()))
+    Ok(Json(MembersPage::of(page.await?, &api.inner.keys.pictures)))
 }
 
 /// A member, and what is about to change.
@@ -71,15 +75,16 @@ pub(super) async fn get(
 }
 
 async fn detail(api: &Api, asker: impl Into<Asker>, org: u64, account: u64) -> Result<Detail, Refusal> {
-    let account = AccountId(account);
+    let (account, pictures) = (AccountId(account), api.inner.keys.pictures.clone());
     let found = api.inner.seen_by(org, asker, KeyScopes::DIRECTORY, move |reader, org, seat| {
         let sight = Sight::of(reader, seat)?;
         let Some(member) = reader.member(org, account)?.filter(|member| sight.sees(member)) else {
             return Ok(Err(Code::NotFound.into()));
         };
         let own = account == seat.account;
-        let waiting = if own { reader.waiting_edit(org, account)?.map(Into::into) } else { None };
-        Ok(Ok(Detail { member: member.into(), waiting }))
+        let waiting = if own { reader.waiting_edit(org, account)? } else { None };
+        let waiting = waiting.map(|waiting| WaitingView::of(waiting, &pictures));
+        Ok(Ok(Detail { member: MemberView::of(member, &pictures), waiting }))
     });
     found.await
 }

@@ -1,6 +1,7 @@
 //! `/v1/organisations`: who is in, as what, and how an organisation is built. What is asked about one is answered to who has
 //! a seat in it; to all others it is not there.
 
+mod accesses;
 mod audit;
 mod departments;
 mod directory;
@@ -26,8 +27,8 @@ use crate::client::Client;
 use crate::{Api, Inner};
 
 pub(crate) use invitations::mine as invitation_routes;
-pub(crate) use sight::Sight;
-pub(crate) use view::MemberView;
+pub(crate) use sight::{Sight, page_of};
+pub(crate) use view::{MemberView, RoleView};
 
 pub(crate) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
@@ -50,6 +51,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(requests::edits))
         .routes(routes!(requests::decide_edit))
         .routes(routes!(policy::get, policy::set))
+        .routes(routes!(accesses::list))
         .routes(routes!(audit::list))
         .routes(routes!(audit::check))
 }

@@ -77,11 +77,14 @@ pub(crate) struct PolicyView {
     /// Days that messages are kept; none: for ever.
     #[schema(minimum = 1, maximum = 36500)]
     retention_days: Option<u32>,
+    /// Who stands in a department, or below it, is in its group, once it has one.
+    #[serde(default)]
+    department_groups: bool,
 }
 
 impl From<Policy> for PolicyView {
     fn from(policy: Policy) -> Self {
-        let Policy { fields, directory, hidden, find_by_number, meetings, retention_days } = policy;
+        let Policy { fields, directory, hidden, find_by_number, meetings, retention_days, department_groups } = policy;
         let (meetings, meeting_departments) = match meetings {
             Starters::Everybody => (StartersView::Everybody, Vec::new()),
             Starters::Departments(named) => (StartersView::Departments, named),
@@ -93,14 +96,31 @@ impl From<Policy> for PolicyView {
             Directory::Department => DirectoryView::Department,
         };
         let fields = fields.into_iter().map(|rule| FieldView { field: rule.field, edit: rule.edit }).collect();
-        Self { fields, directory, hidden, find_by_number, meetings, meeting_departments, retention_days }
+        Self {
+            fields,
+            directory,
+            hidden,
+            find_by_number,
+            meetings,
+            meeting_departments,
+            retention_days,
+            department_groups,
+        }
     }
 }
 
 impl From<PolicyView> for Policy {
     fn from(view: PolicyView) -> Self {
-        let PolicyView { fields, directory, hidden, find_by_number, meetings, meeting_departments, retention_days } =
-            view;
+        let PolicyView {
+            fields,
+            directory,
+            hidden,
+            find_by_number,
+            meetings,
+            meeting_departments,
+            retention_days,
+            department_groups,
+        } = view;
         let meetings = match meetings {
             StartersView::Everybody => Starters::Everybody,
             StartersView::Departments => Starters::Departments(meeting_departments),
@@ -112,7 +132,7 @@ impl From<PolicyView> for Policy {
             DirectoryView::Department => Directory::Department,
         };
         let fields = fields.into_iter().map(|rule| FieldRule { field: rule.field, edit: rule.edit }).collect();
-        Self { fields, directory, hidden, find_by_number, meetings, retention_days }
+        Self { fields, directory, hidden, find_by_number, meetings, retention_days, department_groups }
     }
 }
 
@@ -132,7 +152,7 @@ pub(super) async fn get(
 }
 
 /// Puts another policy in the place of the one that was read: `If-Match` says which that was. Takes the scope of each part
-/// that changes: `members` for profiles and directory, `meetings`, `content` for retention.
+/// that changes: `members` for profiles and directory, `meetings`, `content` for retention, `departments` for their groups.
 #[utoipa::path(put, path = "/v1/organisations/{org}/policy", tag = "organisations", security(("bearer" = [])),
 params(("org" = u64, Path), ("If-Match" = String, Header, description = "The `ETag` of the policy that was read")),
 request_body = PolicyView, responses((status = 204, headers(("ETag" = String))), Changing))]

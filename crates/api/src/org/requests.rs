@@ -117,7 +117,9 @@ pub(super) async fn edits(
     let ask = move |reader: &mut Reader, org| reader.waiting_edits(org, before, rows);
     let found = api.inner.within_as(org, &caller, role::Act::ManageMembers, ask).await?;
     let next = next(found.len(), rows, found.last().map(|row| row.id));
-    Ok(Json(WaitingPage { requests: found.into_iter().map(Into::into).collect(), next }))
+    let pictures = &api.inner.keys.pictures;
+    let requests = found.into_iter().map(|waiting| WaitingView::of(waiting, pictures)).collect();
+    Ok(Json(WaitingPage { requests, next }))
 }
 
 /// Does what a member has asked for, or does not. Who asked takes it back with no.

@@ -8,7 +8,9 @@ use convene_store::orgs::{Member, WaitingEdit};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::answer::now_s;
 use crate::page::cursor;
+use crate::pictures::PictureLinks;
 
 /// A member of an organisation.
 #[derive(Serialize, ToSchema)]
@@ -19,6 +21,8 @@ pub(crate) struct MemberView {
     user: u64,
     /// As others see it.
     display_name: String,
+    /// Where the picture is, for some hours: path and query on this server, which need no token. None: there is no picture.
+    picture: Option<String>,
     #[serde(flatten)]
     role: RoleView,
     /// Where they stand; the first is the one to show.
@@ -35,8 +39,8 @@ pub(crate) struct MemberView {
     joined_s: u64,
 }
 
-impl From<Member> for MemberView {
-    fn from(member: Member) -> Self {
+impl MemberView {
+    pub(crate) fn of(member: Member, pictures: &PictureLinks) -> Self {
         let Member { account, user, role, display_name, profile, places, joined_s, .. } = member;
         let place = |place: convene_accounts::department::Place| PlaceView {
             department: place.dept.0,
@@ -46,6 +50,7 @@ impl From<Member> for MemberView {
             account: account.0,
             user: user.0,
             display_name,
+            picture: pictures.path(account, &profile.avatar, now_s()),
             role: role.into(),
             places: places.into_iter().map(place).collect(),
             about: profile.about,
@@ -162,14 +167,18 @@ pub(crate) struct WaitingView {
     account: u64,
     /// What is to be another.
     edit: ProfileEdit,
+    /// Of another picture: where it is, or empty for none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    picture: Option<String>,
     /// Seconds since 1970.
     made_s: u64,
 }
 
-impl From<WaitingEdit> for WaitingView {
-    fn from(waiting: WaitingEdit) -> Self {
+impl WaitingView {
+    pub(crate) fn of(waiting: WaitingEdit, pictures: &PictureLinks) -> Self {
         let WaitingEdit { id, account, edit, made_s } = waiting;
-        Self { id: id.0, account: account.0, edit: edit.into(), made_s }
+        let picture = edit.avatar.as_ref().map(|name| pictures.path(account, name, now_s()).unwrap_or_default());
+        Self { id: id.0, account: account.0, edit: edit.into(), picture, made_s }
     }
 }
 
@@ -182,8 +191,9 @@ pub(crate) struct MembersPage {
     next: Option<String>,
 }
 
-impl From<(Vec<Member>, Option<After>)> for MembersPage {
-    fn from((members, next): (Vec<Member>, Option<After>)) -> Self {
-        Self { members: members.into_iter().map(Into::into).collect(), next: next.as_ref().map(cursor) }
+impl MembersPage {
+    pub(crate) fn of((members, next): (Vec<Member>, Option<After>), pictures: &PictureLinks) -> Self {
+        let members = members.into_iter().map(|member| MemberView::of(member, pictures)).collect();
+        Self { members, next: next.as_ref().map(cursor) }
     }
 }

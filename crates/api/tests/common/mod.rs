@@ -12,7 +12,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use convene_accounts::program;
 use convene_api::{Api, Keys, Options, Sender};
-use convene_store::Store;
+use convene_store::{BlobOptions, Blobs, Store};
 use convene_telemetry::Metrics;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
@@ -23,6 +23,7 @@ pub const POLICY: &str = "1";
 pub struct World {
     pub api: Api,
     pub store: Store,
+    pub blobs: Blobs,
     pub metrics: Arc<Metrics>,
     router: Router,
     codes: Codes,
@@ -131,9 +132,10 @@ impl World {
             access_log_days: 1,
             metrics: Arc::clone(&metrics),
         };
-        let api = Api::start(options).await.unwrap();
+        let blobs = Blobs::open(store.clone(), BlobOptions::below(folder.path())).await.unwrap();
+        let api = Api::start(options).await.unwrap().with_blobs(blobs.clone());
         let router = api.router();
-        Self { api, store, metrics, router, codes, folder }
+        Self { api, store, blobs, metrics, router, codes, folder }
     }
 
     /// Ends the server, and starts another one over the same data.
@@ -143,12 +145,17 @@ impl World {
         Self::open(folder).await
     }
 
-    pub async fn send(&self, request: Request<Body>) -> Answer {
+    /// Status, headers and bytes of what is no JSON.
+    pub async fn raw(&self, request: Request<Body>) -> (StatusCode, HeaderMap, Vec<u8>) {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
-        let bytes = to_bytes(body, usize::MAX).await.unwrap();
+        (parts.status, parts.headers, to_bytes(body, usize::MAX).await.unwrap().to_vec())
+    }
+
+    pub async fn send(&self, request: Request<Body>) -> Answer {
+        let (status, headers, bytes) = self.raw(request).await;
         let body = if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).unwrap_or(Value::Null) };
-        Answer { status: parts.status, headers: parts.headers, body }
+        Answer { status, headers, body }
     }
 
     /// A request with more headers.
@@ -180,6 +187,18 @@ impl World {
     /// Forgets what was counted: a day has gone by.
     pub fn forgive(&self) {
         self.damage("DELETE FROM usages");
+    }
+
+    /// A number that the database answers.
+    pub fn count(&self, sql: &str) -> u64 {
+        let database = rusqlite::Connection::open(self.folder.path().join("convene.db")).unwrap();
+        database.query_row(sql, (), |row| row.get::<_, i64>(0)).unwrap().try_into().unwrap()
+    }
+
+    /// Files of blobs that are there.
+    pub fn files(&self) -> usize {
+        let folders = std::fs::read_dir(self.folder.path().join("blobs")).unwrap();
+        folders.map(|folder| std::fs::read_dir(folder.unwrap().path()).unwrap().count()).sum()
     }
 
     /// Changes the database behind the server's back.

@@ -9,6 +9,7 @@ use std::thread;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use convene_outbound::Provider;
+use convene_signaling::Network;
 
 use super::{Accounts, Config, Im, Log, Rooms, Turn, Webhooks};
 
@@ -25,6 +26,7 @@ const GOOD_SECRET_BYTES: usize = 32;
 pub(crate) struct Settings {
     pub(crate) dev: bool,
     pub(crate) http: SocketAddr,
+    pub(crate) trusted_proxies: Vec<Network>,
     pub(crate) ops: SocketAddr,
     pub(crate) media_bind: IpAddr,
     /// One a worker.
@@ -86,6 +88,7 @@ impl Settings {
         Ok(Self {
             dev: config.dev,
             http: SocketAddr::new(config.http.bind, http_port),
+            trusted_proxies: trusted_proxies(&config.http.trusted_proxies)?,
             ops: SocketAddr::new(config.ops.bind, ops_port),
             media_bind: config.media.bind,
             media_ports: media_ports(config)?,
@@ -267,6 +270,12 @@ fn chat_certificate(im: &Im) -> Result<Option<(PathBuf, PathBuf)>> {
             bail!("im.certificate and im.certificate_key go together: give both or none")
         }
     }
+}
+
+fn trusted_proxies(list: &[String]) -> Result<Vec<Network>> {
+    let network =
+        |text: &String| text.parse().context("http.trusted_proxies: write addresses, or networks as 10.0.0.0/8");
+    list.iter().map(network).collect()
 }
 
 fn keys(config: &Config) -> Result<(HashMap<String, String>, Vec<String>)> {

@@ -65,6 +65,13 @@ pub(super) const KEYS: &[Key] = &[
     },
     Key { path: "http.port", kind: Kind::Integer, doc: "Default: port_base.", example: Some("port = 7880") },
     Key {
+        path: "http.trusted_proxies",
+        kind: Kind::List,
+        doc: "Addresses or networks of proxies in front, e.g. \"127.0.0.1\" or \"10.0.0.0/8\". What they say in X-Forwarded-For is\n\
+              who asks: limits and the access log go by it. From anybody else the header means nothing.",
+        example: None,
+    },
+    Key {
         path: "media.bind",
         kind: Kind::Text,
         doc: "Address of the media workers' UDP sockets. `::` takes IPv4 and IPv6.",

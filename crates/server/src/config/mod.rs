@@ -60,6 +60,7 @@ pub(crate) struct Http {
     pub(crate) bind: IpAddr,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) port: Option<u16>,
+    pub(crate) trusted_proxies: Vec<String>,
 }
 
 /// The media workers.
@@ -220,7 +221,7 @@ impl Default for Config {
 
 impl Default for Http {
     fn default() -> Self {
-        Self { bind: Ipv4Addr::UNSPECIFIED.into(), port: None }
+        Self { bind: Ipv4Addr::UNSPECIFIED.into(), port: None, trusted_proxies: Vec::new() }
     }
 }
 

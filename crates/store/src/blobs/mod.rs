@@ -18,11 +18,17 @@ use convene_im_core::model::Refusal;
 use convene_proto::im::{self, Code};
 use convene_types::{OrgId, UserId};
 
+use crate::accounts::Picture;
 use crate::error::{StoreError, refuse, unavailable};
 use crate::ops::{BlobFacts, BlobRow, NewUpload, Op, Outcome, Upload};
 use crate::shell::{Store, now_ms};
 use objects::{Failed, Objects};
 use staging::{Id, Slot, Staged, Staging};
+
+/// Largest picture of a person: a photograph of 1,000 by 1,000 points. A page of a directory shows two hundred of them.
+pub const MAX_PICTURE_BYTES: usize = 512 * 1024;
+/// What every browser shows, and none runs.
+const PICTURES: [&str; 4] = ["image/png", "image/jpeg", "image/gif", "image/webp"];
 
 /// Objects one sweep deletes.
 const MAX_SWEPT: u32 = 1_000;
@@ -115,6 +121,15 @@ pub struct Inspected {
     pub mime: String,
     /// Duration, waveform and loudness.
     pub voice: im::Voice,
+}
+
+/// Why a picture is not stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BlobRefusal {
+    /// It is too large, or of a kind that is not shown.
+    Content,
+    /// Not at this time.
+    Unavailable,
 }
 
 /// Uploads and blobs. Clones are handles of the same.
@@ -213,6 +228,26 @@ impl Blobs {
         let blob = upload.blob.ok_or_else(gone)?;
         self.inner.staging.remove(&id);
         Ok(done(&blob))
+    }
+
+    /// Stores a picture of somebody. It is theirs once [`crate::accounts::Op::SetPicture`] has taken it; until then it is
+    /// an upload, which ends by itself.
+    pub async fn put_picture(&self, content: Bytes) -> Result<Picture, BlobRefusal> {
+        let head = content.get(..content.len().min(sniff::HEAD_BYTES)).unwrap_or_default();
+        let mime = sniff::sniff(head, "");
+        if content.len() > MAX_PICTURE_BYTES || !PICTURES.contains(&mime.as_str()) {
+            return Err(BlobRefusal::Content);
+        }
+        let mut upload = [0; 16];
+        aws_lc_rs::rand::fill(&mut upload).map_err(|_| BlobRefusal::Unavailable)?;
+        let (sha256, size) = (to_id(digest::digest(&digest::SHA256, &content)), content.len() as u64);
+        // Under a name of its own: uploads of the same content by several people are several.
+        let name = to_id(digest::digest(&digest::SHA256, &upload));
+        let (org, user) = (OrgId(0), UserId(0));
+        let new = NewUpload { id: upload, org, user, sha256: name, size, mime: mime.clone(), voice: false };
+        self.inner.upload(Op::UploadBegin(new)).await.map_err(|_| BlobRefusal::Unavailable)?;
+        self.inner.objects.put(&key_of(&upload), content).await.map_err(|Failed| BlobRefusal::Unavailable)?;
+        Ok(Picture { upload, sha256, mime, size })
     }
 
     /// A piece of a blob, from `offset`, at most `length` bytes: the caller asks for no more than it wants to hold.

@@ -12,7 +12,7 @@ use rusqlite::OptionalExtension as _;
 
 use super::Work;
 use super::sessions::check_device;
-use crate::accounts::{Account, Entry, Op, Outcome, State, Then, UsageKey, Which};
+use crate::accounts::{Account, Entry, Op, Outcome, Proof, State, Then, UsageKey, Which};
 use crate::error::StoreError;
 use crate::rows::{self, db};
 
@@ -65,6 +65,15 @@ impl Work<'_> {
             Op::Consent { account, version } => self.consent(account, &version),
             Op::SetContact { account, org, contact, note } => self.set_contact(account, org, contact, &note),
             Op::RemoveContact { account, org, contact } => self.remove_contact(account, org, contact),
+            Op::Rename { account, display_name, address } => self.rename_account(account, &display_name, &address),
+            Op::SetPicture { account, picture, address } => self.set_picture(account, picture, &address),
+            Op::WithdrawRequest { account, request, address } => self.withdraw_request(account, request, &address),
+            Op::Export { account, subjects, address } => {
+                settle!(self.active(account)?);
+                settle!(self.take(Act::Export, &subjects)?);
+                self.note_export(account, &address)?;
+                Ok(Ok(Outcome::Done))
+            }
             Op::Sweep { before_s } => self.sweep(before_s),
         }
     }
@@ -127,16 +136,13 @@ impl Work<'_> {
         settle!(self.check_then(&then)?);
         settle!(self.take(Act::Enter, subjects)?);
         let purpose = then.purpose();
-        let id = (lookup.0, purpose.name());
-        let found = rows::challenge(self.conn, lookup, purpose)?;
-        let verdict = verification::check(found.as_ref(), tag, self.now_s());
-        if let Verdict::Wrong(next) = verdict {
-            self.write_challenge(lookup, purpose, &next)?;
-            return Ok(Err(Code::BadCode.into()));
+        if let Then::Rebind { account, proof: Proof::Code(own, own_tag), .. } = &then {
+            settle!(self.check_proof(*account, *own, *own_tag)?);
         }
-        self.conn.prepare_cached("DELETE FROM challenges WHERE lookup = ?1 AND purpose = ?2")?.execute(id)?;
-        if verdict == Verdict::Dead {
-            return Ok(Err(Code::BadCode.into()));
+        settle!(self.try_code(lookup, purpose, tag)?);
+        self.use_up(lookup, purpose)?;
+        if let Then::Rebind { proof: Proof::Code(own, _), .. } = &then {
+            self.use_up(*own, purpose)?;
         }
         let holder = rows::account_by_lookup(self.conn, lookup)?;
         match then {
@@ -156,12 +162,40 @@ impl Work<'_> {
                 let ended = self.end_sessions(account, Which::All, End::PasswordChanged)?;
                 self.enter(account, &entry, ended)
             }
-            Then::Rebind { account, sealed } => self.rebind(account, holder.map(|row| row.id), lookup, &sealed),
+            Then::Rebind { account, sealed, proof: _ } => {
+                self.rebind(account, holder.map(|row| row.id), lookup, &sealed)
+            }
             Then::Cancel { account } if holder.as_ref().is_some_and(|row| row.id == account) => {
                 self.erase_account(account)
             }
             Then::Cancel { .. } => Ok(Err(Code::BadCode.into())),
         }
+    }
+
+    /// A wrong one counts. A right one stays good: the caller uses it up.
+    fn try_code(&self, lookup: Lookup, purpose: Purpose, tag: Tag) -> Answer<()> {
+        let found = rows::challenge(self.conn, lookup, purpose)?;
+        match verification::check(found.as_ref(), tag, self.now_s()) {
+            Verdict::Right => return Ok(Ok(())),
+            Verdict::Wrong(next) => self.write_challenge(lookup, purpose, &next)?,
+            Verdict::Dead => self.use_up(lookup, purpose)?,
+        }
+        Ok(Err(Code::BadCode.into()))
+    }
+
+    fn use_up(&self, lookup: Lookup, purpose: Purpose) -> Result<(), StoreError> {
+        let sql = "DELETE FROM challenges WHERE lookup = ?1 AND purpose = ?2";
+        self.conn.prepare_cached(sql)?.execute((lookup.0, purpose.name()))?;
+        Ok(())
+    }
+
+    /// The code that came to the number of an account.
+    fn check_proof(&self, account: AccountId, own: Lookup, tag: Tag) -> Answer<()> {
+        let holder = rows::account_by_lookup(self.conn, own)?;
+        if holder.is_none_or(|row| row.id != account) {
+            return Ok(Err(Code::BadCode.into()));
+        }
+        self.try_code(own, Purpose::Rebind, tag)
     }
 
     fn check_then(&self, then: &Then) -> Answer<()> {
@@ -247,12 +281,18 @@ impl Work<'_> {
         settle!(self.leave_all(account)?);
         let ended = self.end_sessions(account, Which::All, End::Erased)?;
         let id = [db(account.0)];
+        // A hash of a number finds the number by trying, for whoever has the key.
+        for (table, column) in [("invitations", "number"), ("challenges", "lookup")] {
+            let sql = format!("DELETE FROM {table} WHERE {column} IN (SELECT lookup FROM phones WHERE account = ?1)");
+            self.conn.prepare_cached(&sql)?.execute(id)?;
+        }
         for table in ["phones", "devices", "accesses"] {
             let sql = format!("DELETE FROM {table} WHERE account = ?1");
             self.conn.prepare_cached(&sql)?.execute(id)?;
         }
-        let sql = "UPDATE accounts SET state = ?2, display_name = '', password = NULL WHERE id = ?1";
+        let sql = "UPDATE accounts SET state = ?2, display_name = '', password = NULL, picture = '' WHERE id = ?1";
         self.conn.prepare_cached(sql)?.execute((db(account.0), State::Erased.number()))?;
+        self.prune_pictures(account)?;
         *self.erased = true;
         Ok(Ok(Outcome::Ended(ended)))
     }

@@ -145,8 +145,12 @@ impl Work<'_> {
             State::Withdrawn | State::Open => "edit.withdraw",
         };
         self.audit(actor, act, format!("edit:{id}"), format!(r#"{{"account":{account}}}"#))?;
-        let Some(member) = applies else { return Ok(Ok(Outcome::Done)) };
+        let Some(member) = applies else {
+            self.prune_pictures(account)?;
+            return Ok(Ok(Outcome::Done));
+        };
         self.write_edit(actor, &member, &edit)?;
+        self.prune_pictures(account)?;
         Ok(Ok(Outcome::Changed(account)))
     }
 

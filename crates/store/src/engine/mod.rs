@@ -11,9 +11,11 @@ mod calls;
 mod create;
 mod departments;
 mod erase;
+mod groups;
 mod joining;
 mod keys;
 mod members;
+mod oneself;
 mod orgs;
 mod personal;
 pub(crate) mod schema;
@@ -40,7 +42,7 @@ const WRITER_CACHE_KIB: i64 = 64 * 1024;
 /// Pages of the WAL that make a checkpoint, where no thread does them beside the writer.
 const AUTO_CHECKPOINT_PAGES: i64 = 1000;
 /// Statements kept compiled per connection: all there are.
-pub(crate) const STATEMENTS: usize = 288;
+pub(crate) const STATEMENTS: usize = 320;
 /// How long a connection waits for a lock. Only checkpoints and backups ever hold one against the writer.
 const BUSY: Duration = Duration::from_secs(5);
 
@@ -254,6 +256,7 @@ impl Work<'_> {
             }
             Op::TellProfile { user } => self.tell_profile(user),
             Op::DepartmentGroup { org, dept, conv } => self.department_group(org, dept, conv),
+            Op::FollowDepartment { org, dept, client_id } => self.follow_department(org, dept, client_id),
             Op::Account(op) => Ok(Outcome::Account(self.account(op)?)),
             Op::Org(op) => Ok(Outcome::Org(self.org(op)?)),
             Op::Webhook(op) => Ok(Outcome::Webhook(self.webhook(op)?)),

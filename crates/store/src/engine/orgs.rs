@@ -5,6 +5,7 @@
 
 use convene_accounts::department::{self, Department, Place, ROOT};
 use convene_accounts::directory;
+use convene_accounts::profile::Profile;
 use convene_accounts::role::{self, Act, Case, Role};
 use convene_accounts::{Code, audit};
 use convene_types::{AccountId, DeptId, OrgId, UserId};
@@ -22,6 +23,13 @@ pub(super) struct Actor {
     pub(super) account: AccountId,
     pub(super) address: String,
     pub(super) role: Role,
+}
+
+impl Actor {
+    /// Somebody who has no role there.
+    pub(super) fn guest(org: OrgId, account: AccountId, address: &str) -> Self {
+        Self { org, account, address: address.to_owned(), role: Role::Member }
+    }
 }
 
 impl Work<'_> {
@@ -80,6 +88,7 @@ impl Work<'_> {
             Change::EndKey { id } => self.end_key(&actor, id),
             Change::MakeWebhook { url, key, kinds } => self.make_webhook(&actor, &url, key, kinds),
             Change::EndWebhook { id } => self.end_webhook(&actor, id),
+            Change::ReadAccesses { account } => self.read_accesses(&actor, account),
         }
     }
 
@@ -106,6 +115,14 @@ impl Work<'_> {
         let sql = "UPDATE companies SET audit = ?2, audit_hash = ?3 WHERE org = ?1";
         self.conn.prepare_cached(sql)?.execute((org, db(number), hash.0))?;
         self.tell_webhooks(actor, act, target)
+    }
+
+    /// Who reads what others do is written down before they do.
+    fn read_accesses(&mut self, actor: &Actor, account: Option<AccountId>) -> Answer<Outcome> {
+        settle!(actor.role.require(Act::ReadAudit));
+        let of = account.map_or_else(|| format!("organisation:{}", actor.org), |account| format!("account:{account}"));
+        self.audit(actor, "accesses.read", of, String::new())?;
+        Ok(Ok(Outcome::Done))
     }
 
     fn found(&mut self, mut actor: Actor, name: &str, title: &str, owner: AccountId) -> Answer<Outcome> {
@@ -157,7 +174,8 @@ impl Work<'_> {
         role: Role,
         dept: DeptId,
     ) -> Result<UserId, StoreError> {
-        let shown = rows::account(self.conn, account)?.map(|row| row.display_name).unwrap_or_default();
+        let row = rows::account(self.conn, account)?;
+        let (shown, avatar) = row.map(|row| (row.display_name, row.picture)).unwrap_or_default();
         let name = rows::account_name(account);
         let sql = "INSERT INTO users (org, name, display_name) VALUES (?1, ?2, ?3)
             ON CONFLICT (org, name) DO UPDATE SET display_name = ?3 RETURNING id";
@@ -166,8 +184,9 @@ impl Work<'_> {
         let (kind, scopes) = role.to_stored();
         let sort = directory::sort_key(&shown);
         let sql = "INSERT INTO seats (org, account, user, role, scopes, joined, sort, profile)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, '{}')";
-        let row = (db(org.0), db(account.0), db(user.0), kind, scopes, db(self.now_s()), &sort);
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+        let profile = rows::profile_text(&Profile { avatar, ..Profile::default() });
+        let row = (db(org.0), db(account.0), db(user.0), kind, scopes, db(self.now_s()), &sort, profile);
         self.conn.prepare_cached(sql)?.execute(row)?;
         self.write_keys(org, account, &shown)?;
         let places = if dept == ROOT { Vec::new() } else { vec![Place { dept, position: None }] };
@@ -212,7 +231,7 @@ impl Work<'_> {
         self.conn.prepare_cached(sql)?.execute(key)?;
         let sql = "UPDATE companies SET members = members - 1 WHERE org = ?1";
         self.conn.prepare_cached(sql)?.execute([key.0])?;
-        Ok(())
+        self.prune_pictures(seat.account)
     }
 
     /// Takes all seats of an account that ends, unless an organisation would be left without owner.

@@ -20,6 +20,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema_webhooks.sql"),
     include_str!("schema_access.sql"),
     include_str!("schema_message_hooks.sql"),
+    include_str!("schema_oneself.sql"),
 ];
 
 /// Brings the database to the schema of this release; each migration in a transaction of its own.

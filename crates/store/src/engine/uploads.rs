@@ -120,7 +120,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn trash(&mut self, key: &str) -> Result<(), StoreError> {
+    pub(super) fn trash(&mut self, key: &str) -> Result<(), StoreError> {
         let sql = "INSERT INTO trash (object) VALUES (?1) ON CONFLICT DO NOTHING";
         self.conn.prepare_cached(sql)?.execute([key])?;
         Ok(())

@@ -59,11 +59,7 @@ impl Reader {
 
     /// The group of a department.
     pub fn department_group(&mut self, org: OrgId, dept: DeptId) -> Result<Option<ConvId>, StoreError> {
-        self.plain(|conn| {
-            let sql = "SELECT conv FROM department_groups WHERE org = ?1 AND dept = ?2";
-            let key = (db(org.0), db(dept.0));
-            Ok(conn.prepare_cached(sql)?.query_row(key, |row| num(row, 0).map(ConvId)).optional()?)
-        })
+        self.plain(|conn| rows::department_group(conn, org, dept))
     }
 
     /// Who stands in a department or below it, at most `limit`; the root: everybody.
@@ -71,7 +67,7 @@ impl Reader {
         self.plain(|conn| {
             let sql = "WITH RECURSIVE below (id) AS (
                     SELECT id FROM departments WHERE id = ?2 AND org = ?1
-                    UNION SELECT d.id FROM departments d JOIN below b ON d.parent = b.id WHERE d.org = ?1)
+                    UNION SELECT d.id FROM departments d JOIN below b ON d.org = ?1 AND d.parent = b.id)
                 SELECT DISTINCT s.user FROM places p JOIN seats s ON s.org = p.org AND s.account = p.account
                 WHERE p.org = ?1 AND p.dept IN (SELECT id FROM below) ORDER BY s.user LIMIT ?3";
             let mut statement = conn.prepare_cached(sql)?;
@@ -100,13 +96,15 @@ fn standing(conn: &Connection, account: AccountId, conv: ConvId) -> Result<Optio
     let org = row.conv.org;
     let Some(Seat { user, role, depts, .. }) = rows::seat(conn, org, account)? else { return Ok(None) };
     let Some(member) = rows::load_member(conn, conv, user)? else { return Ok(None) };
-    let shown = rows::load_user(conn, user)?.map(|(_, user)| user.display_name).unwrap_or_default();
+    let shown = rows::member(conn, org, account)?;
+    let (display_name, picture) = shown.map(|shown| (shown.display_name, shown.profile.avatar)).unwrap_or_default();
     Ok(Some(Standing {
         org,
         conv,
         account,
         user,
-        display_name: shown,
+        display_name,
+        picture,
         org_role: role,
         depts,
         kind: row.conv.kind,

@@ -7,6 +7,8 @@ mod accounts;
 mod blobs;
 mod calls;
 pub(crate) mod directory;
+mod groups;
+mod oneself;
 mod operator;
 mod orgs;
 mod pages;

@@ -56,7 +56,9 @@ pub(crate) fn sessions_of(conn: &Connection, account: AccountId) -> Result<Vec<S
     Ok(found.collect::<Result<_, _>>()?)
 }
 
-const ACCOUNT: &str = "SELECT a.id, a.state, a.display_name, a.password, a.consent, p.lookup, p.sealed FROM accounts a";
+const ACCOUNT: &str =
+    "SELECT a.id, a.state, a.display_name, a.password, a.consent, p.lookup, p.sealed, a.consent_at, a.made,
+    a.picture FROM accounts a";
 
 fn account_from(row: &Row<'_>) -> rusqlite::Result<Account> {
     let phone = match (row.get::<_, Option<[u8; 32]>>(5)?, row.get::<_, Option<Vec<u8>>>(6)?) {
@@ -65,7 +67,10 @@ fn account_from(row: &Row<'_>) -> rusqlite::Result<Account> {
     };
     let state = State::from_number(row.get(1)?);
     let (id, display_name) = (AccountId(num(row, 0)?), row.get(2)?);
-    Ok(Account { id, state, display_name, password: row.get(3)?, consent: row.get(4)?, phone })
+    let (password, consent): (_, String) = (row.get(3)?, row.get(4)?);
+    let consent_s = if consent.is_empty() { 0 } else { num(row, 7)? };
+    let (made_s, picture) = (num(row, 8)?, row.get(9)?);
+    Ok(Account { id, state, display_name, password, consent, consent_s, made_s, picture, phone })
 }
 
 pub(crate) fn account(conn: &Connection, id: AccountId) -> Result<Option<Account>, StoreError> {

@@ -10,13 +10,15 @@ use axum::body::{Body as HttpBody, to_bytes};
 use axum::http::Request;
 use bytes::Bytes;
 use convene_accounts::invitation::LinkHash;
+use convene_accounts::policy::Policy;
+use convene_accounts::profile::Edit;
 use convene_accounts::token::Authority;
 use convene_api::{Api, Keys, Sender};
 use convene_im::wire::{self as im, Code, body::Kind, frame::Body};
 use convene_im::{Certificate, Login, Logins};
 use convene_store::orgs::{Change, Invited, JoinBy, Op, Outcome};
 use convene_store::{BlobOptions, Blobs, Store};
-use convene_types::{AccountId, DeptId, OrgId};
+use convene_types::{AccountId, ConvId, DeptId, OrgId};
 use futures_util::{sink, stream};
 use parking_lot::Mutex;
 use prost::Message as _;
@@ -67,6 +69,10 @@ impl Answer {
 
     pub(super) const fn retry_after_s(&self) -> u64 {
         self.1
+    }
+
+    pub(super) const fn body(&self) -> &Value {
+        &self.2
     }
 
     #[track_caller]
@@ -149,6 +155,7 @@ impl World {
         });
         let localhost = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let blobs = Blobs::open(store.clone(), BlobOptions::below(folder.path())).await.unwrap();
+        let api = api.with_blobs(blobs.clone());
         let (chat, _server) = convene_im::start(convene_im::Options {
             bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             certificate: Certificate::SelfMade { names: vec!["localhost".to_owned()] },
@@ -273,6 +280,81 @@ impl World {
     pub(super) async fn told(&self, endpoint: i64) -> Vec<Value> {
         let waiting = self.store.ask(move |reader| reader.webhook_outbox(endpoint, 100)).await.unwrap();
         waiting.iter().map(|event| serde_json::from_str(&event.body).unwrap()).collect()
+    }
+
+    /// Changes its policy.
+    pub(super) async fn set_policy(&self, by: u64, edit: impl FnOnce(&mut Policy)) {
+        let org = self.org();
+        let (mut policy, version) = self.store.ask(move |reader| reader.policy(org)).await.unwrap().unwrap();
+        edit(&mut policy);
+        self.change(by, Change::SetPolicy { policy, version }).await;
+    }
+
+    /// Where somebody stands from now on.
+    pub(super) async fn place(&self, by: u64, whom: &Person, depts: &[DeptId]) {
+        let places = Some(depts.iter().map(|dept| (dept.0, None)).collect());
+        let edit = Edit { places, ..Edit::default() };
+        self.change(by, Change::Edit { account: AccountId(whom.account), edit }).await;
+    }
+
+    /// The same, past everybody who listens.
+    pub(super) async fn change_silently(&self, by: u64, whom: &Person, dept: DeptId) {
+        let edit = Edit { places: Some(vec![(dept.0, None)]), ..Edit::default() };
+        let change = Change::Edit { account: AccountId(whom.account), edit };
+        let op = Op { org: self.org(), by: AccountId(by), address: String::new(), change, once: None };
+        self.store.org(op).await.unwrap();
+    }
+
+    /// Waits until the group of a department has nobody to put in or take out.
+    pub(super) async fn follows(&self, dept: DeptId) {
+        let org = self.org();
+        let behind = async || self.store.ask(move |reader| reader.is_group_behind(org, dept)).await.unwrap();
+        until(async || !behind().await).await;
+    }
+
+    /// A department.
+    pub(super) async fn department(&self, by: u64, parent: DeptId, name: &str) -> DeptId {
+        let change = Change::AddDepartment { parent, name: name.into(), rank: 0 };
+        let Outcome::Department(dept) = self.change(by, change).await else { panic!("no department") };
+        dept
+    }
+
+    /// Users of chat in a conversation.
+    pub(super) async fn members(&self, conv: u64) -> Vec<u64> {
+        let found = self.store.ask(move |reader| reader.members(ConvId(conv))).await.unwrap();
+        let mut users: Vec<_> = found.into_iter().map(|(user, _)| user.0).collect();
+        users.sort_unstable();
+        users
+    }
+
+    /// Routes in a router's document, as `GET /v1/me`: those of the whole server, and those of accounts alone.
+    pub(super) async fn routes(&self) -> [Vec<String>; 2] {
+        let mut both = [Vec::new(), Vec::new()];
+        for (router, routes) in [self.router.clone(), self.api.router()].into_iter().zip(&mut both) {
+            let request = Request::get("/v1/openapi.json").body(HttpBody::empty()).unwrap();
+            let response = router.oneshot(request).await.unwrap();
+            let bytes = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+            let document: Value = serde_json::from_slice(&bytes).unwrap();
+            for (path, methods) in document["paths"].as_object().unwrap() {
+                let methods = methods.as_object().unwrap().keys();
+                routes.extend(methods.map(|method| format!("{} {path}", method.to_uppercase())));
+            }
+        }
+        both
+    }
+
+    /// A request with a body that is no JSON.
+    pub(super) async fn put(&self, person: &Person, path: &str, body: Vec<u8>) -> Answer {
+        let request = Request::put(path).header("authorization", format!("Bearer {}", person.access));
+        let response = self.router.clone().oneshot(request.body(HttpBody::from(body)).unwrap()).await.unwrap();
+        let status = response.status().as_u16();
+        let bytes = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        Answer(status, 0, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+    }
+
+    /// The attributes that a seat gives its holder.
+    pub(super) fn attributes(&self, seat: &Value) -> HashMap<String, String> {
+        self.state.verifier.verify(seat["token"].as_str().unwrap()).unwrap().attributes
     }
 
     async fn register(&self, n: u32) -> Person {
@@ -433,6 +515,18 @@ impl Phone {
             deliver.events.iter().find(|event| deliver.conv == conv && is_meant(event)).cloned()
         })
         .await
+    }
+
+    /// What the user's own log says of their profile.
+    pub(super) async fn profile(&mut self, wanted: impl Fn(&im::User) -> bool) {
+        self.find(|frame| {
+            let Some(Body::DeliverUser(deliver)) = &frame.body else { return None };
+            let is_meant = |event: &im::UserEvent| {
+                matches!(&event.kind, Some(im::user_event::Kind::Profile(user)) if wanted(user))
+            };
+            deliver.events.iter().any(is_meant).then_some(())
+        })
+        .await;
     }
 
     pub(super) async fn goodbye(&mut self) -> Code {
