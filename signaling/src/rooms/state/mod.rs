@@ -229,11 +229,6 @@ impl State {
         }
     }
 
-    /// Its name.
-    pub(super) fn name(&self) -> &str {
-        &self.info.name
-    }
-
     pub(super) fn set_metadata(&mut self, now: Now, metadata: String) -> RoomInfo {
         self.info.metadata = metadata;
         let info = self.room_info();
