@@ -1,6 +1,6 @@
 // A code that comes to a phone: asked for, and entered. Another one can be asked for when the server's pause is over.
 
-import { useEffect, useState } from 'react';
+import { useEffect, useId, useState } from 'react';
 
 import { ApiProblem } from '../api';
 import { askForCode, type Purpose } from '../login';
@@ -57,13 +57,16 @@ interface Props {
   onAgain: () => void;
   /** The server sends no messages. */
   development?: boolean;
+  /** Where two are asked for, which one it is. */
+  label?: string;
 }
 
-export function CodeField({ codes, value, onChange, onAgain, development }: Props) {
+export function CodeField({ codes, value, onChange, onAgain, development, label = 'Code from the message' }: Props) {
+  const hint = useId();
   return (
     <div className="code-step">
       <label>
-        Code from the message
+        {label}
         <input
           name="code"
           className="code"
@@ -75,11 +78,11 @@ export function CodeField({ codes, value, onChange, onAgain, development }: Prop
           title="Six digits"
           required
           autoFocus
-          aria-describedby="code-hint"
+          aria-describedby={hint}
           onChange={(event) => onChange(event.target.value.replace(/\D/g, ''))}
         />
       </label>
-      <p className="hint" id="code-hint">
+      <p className="hint" id={hint}>
         {development ? 'This server is in development: unless it is set up to send messages, the code is in its log.' : `Sent to ${codes.sentTo}. It is good for five minutes.`}{' '}
         <button type="button" className="link" disabled={codes.wait > 0} onClick={onAgain}>
           {codes.wait ? `Send another one in ${codes.wait} s` : 'Send another one'}
