@@ -33,6 +33,11 @@ impl Timers {
         self.heap.push(Reverse((deadline, owner)));
     }
 
+    /// Deadlines entered, stale ones among them.
+    pub(crate) fn len(&self) -> usize {
+        self.heap.len()
+    }
+
     /// The earliest deadline entered, stale or not.
     pub(crate) fn next(&self) -> Option<Instant> {
         self.heap.peek().map(|Reverse((at, _))| *at)

@@ -269,8 +269,11 @@ impl Worker {
         }
     }
 
+    /// Those that were entered before, and no more: an owner whose deadline stays in the past would hold the worker, and
+    /// everybody's media with it, for good.
     fn run_timers(&mut self, now: Instant) {
-        while let Some(owner) = self.timers.pop_due(now) {
+        for _ in 0..self.timers.len() {
+            let Some(owner) = self.timers.pop_due(now) else { break };
             match owner {
                 Owner::Peer(id) => {
                     let Some(session) = self.sessions.get_mut(&id) else { continue };

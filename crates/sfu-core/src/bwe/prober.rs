@@ -103,13 +103,14 @@ impl Prober {
         true
     }
 
-    /// Bytes to send now.
+    /// Bytes to send now. Whoever asks too late for the last helping gets none, and is not to ask again: `next` must not
+    /// stay in the past.
     pub(super) fn due(&mut self, now_us: i64) -> usize {
-        let Some(probe) = self.probe.as_mut().filter(|probe| now_us < probe.from_us + LENGTH_US) else { return 0 };
-        if now_us < probe.next_us {
+        let Some(probe) = self.probe.as_mut().filter(|probe| probe.next_us <= now_us) else { return 0 };
+        probe.next_us = now_us + HELPING_US;
+        if now_us >= probe.from_us + LENGTH_US {
             return 0;
         }
-        probe.next_us = now_us + HELPING_US;
         let wanted = probe.rate * (now_us - probe.from_us + HELPING_US) as f64 / 8e6;
         (wanted - probe.sent_bytes as f64).max(0.0) as usize
     }
@@ -266,6 +267,16 @@ mod tests {
             assert!((least..=most).contains(&found), "{estimate} {desired} {link}: {found}");
         }
         assert!(!Prober::new().begin(0, 1e6, 0.9e6), "it is enough");
+    }
+
+    #[test]
+    fn is_over_for_whoever_asks_too_late() {
+        for late in [0, 1, 500_000] {
+            let mut prober = Prober::new();
+            assert!(prober.begin(1_000, 0.5e6, 5e6));
+            assert!(prober.due(1_000) > 0);
+            assert_eq!((prober.due(1_000 + LENGTH_US + late), prober.next()), (0, None), "{late}");
+        }
     }
 
     #[test]

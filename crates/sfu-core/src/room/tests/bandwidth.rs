@@ -109,11 +109,18 @@ impl Sim {
             self.answer();
             if self.room.poll_timeout().is_some_and(|due| due <= now) {
                 self.room.handle_timeout(now);
+                assert!(self.room.poll_timeout().is_none_or(|due| due > now), "a deadline that stays in the past");
             }
             self.flush();
             self.ms += 1;
         }
         self
+    }
+
+    /// The machine stands still: time goes on, and nothing is done.
+    fn stand_still(&mut self, ms: u64) {
+        self.ms += ms;
+        self.tenths.resize(self.ms.div_ceil(100) as usize, Tenth::default());
     }
 
     fn estimate(&self) -> u64 {
@@ -321,6 +328,20 @@ fn a_rate_step_is_followed_down_within_two_seconds_and_up_within_ten() {
         assert!(queue <= 350, "{seed}: {queue} ms on the way after the change");
         assert!(sim.share_of(50, 60, 2) > 0.95, "{seed}");
         assert!(sim.between(20, 60).iter().all(|tenth| tenth.sent_layer.is_some()) || silent < 5, "{seed}");
+    }
+}
+
+#[test]
+fn a_machine_that_stands_still_now_and_then_goes_on() {
+    for seed in 1..=20 {
+        let mut sim = Sim::new(seed, GOOD, Feedback::Twcc);
+        for turn in 0..300 {
+            sim.run(20 + turn * 7 % 60);
+            sim.stand_still(turn * seed % 90);
+        }
+        sim.run(5_000);
+        let end = sim.ms / 1_000;
+        assert!(sim.share_of(end - 2, end, 2) > 0.9, "{seed}");
     }
 }
 

@@ -83,6 +83,7 @@ impl Pair {
             for room in [&mut self.near, &mut self.far] {
                 if room.poll_timeout().is_some_and(|due| due <= now) {
                     room.handle_timeout(now);
+                    assert!(room.poll_timeout().is_none_or(|due| due > now), "a deadline that stays in the past");
                 }
             }
             self.flush_near(now);
