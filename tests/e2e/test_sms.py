@@ -143,7 +143,7 @@ async def test_neither_numbers_nor_secrets_are_in_the_log_whatever_people_do(pro
         async with http.post(f"{server.http}/v1/me/export", headers={"Authorization": f"Bearer {anas['access_token']}"}) as answer:
             assert answer.status == 200 and (await answer.read()).startswith(b"PK")
         eves = await me.enter("/v1/auth/reset", {"phone": erased, "code": await me.code(erased, "reset"), "password": "one more staple"})
-        admin(server, "erase", str(eves["account"]["id"]))
+        admin(server, "erase", str(eves["account"]["id"]), "--yes")
     log = server.log.read_text(errors="replace")
     assert "TRACE" in log
     assert len(me.hidden) > 20 and not providers.forged

@@ -42,7 +42,7 @@ pub struct Stay {
     pub reason: &'static str,
     /// What it published and received.
     pub tracks: Vec<TrackLog>,
-    /// Tracks that were not told apart any more.
+    /// Measurements of further tracks, which are in the samples only.
     pub tracks_omitted: u32,
     /// Seconds that one sample stands for.
     pub sample_s: u32,
@@ -132,7 +132,7 @@ impl Stay {
             return;
         }
         let index = known.unwrap_or_else(|| {
-            self.tracks.push(TrackLog { first_at_ms: at_ms, ..fresh });
+            self.tracks.push(TrackLog { first_at_ms: at_ms, published: flow.published, ..fresh });
             self.tracks.len() - 1
         });
         if let Some(track) = self.tracks.get_mut(index) {

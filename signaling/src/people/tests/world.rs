@@ -220,7 +220,7 @@ impl World {
         let known = *self.org.lock();
         let Some(org) = known else {
             let person = self.founder(n, "acme").await;
-            let whom = Invited::Link { hash: LINK, uses: 100 };
+            let whom = Invited::Link { hash: LINK, uses: 10_000 };
             let invite = Change::Invite { whom, sealed: None, dept: DeptId(0), ask: false, valid_for_s: 3_600 };
             self.change(person.account, invite).await;
             return person;
