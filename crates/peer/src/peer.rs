@@ -13,7 +13,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use convene_rtp::ext::Kind;
 use convene_rtp::packet::View;
-use convene_types::{MediaKind, SeqNo, Ssrc, TrackId};
+use convene_types::{Codec, MediaKind, Mid, SeqNo, Ssrc, TrackId};
 
 use crate::DropReason;
 use crate::sctp::{self, ChannelId, Channels, SendError};
@@ -164,6 +164,11 @@ impl Peer {
     #[must_use]
     pub fn sections(&self) -> &[Section] {
         self.sdp.sections()
+    }
+
+    /// Has the client send with this codec in a section; see [`Negotiator::prefer`].
+    pub fn prefer(&mut self, mid: Mid, codec: Codec) {
+        self.sdp.prefer(mid, codec);
     }
 
     /// The section on which packets of this track may go out.

@@ -47,6 +47,8 @@ pub struct Publication {
     pub bind: Bind,
     /// Audio or video.
     pub kind: MediaKind,
+    /// What the publisher has announced to send with, where it leaves the order of codecs to the answer.
+    pub codec: Option<Codec>,
     /// RIDs from the lowest to the highest layer, where the caller knows the order (LiveKit: `q h f`); empty: as in the
     /// offer's `a=simulcast`, taken from lowest to highest.
     pub rids: Vec<Rid>,

@@ -158,6 +158,10 @@ impl Worker {
                 continue;
             };
             let Some(mid) = session.section_of(&published.publication.bind) else { continue };
+            if let Some(codec) = published.publication.codec {
+                session.peer.prefer(mid, codec);
+            }
+            let Some(published) = session.published.get(index) else { continue };
             let Some(section) = session.peer.sections().iter().find(|section| section.mid == mid) else { continue };
             let rids = layers(&published.publication.rids, &section.rids);
             let track = published.publication.track;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use convene_sfu::{Answer, Bind, Event, PeerOptions, Publication};
 use convene_telemetry::Metrics;
-use convene_types::{MediaKind, Mid, PeerId, Rid};
+use convene_types::{Codec, MediaKind, Mid, PeerId, Rid, TrackId};
 use dashmap::DashMap;
 use tokio::sync::{broadcast, mpsc};
 use tokio::time::MissedTickBehavior;
@@ -265,7 +265,7 @@ impl Actor {
             self.state.check_track(id, &request)?;
             let track = self.media.new_track_id();
             let (bind, kind) = (Bind::Mid(incoming.mid), incoming.kind);
-            self.room.publish(peer, Publication { track, bind, kind, rids: Vec::new() }).await?;
+            self.room.publish(peer, Publication { track, bind, kind, codec: None, rids: Vec::new() }).await?;
             self.state.handle_track_added(id, track, request);
             incoming.track = Some(track);
         }
@@ -303,9 +303,7 @@ impl Actor {
         }
         let (_, peers) = self.state.transports(id)?;
         let track = self.media.new_track_id();
-        let publication =
-            Publication { track, bind: Bind::Msid(request.cid.clone()), kind: request.kind, rids: rids(&request) };
-        self.room.publish(peers.publisher, publication).await?;
+        self.room.publish(peers.publisher, publication(track, &request)).await?;
         Ok(self.state.handle_track_added(id, track, request))
     }
 
@@ -313,9 +311,7 @@ impl Actor {
         self.state.check_backup(id, sid, &request)?;
         let (_, peers) = self.state.transports(id)?;
         let track = self.media.new_track_id();
-        let publication =
-            Publication { track, bind: Bind::Msid(request.cid.clone()), kind: request.kind, rids: rids(&request) };
-        self.room.publish(peers.publisher, publication).await?;
+        self.room.publish(peers.publisher, publication(track, &request)).await?;
         self.state.handle_backup_added(id, sid, track, request)
     }
 
@@ -371,6 +367,16 @@ impl Actor {
 }
 
 /// RIDs of a simulcast track, lowest first; empty where the offer's order is good enough.
+/// A track as the media plane looks for it. LiveKit's clients with a backup codec leave it to the answer which codec goes
+/// first: it is the one that they have announced.
+fn publication(track: TrackId, request: &TrackRequest) -> Publication {
+    let announced = request.codecs.first().and_then(|codec| codec.mime_type.rsplit('/').next());
+    let codec = announced.and_then(Codec::from_name).filter(|codec| codec.kind() == request.kind);
+    // Of audio the client knows best: RED is announced as Opus.
+    let codec = codec.filter(|_| request.kind == MediaKind::Video);
+    Publication { track, bind: Bind::Msid(request.cid.clone()), kind: request.kind, codec, rids: rids(request) }
+}
+
 fn rids(request: &TrackRequest) -> Vec<Rid> {
     let layers = match request.kind {
         MediaKind::Audio => 0,

@@ -100,6 +100,8 @@ fn merge(state: &mut Negotiator, old: Option<Section>, media: RemoteMedia) -> Se
         section.announced = old.announced;
         section.outgoing = old.outgoing;
         section.reserved = old.reserved;
+        section.prefer = old.prefer;
+        section.order_codecs();
     }
     if section.rejected || !section.wire.remote_receives {
         section.reserved = None;

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use convene_types::{MediaKind, Mid, Ssrc, TrackId};
+use convene_types::{Codec, MediaKind, Mid, Ssrc, TrackId};
 
 use super::codec::{CodecParams, match_codec};
 use super::error::SdpError;
@@ -180,6 +180,14 @@ impl Negotiator {
     #[must_use]
     pub fn sections(&self) -> &[Section] {
         &self.sections
+    }
+
+    /// Has the client send with this codec here, from the next answer on, if it offers it.
+    pub fn prefer(&mut self, mid: Mid, codec: Codec) {
+        if let Some(section) = self.sections.iter_mut().find(|section| section.mid == mid) {
+            section.prefer = Some(codec);
+            section.order_codecs();
+        }
     }
 
     /// The section with this mid, unless it is rejected.

@@ -1,7 +1,7 @@
 //! One `m=` section as it was agreed.
 
 use convene_rtp::ext::{Kind, Map};
-use convene_types::{MediaKind, Mid, Pt, Rid, Ssrc, TrackId};
+use convene_types::{Codec, MediaKind, Mid, Pt, Rid, Ssrc, TrackId};
 
 use super::codec::{CodecParams, Feedback};
 
@@ -88,6 +88,8 @@ pub struct Section {
     pub twcc: bool,
     /// As the client offered it, or as we offer it.
     pub(super) wire: Wire,
+    /// Answerer: the codec that goes first, whatever the client prefers.
+    pub(super) prefer: Option<Codec>,
     /// The track that the client last learnt to be here. While it differs from `outgoing`, a negotiation is due.
     pub(super) announced: Option<TrackId>,
     /// Offerer: the track that the offer under way names here.
@@ -140,6 +142,7 @@ impl Section {
             pli: false,
             twcc: false,
             wire: Wire::default(),
+            prefer: None,
             announced: None,
             offered: None,
             reserved: None,
@@ -196,6 +199,13 @@ impl Section {
     }
 
     /// Works out the flags that follow from codecs and extensions.
+    /// Puts the preferred codec in front: a client sends with the first codec of the answer (RFC 8829 §4.2.6).
+    pub(super) fn order_codecs(&mut self) {
+        if let Some(prefer) = self.prefer {
+            self.codecs.sort_by_key(|params| params.codec != prefer); // stable: the others keep their order
+        }
+    }
+
     pub(super) fn refresh_flags(&mut self) {
         let all = self.feedback();
         self.nack = all.nack;

@@ -101,6 +101,28 @@ fn publishing_microphone_and_simulcast_camera() {
 }
 
 #[test]
+fn a_preferred_codec_goes_first_in_every_answer_from_then_on() {
+    let mut negotiator = Negotiator::new(options());
+    let mut client = Chromium::join();
+    client.video("sendonly", SIMULCAST);
+    exchange(&mut negotiator, &client);
+    let camera = negotiator.sections().last().unwrap();
+    let (mid, offered) = (camera.mid, camera.codecs.iter().map(|codec| codec.pt).collect::<Vec<_>>());
+    negotiator.prefer(mid, Codec::H264);
+    for _ in 0..2 {
+        let answer = exchange(&mut negotiator, &client);
+        let camera = section(&answer, negotiator.sections().len() - 1);
+        assert!(camera[0].contains(" 103 104 107 108 "), "both of H264, in the client's order: {}", camera[0]);
+        let mut codecs: Vec<_> = negotiator.sections().last().unwrap().codecs.iter().map(|codec| codec.pt).collect();
+        assert_eq!(codecs[..2], [Pt(103), Pt(107)]);
+        codecs.sort_unstable_by_key(|pt| offered.iter().position(|known| known == pt));
+        assert_eq!(codecs, offered, "none is lost");
+    }
+    negotiator.prefer(mid, Codec::Opus); // which it cannot be
+    assert_eq!(negotiator.sections().last().unwrap().codecs.len(), offered.len());
+}
+
+#[test]
 fn subscribing_fills_free_sections_and_asks_for_more() {
     let mut negotiator = Negotiator::new(options());
     let mut client = Chromium::join();
