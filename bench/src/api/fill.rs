@@ -113,9 +113,9 @@ impl Fill {
     fn orgs(&mut self, org: OrgId, changes: Vec<(AccountId, Change)>) -> Result<Vec<orgs::Outcome>> {
         let op = |(by, change)| Op::Org(orgs::Op { org, by, address: String::new(), change, once: None });
         let outcomes = self.apply(changes.into_iter().map(op).collect())?;
-        let made = outcomes.into_iter().map(|outcome| match outcome {
-            Outcome::Org(Ok(made)) => Ok(made),
-            other => bail!("refused: {other:?}"),
+        let made = outcomes.into_iter().map(|outcome| {
+            let Outcome::Org(Ok(made)) = outcome else { bail!("refused: {outcome:?}") };
+            Ok(made)
         });
         made.collect()
     }

@@ -152,13 +152,13 @@ impl Authenticator {
 
 /// Whoever writes a program has to know what is wrong with its tokens.
 fn of_program(error: TokenError) -> Refusal {
-    match error {
-        TokenError::UnknownKey => Code::Unauthenticated.into(),
-        TokenError::Expired => Code::TokenExpired.into(),
-        _ => {
-            Refusal::saying(Code::Unauthenticated, format!("This is no token of an API key for this address: {error}."))
-        }
+    if matches!(error, TokenError::UnknownKey) {
+        return Code::Unauthenticated.into();
     }
+    if matches!(error, TokenError::Expired) {
+        return Code::TokenExpired.into();
+    }
+    Refusal::saying(Code::Unauthenticated, format!("This is no token of an API key for this address: {error}."))
 }
 
 impl FromRef<Api> for Arc<Authenticator> {

@@ -121,7 +121,7 @@ mod tests {
                 let before = self.floor.holder();
                 self.floor.pass(&[(A, self.all[0]), (B, self.all[1])]);
                 if self.floor.holder() != before {
-                    passed = Some((tenth, self.floor.holder().unwrap()));
+                    passed = self.floor.holder().map(|holder| (tenth, holder));
                 }
             }
             passed

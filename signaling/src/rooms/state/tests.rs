@@ -388,9 +388,9 @@ fn who_cannot_decode_the_first_codec_gets_the_other_once_it_is_sent() {
     let now = room.at(1);
     room.state.handle_timeout(now);
     let wanted = |alice: &mut Client| {
-        alice.read().into_iter().rev().find_map(|notice| match notice {
-            Notice::LayersWanted { sid, codecs } if sid == info.sid => Some(codecs),
-            _ => None,
+        alice.read().into_iter().rev().find_map(|notice| {
+            let Notice::LayersWanted { sid, codecs } = notice else { return None };
+            (sid == info.sid).then_some(codecs)
         })
     };
     let of = |first, other| Some(vec![("video/VP9".to_owned(), first), ("video/vp8".to_owned(), other)]);
@@ -698,9 +698,9 @@ fn layers_that_nobody_wants_stop_at_the_publisher() {
         let now = room.at(second);
         room.state.handle_timeout(now);
         room.state.settle(now);
-        let wanted = |notice| match notice {
-            Notice::LayersWanted { codecs, .. } => Some(codecs[0].1),
-            _ => None,
+        let wanted = |notice| {
+            let Notice::LayersWanted { codecs, .. } = notice else { return None };
+            Some(codecs[0].1)
         };
         alice.read().into_iter().filter_map(wanted).collect::<Vec<_>>()
     };

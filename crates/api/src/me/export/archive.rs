@@ -221,7 +221,7 @@ impl Archive {
 
     fn write_html(&mut self, zip: &mut Zip, path: &str, conv: &Seen) -> io::Result<()> {
         entry(zip, &format!("{path}.html"), true)?;
-        write!(zip, "{}<p><a href=\"../index.html\">Your data</a></p><ol>\n", html::head(&conv.title))?;
+        writeln!(zip, "{}<p><a href=\"../index.html\">Your data</a></p><ol>", html::head(&conv.title))?;
         self.each(conv, |event, shown, sender, file| {
             zip.write_all(events::row(event, shown, sender, file).as_bytes())
         })?;
