@@ -21,6 +21,7 @@ impl Server {
     /// Starts `convene serve --dev` for calls, all of it on `core`. `settings`: see [`Server::start_in`].
     pub fn start(binary: &Path, base: u16, core: usize, ip: IpAddr, settings: &[(&str, &str)]) -> Result<Self> {
         let data_dir = std::env::temp_dir().join(format!("convene-bench-{base}"));
+        let _ = std::fs::remove_dir_all(&data_dir); // of an earlier run, perhaps of another release; there may be none
         let ip = ip.to_string();
         let settings: Vec<_> = [("CONVENE_MEDIA_NODE_IP", &*ip)].iter().chain(settings).copied().collect();
         Self::start_in(binary, base, Some(core), &data_dir, &settings)

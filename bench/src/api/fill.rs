@@ -130,6 +130,9 @@ impl Fill {
 
 /// Three characters, mixed so that neighbours have little in common.
 fn person(n: usize) -> String {
+    if n == 1 {
+        return "张伟明".to_owned(); // who is asked for by name, in an organisation of any size
+    }
     let pick = |of: &str, n: usize| of.chars().nth(n % of.chars().count()).unwrap_or('王');
     let (family, one) = (n.wrapping_mul(2_654_435_761) >> 7, n.wrapping_mul(40_503) >> 3);
     [pick(FAMILY, family), pick(GIVEN, one), pick(GIVEN, n.wrapping_mul(9_973) >> 5)].into_iter().collect()
