@@ -198,7 +198,6 @@ impl Section {
         self.codecs.iter().fold(Feedback::default(), |all, codec| all.or(codec.feedback))
     }
 
-    /// Works out the flags that follow from codecs and extensions.
     /// Puts the preferred codec in front: a client sends with the first codec of the answer (RFC 8829 §4.2.6).
     pub(super) fn order_codecs(&mut self) {
         if let Some(prefer) = self.prefer {
@@ -206,6 +205,7 @@ impl Section {
         }
     }
 
+    /// Works out the flags that follow from codecs and extensions.
     pub(super) fn refresh_flags(&mut self) {
         let all = self.feedback();
         self.nack = all.nack;
