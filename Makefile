@@ -90,8 +90,8 @@ bench: ## Packets and durable messages a second a core, beside the limits of the
 .PHONY: bench-peers
 bench-peers: ## The same calls on Convene and on Janus, the same chat on Convene and on Prosody, side by side
 	@$(MAKE) --no-print-directory build BUILD_SCOPE="$(EVERYTHING)"
-	@bench/peers/need-janus.sh
-	@bench/peers/need-prosody.sh
+	@bench/peers/need.sh janus iproute2
+	@bench/peers/need.sh prosody lua-dbi-sqlite3
 	bench/peers/in-namespace.sh target/release/media-peers --ip 10.78.0.1 $(MEDIA_PEERS_ARGS)
 	target/release/peers
 

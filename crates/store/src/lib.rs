@@ -7,7 +7,7 @@
 //! account by `convene-accounts`.
 //!
 //! Invariant: SQL and object storage appear in no other server crate. The engine reads no clock: `now_ms` is an argument.
-//! A second backend has to offer [`Engine`] and [`Reader`] over the same [`Op`] and [`Outcome`]; `tests/conformance.rs` is
+//! A second backend has to offer [`Engine`] and [`Reader`] over the same [`Op`] and [`Outcome`]; `tests/it/conformance.rs` is
 //! what it has to pass.
 
 pub mod accesses;
@@ -28,6 +28,6 @@ pub use blobs::{BlobOptions, BlobPlace, BlobRefusal, Blobs, Checked, Inspected, 
 pub use engine::{Engine, EngineOptions};
 pub use error::StoreError;
 pub use ops::{Appended, BlobFacts, BlobRow, NewUpload, Op, Outcome, Trash, Upload, UserPush};
-pub use reader::directory::{After, Stretch};
+pub use reader::stretch::{After, SEES_ALL, Sees, Stretch};
 pub use reader::{Company, KeyRow, Reader};
 pub use shell::{Options, Outbox, StatsSnapshot, Store};

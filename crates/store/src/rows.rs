@@ -23,10 +23,9 @@ pub(crate) use accounts::{
 };
 pub(crate) use groups::{department_group, leavers, newcomers};
 pub(crate) use orgs::{
-    INVITATION, MEMBER_FIELDS, account_name, asked_from, audit_head_from, audit_record_from, company_exists, done_once,
-    edit, edit_text, has_department, has_position, invitation_by_id, invitation_by_link, invitation_from,
-    invitations_for, member, member_of, places_of, policy, policy_text, profile_text, request_from, seat, seat_of_user,
-    seats_of, tree,
+    INVITATION, account_name, asked_from, audit_head_from, audit_record_from, company_exists, done_once, edit,
+    edit_text, has_department, has_position, invitation_by_id, invitation_by_link, invitation_from, invitations_for,
+    member, member_at, places_of, policy, policy_text, profile_text, request_from, seat, seat_of_user, seats_of, tree,
 };
 pub(crate) use place::{event_id, event_span, seq_of};
 pub(crate) use webhooks::{WEBHOOK, wanted_kinds, webhook_from, webhooks_of};

@@ -68,8 +68,10 @@ pub(super) async fn list(
     Asked(Below { parent }): Asked<Below>,
 ) -> Result<Response, Error> {
     let found = api.inner.seen_by(org, asker, KeyScopes::DIRECTORY, move |reader, org, seat| {
-        let seen = Sight::of(reader, seat)?.departments();
-        let (tree, counts) = (reader.tree(org)?, reader.department_counts(org)?);
+        let sight = Sight::of(reader, seat)?;
+        let seen = sight.departments();
+        let tree = sight.into_tree().map_or_else(|| reader.tree(org), Ok)?;
+        let counts = reader.department_counts(org)?;
         let mut departments = shown(&tree, &counts.into_iter().collect(), parent.map(DeptId));
         departments.retain(|row| seen.as_ref().is_none_or(|seen| seen.binary_search(&DeptId(row.id)).is_ok()));
         Ok(Ok(Departments { departments }))

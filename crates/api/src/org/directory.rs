@@ -5,8 +5,8 @@ use axum::extract::State;
 use convene_accounts::apikey::KeyScopes;
 use convene_accounts::directory;
 use convene_accounts::phone::Phone;
-use convene_store::After;
 use convene_store::orgs::Member;
+use convene_store::{After, Sees};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -62,8 +62,8 @@ pub(super) async fn search(
             let key = |member: &Member| directory::keys(&member.display_name).into_iter().find(begins);
             return Ok(Ok(page_of(few, rows, &after, key)));
         }
-        let page = sight.page(rows, after, |after: &After, limit| reader.find_members(org, &question, after, limit));
-        Ok(Ok(page?))
+        let find = |after: &After, limit, sees: Sees<'_>| reader.find_members(org, &question, after, limit, sees);
+        Ok(Ok(sight.page(rows, after, find)?))
     });
     Ok(Json(MembersPage::of(page.await?, &inner.keys.pictures)))
 }

@@ -46,9 +46,9 @@ pub(super) async fn list(
         if let Some(few) = few {
             return Ok(Ok(page_of(few, rows, &after, |member| Some(member.sort.clone()))));
         }
-        let page = sight.page(rows, after, |after, limit| match department {
-            Some(dept) => reader.members_in(org, DeptId(dept), after, limit),
-            None => reader.members_of(org, after, limit),
+        let page = sight.page(rows, after, |after, limit, sees| match department {
+            Some(dept) => reader.members_in(org, DeptId(dept), after, limit, sees),
+            None => reader.members_of(org, after, limit, sees),
         });
         Ok(Ok(page?))
     });

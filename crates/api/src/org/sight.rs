@@ -1,10 +1,10 @@
 //! Whom somebody sees in the directory of an organisation: what its policy says, put to members, departments and pages.
 
-use convene_accounts::department::{ROOT, Tree};
+use convene_accounts::department::{Place, ROOT, Tree};
 use convene_accounts::policy::{Directory, Policy, Who};
 use convene_accounts::role::{Act, Role};
 use convene_store::orgs::{Member, Seat};
-use convene_store::{After, Reader, StoreError, Stretch};
+use convene_store::{After, Reader, SEES_ALL, Sees, StoreError, Stretch};
 use convene_types::{AccountId, DeptId, OrgId};
 
 /// Rows that are looked at for one page. Who sees little of a large organisation gets short pages, and goes on with the next
@@ -46,8 +46,12 @@ impl Sight {
 
     /// Whether they see this member.
     pub(crate) fn sees(&self, member: &Member) -> bool {
-        let depts: Vec<_> = member.places.iter().map(|place| place.dept).collect();
-        member.account == self.account || self.sees_place(&depts)
+        self.sees_who(member.account, &member.places)
+    }
+
+    fn sees_who(&self, account: AccountId, places: &[Place]) -> bool {
+        let depts: Vec<_> = places.iter().map(|place| place.dept).collect();
+        account == self.account || self.sees_place(&depts)
     }
 
     fn sees_place(&self, depts: &[DeptId]) -> bool {
@@ -67,6 +71,11 @@ impl Sight {
         seen.sort_unstable();
         seen.dedup();
         Some(seen)
+    }
+
+    /// The departments, where they were read to tell who is seen.
+    pub(crate) fn into_tree(self) -> Option<Tree> {
+        self.tree
     }
 
     /// All whom they see, if those are few.
@@ -91,8 +100,7 @@ impl Sight {
         for dept in depts {
             let left = MAX_FEW.saturating_sub(found.len()).saturating_add(1);
             let limit = u32::try_from(left).unwrap_or(u32::MAX);
-            found
-                .extend(reader.members_in(self.org, dept, &After::default(), limit)?.rows.into_iter().map(|row| row.1));
+            found.extend(reader.members_in(self.org, dept, &After::default(), limit, SEES_ALL)?.members());
             if found.len() > MAX_FEW {
                 return Ok(None);
             }
@@ -108,22 +116,20 @@ impl Sight {
         &self,
         rows: u32,
         mut after: After,
-        mut read: impl FnMut(&After, u32) -> Result<Stretch, StoreError>,
+        mut read: impl FnMut(&After, u32, Sees<'_>) -> Result<Stretch, StoreError>,
     ) -> Result<(Vec<Member>, Option<After>), StoreError> {
         let most = usize::try_from(rows).unwrap_or(usize::MAX);
         let stride = if self.tree.is_none() { rows } else { STRIDE };
         let (mut page, mut looked) = (Vec::new(), 0);
         while looked < MAX_LOOKED {
-            let stretch = read(&after, stride)?;
+            let stretch = read(&after, stride, &|account, places| self.sees_who(account, places))?;
             looked = looked.saturating_add(stride);
             for (at, member) in stretch.rows {
                 if page.len() == most {
                     return Ok((page, Some(after)));
                 }
                 after = at;
-                if self.sees(&member) {
-                    page.push(member);
-                }
+                page.extend(member);
             }
             let Some(next) = stretch.next else { return Ok((page, None)) };
             after = next;

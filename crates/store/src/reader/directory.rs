@@ -1,39 +1,14 @@
-//! Members in pages: of an organisation, of a department, by what they are found by. Every page is one stretch of an index,
-//! whatever the size of the organisation; who may see whom is decided by whoever asks.
+//! An organisation as its members see it: what it is called, where people stand, who asks to be let in, whom one keeps.
 
-use convene_accounts::directory;
 use convene_accounts::profile::Edit;
-use convene_accounts::vault::Lookup;
 use convene_types::{AccountId, DeptId, InviteId, OrgId, PositionId};
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use super::Reader;
+use super::stretch::MAX_ROWS;
 use crate::error::StoreError;
 use crate::orgs::{Asking, Company, Contact, Listed, Member, Position, Seat, WaitingEdit};
-use crate::rows::{self, MEMBER_FIELDS, db};
-
-/// Rows of one page.
-const MAX_ROWS: u32 = 1_000;
-/// Behind every text that begins with what stands before it.
-const LAST: char = '\u{10ffff}';
-
-/// Where a page begins: behind this key, and behind this account of those with the same key.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct After {
-    /// What rows are sorted by.
-    pub key: String,
-    /// Of rows that are alike.
-    pub account: u64,
-}
-
-/// Members in the order of an index.
-#[derive(Clone, Debug, Default)]
-pub struct Stretch {
-    /// Each with its place in the index.
-    pub rows: Vec<(After, Member)>,
-    /// Where the next stretch begins, if there may be one.
-    pub next: Option<After>,
-}
+use crate::rows::{self, db};
 
 impl Reader {
     /// An organisation, if it has not ended.
@@ -55,77 +30,6 @@ impl Reader {
     /// A member.
     pub fn member(&mut self, org: OrgId, account: AccountId) -> Result<Option<Member>, StoreError> {
         self.plain(|conn| rows::member(conn, org, account))
-    }
-
-    /// The member with this number.
-    pub fn member_by_number(&mut self, org: OrgId, number: Lookup) -> Result<Option<Member>, StoreError> {
-        self.plain(|conn| match rows::account_by_lookup(conn, number)? {
-            Some(account) => rows::member(conn, org, account.id),
-            None => Ok(None),
-        })
-    }
-
-    /// Members of an organisation by name.
-    pub fn members_of(&mut self, org: OrgId, after: &After, limit: u32) -> Result<Stretch, StoreError> {
-        let sql = format!(
-            "SELECT {MEMBER_FIELDS} FROM seats s JOIN users u ON u.id = s.user
-             WHERE s.org = ?1 AND (s.sort, s.account) > (?2, ?3) ORDER BY s.sort, s.account LIMIT ?4"
-        );
-        self.plain(|conn| {
-            let key = (db(org.0), &after.key, db(after.account), limit.min(MAX_ROWS));
-            let mut statement = conn.prepare_cached(&sql)?;
-            let found = statement.query_map(key, rows::member_of)?.collect::<Result<Vec<_>, _>>()?;
-            by_name(conn, org, found, limit)
-        })
-    }
-
-    /// Members who stand right in a department, by name; of the root: who stand nowhere.
-    pub fn members_in(&mut self, org: OrgId, dept: DeptId, after: &After, limit: u32) -> Result<Stretch, StoreError> {
-        let sql = format!(
-            "SELECT {MEMBER_FIELDS} FROM places p JOIN seats s ON s.org = p.org AND s.account = p.account
-             JOIN users u ON u.id = s.user
-             WHERE p.org = ?1 AND p.dept = ?2 AND (p.sort, p.account) > (?3, ?4) ORDER BY p.sort, p.account LIMIT ?5"
-        );
-        self.plain(|conn| {
-            let key = (db(org.0), db(dept.0), &after.key, db(after.account), limit.min(MAX_ROWS));
-            let mut statement = conn.prepare_cached(&sql)?;
-            let found = statement.query_map(key, rows::member_of)?.collect::<Result<Vec<_>, _>>()?;
-            by_name(conn, org, found, limit)
-        })
-    }
-
-    /// Members who have a key that begins so, by that key; each once, by the first of their keys that does.
-    pub fn find_members(
-        &mut self,
-        org: OrgId,
-        question: &str,
-        after: &After,
-        limit: u32,
-    ) -> Result<Stretch, StoreError> {
-        let limit = limit.min(MAX_ROWS);
-        let sql = format!(
-            "SELECT {MEMBER_FIELDS}, d.key FROM directory d JOIN seats s ON s.org = d.org AND s.account = d.account
-             JOIN users u ON u.id = s.user
-             WHERE d.org = ?1 AND d.key >= ?2 AND d.key < ?3 AND (d.key, d.account) > (?4, ?5)
-             ORDER BY d.key, d.account LIMIT ?6"
-        );
-        self.plain(|conn| {
-            let key = (db(org.0), question, format!("{question}{LAST}"), &after.key, db(after.account), limit);
-            let mut statement = conn.prepare_cached(&sql)?;
-            let read = |row: &Row<'_>| Ok((rows::member_of(row)?, row.get::<_, String>("key")?));
-            let found = statement.query_map(key, read)?.collect::<Result<Vec<_>, _>>()?;
-            let at = |member: &Member, key: &str| After { key: key.to_owned(), account: member.account.0 };
-            let last = found.last().filter(|_| is_full(found.len(), limit));
-            let next = last.map(|(member, key)| at(member, key));
-            let mut rows = Vec::new();
-            for (member, key) in found {
-                let keys = directory::keys(&member.display_name);
-                if keys.iter().find(|key| key.starts_with(question)) == Some(&key) {
-                    rows.push((at(&member, &key), placed(conn, org, member)?));
-                }
-            }
-            Ok(Stretch { rows, next })
-        })
     }
 
     /// How many stand right in each department.
@@ -236,21 +140,6 @@ fn company(conn: &Connection, org: OrgId) -> Result<Option<Company>, StoreError>
     let read =
         |row: &Row<'_>| Ok(Company { id: org, name: row.get(0)?, title: row.get(1)?, members: rows::num(row, 2)? });
     Ok(conn.prepare_cached(sql)?.query_row([db(org.0)], read).optional()?)
-}
-
-fn by_name(conn: &Connection, org: OrgId, found: Vec<Member>, limit: u32) -> Result<Stretch, StoreError> {
-    let at = |member: &Member| After { key: member.sort.clone(), account: member.account.0 };
-    let next = found.last().filter(|_| is_full(found.len(), limit.min(MAX_ROWS))).map(at);
-    let rows = found.into_iter().map(|member| Ok((at(&member), placed(conn, org, member)?)));
-    Ok(Stretch { rows: rows.collect::<Result<_, StoreError>>()?, next })
-}
-
-fn is_full(found: usize, limit: u32) -> bool {
-    found >= usize::try_from(limit).unwrap_or(usize::MAX)
-}
-
-fn placed(conn: &Connection, org: OrgId, member: Member) -> Result<Member, StoreError> {
-    Ok(Member { places: rows::places_of(conn, org, member.account)?, ..member })
 }
 
 fn waiting_from(row: &Row<'_>) -> rusqlite::Result<WaitingEdit> {

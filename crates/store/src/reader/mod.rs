@@ -13,6 +13,7 @@ mod operator;
 mod orgs;
 mod pages;
 mod people;
+pub(crate) mod stretch;
 mod sync;
 mod visible;
 mod webhooks;

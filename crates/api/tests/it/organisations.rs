@@ -1,12 +1,9 @@
 //! Organisations over HTTP: who comes in and how, what they are called and where they stand, what is kept of it.
 
-#![cfg(test)]
-
-mod common;
-
-use common::{Person, World};
 use convene_api::Change;
 use serde_json::{Value, json};
+
+use crate::common::{self, Person, World};
 
 /// An owner, a member, and their organisation.
 async fn two(world: &World) -> (u64, Person, Person) {

@@ -1,13 +1,10 @@
 //! The access log of members, as administrators read it.
 
-#![cfg(test)]
-
-mod common;
-
 use std::time::Duration;
 
-use common::{Person, World};
 use serde_json::{Value, json};
+
+use crate::common::{Person, World};
 
 /// Entries are written within a second; so long is waited for them.
 const DEADLINE: Duration = Duration::from_secs(20);

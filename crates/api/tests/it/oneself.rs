@@ -1,14 +1,11 @@
 //! The account itself: password, policy, number, sessions, devices, its end.
 
-#![cfg(test)]
-
-mod common;
-
 use std::time::{Duration, Instant};
 
-use common::{World, device, phone};
 use convene_accounts::session::End;
 use serde_json::{Value, json};
+
+use crate::common::{self, World, device, phone};
 
 #[tokio::test]
 async fn another_password_takes_the_one_so_far_and_ends_the_other_sessions() {

@@ -3,10 +3,6 @@
 //!
 //! The child is this test binary again. CONVENE_TEST_KILLS sets how often; 50 is the long form.
 
-#![cfg(test)]
-
-mod common;
-
 use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
@@ -14,11 +10,12 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, SystemTime};
 
-use common::{ORG, client, text};
 use convene_proto::im;
 use convene_store::{Engine, EngineOptions, Op, Options, Outcome, Store};
 use convene_types::{ConvId, Seq, UserId};
 use prost::Message as _;
+
+use crate::common::{self, ORG, client, text};
 
 const SENDERS: u64 = 64;
 const CONVS: u64 = 8;
@@ -57,7 +54,7 @@ fn prepare(path: &Path) {
 
 fn run_and_kill(path: &Path, round: u64, wait: Duration, acks: &mut Acks) {
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "child_that_sends", "--ignored", "--nocapture"])
+        .args(["--exact", "kill::child_that_sends", "--ignored", "--nocapture"])
         .env(PATH, path)
         .env(ROUND, round.to_string())
         .stdout(Stdio::piped())

@@ -1,11 +1,5 @@
 //! What every backend of the store has to pass about people: codes, accounts, sessions, devices.
 
-#![cfg(test)]
-#![allow(clippy::unwrap_in_result)]
-
-mod common;
-
-use common::World;
 use convene_accounts::Code;
 use convene_accounts::limits::{Act, Subject};
 use convene_accounts::session::{End, GRACE_S, MAX_SESSIONS, Session};
@@ -14,6 +8,8 @@ use convene_accounts::verification::{MAX_ATTEMPTS, Purpose, Tag, VALID_FOR_S};
 use convene_store::accounts::{self, Device, Entry, MAX_DEVICES, Outcome, Proof, State, Then, Which};
 use convene_store::{Engine, EngineOptions, Op};
 use convene_types::{AccountId, DeviceId, SessionId};
+
+use crate::common::{self, World};
 
 const HER: Lookup = Lookup([1; 32]);
 const HIM: Lookup = Lookup([2; 32]);
@@ -434,7 +430,7 @@ fn a_database_of_the_first_schema_is_brought_up_to_date() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("chat.db");
     let old = rusqlite::Connection::open(&path).unwrap();
-    old.execute_batch(include_str!("../src/engine/schema1.sql")).unwrap();
+    old.execute_batch(include_str!("../../src/engine/schema1.sql")).unwrap();
     old.execute_batch(
         "INSERT INTO meta VALUES ('url_secret', zeroblob(32)); INSERT INTO orgs VALUES (1, 'acme');
          PRAGMA application_id = 0x436f6e76; PRAGMA user_version = 1;",

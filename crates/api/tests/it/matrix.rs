@@ -3,12 +3,9 @@
 //!
 //! Each row has an organisation of its own, and each cell things of its own to act on.
 
-#![cfg(test)]
-
-mod common;
-
-use common::{Answer, Person, World};
 use serde_json::{Value, json};
+
+use crate::common::{self, Answer, Person, World};
 
 /// What stands in the place of an id.
 struct Target {

@@ -1,19 +1,16 @@
 //! Uploads and blobs, on a real folder.
 
-#![cfg(test)]
-
-mod common;
-
 use std::path::Path;
 use std::time::Duration;
 
 use aws_lc_rs::digest;
 use bytes::Bytes;
-use common::{ORG, client, code, text};
 use convene_im_core::Refusal;
 use convene_proto::im::{self, Code, body::Kind};
 use convene_store::{BlobOptions, Blobs, Checked, Engine, EngineOptions, Inspected, Op, Options, Outcome, Store};
 use convene_types::{ConvId, UserId};
+
+use crate::common::{self, ORG, client, code, text};
 
 struct Place {
     folder: tempfile::TempDir,

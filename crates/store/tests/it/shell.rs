@@ -1,19 +1,16 @@
 //! The store with its threads: queues, faults, files that cannot be opened, backup; and how fast it is (ignored).
 
-#![cfg(test)]
-
-mod common;
-
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use common::{ORG, client, code, text};
 use convene_proto::im::{self, Code};
 use convene_store::{Engine, EngineOptions, Op, Options, Outcome, Store, StoreError};
 use convene_types::{ConvId, UserId};
+
+use crate::common::{self, ORG, client, code, text};
 
 fn prepared(folder: &Path, users: u64, convs: u64) -> Options {
     let path = folder.join("chat.db");
@@ -188,7 +185,7 @@ fn a_backup_under_load_is_a_sound_snapshot() {
 
 /// Durable appends per second with so many outstanding, 1,000 conversations, 300 bytes each.
 #[test]
-#[ignore = "a measurement: cargo test --release -p convene-store --test shell -- --ignored --nocapture"]
+#[ignore = "a measurement: cargo test --release -p convene-store --test it append_rate -- --ignored --nocapture"]
 fn append_rate() {
     for outstanding in [64_u64, 512] {
         let folder = tempfile::tempdir_in(".").unwrap();

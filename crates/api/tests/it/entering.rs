@@ -1,12 +1,9 @@
 //! Into an account and out of it, over HTTP.
 
-#![cfg(test)]
-
-mod common;
-
-use common::{POLICY, Person, World, device, phone};
 use convene_accounts::session::End;
 use serde_json::{Value, json};
+
+use crate::common::{self, POLICY, Person, World, device, phone};
 
 fn registration(phone: &str, code: &str) -> Value {
     json!({ "phone": phone, "code": code, "display_name": "Ana", "consent": POLICY, "device": { "id": device(1) } })

@@ -1,14 +1,11 @@
 //! Pictures of people: who sets them, who sees them, and when they are gone.
 
-#![cfg(test)]
-
-mod common;
-
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
-use common::{Answer, Person, World, device};
 use convene_api::Change;
 use serde_json::{Value, json};
+
+use crate::common::{Answer, Person, World, device};
 
 /// The least that is one: what counts is how it begins.
 fn png(fill: u8) -> Vec<u8> {

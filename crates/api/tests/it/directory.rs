@@ -1,11 +1,8 @@
 //! Whom people find, and whom they do not.
 
-#![cfg(test)]
-
-mod common;
-
-use common::{Person, World};
 use serde_json::{Value, json};
+
+use crate::common::{self, Person, World};
 
 fn names(answer: &common::Answer) -> Vec<String> {
     let rows = answer.body["members"].as_array().unwrap();

@@ -1,13 +1,10 @@
 //! What every backend of the store has to pass about calls: event and row are one, and each is written once.
 
-#![cfg(test)]
-
-mod common;
-
-use common::{ORG, World, both, code};
 use convene_proto::im::{self, CallOutcome, Code, body::Kind};
 use convene_store::{Appended, Op, Outcome};
 use convene_types::{CallId, ConvId, UserId};
+
+use crate::common::{self, ORG, World, both, code};
 
 const CALL: CallId = CallId([7; 16]);
 

@@ -1,8 +1,5 @@
 //! An engine with some users, and short words for what tests do with it.
 
-#![cfg(test)]
-#![allow(dead_code, clippy::unwrap_in_result)]
-
 use std::path::PathBuf;
 
 use convene_im_core::model::Refusal;

@@ -1,19 +1,16 @@
 //! API keys, webhooks and the access log over the real router.
 
-#![cfg(test)]
-
-mod common;
-
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use common::{Person, World};
 use convene_accounts::apikey::KeyScopes;
 use convene_outbound::{Client, Courier, CourierOptions, Reach};
 use convene_store::orgs::{Change, Op, Outcome};
 use convene_types::{AccountId, OrgId};
 use serde_json::{Value, json};
+
+use crate::common::{Person, World};
 
 async fn found(world: &World, name: &str, owner: &Person) -> OrgId {
     let owner = AccountId(owner.account);

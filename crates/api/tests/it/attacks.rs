@@ -1,11 +1,8 @@
 //! What attackers do: stolen tokens, guessed codes, numbers that are tried out.
 
-#![cfg(test)]
-
-mod common;
-
-use common::{Answer, POLICY, World, device, phone};
 use serde_json::{Value, json};
+
+use crate::common::{self, Answer, POLICY, World, device, phone};
 
 async fn refresh(world: &World, token: &str) -> Answer {
     world.post("/v1/auth/refresh", "", json!({ "refresh_token": token })).await

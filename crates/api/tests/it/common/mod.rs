@@ -1,8 +1,5 @@
 //! The service over its real router and a store in a folder of its own, and short words for what tests do with it.
 
-#![cfg(test)]
-#![allow(dead_code, unreachable_pub)]
-
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -17,14 +14,14 @@ use convene_telemetry::Metrics;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
-pub const POLICY: &str = "1";
+pub(crate) const POLICY: &str = "1";
 
 /// A server.
-pub struct World {
-    pub api: Api,
-    pub store: Store,
-    pub blobs: Blobs,
-    pub metrics: Arc<Metrics>,
+pub(crate) struct World {
+    pub(crate) api: Api,
+    pub(crate) store: Store,
+    pub(crate) blobs: Blobs,
+    pub(crate) metrics: Arc<Metrics>,
     router: Router,
     codes: Codes,
     folder: tempfile::TempDir,
@@ -35,24 +32,24 @@ type Codes = Arc<Mutex<HashMap<(String, &'static str), String>>>;
 
 /// What came back.
 #[derive(Debug)]
-pub struct Answer {
-    pub status: StatusCode,
-    pub headers: HeaderMap,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
     /// Null when there is none.
-    pub body: Value,
+    pub(crate) body: Value,
 }
 
 impl Answer {
     /// The same, if it has this status.
     #[track_caller]
-    pub fn expect(self, status: u16) -> Self {
+    pub(crate) fn expect(self, status: u16) -> Self {
         assert_eq!(self.status.as_u16(), status, "{}", self.body);
         self
     }
 
     /// Asserts that it is a refusal with this code, in the form that all have.
     #[track_caller]
-    pub fn refused(self, status: u16, code: &str) -> Self {
+    pub(crate) fn refused(self, status: u16, code: &str) -> Self {
         assert_eq!((self.status.as_u16(), self.body["code"].as_str()), (status, Some(code)), "{}", self.body);
         assert_eq!(self.header("content-type"), "application/problem+json");
         assert_eq!(self.body["status"], status);
@@ -60,35 +57,35 @@ impl Answer {
         self
     }
 
-    pub fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
     #[track_caller]
-    pub fn text(&self, field: &str) -> String {
+    pub(crate) fn text(&self, field: &str) -> String {
         self.body[field].as_str().unwrap_or_else(|| panic!("no {field}: {}", self.body)).to_owned()
     }
 
     #[track_caller]
-    pub fn number(&self, field: &str) -> u64 {
+    pub(crate) fn number(&self, field: &str) -> u64 {
         self.body[field].as_u64().unwrap_or_else(|| panic!("no {field}: {}", self.body))
     }
 }
 
 /// Somebody who is signed in.
 #[derive(Clone, Debug)]
-pub struct Person {
-    pub account: u64,
-    pub phone: String,
-    pub device: String,
-    pub access: String,
-    pub refresh: String,
-    pub session: String,
+pub(crate) struct Person {
+    pub(crate) account: u64,
+    pub(crate) phone: String,
+    pub(crate) device: String,
+    pub(crate) access: String,
+    pub(crate) refresh: String,
+    pub(crate) session: String,
 }
 
 impl Person {
     #[track_caller]
-    pub fn from(answer: &Answer, phone: &str, device: &str) -> Self {
+    pub(crate) fn from(answer: &Answer, phone: &str, device: &str) -> Self {
         Self {
             account: answer.body["account"]["id"].as_u64().unwrap_or_else(|| panic!("{}", answer.body)),
             phone: phone.to_owned(),
@@ -101,17 +98,17 @@ impl Person {
 }
 
 /// The n-th mobile number.
-pub fn phone(n: u32) -> String {
+pub(crate) fn phone(n: u32) -> String {
     format!("+86138{n:08}")
 }
 
 /// A device id.
-pub fn device(n: u32) -> String {
+pub(crate) fn device(n: u32) -> String {
     format!("{n:032x}")
 }
 
 impl World {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::open(tempfile::tempdir().unwrap()).await
     }
 
@@ -139,27 +136,27 @@ impl World {
     }
 
     /// Ends the server, and starts another one over the same data.
-    pub async fn restart(self) -> Self {
+    pub(crate) async fn restart(self) -> Self {
         let Self { store, folder, .. } = self;
         store.stop();
         Self::open(folder).await
     }
 
     /// Status, headers and bytes of what is no JSON.
-    pub async fn raw(&self, request: Request<Body>) -> (StatusCode, HeaderMap, Vec<u8>) {
+    pub(crate) async fn raw(&self, request: Request<Body>) -> (StatusCode, HeaderMap, Vec<u8>) {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         (parts.status, parts.headers, to_bytes(body, usize::MAX).await.unwrap().to_vec())
     }
 
-    pub async fn send(&self, request: Request<Body>) -> Answer {
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
         let (status, headers, bytes) = self.raw(request).await;
         let body = if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).unwrap_or(Value::Null) };
         Answer { status, headers, body }
     }
 
     /// A request with more headers.
-    pub async fn with(&self, what: &str, token: &str, headers: &[(&str, &str)], body: Value) -> Answer {
+    pub(crate) async fn with(&self, what: &str, token: &str, headers: &[(&str, &str)], body: Value) -> Answer {
         let (method, path) = what.split_once(' ').expect("METHOD /path");
         let mut request = Request::builder().method(method.parse::<Method>().unwrap()).uri(path);
         for (name, value) in headers {
@@ -172,44 +169,44 @@ impl World {
         self.send(request.header(header::CONTENT_TYPE, "application/json").body(body).unwrap()).await
     }
 
-    pub async fn call(&self, what: &str, token: &str, body: Value) -> Answer {
+    pub(crate) async fn call(&self, what: &str, token: &str, body: Value) -> Answer {
         self.with(what, token, &[], body).await
     }
 
-    pub async fn get(&self, path: &str, token: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str, token: &str) -> Answer {
         self.call(&format!("GET {path}"), token, Value::Null).await
     }
 
-    pub async fn post(&self, path: &str, token: &str, body: Value) -> Answer {
+    pub(crate) async fn post(&self, path: &str, token: &str, body: Value) -> Answer {
         self.call(&format!("POST {path}"), token, body).await
     }
 
     /// Forgets what was counted: a day has gone by.
-    pub fn forgive(&self) {
+    pub(crate) fn forgive(&self) {
         self.damage("DELETE FROM usages");
     }
 
     /// A number that the database answers.
-    pub fn count(&self, sql: &str) -> u64 {
+    pub(crate) fn count(&self, sql: &str) -> u64 {
         let database = rusqlite::Connection::open(self.folder.path().join("convene.db")).unwrap();
         database.query_row(sql, (), |row| row.get::<_, i64>(0)).unwrap().try_into().unwrap()
     }
 
     /// Files of blobs that are there.
-    pub fn files(&self) -> usize {
+    pub(crate) fn files(&self) -> usize {
         let folders = std::fs::read_dir(self.folder.path().join("blobs")).unwrap();
         folders.map(|folder| std::fs::read_dir(folder.unwrap().path()).unwrap().count()).sum()
     }
 
     /// Changes the database behind the server's back.
-    pub fn damage(&self, sql: &str) {
+    pub(crate) fn damage(&self, sql: &str) {
         let database = rusqlite::Connection::open(self.folder.path().join("convene.db")).unwrap();
         database.busy_timeout(std::time::Duration::from_secs(5)).unwrap();
         database.execute(sql, ()).unwrap();
     }
 
     /// Has a code sent, whatever was sent before, and reads it.
-    pub async fn code(&self, phone: &str, purpose: &'static str, device: &str) -> String {
+    pub(crate) async fn code(&self, phone: &str, purpose: &'static str, device: &str) -> String {
         self.forgive();
         let body = json!({ "phone": phone, "purpose": purpose, "device_id": device });
         self.post("/v1/auth/codes", "", body).await.expect(202);
@@ -217,7 +214,7 @@ impl World {
     }
 
     /// A new account with the n-th number, on the n-th device.
-    pub async fn register(&self, n: u32, name: &str) -> Person {
+    pub(crate) async fn register(&self, n: u32, name: &str) -> Person {
         let (phone, device) = (phone(n), device(n));
         let code = self.code(&phone, "register", &device).await;
         let body = json!({ "phone": phone, "code": code, "display_name": name, "consent": POLICY,
@@ -226,14 +223,14 @@ impl World {
     }
 
     /// The same with a password.
-    pub async fn register_with(&self, n: u32, name: &str, password: &str) -> Person {
+    pub(crate) async fn register_with(&self, n: u32, name: &str, password: &str) -> Person {
         let person = self.register(n, name).await;
         self.call("PUT /v1/me/password", &person.access, json!({ "new": password })).await.expect(204);
         person
     }
 
     /// Somebody signs in by code on another device.
-    pub async fn sign_in(&self, phone: &str, device: &str) -> Person {
+    pub(crate) async fn sign_in(&self, phone: &str, device: &str) -> Person {
         let code = self.code(phone, "sign_in", device).await;
         let body = json!({ "phone": phone, "code": code, "device": { "id": device } });
         Person::from(&self.post("/v1/auth/sign-in", "", body).await.expect(200), phone, device)
@@ -243,25 +240,25 @@ impl World {
 /// What is done in organisations.
 impl World {
     /// Founds an organisation.
-    pub async fn found(&self, owner: &Person, title: &str) -> u64 {
+    pub(crate) async fn found(&self, owner: &Person, title: &str) -> u64 {
         self.post("/v1/organisations", &owner.access, json!({ "title": title })).await.expect(201).number("id")
     }
 
     /// A token of a program with a new API key of these scopes.
-    pub async fn program(&self, org: u64, owner: &Person, scopes: Value) -> String {
+    pub(crate) async fn program(&self, org: u64, owner: &Person, scopes: Value) -> String {
         let wanted = json!({ "title": "backend", "scopes": scopes });
         let made = self.post(&format!("/v1/organisations/{org}/keys"), &owner.access, wanted).await.expect(201);
         Self::signed(&made.text("id"), &made.text("secret"))
     }
 
     /// A token as a program signs it.
-    pub fn signed(key: &str, secret: &str) -> String {
+    pub(crate) fn signed(key: &str, secret: &str) -> String {
         let now_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
         program::sign(key, secret, 600, now_s).unwrap()
     }
 
     /// Invites somebody by number, and lets them accept.
-    pub async fn let_in(&self, org: u64, admin: &Person, guest: &Person) {
+    pub(crate) async fn let_in(&self, org: u64, admin: &Person, guest: &Person) {
         let body = json!({ "phone": guest.phone });
         let id = self
             .post(&format!("/v1/organisations/{org}/invitations"), &admin.access, body)
@@ -274,18 +271,18 @@ impl World {
     }
 
     /// Gives somebody a role.
-    pub async fn set_role(&self, org: u64, owner: &Person, whom: &Person, role: Value) {
+    pub(crate) async fn set_role(&self, org: u64, owner: &Person, whom: &Person, role: Value) {
         let path = format!("PUT /v1/organisations/{org}/members/{}/role", whom.account);
         self.call(&path, &owner.access, role).await.expect(204);
     }
 
     /// Makes something below an organisation, and answers its id.
-    pub async fn add(&self, org: u64, admin: &Person, what: &str, body: Value) -> u64 {
+    pub(crate) async fn add(&self, org: u64, admin: &Person, what: &str, body: Value) -> u64 {
         self.post(&format!("/v1/organisations/{org}/{what}"), &admin.access, body).await.expect(201).number("id")
     }
 
     /// Another policy.
-    pub async fn set_policy(&self, org: u64, owner: &Person, policy: Value) {
+    pub(crate) async fn set_policy(&self, org: u64, owner: &Person, policy: Value) {
         let path = format!("/v1/organisations/{org}/policy");
         let tag = self.get(&path, &owner.access).await.expect(200).header("etag").to_owned();
         self.with(&format!("PUT {path}"), &owner.access, &[("if-match", &tag)], policy).await.expect(204);

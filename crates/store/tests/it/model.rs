@@ -1,17 +1,14 @@
 //! Random operations from a seed, in batches of random length with failures in between, against a plain model that
 //! recounts everything from its own full log (I1, I3, I9, I10, I11, I13, I16). A failing seed is printed; pin it in `SEEDS`.
 
-#![cfg(test)]
-
-mod common;
-
 use std::collections::{BTreeMap, HashMap};
 
-use common::{ORG, World, client, text};
 use convene_im_core::model::Refusal;
 use convene_proto::im::{self, Code, body::Kind};
 use convene_store::{Engine, EngineOptions, Op, Outcome};
 use convene_types::{ConvId, Seq, UserId};
+
+use crate::common::{ORG, World, client, text};
 
 /// Seeds that once failed go here.
 const SEEDS: &[u64] = &[];

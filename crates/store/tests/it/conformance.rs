@@ -1,15 +1,12 @@
 //! What every backend of the store has to pass: each test names the invariant it holds to, and runs against [`Engine`] and
 //! [`Reader`] in memory and on a file.
 
-#![cfg(test)]
-
-mod common;
-
-use common::{World, both, client, code, text};
 use convene_proto::im::{self, Code, Role, body::Kind};
 use convene_store::{Op, Outcome, StoreError};
 use convene_types::{ConvId, Seq, Useq, UserId};
 use prost::Message as _;
+
+use crate::common::{self, World, both, client, code, text};
 
 #[test]
 fn i1_seqs_are_dense_and_survive_refusals() {

@@ -1,11 +1,6 @@
 //! What every backend of the store has to pass about accounts made by the operator, API keys, webhooks and the
 //! access log.
 
-#![cfg(test)]
-
-mod common;
-
-use common::World;
 use convene_accounts::apikey::{ApiKey, KeyId, KeyScopes, MAX_KEYS};
 use convene_accounts::role::{Role, Scopes};
 use convene_accounts::vault::Lookup;
@@ -17,6 +12,8 @@ use convene_store::orgs::{Change, Once, Op, Outcome};
 use convene_store::webhooks::{self, Enqueued};
 use convene_store::{Outcome as Answered, accounts};
 use convene_types::{AccountId, CallId, ConvId, OrgId, UserId};
+
+use crate::common::{self, World};
 
 const NOW_MS: i64 = 1_700_000_000_000;
 const SERVER: AccountId = AccountId(0);

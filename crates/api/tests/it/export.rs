@@ -1,19 +1,16 @@
 //! The archive of everything that is known of somebody, opened with what opens archives.
 
-#![cfg(test)]
-
-mod common;
-
 use std::io::{Cursor, Read as _};
 
 use axum::body::Body;
 use axum::http::Request;
-use common::{Person, World};
 use convene_proto::im::{self, body::Kind};
 use convene_store::{Op, Outcome};
 use convene_types::{ClientId, ConvId, OrgId, UserId};
 use serde_json::{Value, json};
 use zip::ZipArchive;
+
+use crate::common::{self, Person, World};
 
 type Opened = ZipArchive<Cursor<Vec<u8>>>;
 
