@@ -124,20 +124,21 @@ impl Tree {
     /// From the top down to `id`, itself included. Empty for the root and for what is not there.
     #[must_use]
     pub fn path(&self, id: DeptId) -> Vec<DeptId> {
-        let mut path = Vec::new();
-        let mut at = self.get(id);
-        while let Some(department) = at.filter(|_| path.len() < MAX_DEPTH) {
-            path.push(department.id);
-            at = self.get(department.parent);
-        }
+        let mut path: Vec<_> = self.upwards(id).collect();
         path.reverse();
         path
+    }
+
+    /// From `id` up to the top.
+    fn upwards(&self, id: DeptId) -> impl Iterator<Item = DeptId> {
+        let above = move |at: &&Department| self.get(at.parent);
+        std::iter::successors(self.get(id), above).map(|department| department.id).take(MAX_DEPTH)
     }
 
     /// Whether `id` is `top`, or stands below it. Everything stands below the root.
     #[must_use]
     pub fn is_within(&self, id: DeptId, top: DeptId) -> bool {
-        top == ROOT || self.path(id).contains(&top)
+        top == ROOT || self.upwards(id).any(|above| above == top)
     }
 
     /// `id` and all below it.

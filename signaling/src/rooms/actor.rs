@@ -371,9 +371,9 @@ impl Actor {
 /// first: it is the one that they have announced.
 fn publication(track: TrackId, request: &TrackRequest) -> Publication {
     let announced = request.codecs.first().and_then(|codec| codec.mime_type.rsplit('/').next());
-    let codec = announced.and_then(Codec::from_name).filter(|codec| codec.kind() == request.kind);
     // Of audio the client knows best: RED is announced as Opus.
-    let codec = codec.filter(|_| request.kind == MediaKind::Video);
+    let is_asked = |codec: &Codec| codec.kind() == MediaKind::Video && request.kind == MediaKind::Video;
+    let codec = announced.and_then(Codec::from_name).filter(is_asked);
     Publication { track, bind: Bind::Msid(request.cid.clone()), kind: request.kind, codec, rids: rids(request) }
 }
 

@@ -10,8 +10,8 @@ use convene_types::{AccountId, DeptId, OrgId};
 /// Rows that are looked at for one page. Who sees little of a large organisation gets short pages, and goes on with the next
 /// cursor; more rows take longer than anybody should wait for a reader.
 const MAX_LOOKED: u32 = 4_000;
-/// Rows that are read at a time when most may be hidden.
-const STRIDE: u32 = 500;
+/// Rows that are read at a time when most may be hidden: what is read beyond the page is read for nothing.
+const STRIDE: u32 = 100;
 /// Who sees no more people than this, in no more departments, is shown a page of just those: to read them all takes some
 /// milliseconds, to find them among 100,000 others takes many times that.
 const MAX_FEW: usize = 500;

@@ -19,16 +19,20 @@ use super::stats::Stats;
 use crate::engine::Place;
 use crate::error::StoreError;
 
-/// Often enough that a checkpoint has little to do, rarely enough that pages written again and again go once.
+/// How often the WAL is looked at; one that did not grow since is moved, however short.
 const EVERY: Duration = Duration::from_millis(200);
+/// One that grows is moved in pieces of this size. The pages that every message changes then go into the database once for
+/// hundreds of commits, and commits wait less often for a disk that is busy with the database.
+const PIECE_BYTES: u64 = 16 * 1024 * 1024;
 /// A frame of the WAL is a page and its header.
 const FRAME_HEADER_BYTES: u64 = 24;
 /// Passes in a row: each finds what was written during the one before.
 const MAX_PASSES: usize = 4;
 /// So much may be left to the writer: a millisecond of copying.
 const LITTLE_BYTES: u64 = 512 * 1024;
-/// A shorter WAL is not worth a gap: under full load this one is written in a second.
-const WORTH_BYTES: u64 = 24 * 1024 * 1024;
+/// A shorter WAL is not worth a gap: all senders wait for it, some tens of milliseconds on a slow disk. Under full load this
+/// one is written in four seconds, so that fewer than one send in a hundred meets a gap.
+const WORTH_BYTES: u64 = 96 * 1024 * 1024;
 
 #[derive(Debug)]
 pub(super) struct Thread {
@@ -51,7 +55,8 @@ impl Thread {
             }
             Place::Memory(_) => None,
         };
-        let work = Work { conn, file: file.clone(), frame, stats: Arc::clone(stats), restart: Arc::clone(restart) };
+        let (stats, restart) = (Arc::clone(stats), Arc::clone(restart));
+        let mut work = Work { conn, file: file.clone(), frame, stats, restart, seen: 0 };
         let (stop, stopped) = sync_channel(1);
         let thread = thread::Builder::new().name("store-checkpoint".into()).spawn(move || {
             while stopped.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
@@ -76,6 +81,8 @@ struct Work {
     frame: u64,
     stats: Arc<Stats>,
     restart: Arc<AtomicBool>,
+    /// Bytes of the WAL at the last look.
+    seen: u64,
 }
 
 /// Bytes of the WAL.
@@ -86,14 +93,24 @@ struct Wal {
 }
 
 impl Work {
-    fn run(&self) {
+    fn run(&mut self) {
+        // Either fails as with a full disk: commits fail then too and say so.
+        let wal = match self.wal("NOOP") {
+            Ok(wal) => wal,
+            Err(error) => return tracing::debug!(%error, "looking at the write-ahead log"),
+        };
+        let grows = std::mem::replace(&mut self.seen, wal.all) != wal.all;
+        if wal.left == 0 || !grows || wal.left >= PIECE_BYTES {
+            self.checkpoint();
+        }
+    }
+
+    fn checkpoint(&self) {
         for _ in 0..MAX_PASSES {
-            let wal = match self.pass() {
+            let wal = match self.wal("PASSIVE") {
                 Ok(wal) => wal,
-                // As with a full disk: commits fail then too and say so.
                 Err(error) => return tracing::debug!(%error, "checkpoint"),
             };
-            self.stats.wal_bytes.store(wal.all, Relaxed);
             Stats::add(&self.stats.checkpoints, 1);
             if wal.left == 0 && wal.all < WORTH_BYTES {
                 return; // the next commit begins it again by itself
@@ -111,10 +128,13 @@ impl Work {
         }
     }
 
-    fn pass(&self) -> rusqlite::Result<Wal> {
+    /// What is in the WAL after a checkpoint of this kind.
+    fn wal(&self, kind: &str) -> rusqlite::Result<Wal> {
         let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?));
-        let (all, moved) = self.conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], read)?;
+        let (all, moved) = self.conn.query_row(&format!("PRAGMA wal_checkpoint({kind})"), [], read)?;
         let bytes = |frames: i64| u64::try_from(frames).unwrap_or(0).saturating_mul(self.frame);
-        Ok(Wal { all: bytes(all), left: bytes(all.saturating_sub(moved)) })
+        let wal = Wal { all: bytes(all), left: bytes(all.saturating_sub(moved)) };
+        self.stats.wal_bytes.store(wal.all, Relaxed);
+        Ok(wal)
     }
 }

@@ -19,7 +19,7 @@ use crate::error::{StoreError, refuse, unavailable};
 use crate::ops::{Op, Outcome};
 
 /// Above it a commit waits for a checkpoint, however much is left of it: a longer WAL makes reads slower and the disk fuller.
-const MAX_WAL_BYTES: u64 = 64 * 1024 * 1024;
+const MAX_WAL_BYTES: u64 = 256 * 1024 * 1024;
 /// How long all senders wait for a read that keeps a long WAL from beginning again.
 const FORCED_PATIENCE: Duration = Duration::from_secs(1);
 /// How soon erased payload leaves the WAL when nothing else is written.
