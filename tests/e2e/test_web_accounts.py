@@ -266,6 +266,7 @@ async def test_who_asks_is_let_in_and_edits_wait_for_a_yes(server):
         bo = await visit(browser, server, link=await invitation(ana, ask=True))
         await register(bo, server, number(), BO)
         await expect(bo.get_by_text("has been asked")).to_be_visible()
+        await expect(bo.get_by_role("button", name=f"Take back the request to {ORG}")).to_be_visible()
         waiting = ana.get_by_role("list", name="Waiting for you")
         # A page that is open looks every 20 seconds; one that is opened, at once.
         await ana.reload()
@@ -274,7 +275,7 @@ async def test_who_asks_is_let_in_and_edits_wait_for_a_yes(server):
         await waiting.get_by_role("button", name="Agree").click()
         await expect(waiting).to_be_hidden()
         await bo.get_by_role("button", name="Look again").click()
-        await bo.get_by_role("button", name=ORG).click()
+        await bo.get_by_role("list", name="Your organisations").get_by_role("button", name=ORG).click()
         await online(bo)
 
         await ana.get_by_role("button", name="Add a department").click()
@@ -457,6 +458,9 @@ async def rules(ana: Page, bo: Page) -> None:
     await press(ana, "Look at it again")
     await expect(ana.get_by_label("Members find each other")).to_be_checked()
     await expect(ana.get_by_label("Departments have groups")).not_to_be_checked()
+    await ana.get_by_label("Departments have groups").check()
+    await press(ana, "Save policy")
+    await expect(ana.get_by_text("Saved.")).to_be_visible()
 
     await section(bo, "Policy")
     await expect(bo.get_by_label("Workplace")).to_have_value("approval")
@@ -509,7 +513,7 @@ async def audits(page: Page) -> None:
     records = page.get_by_role("list", name="Records").get_by_role("listitem")
     await expect(records.first).to_contain_text("Ana revoked an API key")
     await page.get_by_label("Filter what is shown").fill("changed the policy")
-    await expect(records).to_have_count(2)
+    await expect(records).to_have_count(3)
     await section(page, "Access log")
     table = page.get_by_role("region", name="Requests")
     await table.get_by_role("button", name=BO).first.click()
@@ -535,10 +539,22 @@ async def appoints(ana: Page, bo: Page) -> None:
         await card.get_by_label(scope).uncheck()
     await press(ana, "Save role")
     await expect(card.get_by_role("definition").filter(has_text="admin: audit")).to_be_visible()
+    await card.get_by_label("Department", exact=True).select_option("Research › Optics")
+    await press(ana, "Save profile")
+    await expect(card.get_by_role("definition").filter(has_text="Research › Optics")).to_be_visible()
     await bo.reload()
     await expect(bo.get_by_role("navigation", name="Settings").get_by_role("link")).to_have_text(
         ["Account", "Address book", "Policy", "Audit log", "Access log"]
     )
+
+
+async def has_a_group(bo: Page) -> None:
+    """Whoever stands in a department opens its group."""
+    await press(bo, "People")
+    await bo.get_by_role("list", name="Departments").get_by_role("button", name="Research").click()
+    await bo.get_by_role("list", name="Departments").get_by_role("button", name="Optics").click()
+    await press(bo, "Open its group")
+    await expect(bo.get_by_role("heading", name="Optics")).to_be_visible()
 
 
 async def is_seen(ana: Page, bo: Page) -> None:
@@ -609,6 +625,7 @@ async def test_an_organisation_is_run_by_its_owner_and_ended(server, tmp_path):
         await programs(ana)
         await audits(ana)
         await appoints(ana, bo)
+        await has_a_group(bo)
         await is_seen(ana, bo)
         violations = [await page.evaluate("violations") for page in (ana, bo)]
         await ends(bo, server, tmp_path / "data")

@@ -70,6 +70,11 @@ export function removeDepartment(company: Company, id: number): Promise<void> {
   return company.login.ask('DELETE', company.path(`/departments/${id}`));
 }
 
+/** Its group, made if there is none yet. Answers the conversation. */
+export async function groupOf(company: Company, id: number): Promise<number> {
+  return (await company.login.ask<{ id: number }>('POST', company.path(`/departments/${id}/group`))).id;
+}
+
 export function addPosition(company: Company, fields: Omit<Position, 'id'>): Promise<{ id: number }> {
   return company.login.create(company.path('/positions'), fields);
 }

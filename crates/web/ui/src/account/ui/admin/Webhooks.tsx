@@ -23,6 +23,7 @@ export function Webhooks({ company }: { company: Company }) {
         <NewWebhook company={company} keys={keys.filter((key) => !key.revoked_s)} onMade={again} />
       </Part>
       <Part title="Webhooks">
+        {problem && <p className="refused" role="alert">{problem}</p>}
         {webhooks.length === 0 && <p className="dim">There are none yet.</p>}
         <ul className="rows" aria-label="Webhooks">
           {webhooks.map((webhook) => (

@@ -1,6 +1,6 @@
 // The parts of a policy. Each says who changes it, and is closed to all others.
 
-import type { ReactNode } from 'react';
+import { type ReactNode, useState } from 'react';
 
 import { type Company, type FieldRule, may, type Standing } from '../../company';
 import { FIELDS, MAX_RETENTION_DAYS, type Part, PARTS, type Policy, ruleOf, withRule } from '../../policy';
@@ -102,13 +102,24 @@ export function Retention({ standing, policy, onChange }: PartProps) {
       <label className="check">
         <input type="checkbox" checked={!days} onChange={(event) => onChange({ retention_days: event.target.checked ? null : YEAR_DAYS })} /> Messages are kept for ever
       </label>
-      {days > 0 && (
-        <label className="field">
-          Days that they are kept
-          <input type="number" min={1} max={MAX_RETENTION_DAYS} required value={days} onChange={(event) => onChange({ retention_days: Math.max(1, Math.trunc(Number(event.target.value))) })} />
-        </label>
-      )}
+      {days > 0 && <Days days={days} onChange={(retention_days) => onChange({ retention_days })} />}
     </Frame>
+  );
+}
+
+/** A number while it is being typed may be none. */
+function Days({ days, onChange }: { days: number; onChange: (days: number) => void }) {
+  const [text, setText] = useState<string>();
+  const type = (typed: string) => {
+    setText(typed);
+    const number = Number(typed);
+    if (Number.isInteger(number) && number >= 1 && number <= MAX_RETENTION_DAYS) onChange(number);
+  };
+  return (
+    <label className="field">
+      Days that they are kept
+      <input type="number" min={1} max={MAX_RETENTION_DAYS} required value={text ?? days} onChange={(event) => type(event.target.value)} onBlur={() => setText(undefined)} />
+    </label>
   );
 }
 

@@ -12,6 +12,7 @@ import { usePages } from '../usePages';
 import { useLoaded, useTask, words } from '../useTask';
 
 import { Crumbs } from './Crumbs';
+import { DepartmentGroup } from './DepartmentGroup';
 import { Invite } from './Invite';
 import { Requests } from './Requests';
 
@@ -118,6 +119,7 @@ function Tree({ company, open, mayAdd }: { company: Company; open: number; mayAd
           </li>
         ))}
       </ul>
+      <DepartmentGroup company={company} department={at} />
       {mayAdd && <AddDepartment company={company} parent={at} onAdded={tree.again} />}
       <List company={company} members={pages.rows ?? []} open={open} label="People" />
       <More pages={pages} />
