@@ -571,7 +571,8 @@ async def is_seen(ana: Page, bo: Page) -> None:
 
     await ana.reload()
     card = ana.get_by_role("region", name=BO)
-    for place in (card, ana.get_by_role("list", name="People")):
+    await ana.get_by_label("Find people").fill("zw")
+    for place in (card, ana.get_by_role("list", name="Found")):
         await expect(place.locator("img")).to_be_visible()
         assert await place.locator("img").evaluate("one => one.decode().then(() => one.naturalWidth)") == 512
     await card.get_by_label("Note, for yourself only").fill("optics, knows everybody")

@@ -1,6 +1,6 @@
 // What was done in an organisation and what its members asked for: the audit log and the access log, page by page, in words.
 
-import type { Company } from './company';
+import { type Company, SCOPES } from './company';
 
 /** Something that was done. */
 export interface AuditRecord {
@@ -119,6 +119,34 @@ export function sentence(record: AuditRecord, nameOf: (account: number) => strin
   if (subject && done) return `${who} ${done} ${nameOf(subject)}`;
   const number = /^(department|position|webhook|policy):\d+$/.test(target) ? ` (${target.replace(':', ' ')})` : '';
   return `${who} ${ACTS[act] ? ACTS[act] + number : `${act} ${target}`.trim()}`;
+}
+
+/** What the bits of a set stand for, by the act that notes one (`accounts::role`, `apikey`, `webhook`), from the lowest on. */
+const BITS: Record<string, [key: string, names: readonly string[]]> = {
+  'member.role': ['scopes', SCOPES],
+  'key.make': ['scopes', ['rooms', 'directory', 'audit']],
+  'webhook.make': ['kinds', ['rooms', 'members', 'calls', 'messages']],
+};
+
+/** Roles as they are noted. */
+const ROLES = ['', 'owner', 'admin', 'member'];
+
+/** What changed, as far as the record says and the sentence does not. What is no JSON is said as it stands. */
+export function particulars({ act, detail }: AuditRecord): string {
+  const [bitsKey, names] = BITS[act] ?? ['', []];
+  const said = ([key, value]: [string, unknown]): string => {
+    if (key === bitsKey) return names.filter((_, bit) => Number(value) & (1 << bit)).join(', ');
+    if (key === 'role') return ROLES[Number(value)] ?? '';
+    if (key === 'account' || value === null || value === false || (Array.isArray(value) && !value.length)) return '';
+    if (value === true) return key;
+    return `${key} ${Array.isArray(value) && value.every((one) => typeof one === 'string') ? value.join(', ') : JSON.stringify(value)}`;
+  };
+  try {
+    const parsed = detail ? (JSON.parse(detail) as Record<string, unknown>) : {};
+    return Object.entries(parsed).map(said).filter(Boolean).join(', ');
+  } catch {
+    return detail;
+  }
 }
 
 /** Everybody who is named in some records. */

@@ -19,8 +19,8 @@ export function AccessTable({ rows, nameOf, onName }: Props) {
             <th scope="col">When</th>
             {nameOf && <th scope="col">Who</th>}
             <th scope="col">From</th>
-            <th scope="col">What</th>
             <th scope="col">Answer</th>
+            <th scope="col">What</th>
           </tr>
         </thead>
         <tbody>
@@ -35,8 +35,8 @@ export function AccessTable({ rows, nameOf, onName }: Props) {
                 </td>
               )}
               <td title={entry.client}>{entry.address}</td>
-              <td>{entry.endpoint}</td>
               <td title={entry.code || undefined}>{entry.status}</td>
+              <td className="wraps">{entry.endpoint}</td>
             </tr>
           ))}
         </tbody>

@@ -4,7 +4,7 @@ import { useState } from 'react';
 
 import { fullTime, stamp } from '../../../chat/ui/format';
 import type { Company } from '../../company';
-import { accountsIn, auditPage, type AuditRecord, checkAudit, type Checkup, sentence } from '../../records';
+import { accountsIn, auditPage, type AuditRecord, checkAudit, type Checkup, particulars, sentence } from '../../records';
 import { More } from '../More';
 import { Part, Waiting } from '../Part';
 import { useNames } from '../useNames';
@@ -46,6 +46,7 @@ export function Audit({ company }: { company: Company }) {
 
 function Row({ record, words }: { record: AuditRecord; words: string }) {
   const at = new Date(record.at_ms);
+  const more = particulars(record);
   return (
     <li>
       <p>{words}</p>
@@ -55,7 +56,7 @@ function Row({ record, words }: { record: AuditRecord; words: string }) {
           {stamp(record.at_ms)}
         </time>
         {record.address && ` · ${record.address}`}
-        {record.detail && ` · ${record.detail}`}
+        {more && ` · ${more}`}
       </p>
     </li>
   );

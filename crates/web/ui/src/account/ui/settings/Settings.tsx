@@ -1,5 +1,7 @@
 // One's own page, and those of the organisation beside it, as far as one's role opens them.
 
+import { useEffect, useRef } from 'react';
+
 import { Icon } from '../../../icons';
 import type { Company, Standing } from '../../company';
 import { Accesses } from '../admin/Accesses';
@@ -14,7 +16,7 @@ import { useLoaded } from '../useTask';
 
 import { Contacts } from './Contacts';
 import { Own } from './Own';
-import { type Key, SECTIONS, sectionsFor, useSection } from './sections';
+import { type Key, type Section, SECTIONS, sectionsFor, useSection } from './sections';
 
 interface Props {
   company: Company;
@@ -42,13 +44,7 @@ export function Settings({ company, onSwitch, onSignOut }: Props) {
           Sign out
         </button>
       </header>
-      <nav className="sections" aria-label="Settings">
-        {had.map(({ key, name }) => (
-          <a key={key} href={key ? `#me=${key}` : '#me'} aria-current={key === section.key ? 'page' : undefined}>
-            {name}
-          </a>
-        ))}
-      </nav>
+      <Nav sections={had} open={section.key} />
       <div className="settings" key={section.key}>
         {section.key === '' && <Own company={company} onSwitch={onSwitch} onSignOut={onSignOut} />}
         {section.key !== '' && !standing && <Waiting problem={problem} onAgain={again} />}
@@ -56,6 +52,21 @@ export function Settings({ company, onSwitch, onSignOut }: Props) {
         {standing && had.includes(section) && <Page section={section.key} company={company} standing={standing} />}
       </div>
     </section>
+  );
+}
+
+function Nav({ sections, open }: { sections: readonly Section[]; open: Key }) {
+  const current = useRef<HTMLAnchorElement>(null);
+  // On a phone they do not fit: the one that is open is not to be behind the edge.
+  useEffect(() => current.current?.scrollIntoView({ block: 'nearest', inline: 'nearest' }), [open, sections.length]);
+  return (
+    <nav className="sections" aria-label="Settings">
+      {sections.map(({ key, name }) => (
+        <a key={key} ref={key === open ? current : undefined} href={key ? `#me=${key}` : '#me'} aria-current={key === open ? 'page' : undefined}>
+          {name}
+        </a>
+      ))}
+    </nav>
   );
 }
 
