@@ -1,8 +1,12 @@
-//! The browser client, as built by `make` into `ui/dist`, embedded into the binary.
+//! The browser client, as built by `make` into `ui/dist`, embedded into the binary, and what browsers are to be told of it.
 //!
 //! Not here: HTTP. `signaling` asks for a path and answers with what it gets.
 
+mod headers;
+
 use std::borrow::Cow;
+
+pub use headers::headers;
 
 /// Everything under `ui/dist` at compile time; empty where the browser client was not built.
 #[derive(rust_embed::RustEmbed)]

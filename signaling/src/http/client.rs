@@ -1,6 +1,6 @@
 //! The embedded browser client, wherever no other route matches.
 
-use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{Html, IntoResponse, Response};
 use convene_web::Asset;
 
@@ -30,15 +30,27 @@ pub(super) async fn serve(method: Method, uri: Uri, headers: HeaderMap) -> Respo
             .with_allow("GET, HEAD");
     }
     if let Some(asset) = convene_web::asset(path) {
-        return file(asset, path.starts_with("assets/"), &headers);
+        return guarded(file(asset, path.starts_with("assets/"), &headers), &headers);
     }
     if path.rsplit('/').next().is_some_and(|name| name.contains('.')) {
         return Problem::not_found("no such file").into_response();
     }
-    match convene_web::index() {
+    let page = match convene_web::index() {
         Some(page) => file(page, false, &headers),
         None => ([(header::CACHE_CONTROL, "no-store")], Html(NO_CLIENT)).into_response(),
+    };
+    guarded(page, &headers)
+}
+
+/// With what browsers are to hold the client to. An answer 304 has it too: it renews what a browser has kept.
+fn guarded(mut response: Response, asked: &HeaderMap) -> Response {
+    let host = asked.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    for (name, value) in convene_web::headers(host) {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            response.headers_mut().insert(HeaderName::from_static(name), value);
+        }
     }
+    response
 }
 
 fn file(asset: Asset, immutable: bool, headers: &HeaderMap) -> Response {
@@ -50,8 +62,7 @@ fn file(asset: Asset, immutable: bool, headers: &HeaderMap) -> Response {
     if unchanged {
         return (StatusCode::NOT_MODIFIED, common).into_response();
     }
-    let mime = content_type(&asset.mime);
-    let typed = [(header::CONTENT_TYPE, mime.as_str()), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
+    let typed = [(header::CONTENT_TYPE, content_type(&asset.mime))];
     (common, typed, asset.bytes.into_owned()).into_response()
 }
 

@@ -165,6 +165,24 @@ async fn the_client_or_a_page_that_says_it_is_missing() {
 }
 
 #[tokio::test]
+async fn browsers_hold_the_client_to_its_own_host() {
+    let policy = async |host: &str| {
+        let (_, headers, _) = call(app(false), "GET", "/", &[("host", host)], "").await;
+        assert_eq!((&headers["x-content-type-options"], &headers["referrer-policy"]), ("nosniff", "no-referrer"));
+        assert!(headers["permissions-policy"].to_str().unwrap().contains("camera=(self)"));
+        headers["content-security-policy"].to_str().unwrap().to_owned()
+    };
+    let ours = policy("chat.example:7880").await;
+    for part in ["script-src 'self';", "frame-ancestors 'none'", "wss://chat.example:7880", "https://chat.example:*"] {
+        assert!(ours.contains(part), "{part} in {ours}");
+    }
+    assert!(policy("x; connect-src *").await.ends_with("connect-src 'self'"));
+    // What is no file of the client is not touched.
+    let (_, headers, _) = call(app(false), "GET", "/settings/regions", &[], "").await;
+    assert!(!headers.contains_key("content-security-policy"));
+}
+
+#[tokio::test]
 async fn regions_are_answered() {
     let (status, _, body) = call(app(false), "GET", "/settings/regions", &[], "").await;
     assert_eq!((status, body.as_str()), (StatusCode::OK, r#"{"regions":[]}"#));

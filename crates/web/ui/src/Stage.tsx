@@ -3,6 +3,8 @@
 import { GridLayout, isTrackReference, ParticipantTile, TrackLoop, useTracks } from '@livekit/components-react';
 import { RoomEvent, Track } from 'livekit-client';
 
+import { Tile } from './Tile';
+
 const SOURCES = [
   { source: Track.Source.Camera, withPlaceholder: true },
   { source: Track.Source.ScreenShare, withPlaceholder: false },
@@ -17,7 +19,7 @@ export function Stage() {
     return (
       <section className="stage" aria-label="Participants">
         <GridLayout tracks={tracks}>
-          <ParticipantTile />
+          <Tile />
         </GridLayout>
       </section>
     );
@@ -29,7 +31,7 @@ export function Stage() {
       </div>
       <div className="beside">
         <TrackLoop tracks={others}>
-          <ParticipantTile />
+          <Tile />
         </TrackLoop>
       </div>
     </section>

@@ -36,6 +36,8 @@ const PATHS = {
   search: 'M10.500 17a6.500 6.500 0 1 0 0-13 6.500 6.500 0 0 0 0 13zM15.500 15.500L20.500 20.500',
   building: 'M5 20.500V4.500h9v16M14 9.500h5v11M3 20.500h18M8 8h3M8 12h3M8 16h3',
   forward: 'M9.500 5.500L16 12l-6.500 6.500',
+  up: 'M5.5 14.500L12 8l6.500 6.500',
+  down: 'M5.5 9.500L12 16l6.500-6.500',
 } as const;
 
 export type IconName = keyof typeof PATHS;

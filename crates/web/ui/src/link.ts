@@ -1,7 +1,7 @@
 // What the address says: `#room=standup`, or `?room=standup`; `&name=` fills in the name. `#token=` carries a seat that
-// somebody handed out. `#c=9` opens a conversation, `#person=7` a colleague, `#me` one's own account; `#chat=` carries a token
-// for chat, `#join=` the secret of an invitation to an organisation; `#lobby` asks for a room. The part behind `#` stays in the
-// browser, so a token in it reaches no log on its way.
+// somebody handed out. `#c=9` opens a conversation, `#person=7` a colleague, `#me` one's own account, `#me=policy` a page of
+// the organisation beside it; `#chat=` carries a token for chat, `#join=` the secret of an invitation to an organisation;
+// `#lobby` asks for a room. The part behind `#` stays in the browser, so a token in it reaches no log on its way.
 
 export interface Link {
   room: string;

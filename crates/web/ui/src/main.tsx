@@ -2,6 +2,7 @@ import '@livekit/components-styles';
 import './styles.css';
 import './chat/ui/chat.css';
 import './account/ui/account.css';
+import './account/ui/admin/admin.css';
 
 import { createRoot } from 'react-dom/client';
 

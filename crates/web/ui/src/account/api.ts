@@ -1,4 +1,4 @@
-// The REST of people: JSON out, JSON or a problem (RFC 9457) in.
+// The REST of people: JSON or bytes out; JSON, bytes or a problem (RFC 9457) in.
 
 export class ApiProblem extends Error {
   constructor(
@@ -21,17 +21,35 @@ export async function hasRoute(path: string): Promise<boolean> {
   return response?.status === 405;
 }
 
-export async function call<T>(method: Method, path: string, body?: unknown, token = '', headers: Record<string, string> = {}): Promise<T> {
+/** Sends a request. Bytes go as they are, everything else as JSON. Whatever is no success is thrown. */
+export async function send(method: Method, path: string, body?: unknown, token = '', headers: Record<string, string> = {}): Promise<Response> {
   const all = { ...headers };
+  const bytes = body instanceof Blob;
   if (token) all.authorization = `Bearer ${token}`;
-  if (body !== undefined) all['content-type'] = 'application/json';
-  const init = { method, headers: all, body: body === undefined ? undefined : JSON.stringify(body), cache: 'no-store' as const };
+  if (body !== undefined) all['content-type'] = bytes ? 'application/octet-stream' : 'application/json';
+  const init = { method, headers: all, body: bytes || body === undefined ? body : JSON.stringify(body), cache: 'no-store' as const };
   const response = await fetch(path, init).catch(() => {
     throw new ApiProblem(0, 'unreachable', navigator.onLine ? 'The server does not answer. Try again in a moment.' : 'This device is offline.', 0);
   });
-  const text = await response.text();
-  if (!response.ok) throw problem(response, text);
+  if (!response.ok) throw problem(response, await response.text().catch(() => ''));
+  return response;
+}
+
+/** The JSON of an answer; nothing where it is empty. */
+export async function json<T>(response: Response): Promise<T> {
+  const text = await response.text().catch(() => {
+    throw new ApiProblem(0, 'broken_off', 'The answer of the server broke off. Try again.', 0);
+  });
   return (text ? JSON.parse(text) : undefined) as T;
+}
+
+/** Which version was answered, for `If-Match`. A proxy that compresses makes the tag a weak one (RFC 9110 §8.8.3). */
+export function tagOf(response: Response): string {
+  return (response.headers.get('etag') ?? '').replace(/^W\//, '');
+}
+
+export async function call<T>(method: Method, path: string, body?: unknown, token = '', headers: Record<string, string> = {}): Promise<T> {
+  return json(await send(method, path, body, token, headers));
 }
 
 /** Where what the server says is for programs, what a person can do. */
@@ -45,6 +63,12 @@ const WORDS: Record<string, string> = {
   account_exists: 'This number has an account. Sign in: it takes a new code.',
   too_many_requests: 'Too many attempts.',
   last_owner: 'An organisation needs an owner. Make a colleague one first, on their page; or dissolve it.',
+  key_not_allowed: 'This takes a person: a key of a program cannot do it.',
+  name_taken: 'There is one of this name already. Choose another name.',
+  department_cycle: 'A department cannot stand below itself or below what is in it.',
+  department_not_empty: 'There are still people or departments in it. Move them first.',
+  too_many: 'There are as many as there may be. Remove one first.',
+  unavailable: 'The server cannot do this at the moment. Try again in a minute.',
   call_over: 'The call is over.',
   call_not_now: 'The call has changed in the meantime. Try again.',
 };

@@ -1,6 +1,7 @@
 // An organisation as one of its members sees it: people, departments, positions, and what may be done about them.
 
 import type { Login, Organisation } from './login';
+import { readPolicy, ruleOf } from './policy';
 
 export interface Place {
   department: number;
@@ -12,6 +13,8 @@ export interface Member {
   /** Who it is in chat. */
   user: number;
   display_name: string;
+  /** Where the picture is, for some hours: an address that needs no token. */
+  picture?: string | null;
   role: 'owner' | 'admin' | 'member';
   scopes: string[];
   /** The first is the one to show. */
@@ -29,6 +32,8 @@ export interface Waiting {
   id: number;
   account: number;
   edit: Edit;
+  /** Of another picture: where it is; empty: it is to go. */
+  picture?: string;
 }
 
 export interface Detail {
@@ -42,6 +47,10 @@ export interface Department {
   /** 0: the organisation itself. */
   parent: number;
   name: string;
+  /** Lower stands first. */
+  rank: number;
+  /** Right in it. */
+  members: number;
   /** In it and below. */
   total: number;
 }
@@ -49,6 +58,7 @@ export interface Department {
 export interface Position {
   id: number;
   name: string;
+  rank: number;
 }
 
 export interface Page {
@@ -67,14 +77,18 @@ export interface Asking {
   display_name: string;
 }
 
+/** An open one. */
+export interface Invitation {
+  id: number;
+  /** None: it is a link. */
+  phone?: string | null;
+  uses_left: number;
+  needs_approval: boolean;
+  expires_s: number;
+}
+
 /** What becomes of members' edits of a field of their own profiles. */
 export type FieldRule = 'free' | 'approval' | 'locked';
-
-/** Where the policy does not say (`accounts::policy::default_edit`). */
-const DEFAULT_RULES: Record<string, FieldRule> = { departments: 'approval', positions: 'approval', employee_number: 'locked' };
-
-/** What an administrator may be there for: all of it here, some of it over HTTP. */
-const SCOPES = ['members', 'departments', 'meetings', 'content', 'audit'];
 
 /** How long the tree and the positions are taken as known: they change by hand, and rarely. */
 const FRESH_MS = 30_000;
@@ -87,12 +101,13 @@ export class Company {
   departments: Department[] = [];
   positions: Position[] = [];
   private byId = new Map<number, Department>();
+  private names = new Map<number, Promise<string>>();
   private asked = -Infinity;
   private loading?: Promise<void>;
 
   constructor(
     readonly login: Login,
-    readonly org: Organisation,
+    public org: Organisation,
   ) {}
 
   standing(): Promise<Standing> {
@@ -138,13 +153,29 @@ export class Company {
     return this.login.ask('PATCH', this.path(`/members/${account}`), edit);
   }
 
-  async rules(): Promise<(field: string) => FieldRule> {
-    const { fields = [] } = await this.login.get<{ fields?: { field: string; edit: FieldRule }[] }>(this.path('/policy'));
-    return (field) => fields.find((rule) => rule.field === field)?.edit ?? DEFAULT_RULES[field] ?? 'free';
+  /** All members whom one may see, by name. */
+  everybody(cursor?: string): Promise<Page> {
+    return this.login.get(this.path(`/members?limit=${PAGE}${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ''}`));
   }
 
-  setRole(account: number, role: Member['role']): Promise<void> {
-    const scopes = role === 'admin' ? SCOPES : [];
+  /** How somebody is called, asked for once. Who has left, or cannot be seen, has a number only. */
+  nameOf(account: number): Promise<string> {
+    const known = this.names.get(account);
+    if (known) return known;
+    const name = this.detail(account).then(
+      ({ member }) => member.display_name,
+      () => `account ${account}`,
+    );
+    this.names.set(account, name);
+    return name;
+  }
+
+  async rules(): Promise<(field: string) => FieldRule> {
+    const { policy } = await readPolicy(this);
+    return (field) => ruleOf(policy, field);
+  }
+
+  setRole(account: number, role: Member['role'], scopes: string[]): Promise<void> {
     return this.login.ask('PUT', this.path(`/members/${account}/role`), { role, scopes });
   }
 
@@ -156,17 +187,15 @@ export class Company {
     return this.login.ask('POST', this.path('/leave'));
   }
 
+  async rename(title: string): Promise<void> {
+    await this.login.ask('PATCH', this.path(''), { title });
+    this.org = { ...this.org, title };
+    this.login.choose(this.org);
+  }
+
   /** Ends the organisation for everybody. Its title says that it is the one that is meant. */
   dissolve(title: string): Promise<void> {
     return this.login.ask('POST', this.path('/dissolve'), { title });
-  }
-
-  addDepartment(parent: number, name: string): Promise<{ id: number }> {
-    return this.login.create(this.path('/departments'), { parent, name });
-  }
-
-  addPosition(name: string): Promise<{ id: number }> {
-    return this.login.create(this.path('/positions'), { name });
   }
 
   inviteNumber(phone: string, needsApproval: boolean): Promise<unknown> {
@@ -178,6 +207,14 @@ export class Company {
     const body = { uses, needs_approval: needsApproval };
     const { link_token } = await this.login.create<{ link_token: string }>(this.path('/invitations'), body);
     return link_token;
+  }
+
+  async invitations(): Promise<Invitation[]> {
+    return (await this.login.get<{ invitations: Invitation[] }>(this.path('/invitations'))).invitations;
+  }
+
+  withdraw(invitation: number): Promise<void> {
+    return this.login.ask('DELETE', this.path(`/invitations/${invitation}`));
   }
 
   async asking(): Promise<Asking[]> {
@@ -199,6 +236,13 @@ export class Company {
     return way;
   }
 
+  /** The same in words: “Research › Optics”. */
+  pathOf(department: number): string {
+    return this.way(department)
+      .map(({ name }) => name)
+      .join(' › ');
+  }
+
   below(department: number): Department[] {
     return this.departments.filter((one) => one.parent === department);
   }
@@ -212,10 +256,17 @@ export class Company {
     return [position, department].filter(Boolean).join(', ');
   }
 
-  private path(rest: string): string {
+  /** Of a route of this organisation. */
+  path(rest: string): string {
     return `/v1/organisations/${this.org.id}${rest}`;
   }
 }
+
+/** What an administrator may be there for. */
+export const SCOPES = ['members', 'departments', 'meetings', 'content', 'audit'] as const;
+
+/** What only owners do. */
+export const OWNERS = 'owners';
 
 /** Whether a role lets somebody do what takes a scope. */
 export function may({ role, scopes }: Pick<Member, 'role' | 'scopes'>, scope: string): boolean {

@@ -1,10 +1,17 @@
 // A login session of this installation: kept over reloads, its access token renewed in time. The refresh token changes each
 // time it is used, so tabs take turns.
+//
+// It lies in localStorage, and not in an HttpOnly cookie, for these reasons. Whatever script runs in this page can use the
+// session either way while the page is open; a cookie would only keep it from carrying the token off. Against that stands the
+// Content-Security-Policy (`crates/web/src/headers.rs`): no script but our own file runs, and no connection leads to another
+// host; a navigation could still. A token that is carried off is good once: the second use of it, by whichever side, ends the
+// session (`session_stolen`). And no request is trusted for a cookie, so no other site can make one in somebody's name, and
+// every route may stay open to programs of other origins (`signaling/src/http/cors.rs`).
 
 import { deviceId, SignedOut } from '../chat/account';
 import { hex, randomId } from '../chat/bytes';
 
-import { ApiProblem, call, type Method } from './api';
+import { ApiProblem, call, json, type Method, send } from './api';
 import { named } from './device';
 
 const KEY = 'convene.login';
@@ -22,6 +29,8 @@ interface Tokens {
 export interface Me {
   id: number;
   display_name: string;
+  /** Where the picture is, for some hours. */
+  picture?: string | null;
   phone: string;
   has_password: boolean;
   consent_needed: boolean;
@@ -42,6 +51,9 @@ interface Kept {
   /** The organisation in whose name one chats. */
   org?: Organisation;
 }
+
+/** What is said of an account that has ended. */
+const farewell = (receipt: string) => `Your account has ended. The receipt of it, which is kept nowhere else: ${receipt}`;
 
 /** What is said of a sign-in that has ended, unless the server says more than that. */
 export const OVER = 'Your sign-in here has ended: it was ended on another device, the password was changed, or it was not used for long.';
@@ -64,6 +76,9 @@ export async function askForCode(phone: string, purpose: Purpose) {
 }
 
 export class Login {
+  /** What is said of the end of the account, which is under way. */
+  private ending?: Promise<string>;
+
   private constructor(private me: Me) {}
 
   /** Of an earlier visit. */
@@ -134,20 +149,37 @@ export class Login {
     return this.ask('POST', path, body, { 'idempotency-key': randomId() });
   }
 
-  /** A token that the server does not take, as after a change of the clock, is renewed once. */
   async ask<T>(method: Method, path: string, body?: unknown, headers?: Record<string, string>): Promise<T> {
+    return json(await this.send(method, path, body, headers));
+  }
+
+  /** A token that the server does not take, as after a change of the clock, is renewed once. */
+  async send(method: Method, path: string, body?: unknown, headers?: Record<string, string>): Promise<Response> {
     const token = await this.token();
     try {
-      return await call<T>(method, path, body, token, headers);
+      return await send(method, path, body, token, headers);
     } catch (error) {
       const renewable = error instanceof ApiProblem && (error.code === 'token_expired' || error.code === 'unauthenticated');
       if (!renewable) throw error;
-      return call<T>(method, path, body, await this.token(token), headers);
+      return send(method, path, body, await this.token(token), headers);
     }
+  }
+
+  /** Ends the account for good, by a code. Answers what is to be said then: the receipt is in it. */
+  end(code: string): Promise<string> {
+    const asked = this.ask<{ receipt: string }>('POST', '/v1/me/cancel', { code });
+    this.ending = asked.then(({ receipt }) => farewell(receipt));
+    return this.ending;
   }
 
   /** Why the sign-in is over; `undefined`: it is not, or nobody answers. One that is over is forgotten. */
   async whyOver(): Promise<string | undefined> {
+    // Chat hears of the end of an account before its receipt is there, and the receipt is shown once.
+    const ended = await this.ending?.catch(() => undefined);
+    if (ended) {
+      this.forget();
+      return ended;
+    }
     try {
       await this.refreshMe();
       return undefined;

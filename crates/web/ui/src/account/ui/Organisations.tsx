@@ -28,6 +28,12 @@ interface Invitation {
   needs_approval: boolean;
 }
 
+/** One has asked to be let in, and nobody has said yes or no yet. */
+interface Asked {
+  id: number;
+  title: string;
+}
+
 interface Accepted {
   organisation?: number | null;
 }
@@ -40,14 +46,17 @@ export function linkToken(text: string): string {
 export function Organisations({ login, link, onLinkDone, why, alone, onChosen, onSignOut }: Props) {
   const [own, setOwn] = useState<Organisation[]>();
   const [invited, setInvited] = useState<Invitation[]>([]);
+  const [asked, setAsked] = useState<Asked[]>([]);
   const [told, setTold] = useState(why);
   const { busy, problem, run } = useTask();
 
   const load = useCallback(async () => {
     const { organisations } = await login.get<{ organisations: Organisation[] }>('/v1/organisations');
     const { invitations } = await login.get<{ invitations: Invitation[] }>('/v1/me/invitations');
+    const { requests } = await login.get<{ requests: Asked[] }>('/v1/me/join-requests');
     setOwn(organisations);
     setInvited(invitations);
+    setAsked(requests);
     return { organisations, invitations };
   }, [login]);
   const enter = async (organisation: number) => {
@@ -108,6 +117,14 @@ export function Organisations({ login, link, onLinkDone, why, alone, onChosen, o
           <button key={invitation.id} type="button" className="primary" disabled={busy} onClick={() => void run(async () => joined(await login.ask('POST', `/v1/me/invitations/${invitation.id}/accept`), invitation.title))}>
             {invitation.needs_approval ? 'Ask to join' : 'Join'} {invitation.title}
           </button>
+        ))}
+        {asked.map(({ id, title }) => (
+          <p key={id} className="hint">
+            {title} has to let you in.{' '}
+            <button type="button" className="link" disabled={busy} aria-label={`Take back the request to ${title}`} onClick={() => void run(() => login.ask('DELETE', `/v1/me/join-requests/${id}`).finally(load))}>
+              Take it back
+            </button>
+          </p>
         ))}
         {own && (
           <>

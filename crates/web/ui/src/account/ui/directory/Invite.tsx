@@ -4,6 +4,7 @@ import { type FormEvent, useState } from 'react';
 
 import { Dialog } from '../../../chat/ui/Dialog';
 import type { Company } from '../../company';
+import { CopyLine } from '../CopyLine';
 import { useTask } from '../useTask';
 
 /** People whom one link lets in. */
@@ -29,11 +30,6 @@ export function Invite({ company, onClose }: { company: Company; onClose: () => 
     });
   };
   const byLink = () => run(async () => setLink(joinLink(await company.inviteByLink(USES, ask))));
-  const copy = () =>
-    run(async () => {
-      await navigator.clipboard.writeText(link);
-      setSaid('The link is copied.');
-    });
   return (
     <Dialog title={`Invite to ${company.org.title}`} onClose={onClose}>
       <form onSubmit={byNumber} aria-label="Invite a number">
@@ -51,15 +47,7 @@ export function Invite({ company, onClose }: { company: Company; onClose: () => 
         <input type="checkbox" checked={ask} onChange={(event) => { setAsk(event.target.checked); setLink(''); }} /> Somebody here has to agree before they are in
       </label>
       {link ? (
-        <label className="field">
-          Link for up to {USES} people; it is shown only now
-          <span className="inline">
-            <input aria-label={`Link for up to ${USES} people`} value={link} readOnly onFocus={(event) => event.target.select()} />
-            <button type="button" className="secondary" onClick={() => void copy()}>
-              Copy
-            </button>
-          </span>
-        </label>
+        <CopyLine label={`Link for up to ${USES} people; it is shown only now`} name={`Link for up to ${USES} people`} value={link} />
       ) : (
         <button type="button" className="secondary" disabled={busy} onClick={() => void byLink()}>
           Make a link

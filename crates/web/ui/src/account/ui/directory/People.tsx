@@ -2,12 +2,17 @@
 
 import { type FormEvent, useEffect, useState } from 'react';
 
-import { Avatar } from '../../../chat/ui/Avatar';
 import { useClient } from '../../../chat/ui/useClient';
 import { Icon } from '../../../icons';
 import { type Company, may, type Member } from '../../company';
+import { addDepartment, lastRank } from '../../structure';
+import { More } from '../More';
+import { Portrait } from '../Portrait';
+import { usePages } from '../usePages';
 import { useLoaded, useTask, words } from '../useTask';
 
+import { Crumbs } from './Crumbs';
+import { DepartmentGroup } from './DepartmentGroup';
 import { Invite } from './Invite';
 import { Requests } from './Requests';
 
@@ -42,9 +47,14 @@ export function People({ company, open }: Props) {
         )}
       </div>
       {admin && (
-        <button type="button" className="primary wide-button" onClick={() => setInviting(true)}>
-          Invite people
-        </button>
+        <div className="people-foot">
+          <button type="button" className="primary grow" onClick={() => setInviting(true)}>
+            Invite people
+          </button>
+          <a className="secondary" href="#me=members">
+            Manage
+          </a>
+        </div>
       )}
       {inviting && <Invite company={company} onClose={() => setInviting(false)} />}
     </div>
@@ -89,22 +99,12 @@ function Found({ company, question, open }: { company: Company; question: string
 function Tree({ company, open, mayAdd }: { company: Company; open: number; mayAdd: boolean }) {
   const [at, setAt] = useState(0);
   const tree = useLoaded(() => company.load().then(() => true), company);
-  const { members, problem, next, more } = useMembers(company, at);
-  const way = company.way(at);
+  const pages = usePages((cursor) => company.members(at, cursor).then(({ members, next }) => ({ rows: members, next })), `${company.org.id} ${at}`);
+  const problem = pages.problem || tree.problem;
   return (
     <>
-      <nav className="crumbs" aria-label="Department">
-        <ol>
-          {[{ id: 0, name: company.org.title }, ...way].map(({ id, name }) => (
-            <li key={id}>
-              <button type="button" className="link" aria-current={id === at ? 'location' : undefined} onClick={() => setAt(id)}>
-                {name}
-              </button>
-            </li>
-          ))}
-        </ol>
-      </nav>
-      {(problem || tree.problem) && <p className="refused" role="alert">{problem || tree.problem}</p>}
+      <Crumbs company={company} at={at} onGo={setAt} />
+      {problem && <p className="refused" role="alert">{problem}</p>}
       <ul aria-label="Departments">
         {company.below(at).map((department) => (
           <li key={department.id}>
@@ -119,44 +119,12 @@ function Tree({ company, open, mayAdd }: { company: Company; open: number; mayAd
           </li>
         ))}
       </ul>
+      <DepartmentGroup company={company} department={at} />
       {mayAdd && <AddDepartment company={company} parent={at} onAdded={tree.again} />}
-      <List company={company} members={members} open={open} label="People" />
-      {next && (
-        <button type="button" className="link" onClick={more}>
-          Show more
-        </button>
-      )}
+      <List company={company} members={pages.rows ?? []} open={open} label="People" />
+      <More pages={pages} />
     </>
   );
-}
-
-/** Members of one department, page by page. */
-function useMembers(company: Company, department: number) {
-  const [members, setMembers] = useState<Member[]>([]);
-  const [next, setNext] = useState<string>();
-  const [problem, setProblem] = useState('');
-  const [cursor, setCursor] = useState<string>();
-  useEffect(() => {
-    let left = false;
-    company.members(department, cursor).then(
-      (page) => {
-        if (left) return;
-        setMembers((before) => (cursor ? [...before, ...page.members] : page.members));
-        setNext(page.next ?? undefined);
-        setProblem('');
-      },
-      (error: unknown) => left || setProblem(words(error)),
-    );
-    return () => {
-      left = true;
-    };
-  }, [company, department, cursor]);
-  useEffect(() => {
-    setCursor(undefined);
-    setMembers([]);
-    setNext(undefined);
-  }, [department]);
-  return { members, next, problem, more: () => setCursor(next) };
 }
 
 function List({ company, members, open, label }: { company: Company; members: Member[]; open: number; label: string }) {
@@ -168,7 +136,7 @@ function List({ company, members, open, label }: { company: Company; members: Me
       {members.map((member) => (
         <li key={member.account}>
           <a className="row" href={`#person=${member.account}`} aria-current={open === member.account ? 'page' : undefined}>
-            <Avatar name={member.display_name} id={member.user} online={member.user === client.me.id ? client.isOnline : client.hints.online(member.user)} />
+            <Portrait of={member} online={member.user === client.me.id ? client.isOnline : client.hints.online(member.user)} />
             <span className="row-title">
               {member.display_name}
               {member.user === client.me.id && ' (you)'}
@@ -189,7 +157,7 @@ function AddDepartment({ company, parent, onAdded }: { company: Company; parent:
   const add = (event: FormEvent) => {
     event.preventDefault();
     void run(async () => {
-      await company.addDepartment(parent, name.trim());
+      await addDepartment(company, { parent, name: name.trim(), rank: lastRank(company.below(parent)) });
       await company.load(true);
       setName('');
       setOpen(false);

@@ -1,16 +1,19 @@
 // A colleague: who and where, to write to and to ring.
 
-import { useEffect, useState } from 'react';
+import { useEffect } from 'react';
 
-import { Avatar } from '../../../chat/ui/Avatar';
 import { lastSeen } from '../../../chat/ui/format';
 import { useClient } from '../../../chat/ui/useClient';
 import type { Calls } from '../../../chat/ui/useCalls';
 import { Icon } from '../../../icons';
 import { type Company, may, type Member, type Standing } from '../../company';
-import { AddPosition } from '../settings/AddPosition';
+import { Confirm } from '../Confirm';
+import { Portrait } from '../Portrait';
 import { ProfileForm } from '../settings/Profile';
 import { useLoaded, useTask } from '../useTask';
+
+import { Keep } from './Keep';
+import { RoleChoice } from './RoleChoice';
 
 interface Props {
   company: Company;
@@ -37,6 +40,7 @@ export function Person({ company, account, calls }: Props) {
       <div className="settings">
         {problem && <p className="refused" role="alert">{problem}</p>}
         {value && <Card company={company} member={value.member} calls={calls} />}
+        {value && <Keep company={company} member={value.member} />}
         {value && <Manage company={company} member={value.member} standing={value.standing} onSaved={again} />}
       </div>
     </section>
@@ -52,7 +56,7 @@ function Card({ company, member, calls }: { company: Company; member: Member; ca
   const write = () => run(async () => void (location.hash = `c=${await client.createDirect(member.user)}`));
   return (
     <div className="person">
-      <Avatar name={member.display_name} id={member.user} online={online} />
+      <Portrait of={member} online={online} />
       <h2>{member.display_name}</h2>
       <p className="dim">{[company.placeOf(member), me ? 'you' : online ? 'online' : lastSeen(client.hints.lastSeenMs(member.user), Date.now())].filter(Boolean).join(' · ')}</p>
       {member.about && <p dir="auto">{member.about}</p>}
@@ -75,15 +79,20 @@ function Card({ company, member, calls }: { company: Company; member: Member; ca
       )}
       {problem && <p className="refused" role="alert">{problem}</p>}
       <dl>
-        <Row name="Department" text={company.way(member.places[0]?.department ?? 0).map((one) => one.name).join(' › ')} />
+        <Row name="Department" text={company.pathOf(member.places[0]?.department ?? 0)} />
         <Row name="Position" text={company.positions.find((one) => one.id === member.places[0]?.position)?.name ?? ''} />
         <Row name="Mail" text={member.email} href={`mailto:${member.email}`} />
         <Row name="Workplace" text={member.workplace} />
         <Row name="Employee number" text={member.employee_number} />
-        <Row name="Role here" text={member.role === 'member' ? '' : member.role} />
+        <Row name="Role here" text={roleOf(member)} />
       </dl>
     </div>
   );
+}
+
+function roleOf({ role, scopes }: Member): string {
+  if (role === 'member') return '';
+  return scopes.length ? `${role}: ${scopes.join(', ')}` : role;
 }
 
 function Row({ name, text, href }: { name: string; text: string; href?: string }) {
@@ -106,7 +115,6 @@ interface ManageProps {
 /** What administrators do about somebody. */
 function Manage({ company, member, standing, onSaved }: ManageProps) {
   const client = useClient();
-  const [sure, setSure] = useState(false);
   const { busy, problem, run } = useTask();
   if (!may(standing, 'members') || member.user === client.me.id) return null;
   const remove = () =>
@@ -118,59 +126,11 @@ function Manage({ company, member, standing, onSaved }: ManageProps) {
     <details className="part">
       <summary>Edit or remove</summary>
       <ProfileForm key={`${member.account} ${JSON.stringify(member.places)}`} company={company} member={member} rule={() => 'free'} onSaved={onSaved} />
-      {standing.role === 'owner' && <RoleChoice key={member.role} company={company} member={member} onSaved={onSaved} />}
-      {may(standing, 'departments') && <AddPosition company={company} onAdded={onSaved} />}
+      {standing.role === 'owner' && <RoleChoice key={`${member.role} ${member.scopes.join()}`} company={company} member={member} onSaved={onSaved} />}
       {problem && <p className="refused" role="alert">{problem}</p>}
       <div className="buttons">
-        {sure ? (
-          <>
-            <button type="button" className="secondary danger" disabled={busy} onClick={() => void remove()}>
-              Yes, remove {member.display_name}
-            </button>
-            <button type="button" className="link" onClick={() => setSure(false)}>
-              Keep
-            </button>
-          </>
-        ) : (
-          <button type="button" className="secondary danger" onClick={() => setSure(true)}>
-            Remove from {company.org.title}
-          </button>
-        )}
+        <Confirm action={`Remove from ${company.org.title}`} sure={`Yes, remove ${member.display_name}`} busy={busy} onSure={() => void remove()} />
       </div>
     </details>
-  );
-}
-
-const ROLES: [Member['role'], string][] = [
-  ['member', 'Member'],
-  ['admin', 'Administrator: members, departments, meetings, content, audit'],
-  ['owner', 'Owner: everything, roles too'],
-];
-
-function RoleChoice({ company, member, onSaved }: Omit<ManageProps, 'standing'>) {
-  const [role, setRole] = useState(member.role);
-  const { busy, problem, run } = useTask();
-  const save = () =>
-    run(async () => {
-      await company.setRole(member.account, role);
-      onSaved();
-    });
-  return (
-    <label className="field">
-      Role here
-      <span className="inline">
-        <select aria-label="Role here" value={role} onChange={(event) => setRole(event.target.value as Member['role'])}>
-          {ROLES.map(([name, text]) => (
-            <option key={name} value={name}>
-              {text}
-            </option>
-          ))}
-        </select>
-        <button type="button" className="secondary" disabled={busy || role === member.role} onClick={() => void save()}>
-          Save role
-        </button>
-      </span>
-      {problem && <span className="refused" role="alert">{problem}</span>}
-    </label>
   );
 }

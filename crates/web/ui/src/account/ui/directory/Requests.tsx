@@ -10,6 +10,8 @@ interface Row {
   id: number;
   kind: 'join-requests' | 'edit-requests';
   text: string;
+  /** Of somebody who wants another picture. */
+  picture?: string;
 }
 
 /** How often somebody at the door is looked for. */
@@ -26,6 +28,7 @@ export function Requests({ company }: { company: Company }) {
       {value.map((row) => (
         <li key={`${row.kind} ${row.id}`}>
           <p>{row.text}</p>
+          {row.picture && <img className="asked-picture" src={row.picture} alt="The picture that is asked for" />}
           <div className="buttons">
             <button type="button" className="primary" disabled={task.busy} onClick={() => decide(row, true)}>
               Agree
@@ -43,10 +46,10 @@ export function Requests({ company }: { company: Company }) {
 function useWaiting(company: Company) {
   const loaded = useLoaded(async (): Promise<Row[]> => {
     const [asking, edits] = await Promise.all([company.asking(), company.edits(), company.load()]);
-    const names = await Promise.all(edits.map(async ({ account }) => (await company.detail(account)).member.display_name));
+    const names = await Promise.all(edits.map(({ account }) => company.nameOf(account)));
     return [
       ...asking.map(({ id, display_name }) => ({ id, kind: 'join-requests' as const, text: `${display_name} asks to join ${company.org.title}.` })),
-      ...edits.map(({ id, edit }, at) => ({ id, kind: 'edit-requests' as const, text: `${names[at]} wants to change: ${changes(company, edit)}.` })),
+      ...edits.map((edit, at) => ({ id: edit.id, kind: 'edit-requests' as const, text: `${names[at]} wants to change: ${changes(company, edit)}.`, picture: edit.picture })),
     ];
   }, company);
   usePolling(loaded.again);

@@ -2,20 +2,12 @@
 
 import { useState } from 'react';
 
-import { stamp } from '../../../chat/ui/format';
 import type { Login } from '../../login';
-import { useLoaded } from '../useTask';
-
-interface Entry {
-  at_s: number;
-  address: string;
-  client: string;
-  endpoint: string;
-  status: number;
-}
-
-/** As many as one looks over at a glance. */
-const SHOWN = 20;
+import type { Access } from '../../records';
+import { AccessTable } from '../admin/AccessTable';
+import { More } from '../More';
+import { Waiting } from '../Part';
+import { usePages } from '../usePages';
 
 export function AccessLog({ login }: { login: Login }) {
   const [open, setOpen] = useState(false);
@@ -28,30 +20,16 @@ export function AccessLog({ login }: { login: Login }) {
 }
 
 function Entries({ login }: { login: Login }) {
-  const { value, problem } = useLoaded(() => login.get<{ entries: Entry[] }>('/v1/me/access-log'), login);
-  if (!value) return problem ? <p className="refused" role="alert">{problem}</p> : <p className="dim">Looking…</p>;
+  const pages = usePages(async (cursor) => {
+    const { entries, next } = await login.get<{ entries: Access[]; next?: number }>(`/v1/me/access-log${cursor ? `?before=${cursor}` : ''}`);
+    return { rows: entries, next: next?.toString() };
+  }, login);
+  if (!pages.rows) return <Waiting problem={pages.problem} onAgain={pages.again} />;
   return (
-    <div className="wide">
-      <table>
-        <thead>
-          <tr>
-            <th scope="col">When</th>
-            <th scope="col">From</th>
-            <th scope="col">What</th>
-            <th scope="col">Answer</th>
-          </tr>
-        </thead>
-        <tbody>
-          {value.entries.slice(0, SHOWN).map((entry, at) => (
-            <tr key={at}>
-              <td>{stamp(entry.at_s * 1000)}</td>
-              <td title={entry.client}>{entry.address}</td>
-              <td>{entry.endpoint}</td>
-              <td>{entry.status}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+    <>
+      <AccessTable rows={pages.rows} />
+      {pages.problem && <p className="refused" role="alert">{pages.problem}</p>}
+      <More pages={pages} />
+    </>
   );
 }

@@ -6,7 +6,7 @@ import type { Login } from '../../login';
 import { CodeField, useCodes } from '../CodeStep';
 import { useTask } from '../useTask';
 
-export function EndAccount({ login, onEnded }: { login: Login; onEnded: (receipt: string) => void }) {
+export function EndAccount({ login, onEnded }: { login: Login; onEnded: (words: string) => void }) {
   const [code, setCode] = useState('');
   const { busy, problem, run } = useTask();
   const codes = useCodes('cancel', login.account.phone);
@@ -14,7 +14,7 @@ export function EndAccount({ login, onEnded }: { login: Login; onEnded: (receipt
     event.preventDefault();
     void run(async () => {
       if (!codes.sentTo) return codes.ask();
-      return onEnded((await login.ask<{ receipt: string }>('POST', '/v1/me/cancel', { code })).receipt);
+      return onEnded(await login.end(code));
     });
   };
   return (

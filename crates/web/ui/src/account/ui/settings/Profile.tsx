@@ -2,10 +2,9 @@
 
 import { type FormEvent, useState } from 'react';
 
-import { type Company, type Detail, type Edit, type FieldRule, may, type Member, type Place } from '../../company';
+import { type Company, type Detail, type Edit, type FieldRule, may, type Member, type Place, type Waiting } from '../../company';
+import { inTreeOrder } from '../../structure';
 import { type Loaded, useLoaded, useTask } from '../useTask';
-
-import { AddPosition } from './AddPosition';
 
 const FIELDS = [
   { name: 'display_name', label: 'Name', max: 128, required: true },
@@ -29,7 +28,7 @@ export function Profile({ company }: { company: Company }) {
     const [detail, rule] = await Promise.all([company.detail(company.login.account.id), company.rules(), company.load()]);
     const { member } = detail;
     // Administrators of members need nobody's agreement.
-    const free = member.role === 'owner' || member.scopes.includes('members');
+    const free = may(member, 'members');
     return { detail, rule: free ? () => 'free' : rule };
   }, company);
   if (!loaded.value) return loaded.problem ? <p className="refused" role="alert">{loaded.problem}</p> : <p className="dim">Looking…</p>;
@@ -43,7 +42,7 @@ function Form({ company, known, loaded }: { company: Company; known: Known; load
     <>
       {detail.waiting && (
         <div className="told" role="status">
-          Waiting for an administrator: {changes(company, detail.waiting.edit)}.
+          Waiting for an administrator: {changes(company, detail.waiting)}.
           <button type="button" className="link" disabled={withdraw.busy} onClick={() => void withdraw.run(async () => {
             await company.decide('edit-requests', detail.waiting?.id ?? 0, false);
             loaded.again();
@@ -54,15 +53,15 @@ function Form({ company, known, loaded }: { company: Company; known: Known; load
       )}
       {withdraw.problem && <p className="refused" role="alert">{withdraw.problem}</p>}
       <ProfileForm company={company} member={detail.member} rule={rule} onSaved={loaded.again} />
-      {may(detail.member, 'departments') && <AddPosition company={company} onAdded={loaded.again} />}
     </>
   );
 }
 
 /** What is to be another, in words. */
-export function changes(company: Company, edit: Edit): string {
+export function changes(company: Company, { edit, picture }: Pick<Waiting, 'edit' | 'picture'>): string {
   const said = FIELDS.flatMap(({ name, label }) => (edit[name] === undefined ? [] : [`${label} “${edit[name]}”`]));
   if (edit.places) said.push(edit.places.length ? `Place “${company.placeOf({ places: edit.places })}”` : 'no department and no position');
+  if (picture !== undefined) said.push(picture ? 'another picture' : 'no picture');
   return said.join(', ');
 }
 
@@ -98,7 +97,7 @@ export function ProfileForm({ company, member, rule, onSaved }: FormProps) {
           <input value={fields[name]} maxLength={max} required={required} readOnly={locked(name)} type={name === 'email' ? 'email' : 'text'} dir="auto" onChange={(event) => setFields({ ...fields, [name]: event.target.value })} />
         </label>
       ))}
-      <Choice label={`Department${hint('departments')}`} disabled={locked('departments')} value={place.department} none="None" options={company.departments.map(({ id }) => ({ id, name: company.way(id).map((one) => one.name).join(' › ') }))} onChoose={(department) => setPlace({ ...place, department })} />
+      <Choice label={`Department${hint('departments')}`} disabled={locked('departments')} value={place.department} none="None" options={inTreeOrder(company.departments).map(({ department: { id } }) => ({ id, name: company.pathOf(id) }))} onChoose={(department) => setPlace({ ...place, department })} />
       <Choice label={`Position${hint('positions')}`} disabled={locked('positions')} value={place.position ?? 0} none="None" options={company.positions} onChoose={(position) => setPlace({ ...place, position: position || null })} />
       {problem && <p className="refused" role="alert">{problem}</p>}
       <div className="buttons">

@@ -1,17 +1,22 @@
-// One's own page: the profile, how one signs in, where one is signed in, and the ways out.
+// One's own page, and those of the organisation beside it, as far as one's role opens them.
 
-import type { ReactNode } from 'react';
+import { useEffect, useRef } from 'react';
 
 import { Icon } from '../../../icons';
-import type { Company } from '../../company';
+import type { Company, Standing } from '../../company';
+import { Accesses } from '../admin/Accesses';
+import { Audit } from '../admin/Audit';
+import { Departments } from '../admin/Departments';
+import { Keys } from '../admin/Keys';
+import { Members } from '../admin/Members';
+import { PolicyPage } from '../admin/PolicyPage';
+import { Webhooks } from '../admin/Webhooks';
+import { Waiting } from '../Part';
+import { useLoaded } from '../useTask';
 
-import { AccessLog } from './AccessLog';
-import { EndAccount } from './EndAccount';
-import { NumberForm } from './NumberForm';
-import { PasswordForm } from './PasswordForm';
-import { Profile } from './Profile';
-import { Sessions } from './Sessions';
-import { Ties } from './Ties';
+import { Contacts } from './Contacts';
+import { Own } from './Own';
+import { type Key, type Section, SECTIONS, sectionsFor, useSection } from './sections';
 
 interface Props {
   company: Company;
@@ -21,56 +26,69 @@ interface Props {
 }
 
 export function Settings({ company, onSwitch, onSignOut }: Props) {
-  const { login } = company;
+  const open = useSection();
+  const { value: standing, problem, again } = useLoaded(() => company.standing(), company);
+  const section = SECTIONS.find(({ key }) => key === open) ?? SECTIONS[0];
+  const had = sectionsFor(standing);
   return (
-    <section className="thread page" aria-label="Account">
+    <section className="thread page" aria-label={section.name}>
       <header>
         <a className="round small only-phone" href="#" aria-label="Back to conversations">
           <Icon name="back" />
         </a>
         <div className="grow">
-          <h1>Account</h1>
-          <p className="dim">
-            {login.account.phone} · {company.org.title}
-          </p>
+          <h1>{section.name}</h1>
+          <p className="dim">{section.key ? company.org.title : `${company.login.account.phone} · ${company.org.title}`}</p>
         </div>
         <button type="button" className="secondary" onClick={() => onSignOut()}>
           Sign out
         </button>
       </header>
-      <div className="settings">
-        <Part title="Profile" about="What your colleagues see of you.">
-          <Profile company={company} />
-        </Part>
-        <Part title="Devices and sign-ins" about="A sign-in that you end is out within a second.">
-          <Sessions login={login} />
-        </Part>
-        <Part title="Password" about={login.account.has_password ? 'Another password ends all other sign-ins.' : 'With a password you can sign in without a code.'}>
-          <PasswordForm login={login} />
-        </Part>
-        <Part title="Phone number" about="Codes go to this number, and invitations find you by it.">
-          <NumberForm login={login} />
-        </Part>
-        <Part title="Organisation" about={`You are in ${company.org.title}.`}>
-          <Ties company={company} onSwitch={onSwitch} />
-        </Part>
-        <Part title="Who used your account" about="Requests that were made with it, the latest first.">
-          <AccessLog login={login} />
-        </Part>
-        <Part title="End the account" about="Your number, names, password, devices and access log are deleted for good. What you wrote stays in its conversations, without your name.">
-          <EndAccount login={login} onEnded={(receipt) => onSignOut(`Your account has ended. The receipt of it, which is kept nowhere else: ${receipt}`)} />
-        </Part>
+      <Nav sections={had} open={section.key} />
+      <div className="settings" key={section.key}>
+        {section.key === '' && <Own company={company} onSwitch={onSwitch} onSignOut={onSignOut} />}
+        {section.key !== '' && !standing && <Waiting problem={problem} onAgain={again} />}
+        {section.key !== '' && standing && !had.includes(section) && <p className="refused" role="alert">Your role does not open this page. Ask an owner of {company.org.title}.</p>}
+        {standing && had.includes(section) && <Page section={section.key} company={company} standing={standing} />}
       </div>
     </section>
   );
 }
 
-function Part({ title, about, children }: { title: string; about: string; children: ReactNode }) {
+function Nav({ sections, open }: { sections: readonly Section[]; open: Key }) {
+  const current = useRef<HTMLAnchorElement>(null);
+  // On a phone they do not fit: the one that is open is not to be behind the edge.
+  useEffect(() => current.current?.scrollIntoView({ block: 'nearest', inline: 'nearest' }), [open, sections.length]);
   return (
-    <section className="part" aria-label={title}>
-      <h2>{title}</h2>
-      <p className="dim">{about}</p>
-      {children}
-    </section>
+    <nav className="sections" aria-label="Settings">
+      {sections.map(({ key, name }) => (
+        <a key={key} ref={key === open ? current : undefined} href={key ? `#me=${key}` : '#me'} aria-current={key === open ? 'page' : undefined}>
+          {name}
+        </a>
+      ))}
+    </nav>
   );
+}
+
+function Page({ section, company, standing }: { section: Key; company: Company; standing: Standing }) {
+  switch (section) {
+    case '':
+      return null;
+    case 'contacts':
+      return <Contacts company={company} />;
+    case 'policy':
+      return <PolicyPage company={company} standing={standing} />;
+    case 'members':
+      return <Members company={company} standing={standing} />;
+    case 'departments':
+      return <Departments company={company} />;
+    case 'keys':
+      return <Keys company={company} />;
+    case 'webhooks':
+      return <Webhooks company={company} />;
+    case 'audit':
+      return <Audit company={company} />;
+    case 'accesses':
+      return <Accesses company={company} />;
+  }
 }

@@ -13,9 +13,10 @@ interface Props {
 export function Ties({ company, onSwitch }: Props) {
   const [sure, setSure] = useState<'leave' | 'dissolve'>();
   const { value: standing } = useLoaded(() => company.standing(), company);
-  const { title } = company.org;
+  const [title, setTitle] = useState(company.org.title);
   return (
     <>
+      {standing?.role === 'owner' && <Rename company={company} onRenamed={setTitle} />}
       <div className="buttons">
         <button type="button" className="secondary" onClick={onSwitch}>
           Switch or join another
@@ -32,6 +33,30 @@ export function Ties({ company, onSwitch }: Props) {
       {sure === 'leave' && <Sure key="leave" action={`Yes, leave ${title}`} work={() => company.leave()} onDone={onSwitch} onNo={() => setSure(undefined)} />}
       {sure === 'dissolve' && <Sure key="dissolve" action={`Dissolve ${title} for everybody`} asked={title} work={() => company.dissolve(title)} onDone={onSwitch} onNo={() => setSure(undefined)} />}
     </>
+  );
+}
+
+function Rename({ company, onRenamed }: { company: Company; onRenamed: (title: string) => void }) {
+  const [text, setText] = useState(company.org.title);
+  const { busy, problem, run } = useTask();
+  const title = text.trim();
+  const rename = (event: FormEvent) => {
+    event.preventDefault();
+    void run(() => company.rename(title).then(() => onRenamed(title)));
+  };
+  return (
+    <form className="field" onSubmit={rename} aria-label="Title of the organisation">
+      <label className="field">
+        Its title
+        <span className="inline">
+          <input aria-label="Its title" value={text} maxLength={128} required dir="auto" autoComplete="off" onChange={(event) => setText(event.target.value)} />
+          <button type="submit" className="secondary" disabled={busy || !title || title === company.org.title}>
+            Rename
+          </button>
+        </span>
+      </label>
+      {problem && <p className="refused" role="alert">{problem}</p>}
+    </form>
   );
 }
 
