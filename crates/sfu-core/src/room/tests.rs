@@ -4,6 +4,7 @@ mod control;
 mod downstream;
 mod layered;
 mod link;
+mod lossy_publisher;
 mod pair;
 mod pipe;
 mod random;
