@@ -125,6 +125,14 @@ impl Subscription {
         }
     }
 
+    /// Goes over to another room: numbers go on, but nothing that went out can be found any more.
+    pub(crate) fn carry(&mut self) {
+        self.munger.carry();
+        (self.wanted, self.waits, self.claim) = (None, false, Claim::default());
+        self.recent_rtx.clear();
+        self.probe_back = 0;
+    }
+
     /// Stops until the next selection: paused or muted.
     pub(crate) fn stop(&mut self) {
         self.munger.stop();

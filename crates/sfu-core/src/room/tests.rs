@@ -8,6 +8,7 @@ mod lossy_publisher;
 mod pair;
 mod pipe;
 mod random;
+mod relocate;
 mod switches;
 mod upstream;
 mod viewer;
