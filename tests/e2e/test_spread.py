@@ -75,3 +75,60 @@ async def test_three_people_on_two_workers(spread, room_name, single):
         await hear_and_see(pages, PEOPLE)
         for page in pages.values():
             await page.evaluate("leave()")
+
+
+def picture(reading, of: str) -> dict:
+    return reading.inbound("video").get(of, {})
+
+
+async def test_who_only_watches_is_moved_and_sees_on(spread, room_name):
+    """Spread at once, workers are evened out at once as well: when those leave who are on one of them, somebody of the other
+    is moved there."""
+    watchers = ["w1", "w2", "w3", "w4"]
+    async with chromium() as browser:
+        pages = {name: await open_page(browser) for name in ["speaker", *watchers]}
+        await join(pages["speaker"], spread, "speaker", room_name, **VIDEO)
+        for name in watchers:
+            await join(pages[name], spread, name, room_name, publish=False)
+        seeing = {name: pages[name] for name in watchers}
+        await until(lambda: all_decode(seeing, 1), "everyone sees the speaker", 40)
+        assert spread.metrics().get("convene_sfu_peers_moved_total", 0) == 0
+
+        stay = {name: pages[name] for name in ("w2", "w4")}
+        before = {name: await sample(page) for name, page in stay.items()}
+        for name in ("w1", "w3"):
+            await pages.pop(name).evaluate("leave()")
+
+        async def moved():
+            return spread.metrics().get("convene_sfu_peers_moved_total", 0) >= 1
+
+        await until(moved, "somebody is moved", 15)
+
+        async def go_on(frames: int):
+            """For longer than a peer without checks would live (20 s)."""
+            for name, page in stay.items():
+                if picture(await sample(page), "speaker")["framesDecoded"] < picture(before[name], "speaker")["framesDecoded"] + frames:
+                    return False
+            return True
+
+        await until(lambda: go_on(15 * 25), "both see the speaker on", 60)
+        for name, page in stay.items():
+            now = await sample(page)
+            frozen = picture(now, "speaker")["totalFreezesDuration"] - picture(before[name], "speaker")["totalFreezesDuration"]
+            heard, had = now.inbound("audio")["speaker"], before[name].inbound("audio")["speaker"]
+            concealed = heard["concealedSamples"] - had["concealedSamples"]
+            print(f"{name}: frozen for {frozen:.2f} s, {concealed / 48:.0f} ms of audio made up")
+            assert frozen <= 2.0, "a reconnect takes as long"
+            assert heard["totalAudioEnergy"] > had["totalAudioEnergy"]
+            assert (await page.evaluate("events()")) == [], "nobody had to reconnect"
+
+        late = await open_page(browser)
+        await join(late, spread, "late", room_name, **VIDEO)
+        await until(lambda: all_decode(stay, 2), "who was moved negotiates on", 40)
+        for page in [*pages.values(), late]:
+            await page.evaluate("leave()")
+
+        async def empty():
+            return not any(v for k, v in spread.metrics().items() if k.startswith("convene_sfu_peers{"))
+
+        await until(empty, "nobody is left behind", 20)

@@ -69,6 +69,7 @@ async fn run(settings: &Settings) -> Result<()> {
     };
     let (media, workers) = start_media(settings, &metrics)?;
     let media_tcp = media_tcp.map(|listener| tokio::spawn(convene_sfu::accept(listener, media.clone())));
+    let balancing = tokio::spawn(convene_sfu::balance(media.clone()));
     let held = im::open(settings).await?;
     let api = accounts::start(settings, held.store(), &metrics).await?;
     let courier = webhooks::courier(settings, held.store(), api.keyring(), &metrics).await?;
@@ -105,6 +106,7 @@ async fn run(settings: &Settings) -> Result<()> {
     carrying.abort();
     noting.abort();
     feeling.abort();
+    balancing.abort();
     ops.abort();
     media_tcp.inspect(JoinHandle::abort);
     Ok(())

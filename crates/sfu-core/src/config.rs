@@ -33,6 +33,9 @@ pub(crate) const TWCC_TICKS: u64 = 3;
 /// Ticks between two looks at which layers are alive: 200 ms.
 pub(crate) const SELECT_TICKS: u64 = 10;
 
+/// Ticks between two looks whether a layer has stopped: 40 ms of a picture that stands still.
+pub(crate) const ALIVE_TICKS: u64 = 2;
+
 /// Ticks between two decisions which audio goes out: 100 ms. A voice that begins is cut by as much.
 pub(crate) const LOUDEST_TICKS: u64 = 5;
 
@@ -65,8 +68,8 @@ pub struct Config {
     /// Shortest time between two PLIs for one layer. A keyframe is several times a delta frame, so asking faster costs
     /// every subscriber quality; slower delays a new subscriber's first picture.
     pub pli_interval: Duration,
-    /// A layer that lags behind its track's newest packet by this much is dead. Chromium repeats a still screen once a
-    /// second, so it must be above that.
+    /// A layer that lags behind its track's newest packet by this much is dead, and sooner where its frames come faster.
+    /// Chromium repeats a still screen once a second, so it must be above that.
     pub layer_timeout: Duration,
     /// Audio tracks that go out at most, the loudest of the room; 0: all. More cost bandwidth that nobody hears, fewer
     /// cut into lively talk.

@@ -27,6 +27,35 @@ const MIN_JUMPED: u8 = 4;
 /// How long repairs are counted before they are judged: as long as receivers take between two reports.
 const REPAIR_SPAN: Duration = Duration::from_secs(1);
 
+/// A layer of which this many frames are missing, while others of its track go on, has stopped: a congested or busy
+/// publisher leaves out its top layer without a word. Fewer, and an encoder that skips some frames looks like that.
+const MISSED_FRAMES: u32 = 4;
+/// Bounds of the time that takes; the upper one is the operator's. A frame of 30 a second may be late by this much.
+const MIN_PATIENCE: Duration = Duration::from_millis(250);
+
+/// How far apart frames come.
+#[derive(Clone, Copy, Debug, Default)]
+struct Pace {
+    last: Option<(u32, Instant)>,
+    interval: Option<Duration>,
+}
+
+impl Pace {
+    /// A packet of a frame, by its timestamp.
+    fn note(&mut self, now: Instant, ts: u32) {
+        let Some((before, at)) = self.last else {
+            self.last = Some((ts, now));
+            return;
+        };
+        if ts.wrapping_sub(before).cast_signed() <= 0 {
+            return; // of the same frame, or late
+        }
+        let sample = now.saturating_duration_since(at);
+        self.interval = Some(self.interval.map_or(sample, |smoothed| (smoothed * 7 + sample) / 8));
+        self.last = Some((ts, now));
+    }
+}
+
 /// A packet to take in.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Incoming<'a> {
@@ -98,6 +127,10 @@ pub(crate) struct Layer {
     pub(crate) rate: u32,
     /// When its last packet with media came in.
     pub(crate) flowed: Option<Instant>,
+    pace: Pace,
+    /// Its newest packet's number and timestamp, and how far the timestamps of neighbours are apart.
+    newest: Option<(u64, u32)>,
+    step: u32,
     /// Subscriptions that forward this layer or wait for its keyframe; as of the last selection.
     pub(crate) users: u32,
     /// The layers within it.
@@ -125,6 +158,9 @@ impl Layer {
             clock: None,
             rate: 90_000,
             flowed: None,
+            pace: Pace::default(),
+            newest: None,
+            step: 0,
             users: 0,
             shape: Shape::new(),
             volumes: Volumes::default(),
@@ -148,6 +184,11 @@ impl Layer {
         let (ext_seq, seen) = self.place(incoming)?;
         if !incoming.repair {
             self.reception.packet(now, ext_seq, incoming.meta.ts, incoming.rate);
+        }
+        if matches!(seen, Seen::Newest { .. }) {
+            let before = self.newest.replace((ext_seq.0, incoming.meta.ts));
+            let neighbour = before.filter(|(seq, _)| seq + 1 == ext_seq.0);
+            self.step = neighbour.map_or(self.step, |(_, ts)| incoming.meta.ts.wrapping_sub(ts));
         }
         let lossy = match seen {
             Seen::Newest { after: Some(after) } if incoming.nack => !self.nack.gap(now, after, ext_seq),
@@ -179,10 +220,24 @@ impl Layer {
         let mut reshaped = false;
         if !meta.is_padding() {
             self.flowed = Some(now);
+            self.pace.note(now, meta.ts);
             reshaped = self.shape.note(&meta.part, meta.keyframe);
             self.volumes.add(meta.part.present & self.shape.cuts(), meta.kept_len());
         }
         Ok(Arrival::Media { seq, lossy, reshaped, keyframe: meta.keyframe })
+    }
+
+    /// Whether the packet so many before `seq` never came, and `offset` is how much earlier it was: so it may be taken from
+    /// a later one's RED. After a pause the packet before is not the neighbour.
+    pub(crate) fn lacks(&self, seq: SeqNo, back: u16, offset: u16) -> bool {
+        let before = SeqNo(seq.0.wrapping_sub(back));
+        u32::from(offset) == self.step.wrapping_mul(back.into()) && self.window.lacks(self.unwrapper.peek(before))
+    }
+
+    /// How long after the newest packet of its track it still counts as alive.
+    pub(crate) fn patience(&self, longest: Duration) -> Duration {
+        let missed = self.pace.interval.map_or(longest, |interval| interval * MISSED_FRAMES);
+        missed.max(MIN_PATIENCE).min(longest)
     }
 
     /// A packet that is still kept, by the publisher's number.
@@ -240,6 +295,7 @@ impl Layer {
         self.shape = Shape::new();
         self.reception = Reception::new(self.epoch);
         self.clock = None;
+        (self.pace, self.newest, self.step) = (Pace::default(), None, 0);
         self.unwrapper = Unwrapper::new();
         self.window = Window::new();
         self.gaps = Gaps::new();

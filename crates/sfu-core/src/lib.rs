@@ -63,6 +63,6 @@ pub use drop_reason::Drop;
 pub use event::{Event, Speaker};
 pub use flow::Flow;
 pub use quality::{Grade, Rating};
-pub use room::{Again, Room};
+pub use room::{Again, Moved, Room};
 pub use spec::{Egress, PtMap, RedPts, RtpIn, TrackSpec};
 pub use stats::Stats;

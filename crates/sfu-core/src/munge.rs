@@ -110,6 +110,8 @@ struct Last {
 pub(crate) struct Munger {
     run: Option<Run>,
     ended: VecDeque<Run>,
+    /// The last run of another room: its packets are not found here, but timestamps go on from it.
+    carried: Option<Run>,
     last: Option<Last>,
     first_seq: u64,
 }
@@ -148,7 +150,13 @@ impl Munger {
     /// Starts with this number, which should be below 2^15: a receiver that misses the first packets would otherwise
     /// take the wrap for its first lap.
     pub(crate) fn new(first_seq: u16) -> Self {
-        Self { run: None, ended: VecDeque::new(), last: None, first_seq: u64::from(first_seq) + (1 << 16) }
+        Self {
+            run: None,
+            ended: VecDeque::new(),
+            carried: None,
+            last: None,
+            first_seq: u64::from(first_seq) + (1 << 16),
+        }
     }
 
     /// The run that goes on.
@@ -158,7 +166,14 @@ impl Munger {
 
     /// The run that goes on, or else the last one.
     pub(crate) fn last_run(&self) -> Option<&Run> {
-        self.run.as_ref().or(self.ended.back())
+        self.run.as_ref().or(self.ended.back()).or(self.carried.as_ref())
+    }
+
+    /// Goes over to another room, which numbers the same packets in another way.
+    pub(crate) fn carry(&mut self) {
+        self.stop();
+        self.carried = self.ended.pop_back().or(self.carried.take());
+        self.ended.clear();
     }
 
     /// Ends the run; the next packet starts another.
@@ -265,7 +280,7 @@ impl Munger {
     fn next_ts(&self, now: Instant, last: &Last, start: &Start<'_>) -> u32 {
         let passed = sr::ticks(now.saturating_duration_since(last.at), start.rate);
         let by_arrival = last.ts.wrapping_add(passed);
-        let before = self.ended.back();
+        let before = self.ended.back().or(self.carried.as_ref());
         let same_stream = before.filter(|run| (run.layer, run.generation) == (start.layer, start.generation));
         let by_clock = match (same_stream, before, start.clocks) {
             (Some(run), _, _) => Some(start.meta.ts.wrapping_add(run.ts_offset)),

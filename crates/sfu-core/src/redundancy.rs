@@ -5,11 +5,15 @@
 
 use std::time::{Duration, Instant};
 
-/// Older packets that a packet carries at most: with more than two in a row lost, a copy comes too late to be played.
-pub(crate) const MAX_BLOCKS: usize = 2;
-/// Loss in 1/256 from which on one and two are carried (3 % and 10 %), and below which nothing is gained (1 %).
+/// Older packets that a packet carries at most.
+pub(crate) const MAX_BLOCKS: usize = 3;
+/// How far back they are. With a gap before the third, four in a row may be lost; it comes 80 ms later, which a jitter
+/// buffer on such a path holds back anyway.
+const BACK: [u8; MAX_BLOCKS] = [1, 2, 4];
+/// Loss in 1/256 from which on one, two and three are carried (3 %, 6 % and 10 %), and below which nothing is gained (1 %).
 const ONE_FROM: u8 = 8;
-const TWO_FROM: u8 = 26;
+const TWO_FROM: u8 = 15;
+const THREE_FROM: u8 = 26;
 const NONE_BELOW: u8 = 3;
 /// Less is carried after this long: a report covers a second or five of audio, which is a small sample.
 const CALM: Duration = Duration::from_secs(10);
@@ -22,14 +26,20 @@ pub(crate) struct Redundancy {
 }
 
 impl Redundancy {
-    /// Older packets to carry.
+    /// How many older packets to carry.
     pub(crate) const fn blocks(&self) -> u8 {
         self.blocks
+    }
+
+    /// How far back each of them is, nearest first.
+    pub(crate) fn back(&self) -> &'static [u8] {
+        BACK.get(..usize::from(self.blocks)).unwrap_or(&BACK)
     }
 
     /// A receiver report: the part lost in 1/256.
     pub(crate) fn report(&mut self, now: Instant, fraction_lost: u8) {
         let wanted = match fraction_lost {
+            THREE_FROM.. => 3,
             TWO_FROM.. => 2,
             ONE_FROM.. => 1,
             NONE_BELOW.. => self.blocks.min(1),
@@ -60,14 +70,15 @@ mod tests {
             (2, 8, 1),
             (3, 3, 1),
             (20, 3, 1),
-            (21, 26, 2),
+            (21, 15, 2),
             (22, 10, 2),
             (31, 10, 2),
             (32, 10, 1),
             (33, 0, 1),
             (42, 0, 1),
             (43, 0, 0),
-            (44, 255, 2),
+            (44, 255, 3),
+            (45, 25, 3),
         ];
         for (second, lost, blocks) in rows {
             redundancy.report(start + Duration::from_secs(second), lost);

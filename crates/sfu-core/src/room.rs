@@ -9,6 +9,7 @@ mod ingest;
 mod measure;
 mod pipe;
 mod quality;
+mod relocate;
 mod report;
 mod select;
 mod timers;
@@ -37,6 +38,7 @@ use crate::track::Track;
 use crate::write::Block;
 
 pub use pipe::Again;
+pub use relocate::Moved;
 
 /// One room's forwarding state.
 ///

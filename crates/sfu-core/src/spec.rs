@@ -20,7 +20,7 @@ pub struct TrackSpec {
     pub exts: ext::Map,
     /// The publisher can answer NACKs by RTX.
     pub rtx: bool,
-    /// The publisher agreed to `a=rtcp-fb nack`.
+    /// The publisher repeats what it is asked for (generic NACK): by RTX, or audio as it was.
     pub nack: bool,
 }
 

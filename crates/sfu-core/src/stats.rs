@@ -66,6 +66,8 @@ pub struct Stats {
     pub loudest_changes: u64,
     /// Packets of plain Opus sent as RED.
     pub red_made: u64,
+    /// Packets of audio that were lost on the publisher's path and taken from the RED of a later one.
+    pub red_recovered: u64,
     /// Layers whose stream began anew: another SSRC, or a jump of the sequence numbers.
     pub restarts: u64,
     /// Packets not sent because the subscriber has no payload type for them.

@@ -169,6 +169,19 @@ impl Subscriber {
         self.subscriptions.push(subscription);
     }
 
+    /// Takes all subscriptions away.
+    pub(crate) fn take_all(&mut self) -> Vec<Subscription> {
+        self.places.clear();
+        self.rtx.clear();
+        std::mem::take(&mut self.subscriptions)
+    }
+
+    /// As it comes into another room, whose batch is at `cursor`: nothing waits for it there.
+    pub(crate) fn arriving(mut self, cursor: u64) -> Self {
+        (self.cursor, self.queued, self.report_soon, self.probe_bytes) = (cursor, false, false, 0);
+        self
+    }
+
     /// Indices of the tracks that it is subscribed to.
     pub(crate) fn tracks(&self) -> impl Iterator<Item = usize> {
         self.subscriptions.iter().map(|subscription| subscription.track)

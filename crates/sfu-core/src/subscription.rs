@@ -125,6 +125,14 @@ impl Subscription {
         }
     }
 
+    /// Goes over to another room: numbers go on, but nothing that went out can be found any more.
+    pub(crate) fn carry(&mut self) {
+        self.munger.carry();
+        (self.wanted, self.waits, self.claim) = (None, false, Claim::default());
+        self.recent_rtx.clear();
+        self.probe_back = 0;
+    }
+
     /// Stops until the next selection: paused or muted.
     pub(crate) fn stop(&mut self) {
         self.munger.stop();
@@ -256,11 +264,13 @@ impl Subscription {
 
     /// What a packet of plain Opus carries again of those before it. `None`: nothing, it goes out as it is.
     fn older<'a>(&self, seq: u64, stored: Stored<'_>, layer: &'a Layer) -> Option<Red<'a>> {
-        let copies = self.redundancy.blocks();
-        let pts = self.egress.make_red.filter(|pts| copies > 0 && pts.from == stored.meta.pt)?;
+        let back = self.redundancy.back();
+        let pts = self.egress.make_red.filter(|pts| !back.is_empty() && pts.from == stored.meta.pt)?;
         let mut red = Red { pts, blocks: [red::Block::default(); MAX_BLOCKS], count: 0 };
-        for back in (1..=u64::from(copies)).rev() {
-            let Some(before) = seq.checked_sub(back).and_then(|seq| layer.history.get(seq)) else { continue };
+        for back in back.iter().rev() {
+            let Some(before) = seq.checked_sub(u64::from(*back)).and_then(|seq| layer.history.get(seq)) else {
+                continue;
+            };
             let payload = before.meta.payload(before.bytes);
             let offset = u16::try_from(stored.meta.ts.wrapping_sub(before.meta.ts)).unwrap_or(u16::MAX);
             // After a pause (DTX) what came before it is too old to be said, and of no use.

@@ -82,6 +82,11 @@ impl Track {
         self.pts.iter().find(|(known, _)| *known == pt).map(|(_, codec)| *codec)
     }
 
+    /// The payload type of plain Opus.
+    pub(crate) fn opus(&self) -> Option<Pt> {
+        self.pts.iter().find(|(_, codec)| *codec == Codec::Opus).map(|(pt, _)| *pt)
+    }
+
     /// Forgets who makes use of what; branches stay.
     pub(crate) fn count_anew(&mut self) {
         for (index, layer) in self.layers.iter_mut().enumerate() {
@@ -131,7 +136,8 @@ impl Track {
     pub(crate) fn update_live(&mut self, config: &Config) -> bool {
         let Some(newest) = self.layers.iter().filter_map(|layer| layer.flowed).max() else { return false };
         let alive = |layer: &Layer| {
-            layer.flowed.is_some_and(|flowed| newest.saturating_duration_since(flowed) <= config.layer_timeout)
+            let patience = layer.patience(config.layer_timeout);
+            layer.flowed.is_some_and(|flowed| newest.saturating_duration_since(flowed) <= patience)
         };
         let live = self.layers.iter().enumerate().filter(|(_, layer)| alive(layer));
         let live = match self.layers.as_slice() {

@@ -54,6 +54,13 @@ impl Window {
         if self.set(seq) { Seen::Duplicate } else { Seen::Late }
     }
 
+    /// Whether a number below the highest is known not to have been seen.
+    pub(crate) fn lacks(&self, ExtSeq(seq): ExtSeq) -> bool {
+        let Some(highest) = self.highest else { return false };
+        let place = (seq % SPAN) as usize;
+        seq < highest && highest - seq < SPAN && self.bits[(place / 64) % WORDS] & (1 << (place % 64)) == 0
+    }
+
     fn word(&mut self, seq: u64) -> (&mut u64, u64) {
         let place = (seq % SPAN) as usize;
         // The index is below WORDS because place is below SPAN.

@@ -55,6 +55,9 @@ impl Worker {
                 self.in_room = Some(room);
                 self.unpublish(now, room, track);
             }
+            Piped::Datagram { peer, path, bytes } => self.handle_relayed(now, peer, path, &bytes),
+            Piped::Named { peer, name } => self.handle_named(peer, &name),
+            Piped::Left { peer } => self.end_relay(peer),
         }
     }
 

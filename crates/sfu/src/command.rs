@@ -10,6 +10,7 @@ use crate::handle::{
     Answer, Channel, Error, Event, LayerTarget, Missing, Offer, PeerOptions, Publication, Subscription,
 };
 use crate::pipe::Exported;
+use crate::relocate::Departed;
 
 /// Where the answer to a command goes.
 pub(crate) type Reply<T> = oneshot::Sender<Result<T, Error>>;
@@ -101,6 +102,22 @@ pub(crate) enum Action {
     },
     Import {
         exported: Exported,
+        reply: Reply<()>,
+    },
+    /// What a peer that may go on to another worker is subscribed to.
+    Subscriptions {
+        peer: PeerId,
+        reply: Reply<Vec<TrackId>>,
+    },
+    /// A peer goes on to another worker, which has all that it is subscribed to.
+    Release {
+        peer: PeerId,
+        to: usize,
+        reply: Reply<Box<Departed>>,
+    },
+    /// A peer of another worker's comes.
+    Adopt {
+        departed: Box<Departed>,
         reply: Reply<()>,
     },
     SendData {

@@ -46,8 +46,11 @@ impl Worker {
             }
             Action::Unsubscribe { peer, track } => self.unsubscribe(room, peer, track),
             Action::SetTarget { peer, track, target } => self.set_target(now, room, peer, track, target),
+            Action::Subscriptions { peer, reply } => drop(reply.send(self.subscriptions(peer))),
             Action::Export { track, to, reply } => drop(reply.send(self.export(room, track, to))),
             Action::Import { exported, reply } => drop(reply.send(self.import(now, room, exported))),
+            Action::Release { peer, to, reply } => self.answer_release(now, peer, to, reply),
+            Action::Adopt { departed, reply } => drop(reply.send(self.adopt(now, *departed))),
             Action::SendData { to, channel, payload } => self.send_data(now, &to, channel, &payload),
             Action::Panic => panic!("asked to panic by a test"),
         }
@@ -86,9 +89,8 @@ impl Worker {
         }
         let span = tracing::info_span!("peer", room = %room.name, peer = %options.peer, label = %options.label);
         room.members.push(options.peer);
-        let mut session = Session::new(room_id, options, peer, span);
-        self.demux.add_ufrag(options.peer, session.peer.ufrag(), &mut session.entries);
-        self.sessions.insert(options.peer, session);
+        self.sessions.insert(options.peer, Session::new(room_id, options, peer, span));
+        self.enter_ufrag(options.peer);
         Ok(())
     }
 
@@ -99,8 +101,7 @@ impl Worker {
         self.transmit(id);
         let Some(session) = self.sessions.remove(&id) else { return };
         self.pending -= usize::from(session.connect_deadline.is_some());
-        self.demux.remove(id, &session.entries);
-        self.network.links.close_of(id);
+        self.forget_names(&session);
         let Some(room) = self.rooms.get_mut(&session.room) else { return };
         room.members.retain(|member| *member != id);
         room.core.remove_peer(id);
@@ -129,8 +130,7 @@ impl Worker {
         for member in members {
             if let Some(session) = self.sessions.remove(&member) {
                 self.pending -= usize::from(session.connect_deadline.is_some());
-                self.demux.remove(member, &session.entries);
-                self.network.links.close_of(member);
+                self.forget_names(&session);
             }
         }
     }

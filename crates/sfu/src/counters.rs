@@ -68,6 +68,10 @@ impl Counters {
         }
     }
 
+    pub(crate) fn moved(&self) {
+        self.metrics.peers_moved.inc();
+    }
+
     pub(crate) fn slept(&mut self, time: Duration) {
         self.slept += time;
     }

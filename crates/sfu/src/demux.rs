@@ -51,7 +51,41 @@ pub(crate) struct Entries {
     ufrags: Vec<String>,
 }
 
+/// What a packet of a peer can be told by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Name {
+    Address(SocketAddr),
+    Ufrag(String),
+}
+
+impl Entries {
+    /// Notes a name that stands in another worker's tables. `true`: it is new.
+    pub(crate) fn note(&mut self, name: &Name) -> bool {
+        match name {
+            Name::Address(address) if !self.addresses.contains(address) => {
+                if self.addresses.len() >= MAX_ADDRESSES_PER_PEER {
+                    self.addresses.remove(0);
+                }
+                self.addresses.push(*address);
+                true
+            }
+            Name::Ufrag(ufrag) if !self.ufrags.contains(ufrag) => {
+                self.ufrags.push(ufrag.clone());
+                true
+            }
+            Name::Address(_) | Name::Ufrag(_) => false,
+        }
+    }
+}
+
 impl Demux {
+    pub(crate) fn add(&mut self, peer: PeerId, name: &Name, entries: &mut Entries) {
+        match name {
+            Name::Address(address) => self.add_address(peer, *address, entries),
+            Name::Ufrag(ufrag) => self.add_ufrag(peer, ufrag, entries),
+        }
+    }
+
     pub(crate) fn by_address(&self, address: SocketAddr) -> Option<PeerId> {
         self.by_address.get(&address).copied()
     }

@@ -47,7 +47,7 @@ pub struct Publication {
     pub bind: Bind,
     /// Audio or video.
     pub kind: MediaKind,
-    /// What the publisher has announced to send with, where it leaves the order of codecs to the answer.
+    /// What the publisher is to send with, where it leaves the order of codecs to the answer and offers this one.
     pub codec: Option<Codec>,
     /// RIDs from the lowest to the highest layer, where the caller knows the order (LiveKit: `q h f`); empty: as in the
     /// offer's `a=simulcast`, taken from lowest to highest.

@@ -6,6 +6,7 @@
 //! Invariant: on the path of an RTP packet there is no await, no lock, no channel and no log above TRACE.
 
 mod acceptor;
+mod balance;
 mod branch;
 mod command;
 mod control;
@@ -19,6 +20,7 @@ mod network;
 mod pipe;
 mod places;
 mod receive;
+mod relocate;
 mod room;
 mod room_handle;
 mod service;
@@ -32,6 +34,7 @@ mod waker;
 mod worker;
 
 pub use acceptor::accept;
+pub use balance::balance;
 pub use handle::{
     Answer, Bind, Channel, Error, Event, Flow, GoneReason, Grade, Incoming, LayerTarget, Missing, Offer, PeerOptions,
     Publication, Rating, Speaker, Subscription,

@@ -17,8 +17,8 @@ impl Worker {
     pub(crate) fn handle_offer(&mut self, now: Instant, id: PeerId, sdp: &str) -> Result<Answer, Error> {
         let session = self.sessions.get_mut(&id).ok_or(Error::NoSuchPeer)?;
         let change = session.peer.handle_offer(now, sdp).map_err(bad_sdp)?;
-        self.demux.add_ufrag(id, session.peer.ufrag(), &mut session.entries);
         self.pending += usize::from(start_connect_deadline(session, now));
+        self.enter_ufrag(id);
         self.bind_publications(now, id);
         let session = self.sessions.get_mut(&id).ok_or(Error::NoSuchPeer)?;
         let sdp = session.peer.create_answer();
@@ -39,8 +39,9 @@ impl Worker {
     pub(crate) fn create_offer(&mut self, now: Instant, id: PeerId, ice_restart: bool) -> Result<Offer, Error> {
         let session = self.sessions.get_mut(&id).ok_or(Error::NoSuchPeer)?;
         let sdp = session.peer.create_offer(now, ice_restart);
-        self.demux.add_ufrag(id, session.peer.ufrag(), &mut session.entries);
-        Ok(Offer { sdp, outgoing: outgoing(session) })
+        let offer = Offer { sdp, outgoing: outgoing(session) };
+        self.enter_ufrag(id);
+        Ok(offer)
     }
 
     pub(crate) fn handle_answer(&mut self, now: Instant, id: PeerId, sdp: &str) -> Result<(), Error> {
@@ -55,7 +56,7 @@ impl Worker {
     pub(crate) fn restart_ice(&mut self, now: Instant, id: PeerId, fragment: &str) -> Result<String, Error> {
         let session = self.sessions.get_mut(&id).ok_or(Error::NoSuchPeer)?;
         let answer = session.peer.handle_fragment(now, fragment).map_err(bad_sdp)?;
-        self.demux.add_ufrag(id, session.peer.ufrag(), &mut session.entries);
+        self.enter_ufrag(id);
         answer.ok_or_else(|| Error::BadSdp {
             code: "sdp_no_restart",
             reason: "the fragment has no new ICE credentials".to_owned(),
@@ -278,7 +279,8 @@ fn outgoing(session: &Session) -> Vec<(Mid, TrackId)> {
 }
 
 fn incoming(session: &Session, section: &Section) -> Option<Incoming> {
-    let codec = section.codecs.first()?.codec;
+    // RED is how it comes, and is taken apart: what it is stands behind it.
+    let codec = section.codecs.iter().map(|codec| codec.codec).find(|codec| *codec != Codec::Red)?;
     let published = session.published.iter().find(|published| published.mid == Some(section.mid));
     section.receiving.then(|| Incoming {
         mid: section.mid,

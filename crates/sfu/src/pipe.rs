@@ -16,6 +16,9 @@ use convene_types::{PeerId, Pt, RoomId, TrackId};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
+use crate::demux::Name;
+use crate::socket::Path;
+
 /// Packets on their way to one worker. At 100,000 packets a second through pipes it is 80 ms; more would only be delay that
 /// a late worker cannot make up for.
 pub(crate) const MAX_PIPED: usize = 8_192;
@@ -38,6 +41,12 @@ pub(crate) enum Piped {
     Demand { room: RoomId, track: TrackId, from: usize, layers: Option<u8> },
     /// The track is over.
     Ended { room: RoomId, track: TrackId },
+    /// What came for a peer that went on to the other worker.
+    Datagram { peer: PeerId, path: Path, bytes: Bytes },
+    /// By what else such a peer is known from now on.
+    Named { peer: PeerId, name: Name },
+    /// Such a peer has left.
+    Left { peer: PeerId },
 }
 
 /// A track as another worker gets to know it.
@@ -166,6 +175,7 @@ mod tests {
                 seen.push(match message {
                     Piped::Rtp { track, .. } | Piped::Ended { track, .. } => track.0,
                     Piped::Reports { .. } | Piped::Feedback { .. } | Piped::Demand { .. } => 0,
+                    Piped::Datagram { .. } | Piped::Named { .. } | Piped::Left { .. } => 0,
                 });
             }
             near.end_turn();

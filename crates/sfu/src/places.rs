@@ -1,7 +1,8 @@
 //! Where the peers and tracks of one room are, and where the next peer goes.
 //!
 //! A room begins on one worker. While that worker has time, everybody is there and no packet crosses threads. Then it goes on
-//! to the worker with the most time; who is placed stays, because a move would be a reconnect.
+//! to the worker with the most time. Who is placed stays while their worker has time; those who only receive may be moved
+//! then ([`crate::balance`]).
 
 use std::collections::{HashMap, HashSet};
 
@@ -60,7 +61,10 @@ pub(crate) fn choose(spread: Spread, sites: &[Site], current: usize) -> usize {
 #[derive(Debug, Default)]
 pub(crate) struct Places {
     peers: HashMap<PeerId, usize>,
-    tracks: HashMap<TrackId, usize>,
+    /// Its worker and its publisher.
+    tracks: HashMap<TrackId, (usize, PeerId)>,
+    /// Those that were moved: once is all.
+    moved: HashSet<PeerId>,
     imported: HashSet<(TrackId, usize)>,
     /// Peers by worker, counted.
     together: Vec<usize>,
@@ -84,7 +88,28 @@ impl Places {
     pub(crate) fn remove_peer(&mut self, peer: PeerId) -> Option<usize> {
         let worker = self.peers.remove(&peer)?;
         self.together.iter_mut().skip(worker).take(1).for_each(|count| *count -= 1);
+        self.moved.remove(&peer);
         Some(worker)
+    }
+
+    /// A peer went on to another worker. Where the next one goes does not change by that.
+    pub(crate) fn move_peer(&mut self, peer: PeerId, worker: usize) {
+        if self.remove_peer(peer).is_some() {
+            let current = self.current;
+            self.add_peer(peer, worker);
+            self.current = current;
+            self.moved.insert(peer);
+        }
+    }
+
+    /// Peers on a worker that publish nothing and were not moved before, the newest first.
+    pub(crate) fn movable(&self, worker: usize) -> Vec<PeerId> {
+        let publishers: HashSet<PeerId> = self.tracks.values().map(|(_, publisher)| *publisher).collect();
+        let here = self.peers.iter().filter(|(_, place)| **place == worker).map(|(peer, _)| *peer);
+        let mut movable: Vec<PeerId> =
+            here.filter(|peer| !publishers.contains(peer) && !self.moved.contains(peer)).collect();
+        movable.sort_unstable_by(|a, b| b.cmp(a));
+        movable
     }
 
     pub(crate) fn of_peer(&self, peer: PeerId) -> Option<usize> {
@@ -96,13 +121,13 @@ impl Places {
     }
 
     /// A peer published a track: it is where the peer is.
-    pub(crate) fn add_track(&mut self, track: TrackId, worker: usize) {
-        self.tracks.insert(track, worker);
+    pub(crate) fn add_track(&mut self, track: TrackId, worker: usize, publisher: PeerId) {
+        self.tracks.insert(track, (worker, publisher));
     }
 
     /// The workers that know a track, its home first.
     pub(crate) fn of_track(&self, track: TrackId) -> Vec<usize> {
-        let home = self.tracks.get(&track).copied();
+        let home = self.tracks.get(&track).map(|(home, _)| *home);
         let branches = self.imported.iter().filter(|(imported, _)| *imported == track).map(|(_, worker)| *worker);
         home.into_iter().chain(branches).collect()
     }
@@ -114,7 +139,7 @@ impl Places {
 
     /// The home of a track that a worker does not know yet.
     pub(crate) fn to_import(&self, track: TrackId, worker: usize) -> Option<usize> {
-        let home = self.tracks.get(&track).copied().filter(|home| *home != worker)?;
+        let home = self.tracks.get(&track).map(|(home, _)| *home).filter(|home| *home != worker)?;
         (!self.imported.contains(&(track, worker))).then_some(home)
     }
 
@@ -150,12 +175,31 @@ mod tests {
     fn a_track_is_imported_once_a_worker() {
         let mut places = Places::default();
         places.add_peer(PeerId(1), 0);
-        places.add_track(TrackId(9), 0);
+        places.add_track(TrackId(9), 0, PeerId(1));
         assert_eq!((places.to_import(TrackId(9), 0), places.to_import(TrackId(9), 1)), (None, Some(0)));
         places.imported(TrackId(9), 1);
         assert_eq!((places.to_import(TrackId(9), 1), places.of_track(TrackId(9))), (None, vec![0, 1]));
         places.remove_track(TrackId(9));
         assert_eq!((places.of_track(TrackId(9)), places.to_import(TrackId(9), 1)), (vec![], None));
         assert_eq!((places.remove_peer(PeerId(1)), places.peers_on(0)), (Some(0), 0));
+    }
+
+    #[test]
+    fn who_publishes_or_was_moved_stays() {
+        let mut places = Places::starting_on(0);
+        (1..=4).for_each(|peer| places.add_peer(PeerId(peer), 0));
+        places.add_peer(PeerId(9), 1);
+        places.add_peer(PeerId(5), 0);
+        places.add_track(TrackId(9), 0, PeerId(2));
+        assert_eq!(places.movable(0), [5, 4, 3, 1].map(PeerId));
+        places.move_peer(PeerId(4), 1);
+        assert_eq!(
+            (places.of_peer(PeerId(4)), places.peers_on(0), places.peers_on(1), places.current),
+            (Some(1), 4, 2, 0)
+        );
+        assert_eq!((places.movable(0), places.movable(1)), ([5, 3, 1].map(PeerId).to_vec(), vec![PeerId(9)]));
+        places.remove_peer(PeerId(4));
+        places.move_peer(PeerId(4), 0);
+        assert_eq!(places.of_peer(PeerId(4)), None, "who has left is not moved");
     }
 }

@@ -8,7 +8,7 @@ use convene_rtp::packet::{self, View};
 use convene_sfu_core::RtpIn;
 use convene_types::PeerId;
 
-use crate::demux::Class;
+use crate::demux::{Class, Name};
 use crate::socket::Path;
 use crate::worker::Worker;
 
@@ -28,12 +28,17 @@ impl Worker {
         let Some(id) = ice::local_ufrag(datagram).and_then(|ufrag| self.demux.by_ufrag(ufrag)) else {
             return self.counters.dropped("stun_unknown_ufrag");
         };
-        let Some(session) = self.sessions.get_mut(&id) else { return };
+        self.handle_stun_of(now, id, path, datagram);
+    }
+
+    pub(crate) fn handle_stun_of(&mut self, now: Instant, id: PeerId, path: Path, datagram: &[u8]) {
+        let Some(session) = self.sessions.get_mut(&id) else { return self.relay(id, path, datagram) };
         self.in_room = Some(session.room);
         match session.peer.handle_stun(now, path.remote, datagram) {
             Ok(()) => {
-                self.demux.add_address(id, path.remote, &mut session.entries);
                 self.network.links.claim(path.remote, id);
+                self.enter(id, &Name::Address(path.remote));
+                let Some(session) = self.sessions.get_mut(&id) else { return };
                 if session.peer.remote() == Some(path.remote) {
                     session.local_ip = path.local_ip;
                 }
@@ -49,7 +54,11 @@ impl Worker {
         let Some(id) = self.demux.by_address(path.remote) else {
             return self.counters.dropped("dtls_unknown_address");
         };
-        let Some(session) = self.sessions.get_mut(&id) else { return };
+        self.handle_dtls_of(now, id, path, datagram);
+    }
+
+    pub(crate) fn handle_dtls_of(&mut self, now: Instant, id: PeerId, path: Path, datagram: &[u8]) {
+        let Some(session) = self.sessions.get_mut(&id) else { return self.relay(id, path, datagram) };
         self.in_room = Some(session.room);
         if let Err(reason) = session.peer.handle_dtls(now, path.remote, datagram) {
             self.counters.dropped(reason.as_str());
@@ -59,7 +68,7 @@ impl Worker {
 
     fn handle_srtp(&mut self, now: Instant, path: Path, datagram: &mut [u8]) {
         match self.demux.by_address(path.remote) {
-            Some(id) => self.handle_srtp_of(now, id, datagram),
+            Some(id) => self.handle_srtp_of(now, id, path, datagram),
             None => self.handle_srtp_from_stranger(now, path, datagram),
         }
     }
@@ -69,25 +78,33 @@ impl Worker {
     fn handle_srtp_from_stranger(&mut self, now: Instant, path: Path, datagram: &mut [u8]) {
         let Some(ssrc) = first_ssrc(datagram) else { return self.counters.dropped("rtp_malformed") };
         let owners: Vec<PeerId> = self.demux.owners(ssrc).to_vec();
-        for id in owners {
-            let Some(session) = self.sessions.get_mut(&id) else { continue };
-            // A failed attempt spoils the bytes, and there may be another owner to try.
-            let mut copy = datagram.to_vec();
-            let Ok(length) = unprotect(session, &mut copy) else { continue };
-            session.peer.move_path(now, path.remote);
-            session.local_ip = path.local_ip;
-            self.demux.add_address(id, path.remote, &mut session.entries);
-            tracing::debug!(parent: &session.span, "path moved by media");
-            // `copy` is plaintext already and its index is in the replay window: hand it on from here.
-            self.in_room = Some(session.room);
-            self.handle_plain(now, id, &mut copy, length);
+        if owners.iter().any(|id| self.handle_srtp_from_elsewhere(now, *id, path, datagram)) {
             return;
         }
-        self.counters.dropped("rtp_unknown_address");
+        match owners.iter().find(|id| self.relays.contains_key(id)) {
+            Some(id) => self.relay(*id, path, datagram),
+            None => self.counters.dropped("rtp_unknown_address"),
+        }
     }
 
-    fn handle_srtp_of(&mut self, now: Instant, id: PeerId, datagram: &mut [u8]) {
-        let Some(session) = self.sessions.get_mut(&id) else { return };
+    /// Tries whether a packet from an address that is not a peer's is the peer's. `true`: it was.
+    pub(crate) fn handle_srtp_from_elsewhere(&mut self, now: Instant, id: PeerId, path: Path, datagram: &[u8]) -> bool {
+        let Some(session) = self.sessions.get_mut(&id) else { return false };
+        // A failed attempt spoils the bytes, and there may be another owner to try.
+        let mut copy = datagram.to_vec();
+        let Ok(length) = unprotect(session, &mut copy) else { return false };
+        session.peer.move_path(now, path.remote);
+        session.local_ip = path.local_ip;
+        tracing::debug!(parent: &session.span, "path moved by media");
+        // `copy` is plaintext already and its index is in the replay window: hand it on from here.
+        self.in_room = Some(session.room);
+        self.enter(id, &Name::Address(path.remote));
+        self.handle_plain(now, id, &mut copy, length);
+        true
+    }
+
+    pub(crate) fn handle_srtp_of(&mut self, now: Instant, id: PeerId, path: Path, datagram: &mut [u8]) {
+        let Some(session) = self.sessions.get_mut(&id) else { return self.relay(id, path, datagram) };
         self.in_room = Some(session.room);
         match unprotect(session, datagram) {
             Ok(length) => self.handle_plain(now, id, datagram, length),
@@ -124,7 +141,9 @@ impl Worker {
             true => Some(session.apt(binding.track, pt).ok_or("rtx_unknown_pt")?),
             false => None,
         };
-        self.demux.add_ssrc(id, ssrc, &mut session.entries);
+        if session.via.is_none() {
+            self.demux.add_ssrc(id, ssrc, &mut session.entries);
+        }
         let room_id = session.room;
         let room = self.rooms.get(&room_id).ok_or("no_room")?;
         if room.is_piped {

@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use bytes::Bytes;
 use convene_types::{PeerId, RoomId, TrackId};
-use tokio::sync::{OnceCell, mpsc, oneshot};
+use tokio::sync::{OnceCell, RwLock, mpsc, oneshot};
 
 use crate::command::{Action, Command, Reply};
 use crate::handle::{
@@ -30,6 +30,7 @@ pub struct Handle {
     spread: Spread,
     /// Thousandths of a worker's time from which it gets no new room.
     max_load: u32,
+    rooms: Arc<Mutex<Vec<Weak<Shared>>>>,
     next_room: Arc<AtomicU64>,
     next_id: Arc<AtomicU64>,
 }
@@ -56,6 +57,8 @@ struct Shared {
     parts: Vec<OnceCell<()>>,
     events: mpsc::WeakSender<(usize, Event)>,
     places: Mutex<Places>,
+    /// Held for writing while a peer goes from worker to worker: what is asked of it meanwhile waits.
+    moving: RwLock<()>,
 }
 
 /// What a room tells its owner, from all workers that have a part of it.
@@ -68,7 +71,8 @@ pub struct Events {
 impl Handle {
     pub(crate) fn new(workers: Vec<WorkerEntry>, spread: Spread, max_load: u32) -> Self {
         let next = || Arc::new(AtomicU64::new(1));
-        Self { workers: workers.into(), spread, max_load, next_room: next(), next_id: next() }
+        let rooms = Arc::default();
+        Self { workers: workers.into(), spread, max_load, rooms, next_room: next(), next_id: next() }
     }
 
     /// A peer id that no one else has.
@@ -116,10 +120,51 @@ impl Handle {
             parts: self.workers.iter().map(|_| OnceCell::new()).collect(),
             events: sender.downgrade(),
             places: Mutex::new(Places::starting_on(home)),
+            moving: RwLock::new(()),
         });
         shared.open(home).await?;
+        self.known_rooms().push(Arc::downgrade(&shared));
         let events = Events { receiver, shared: Arc::clone(&shared), speaking: Speaking::default() };
         Ok((Room { shared }, events))
+    }
+
+    pub(crate) fn spread(&self) -> Spread {
+        self.spread
+    }
+
+    /// All workers, with the peers of all rooms.
+    pub(crate) fn sites(&self) -> Vec<Site> {
+        let rooms = self.open_rooms();
+        let peers = |worker| rooms.iter().map(|room| room.places().peers_on(worker)).sum();
+        let load = |worker: &WorkerEntry| worker.load.load(Ordering::Relaxed);
+        self.workers
+            .iter()
+            .enumerate()
+            .map(|(index, worker)| Site { busy: load(worker), peers: peers(index) })
+            .collect()
+    }
+
+    /// Who may be moved from a worker. The room with the most of them goes first: what it pipes serves them all.
+    pub(crate) fn movable(&self, from: usize) -> Vec<(PeerId, Room)> {
+        let mut rooms = Vec::new();
+        for shared in self.open_rooms() {
+            let peers = shared.places().movable(from);
+            rooms.push((peers, Room { shared }));
+        }
+        rooms.sort_by_key(|(movable, _)| std::cmp::Reverse(movable.len()));
+        let each = |(movable, room): (Vec<PeerId>, Room)| movable.into_iter().map(move |peer| (peer, room.clone()));
+        rooms.into_iter().flat_map(each).collect()
+    }
+
+    fn known_rooms(&self) -> MutexGuard<'_, Vec<Weak<Shared>>> {
+        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Those that have not ended; the others are forgotten.
+    fn open_rooms(&self) -> Vec<Arc<Shared>> {
+        let mut known = self.known_rooms();
+        known.retain(|room| room.strong_count() > 0);
+        known.iter().filter_map(Weak::upgrade).collect()
     }
 
     /// The way to a worker by the tag of its peers' ufrags.
@@ -165,6 +210,20 @@ impl Shared {
         let (reply, answer) = oneshot::channel();
         self.tell(worker, action(reply)).await?;
         answer.await.map_err(|_| Error::Closed)?
+    }
+
+    /// See [`Room::relocate`].
+    async fn relocate(&self, peer: PeerId, to: usize) -> Result<(), Error> {
+        let _alone = self.moving.write().await;
+        let from = self.places().of_peer(peer).ok_or(Error::NoSuchPeer)?;
+        let tracks = self.ask(from, |reply| Action::Subscriptions { peer, reply }).await?;
+        self.open(to).await?;
+        for track in tracks {
+            self.import(track, to).await?;
+        }
+        let departed = self.ask(from, |reply| Action::Release { peer, to, reply }).await?;
+        self.places().move_peer(peer, to);
+        self.ask(to, |reply| Action::Adopt { departed, reply }).await
     }
 
     /// Makes a track known where one of its subscribers is.
@@ -227,8 +286,14 @@ impl Room {
         outcome
     }
 
+    /// Takes a peer that only receives to another worker. Whoever cannot go stays as they are.
+    pub(crate) async fn relocate(&self, peer: PeerId, to: usize) -> Result<(), Error> {
+        self.shared.relocate(peer, to).await
+    }
+
     /// Ends a transport: its tracks and subscriptions go with it, DTLS is closed. No event follows.
     pub async fn remove_peer(&self, peer: PeerId) -> Result<(), Error> {
+        let _still = self.shared.moving.read().await;
         let Some(worker) = self.shared.places().remove_peer(peer) else { return Ok(()) };
         self.shared.tell(worker, Action::RemovePeer { peer }).await
     }
@@ -256,8 +321,9 @@ impl Room {
 
     /// Announces a track of a peer.
     pub async fn publish(&self, peer: PeerId, publication: Publication) -> Result<(), Error> {
+        let _still = self.shared.moving.read().await;
         let (worker, track) = (self.place(peer)?, publication.track);
-        self.shared.places().add_track(track, worker);
+        self.shared.places().add_track(track, worker, peer);
         let outcome = self.shared.ask(worker, |reply| Action::Publish { peer, publication, reply }).await;
         if outcome.is_err() {
             self.shared.places().remove_track(track);
@@ -283,6 +349,7 @@ impl Room {
     /// (single-connection mode) or our next `create_offer`. Returns how many sections the peer lacks for all its waiting
     /// subscriptions; zeros with `negotiate` set mean that free sections exist and an offer alone is enough.
     pub async fn subscribe(&self, peer: PeerId, subscription: Subscription) -> Result<Missing, Error> {
+        let _still = self.shared.moving.read().await;
         let worker = self.place(peer)?;
         self.shared.import(subscription.track, worker).await?;
         self.shared.ask(worker, |reply| Action::Subscribe { peer, subscription, reply }).await
@@ -290,18 +357,21 @@ impl Room {
 
     /// Ends a subscription; its section is free for another one.
     pub async fn unsubscribe(&self, peer: PeerId, track: TrackId) -> Result<(), Error> {
+        let _still = self.shared.moving.read().await;
         let Ok(worker) = self.place(peer) else { return Ok(()) };
         self.shared.tell(worker, Action::Unsubscribe { peer, track }).await
     }
 
     /// Chooses layer or pause of a subscription. Unknown subscriptions are ignored.
     pub async fn set_target(&self, peer: PeerId, track: TrackId, target: LayerTarget) -> Result<(), Error> {
+        let _still = self.shared.moving.read().await;
         let Ok(worker) = self.place(peer) else { return Ok(()) };
         self.shared.tell(worker, Action::SetTarget { peer, track, target }).await
     }
 
     /// Sends one message to many peers; those without the channel open keep a bounded number until it opens.
     pub async fn send_data(&self, to: Vec<PeerId>, channel: Channel, payload: Bytes) -> Result<(), Error> {
+        let _still = self.shared.moving.read().await;
         let mut by_worker: HashMap<usize, Vec<PeerId>> = HashMap::new();
         for peer in to {
             if let Ok(worker) = self.place(peer) {
@@ -316,6 +386,7 @@ impl Room {
 
     /// Ends the room and every peer in it.
     pub async fn close(&self) {
+        let _still = self.shared.moving.read().await;
         for (worker, part) in self.shared.parts.iter().enumerate() {
             if part.initialized()
                 && let Ok(sender) = self.shared.sender(worker)
@@ -337,6 +408,7 @@ impl Room {
     }
 
     async fn ask<T>(&self, peer: PeerId, action: impl FnOnce(Reply<T>) -> Action) -> Result<T, Error> {
+        let _still = self.shared.moving.read().await;
         self.shared.ask(self.place(peer)?, action).await
     }
 

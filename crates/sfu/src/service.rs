@@ -93,7 +93,7 @@ impl Worker {
     pub(crate) fn transmit_from(&mut self, id: PeerId, local_ip: Option<IpAddr>) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         while let Some(transmit) = session.peer.poll_transmit() {
-            let path = Path { remote: transmit.to, local_ip };
+            let path = Path { remote: transmit.to, local_ip, via: session.via };
             let length = transmit.payload.len();
             self.counters.sent(self.network.send(path, &transmit.payload, length), 1, length);
         }

@@ -66,6 +66,8 @@ pub(crate) struct Session {
     pub(crate) entries: Entries,
     pub(crate) entered_timer: Option<Instant>,
     pub(crate) local_ip: Option<IpAddr>,
+    /// The worker that it came from and whose socket it is reached by.
+    pub(crate) via: Option<usize>,
     pub(crate) connected: bool,
     /// Negotiated but not connected: gone when this passes.
     pub(crate) connect_deadline: Option<Instant>,
@@ -85,6 +87,7 @@ impl Session {
             entries: Entries::default(),
             entered_timer: None,
             local_ip: None,
+            via: None,
             connected: false,
             connect_deadline: None,
             published: Vec::new(),
@@ -96,7 +99,7 @@ impl Session {
 
     /// Where its packets go; `None` before ICE has an address.
     pub(crate) fn path(&self) -> Option<Path> {
-        Some(Path { remote: self.peer.remote()?, local_ip: self.local_ip })
+        Some(Path { remote: self.peer.remote()?, local_ip: self.local_ip, via: self.via })
     }
 
     /// The earliest time it wants to be called.

@@ -23,6 +23,8 @@ const MAX_SEGMENTS: usize = 64;
 pub(crate) struct Path {
     pub(crate) remote: SocketAddr,
     pub(crate) local_ip: Option<IpAddr>,
+    /// The worker whose socket it was sent to, if that is another one.
+    pub(crate) via: Option<usize>,
 }
 
 /// What happened to a send.
@@ -58,7 +60,7 @@ impl Inbox {
     /// The datagrams of the last receive, each with its path. GRO batches are cut at their stride.
     pub(crate) fn datagrams(&mut self) -> impl Iterator<Item = (Path, &mut [u8])> {
         self.slots.iter_mut().zip(&self.meta).take(self.filled).flat_map(|(slot, meta)| {
-            let path = Path { remote: normal(meta.addr), local_ip: meta.dst_ip };
+            let path = Path { remote: normal(meta.addr), local_ip: meta.dst_ip, via: None };
             let bytes = slot.get_mut(..meta.len).unwrap_or_default();
             bytes.chunks_mut(meta.stride.max(1)).map(move |datagram| (path, datagram))
         })

@@ -10,6 +10,7 @@ use convene_peer::transport::Identity;
 use convene_telemetry::Metrics;
 use tokio::sync::mpsc;
 
+use crate::network::Network;
 use crate::pipe::{MAX_PIPED, PipeSender, Pipes};
 use crate::places::Spread;
 use crate::room_handle::{Handle, WorkerEntry};
@@ -89,9 +90,9 @@ pub fn start(options: &Options) -> Result<(Handle, Workers), StartError> {
         ends.push((poll, PipeSender { queue, waker }, inbox));
     }
     let senders: Vec<PipeSender> = ends.iter().map(|(_, sender, _)| sender.clone()).collect();
-    for ((index, port), (poll, own, inbox)) in options.ports.iter().enumerate().zip(ends) {
-        let address = SocketAddr::new(options.bind, *port);
-        let socket = Socket::bind(address).map_err(|source| StartError::Bind { address, source })?;
+    let sockets: Arc<[Socket]> =
+        options.ports.iter().map(|port| bind(options.bind, *port)).collect::<Result<_, _>>()?;
+    for ((index, socket), (poll, own, inbox)) in sockets.iter().enumerate().zip(ends) {
         let local = socket.local_addr()?;
         socket.register(poll.registry(), SOCKET)?;
         let waker = own.waker;
@@ -100,7 +101,7 @@ pub fn start(options: &Options) -> Result<(Handle, Workers), StartError> {
         let parts = Parts {
             index,
             poll,
-            socket,
+            network: Network::new(index, Arc::clone(&sockets)),
             commands,
             identity: identity.clone(),
             candidates: options.advertised.iter().map(|ip| SocketAddr::new(*ip, local.port())).collect(),
@@ -120,6 +121,11 @@ pub fn start(options: &Options) -> Result<(Handle, Workers), StartError> {
     }
     let max_load = (options.max_load.max(0.0) * 1e3) as u32;
     Ok((Handle::new(entries, options.spread, max_load), Workers { threads, addresses }))
+}
+
+fn bind(ip: IpAddr, port: u16) -> Result<Socket, StartError> {
+    let address = SocketAddr::new(ip, port);
+    Socket::bind(address).map_err(|source| StartError::Bind { address, source })
 }
 
 fn spawn(parts: Parts, core: Option<core_affinity::CoreId>) -> io::Result<JoinHandle<()>> {

@@ -18,14 +18,14 @@ use crate::command::Command;
 use crate::counters::Counters;
 use crate::demux::Demux;
 use crate::forward::Outbox;
-use crate::links::Links;
 use crate::negotiate::Ssrcs;
 use crate::network::Network;
 use crate::pipe::Pipes;
+use crate::relocate::Relay;
 use crate::room::RoomState;
 use crate::session::Session;
 use crate::shed::{self, Shedder};
-use crate::socket::{Inbox, Path, Socket};
+use crate::socket::{Inbox, Path};
 use crate::timers::{Owner, Timers};
 
 pub(crate) const SOCKET: mio::Token = mio::Token(0);
@@ -50,7 +50,7 @@ const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
 pub(crate) struct Parts {
     pub(crate) index: usize,
     pub(crate) poll: mio::Poll,
-    pub(crate) socket: Socket,
+    pub(crate) network: Network,
     pub(crate) commands: mpsc::Receiver<Command>,
     pub(crate) identity: Arc<Identity>,
     pub(crate) candidates: Vec<SocketAddr>,
@@ -74,6 +74,8 @@ pub(crate) struct Worker {
     pub(crate) tag: u16,
     pub(crate) rooms: FxHashMap<RoomId, RoomState>,
     pub(crate) sessions: FxHashMap<PeerId, Session>,
+    /// Peers that went on to other workers and are still reached by the socket here.
+    pub(crate) relays: FxHashMap<PeerId, Relay>,
     /// Sessions that are negotiated and not connected: each join asks, so they are counted.
     pub(crate) pending: usize,
     pub(crate) demux: Demux,
@@ -105,7 +107,7 @@ impl Worker {
     pub(crate) fn new(parts: Parts) -> Self {
         let now = Instant::now();
         Self {
-            network: Network { socket: parts.socket, links: Links::default() },
+            network: parts.network,
             commands: parts.commands,
             identity: parts.identity,
             candidates: parts.candidates,
@@ -113,6 +115,7 @@ impl Worker {
             tag: parts.index as u16, // start() makes no more workers than ports
             rooms: FxHashMap::default(),
             sessions: FxHashMap::default(),
+            relays: FxHashMap::default(),
             pending: 0,
             demux: Demux::default(),
             timers: Timers::default(),
@@ -216,7 +219,7 @@ impl Worker {
     fn receive(&mut self, now: Instant, inbox: &mut Inbox) {
         self.more_to_read = false;
         for _ in 0..MAX_RECEIVES_PER_TURN {
-            if !self.network.socket.receive(inbox) {
+            if !self.network.receive(inbox) {
                 return;
             }
             for (path, datagram) in inbox.datagrams() {
@@ -230,7 +233,7 @@ impl Worker {
     fn receive_from_links(&mut self, now: Instant) {
         for id in self.network.links.take_ready() {
             let Some(mut reader) = self.network.links.read(id) else { continue };
-            let path = Path { remote: reader.address, local_ip: None };
+            let path = Path { remote: reader.address, local_ip: None, via: None };
             while let Some(frame) = reader.next_frame() {
                 self.handle_datagram(now, path, frame);
             }
@@ -243,7 +246,7 @@ impl Worker {
         let Some(address) = self.network.links.open(stream, remote, self.poll.registry()) else {
             return self.counters.dropped("tcp_refused");
         };
-        let path = Path { remote: address, local_ip: None };
+        let path = Path { remote: address, local_ip: None, via: None };
         self.handle_datagram(now, path, &mut first.to_vec());
         if self.network.links.drop_unclaimed(address) {
             self.counters.dropped("tcp_stranger");

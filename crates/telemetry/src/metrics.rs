@@ -68,6 +68,8 @@ metrics! {
     peers: IntGaugeVec = "convene_sfu_peers" ["worker"];
     /// Transports that finished ICE and DTLS.
     peers_connected: IntCounter = "convene_sfu_peers_connected_total";
+    /// Transports that went on from one media worker to another, because that one had more time.
+    peers_moved: IntCounter = "convene_sfu_peers_moved_total";
     /// Transports that ended on their own, by reason.
     peers_lost: IntCounterVec = "convene_sfu_peers_lost_total" ["reason"];
     /// UDP datagrams by direction, everything included.
@@ -229,6 +231,7 @@ mod tests {
         "convene_http_requests_total counter",
         "convene_sfu_peers gauge",
         "convene_sfu_peers_connected_total counter",
+        "convene_sfu_peers_moved_total counter",
         "convene_sfu_peers_lost_total counter",
         "convene_sfu_datagrams_total counter",
         "convene_sfu_bytes_total counter",

@@ -366,17 +366,19 @@ impl Actor {
     }
 }
 
-/// RIDs of a simulcast track, lowest first; empty where the offer's order is good enough.
-/// A track as the media plane looks for it. LiveKit's clients with a backup codec leave it to the answer which codec goes
-/// first: it is the one that they have announced.
+/// A track as the media plane looks for it. LiveKit's clients leave it to the answer which codec goes first. Of video it is the
+/// one that they have announced; audio is announced as Opus, and goes as RED unless they say otherwise.
 fn publication(track: TrackId, request: &TrackRequest) -> Publication {
     let announced = request.codecs.first().and_then(|codec| codec.mime_type.rsplit('/').next());
-    // Of audio the client knows best: RED is announced as Opus.
-    let is_asked = |codec: &Codec| codec.kind() == MediaKind::Video && request.kind == MediaKind::Video;
-    let codec = announced.and_then(Codec::from_name).filter(is_asked);
+    let codec = match request.kind {
+        MediaKind::Video => announced.and_then(Codec::from_name).filter(|codec| codec.kind() == MediaKind::Video),
+        // What is encrypted end to end cannot be taken apart here.
+        MediaKind::Audio => (!request.extras.disable_red && request.extras.encryption == 0).then_some(Codec::Red),
+    };
     Publication { track, bind: Bind::Msid(request.cid.clone()), kind: request.kind, codec, rids: rids(request) }
 }
 
+/// RIDs of a simulcast track, lowest first; empty where the offer's order is good enough.
 fn rids(request: &TrackRequest) -> Vec<Rid> {
     let layers = match request.kind {
         MediaKind::Audio => 0,

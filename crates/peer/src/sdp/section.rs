@@ -198,6 +198,27 @@ impl Section {
         self.codecs.iter().fold(Feedback::default(), |all, codec| all.or(codec.feedback))
     }
 
+    /// Audio that the client only sends is asked for again where it is lost, although no browser offers `nack` for Opus: all
+    /// of them, and aiortc, repeat it when they are asked, and who does not ignores it (RFC 4585 §3.6.2). It is repeated
+    /// under its own SRTP index, there being no RTX for it, so both must be the same to the byte: AES-GCM gives its
+    /// authentication key away where an index is used for two packets. So what a client writes anew into each
+    /// transmission, transport-wide number and send time, is left out here; video has them. `true`: it may be asked for.
+    fn make_repeatable(&mut self) -> bool {
+        let only_sends = self.receiving && !self.wire.remote_receives;
+        let feedback = self.wire.protos.last().is_some_and(|profile| profile == "SAVPF");
+        if self.kind != SectionKind::Audio || !only_sends || !feedback {
+            return false;
+        }
+        for kind in [Kind::TransportCc, Kind::AbsSendTime] {
+            self.exts.set(kind, 0);
+            self.wire.extmaps.retain(|(_, known)| *known != kind);
+        }
+        for codec in &mut self.codecs {
+            (codec.feedback.transport_cc, codec.feedback.remb) = (false, false);
+        }
+        true
+    }
+
     /// Puts the preferred codec in front: a client sends with the first codec of the answer (RFC 8829 §4.2.6).
     pub(super) fn order_codecs(&mut self) {
         if let Some(prefer) = self.prefer {
@@ -207,8 +228,9 @@ impl Section {
 
     /// Works out the flags that follow from codecs and extensions.
     pub(super) fn refresh_flags(&mut self) {
+        let repeats = self.make_repeatable();
         let all = self.feedback();
-        self.nack = all.nack;
+        self.nack = all.nack || repeats;
         self.pli = all.pli;
         self.twcc = self.receiving && all.transport_cc && self.exts.id(Kind::TransportCc).is_some();
     }

@@ -125,7 +125,7 @@ impl Room {
     }
 
     /// Finds or notes the shape of a subscriber's header extensions.
-    fn shape_of(&mut self, egress: &Egress) -> Option<Shape> {
+    pub(super) fn shape_of(&mut self, egress: &Egress) -> Option<Shape> {
         let wanted = (egress.exts, egress.mid);
         let known = self.shapes.iter().position(|shape| *shape == wanted);
         if known.is_none() && self.shapes.len() >= MAX_SHAPES {
@@ -146,13 +146,20 @@ impl Room {
         self.drop_subscriber_if_empty(subscriber);
     }
 
-    fn drop_subscriber_if_empty(&mut self, index: usize) {
-        let Some(subscriber) = self.subscribers.get(index).filter(|subscriber| subscriber.is_empty()) else { return };
+    pub(super) fn drop_subscriber_if_empty(&mut self, index: usize) {
+        if self.subscribers.get(index).is_some_and(Subscriber::is_empty) {
+            self.forget_subscriber(index);
+        }
+    }
+
+    /// Takes a subscriber without subscriptions out of all lists.
+    pub(super) fn forget_subscriber(&mut self, index: usize) -> Option<Subscriber> {
+        let subscriber = self.subscribers.try_remove(index)?;
         self.subscriber_places.remove(&subscriber.peer);
-        self.subscribers.remove(index);
         self.active.retain(|active| *active != index);
         self.report_soon.retain(|waiting| *waiting != index);
         self.probing.retain(|probing| *probing != index);
         self.current = self.current.filter(|current| *current != index);
+        Some(subscriber)
     }
 }

@@ -3,9 +3,10 @@
 use std::time::Instant;
 
 use convene_rtp::ext::{self, Kind};
-use convene_rtp::packet::View;
+use convene_rtp::packet::{Fields, View, write_header};
+use convene_rtp::red::{self, Parts};
 use convene_rtp::rtx;
-use convene_types::{MediaKind, Ssrc};
+use convene_types::{Codec, MediaKind, SeqNo, Ssrc};
 
 use super::Room;
 use crate::Drop;
@@ -65,6 +66,11 @@ impl Room {
         let track = self.tracks.get_mut(index).ok_or(Drop::UnknownTrack)?;
         let view = View::parse(bytes).map_err(|_| Drop::RtpMalformed)?;
         let codec = track.codec(view.pt()).ok_or(Drop::UnknownPt)?;
+        if codec == Codec::Red
+            && let Some(parts) = red::read(view.payload()).filter(|parts| track.opus() == Some(parts.pt))
+        {
+            return self.ingest_red(now, (index, layer_index), &view, bytes, &parts);
+        }
         let meta = Meta::read(&view, bytes, codec, &track.exts);
         let layer = track.layers.get_mut(usize::from(layer_index)).ok_or(Drop::UnknownLayer)?;
         let incoming = Incoming {
@@ -114,6 +120,42 @@ impl Room {
             self.note_keyframe(index, layer_index);
         }
         self.append(index, Pending { track: Some(index), layer: layer_index, generation, seq })
+    }
+
+    /// RED is for one path: taken apart here, its older blocks stand in for packets that this path has lost, and each
+    /// subscriber gets plain Opus, or as much RED as its own path needs.
+    fn ingest_red(
+        &mut self,
+        now: Instant,
+        (index, layer_index): (usize, u8),
+        view: &View<'_>,
+        bytes: &[u8],
+        parts: &Parts<'_>,
+    ) -> Result<(), Drop> {
+        let mut plain = [0; MAX_PACKET_BYTES];
+        let len = red::write_plain(&mut plain, bytes, view, parts).ok_or(Drop::RtpTooLarge)?;
+        let outcome = self.ingest_media(now, index, layer_index, false, plain.get(..len).unwrap_or_default());
+        for (back, block) in (1_u16..).zip(parts.older().iter().rev()) {
+            let layer = self.tracks.get(index).and_then(|track| track.layers.get(usize::from(layer_index)));
+            if !layer.is_some_and(|layer| layer.lacks(view.seq(), back, block.offset)) || block.payload.is_empty() {
+                continue;
+            }
+            let fields = Fields {
+                marker: false,
+                pt: parts.pt,
+                seq: SeqNo(view.seq().0.wrapping_sub(back)),
+                ts: view.ts().wrapping_sub(block.offset.into()),
+                ssrc: view.ssrc(),
+            };
+            let Some(header) = write_header(&mut plain, &fields, &[]) else { continue };
+            let len = header + block.payload.len();
+            let Some(target) = plain.get_mut(header..len) else { continue };
+            target.copy_from_slice(block.payload);
+            if self.ingest_media(now, index, layer_index, true, plain.get(..len).unwrap_or_default()).is_ok() {
+                self.stats.red_recovered += 1;
+            }
+        }
+        outcome
     }
 
     /// TWCC counts every packet on the transport, also those that are dropped later.

@@ -74,6 +74,16 @@ impl Room {
         }
     }
 
+    /// Looks which simulcast layers have stopped, and chooses anew where one has: until then its viewers see nothing.
+    pub(super) fn select_stopped(&mut self) {
+        for index in 0..self.tracks.capacity() {
+            let Some(track) = self.tracks.get_mut(index).filter(|track| track.layers.len() > 1) else { continue };
+            if track.update_live(&self.config) {
+                self.select(index);
+            }
+        }
+    }
+
     /// Looks which layers are alive, and chooses anew where that changed or a keyframe is still waited for.
     pub(super) fn select_all(&mut self) {
         for index in 0..self.tracks.capacity() {

@@ -6,8 +6,8 @@ use convene_types::MediaKind;
 
 use super::Room;
 use crate::config::{
-    FLOOR_TICKS, IDLE_AFTER, LOUDEST_TICKS, MEASURE_TICKS, QUALITY_TICKS, REPORT_TICKS, SELECT_TICKS, SPEAKER_TICKS,
-    TICK, TWCC_TICKS,
+    ALIVE_TICKS, FLOOR_TICKS, IDLE_AFTER, LOUDEST_TICKS, MEASURE_TICKS, QUALITY_TICKS, REPORT_TICKS, SELECT_TICKS,
+    SPEAKER_TICKS, TICK, TWCC_TICKS,
 };
 use crate::event::{Event, Speaker};
 
@@ -43,6 +43,9 @@ impl Room {
         self.ticks += 1;
         if self.ticks.is_multiple_of(TWCC_TICKS) {
             self.send_twcc();
+        }
+        if self.ticks.is_multiple_of(ALIVE_TICKS) {
+            self.select_stopped();
         }
         if self.ticks.is_multiple_of(SELECT_TICKS) {
             self.select_all();
