@@ -3,8 +3,8 @@
 import { type FormEvent, useState } from 'react';
 
 import { ApiProblem } from '../../api';
-import type { Company, Standing } from '../../company';
-import { changedParts, type Policy, type Read, readPolicy, writePolicy } from '../../policy';
+import { type Company, may, type Standing } from '../../company';
+import { changedParts, PARTS, type Policy, type Read, readPolicy, writePolicy } from '../../policy';
 import { Waiting } from '../Part';
 import { useLoaded, useTask } from '../useTask';
 
@@ -43,6 +43,7 @@ function PolicyForm({ company, standing, read, said, onSaved, onAgain }: FormPro
   const [stale, setStale] = useState(false);
   const { busy, problem, run } = useTask();
   const changed = changedParts(read.policy, policy).length > 0;
+  const mine = Object.values(PARTS).some((scope) => may(standing, scope));
   const save = (event: FormEvent) => {
     event.preventDefault();
     void run(async () => {
@@ -62,25 +63,27 @@ function PolicyForm({ company, standing, read, said, onSaved, onAgain }: FormPro
       <Meetings {...parts} />
       <Retention {...parts} />
       <Groups {...parts} />
-      <div className="save-bar">
-        {problem && <p className="refused" role="alert">{problem}</p>}
-        {said && !changed && <p className="dim" role="status">{said}</p>}
-        <div className="buttons">
-          <button type="submit" className="primary" disabled={busy || !changed || stale}>
-            {busy ? 'One moment…' : 'Save policy'}
-          </button>
-          {changed && !stale && (
-            <button type="button" className="link" onClick={() => setPolicy(read.policy)}>
-              Undo changes
+      {mine && (
+        <div className="save-bar">
+          {problem && <p className="refused" role="alert">{problem}</p>}
+          {said && !changed && <p className="dim" role="status">{said}</p>}
+          <div className="buttons">
+            <button type="submit" className="primary" disabled={busy || !changed || stale}>
+              {busy ? 'One moment…' : 'Save policy'}
             </button>
-          )}
-          {stale && (
-            <button type="button" className="secondary" onClick={onAgain}>
-              Look at it again
-            </button>
-          )}
+            {changed && !stale && (
+              <button type="button" className="link" onClick={() => setPolicy(read.policy)}>
+                Undo changes
+              </button>
+            )}
+            {stale && (
+              <button type="button" className="secondary" onClick={onAgain}>
+                Look at it again
+              </button>
+            )}
+          </div>
         </div>
-      </div>
+      )}
     </form>
   );
 }
