@@ -59,7 +59,7 @@ impl State {
     /// The highest layer that some subscriber asks for; `None`: nobody wants any.
     fn wanted_of(&self, track: &Track) -> Option<u8> {
         let subscribers = track.subscribers.iter().filter_map(|id| self.participants.get(id));
-        let mut most = None;
+        let mut most: Option<u8> = None;
         for wish in subscribers.filter_map(|subscriber| subscriber.wish(track.id)) {
             most = most.max(Some(wish));
             if wish == u8::MAX {
