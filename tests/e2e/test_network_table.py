@@ -156,6 +156,9 @@ async def test_only_the_impaired_one_notices(tmp_path, room_name, table, scenari
         steps = await stepped(host, views, scenario.step) if scenario.step else []
         pictures, still = await Watch(views).run(SPAN_S) if not scenario.step else steps[-1]
         rows, frozen, moved = judged(pictures, steps, views)
+        if place == "publisher" and scenario.orders.get("loss"):
+            recovered = server.metrics().get('convene_sfu_red_packets_total{what="recovered"}', 0)
+            assert recovered > 0, "browsers are asked for RED, which stands in for what the path lost"
         table[place].append(f"| {scenario.name} | {rows} |")
         print(table[place][-1], f"the machine stood still for {percent(still)} of the time")
         control = max(part["control"].frozen() for part, _ in steps or [(pictures, still)])

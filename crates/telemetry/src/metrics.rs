@@ -86,6 +86,8 @@ metrics! {
     pli: IntCounterVec = "convene_sfu_pli_total" ["direction"];
     /// Retransmitted packets: in from publishers, out to subscribers.
     rtx: IntCounterVec = "convene_sfu_rtx_packets_total" ["direction"];
+    /// Audio packets by what RED did: recovered from a later packet of the publisher's, made for a subscriber.
+    red: IntCounterVec = "convene_sfu_red_packets_total" ["what"];
     /// What bandwidth estimation saw and did on subscribers' paths.
     bandwidth: IntCounterVec = "convene_sfu_bandwidth_events_total" ["event"];
     /// From the receipt of the oldest packet of a batch to its last send, once a batch.
@@ -240,6 +242,7 @@ mod tests {
         "convene_sfu_nacked_packets_total counter",
         "convene_sfu_pli_total counter",
         "convene_sfu_rtx_packets_total counter",
+        "convene_sfu_red_packets_total counter",
         "convene_sfu_bandwidth_events_total counter",
         "convene_sfu_forwarding_seconds histogram",
         "convene_sfu_worker_busy_ratio gauge",
@@ -346,6 +349,7 @@ mod tests {
                 (&self.nacked, 1),
                 (&self.pli, 1),
                 (&self.rtx, 1),
+                (&self.red, 1),
                 (&self.im_handshakes, 1),
                 (&self.im_early_data, 1),
                 (&self.im_frames, 2),
