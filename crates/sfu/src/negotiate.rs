@@ -9,7 +9,7 @@ use convene_types::{Codec, MediaKind, Mid, PeerId, Pt, Rid, RoomId, Ssrc, TrackI
 
 use crate::control::CONNECT_TIMEOUT;
 use crate::handle::{Answer, Error, Event, Incoming, Missing, Offer, Publication, Subscription};
-use crate::room::TrackEntry;
+use crate::room::{RoomState, TrackEntry};
 use crate::session::{MAX_SUBSCRIPTIONS_PER_PEER, MAX_TRACKS_PER_PEER, Published, Session, Subscribed};
 use crate::worker::Worker;
 
@@ -20,6 +20,7 @@ impl Worker {
         self.pending += usize::from(start_connect_deadline(session, now));
         self.enter_ufrag(id);
         self.bind_publications(now, id);
+        self.bind_unnamed(now, id);
         let session = self.sessions.get_mut(&id).ok_or(Error::NoSuchPeer)?;
         let sdp = session.peer.create_answer();
         self.activate(now, id);
@@ -158,20 +159,8 @@ impl Worker {
             let Some(published) = session.published.get(index).filter(|published| published.mid.is_none()) else {
                 continue;
             };
-            let Some(mid) = session.section_of(&published.publication.bind) else { continue };
-            if let Some(codec) = published.publication.codec {
-                session.peer.prefer(mid, codec);
-            }
-            let Some(published) = session.published.get(index) else { continue };
-            let Some(section) = session.peer.sections().iter().find(|section| section.mid == mid) else { continue };
-            let rids = layers(&published.publication.rids, &section.rids);
-            let track = published.publication.track;
-            let spec = track_spec(track, id, section, rids.len());
-            room.core.add_track(now, spec.clone());
-            room.tracks.insert(track, TrackEntry::new(spec, section.codecs.clone()));
-            let apt = section.codecs.iter().filter_map(|codec| Some((codec.rtx?, codec.pt))).collect();
-            if let Some(published) = session.published.get_mut(index) {
-                (published.mid, published.apt, published.publication.rids) = (Some(mid), apt, rids);
+            if let Some(mid) = session.section_of(&published.publication.bind) {
+                bind(now, room, session, index, mid);
             }
         }
         let room_id = session.room;
@@ -181,7 +170,43 @@ impl Worker {
                 room.emit(Event::TrackEnded { track });
             }
         }
+        if let Some(session) = self.sessions.get_mut(&id) {
+            let sections = session.peer.sections();
+            session.spent.retain(|mid| sections.iter().any(|section| section.mid == *mid && section.receiving));
+        }
     }
+
+    /// An offer is there, and what is announced still is on none of its sections by name. Not when a track is announced: its
+    /// section may come with the next offer.
+    fn bind_unnamed(&mut self, now: Instant, id: PeerId) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let Some(room) = self.rooms.get_mut(&session.room) else { return };
+        for index in 0..session.published.len() {
+            let Some(published) = session.published.get(index).filter(|published| published.mid.is_none()) else {
+                continue;
+            };
+            if let Some(mid) = session.unnamed_section_for(&published.publication) {
+                bind(now, room, session, index, mid);
+            }
+        }
+    }
+}
+
+/// The publication at `index` is on the section `mid`: the room learns of it.
+fn bind(now: Instant, room: &mut RoomState, session: &mut Session, index: usize, mid: Mid) {
+    let id = session.id;
+    let Some(published) = session.published.get_mut(index) else { return };
+    if let Some(codec) = published.publication.codec {
+        session.peer.prefer(mid, codec);
+    }
+    let Some(section) = session.peer.sections().iter().find(|section| section.mid == mid) else { return };
+    let rids = layers(&published.publication.rids, &section.rids);
+    let track = published.publication.track;
+    let spec = track_spec(track, id, section, rids.len());
+    room.core.add_track(now, spec.clone());
+    room.tracks.insert(track, TrackEntry::new(spec, section.codecs.clone()));
+    let apt = section.codecs.iter().filter_map(|codec| Some((codec.rtx?, codec.pt))).collect();
+    (published.mid, published.apt, published.publication.rids) = (Some(mid), apt, rids);
 }
 
 /// `true`: it began.

@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use convene_peer::Peer;
-use convene_types::{Mid, PeerId, Pt, RoomId, Ssrc, TrackId};
+use convene_peer::sdp::{Section, SectionKind};
+use convene_types::{MediaKind, Mid, PeerId, Pt, RoomId, Ssrc, TrackId};
 use rustc_hash::FxHashMap;
 
 use crate::demux::Entries;
@@ -73,6 +74,8 @@ pub(crate) struct Session {
     pub(crate) connect_deadline: Option<Instant>,
     pub(crate) published: Vec<Published>,
     pub(crate) subscribed: Vec<Subscribed>,
+    /// Sections of publications that ended, on which the client may send on.
+    pub(crate) spent: Vec<Mid>,
     bindings: FxHashMap<Ssrc, Binding>,
     early: VecDeque<(Channel, Bytes)>,
 }
@@ -92,6 +95,7 @@ impl Session {
             connect_deadline: None,
             published: Vec::new(),
             subscribed: Vec::new(),
+            spent: Vec::new(),
             bindings: FxHashMap::default(),
             early: VecDeque::new(),
         }
@@ -135,6 +139,10 @@ impl Session {
 
     /// Forgets a track it published.
     pub(crate) fn forget_published(&mut self, track: TrackId) {
+        let ended = self.published.iter().find(|published| published.publication.track == track);
+        if let Some(mid) = ended.and_then(|published| published.mid).filter(|mid| !self.spent.contains(mid)) {
+            self.spent.push(mid);
+        }
         self.published.retain(|published| published.publication.track != track);
         self.bindings.retain(|_, binding| binding.track != track);
     }
@@ -154,6 +162,25 @@ impl Session {
                     }
             })
             .map(|section| section.mid)
+    }
+
+    /// The first section of its kind that no publication names, for one that names none. Firefox makes up the track id of
+    /// `a=msid` (RFC 8829 §5.2.1 lets it), so what it announces and what it offers meet by kind and order only.
+    pub(crate) fn unnamed_section_for(&self, publication: &Publication) -> Option<Mid> {
+        let Bind::Msid(_) = publication.bind else { return None };
+        let named = |section: &Section| {
+            let Some((_, track)) = &section.msid else { return false };
+            self.published.iter().any(|published| published.publication.bind == Bind::Msid(track.clone()))
+        };
+        let kind = match publication.kind {
+            MediaKind::Audio => SectionKind::Audio,
+            MediaKind::Video => SectionKind::Video,
+        };
+        let taken = |mid: &Mid| self.spent.contains(mid) || self.published.iter().any(|other| other.mid == Some(*mid));
+        let mut sections = self.peer.sections().iter();
+        let fits =
+            |section: &&Section| section.receiving && section.kind == kind && !taken(&section.mid) && !named(section);
+        sections.find(fits).map(|section| section.mid)
     }
 
     /// Sends over a data channel, or keeps the message until the channel opens. `false`: it was dropped.

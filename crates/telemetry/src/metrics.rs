@@ -48,6 +48,8 @@ macro_rules! metrics {
 metrics! {
     /// Rooms that are open.
     rooms: IntGauge = "convene_rooms";
+    /// Tasks of the control plane that have not ended, when asked; what grows from day to day is a leak to report.
+    tasks: IntGauge = "convene_tasks";
     /// Participants in rooms; one person on two devices is two.
     participants: IntGauge = "convene_participants";
     /// Published tracks, by kind.
@@ -221,8 +223,9 @@ mod tests {
     }
 
     /// Dashboards and alerts name these: a change here is a change for every operator and goes into CHANGELOG.md.
-    const SNAPSHOT: [&str; 43] = [
+    const SNAPSHOT: [&str; 44] = [
         "convene_rooms gauge",
+        "convene_tasks gauge",
         "convene_participants gauge",
         "convene_tracks gauge",
         "convene_joins_total counter",

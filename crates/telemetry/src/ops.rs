@@ -72,6 +72,9 @@ pub async fn serve(listener: TcpListener, metrics: Arc<Metrics>, ready: Ready) -
 }
 
 async fn text(State((metrics, _)): State<(Arc<Metrics>, Ready)>) -> impl IntoResponse {
+    // The runtime knows, so nobody counts.
+    let tasks = tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    metrics.tasks.set(i64::try_from(tasks).unwrap_or(i64::MAX));
     std::future::ready(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics.text())).await
 }
 
@@ -127,7 +130,13 @@ mod tests {
         assert!(full.starts_with("HTTP/1.1 503") && full.ends_with("overloaded\nstress 0.923\n"), "{full}");
         let ready_still = fetch(address, "/readyz").await;
         assert!(ready_still.starts_with("HTTP/1.1 200") && ready_still.ends_with("ready\nstress 0.923\n"));
-        assert!(fetch(address, "/metrics").await.contains("convene_rooms 3"));
+        let before = fetch(address, "/metrics").await;
+        assert!(before.contains("convene_rooms 3"));
+        let tasks = |text: &str| text.lines().find_map(|line| line.strip_prefix("convene_tasks ")?.parse::<u32>().ok());
+        assert!((1..100).contains(&tasks(&before).unwrap()), "{before}");
+        let kept: Vec<_> = (0..100).map(|_| tokio::spawn(std::future::pending::<()>())).collect();
+        assert!(tasks(&fetch(address, "/metrics").await).unwrap() > 100);
+        kept.iter().for_each(tokio::task::JoinHandle::abort);
         assert!(fetch(address, "/else").await.starts_with("HTTP/1.1 404"));
     }
 }
