@@ -115,8 +115,7 @@ pub(super) async fn end(
     caller: Caller,
     Ids((org, id)): Ids<(u64, i64)>,
 ) -> Result<StatusCode, Error> {
-    api.inner.act(Act { caller, client, org, change: Change::EndWebhook { id }, once: None }).await?;
-    Ok(StatusCode::NO_CONTENT)
+    api.inner.done(Act { caller, client, org, change: Change::EndWebhook { id }, once: None }).await
 }
 
 /// How a test went.
