@@ -31,6 +31,7 @@ mod quic;
 mod reads;
 mod requests;
 mod reset;
+mod retention;
 mod session;
 mod shared;
 mod start;

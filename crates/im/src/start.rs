@@ -27,6 +27,7 @@ use crate::hub::Hub;
 use crate::links::Links;
 use crate::login::Known;
 use crate::options::{Login, Options};
+use crate::retention;
 use crate::session::{End, Owner};
 use crate::shared::Shared;
 use crate::websocket;
@@ -121,6 +122,7 @@ pub async fn start(options: Options) -> Result<(Handle, Server), StartError> {
     tasks.push(tokio::spawn(sample(Arc::clone(&shared))));
     let handle = Handle { shared, address };
     Ok((handle.clone(), Server { endpoint, handle, tasks }))
+    tasks.push(tokio::spawn(retention::run(handle.clone())));
 }
 
 /// Exports the store's counters.
@@ -299,6 +301,7 @@ fn tell(shared: &Shared, outcome: Outcome) {
         }
         Outcome::Settings { push } => shared.push_user(push),
         Outcome::Upload(_)
+        Outcome::Swept { appended, .. } => appended.into_iter().for_each(|event| shared.publish(event, None)),
         | Outcome::Expired(_)
         | Outcome::Account(_)
         | Outcome::Org(_)

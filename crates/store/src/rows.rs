@@ -54,6 +54,10 @@ pub(crate) struct ConvRow {
     pub(crate) pair: Option<(UserId, UserId)>,
     pub(crate) bump: u64,
     pub(crate) last_at_ms: i64,
+    /// Retention has gone over the log up to here, ...
+    pub(crate) swept: Seq,
+    /// ... and took something last at this value of the bump.
+    pub(crate) swept_bump: u64,
 }
 
 impl ConvRow {
@@ -65,9 +69,9 @@ impl ConvRow {
 
 /// Order of what [`conv_from`] reads.
 pub(crate) const CONV_COLUMNS: &str = "c.id, c.org, c.kind, c.low, c.high, c.head, c.head_ord, c.members, c.owners, \
-     c.bump, c.last_at, c.muted, c.dissolved, c.title, c.announcement, c.avatar";
+     c.bump, c.last_at, c.muted, c.dissolved, c.title, c.announcement, c.avatar, c.swept, c.swept_bump";
 /// How many those are.
-pub(crate) const CONV_WIDTH: usize = 16;
+pub(crate) const CONV_WIDTH: usize = 18;
 
 pub(crate) fn conv_from(row: &Row<'_>) -> rusqlite::Result<ConvRow> {
     let pair = match (row.get::<_, Option<i64>>(3)?, row.get::<_, Option<i64>>(4)?) {
@@ -89,7 +93,8 @@ pub(crate) fn conv_from(row: &Row<'_>) -> rusqlite::Result<ConvRow> {
         members: count(row, 7)?,
         owners: count(row, 8)?,
     };
-    Ok(ConvRow { conv, pair, bump: num(row, 9)?, last_at_ms: row.get(10)? })
+    let (swept, swept_bump) = (Seq(num(row, 16)?), num(row, 17)?);
+    Ok(ConvRow { conv, pair, bump: num(row, 9)?, last_at_ms: row.get(10)?, swept, swept_bump })
 }
 
 /// A member with what the rules do not look at.

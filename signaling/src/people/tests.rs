@@ -2,6 +2,7 @@
 
 mod departments;
 mod matrix;
+mod retention;
 mod world;
 
 use std::time::Duration;

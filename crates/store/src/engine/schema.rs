@@ -34,6 +34,7 @@ const MIGRATIONS: &[Step] = &[
     Step::Sql(include_str!("schema_oneself.sql")),
     Step::Code(people::migrate),
     Step::Code(logs::migrate),
+    Step::Sql(include_str!("schema_retention.sql")),
 ];
 
 /// Brings the database to the schema of this release; each migration in a transaction of its own.

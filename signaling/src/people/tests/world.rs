@@ -43,6 +43,7 @@ pub(super) struct World {
     state: State,
     router: Router,
     store: Store,
+    metrics: Arc<convene_telemetry::Metrics>,
     codes: Codes,
     org: Mutex<Option<OrgId>>,
     folder: tempfile::TempDir,
@@ -180,10 +181,11 @@ impl World {
         };
         let (media, _) = convene_sfu::start(&media).unwrap();
         let config = Config { people_secret: api.room_secret().to_owned(), ..Config::default() };
-        let state = State::new(config, media, metrics).with_chat(chat.clone()).with_keyring(api.keyring().clone());
+        let state =
+            State::new(config, media, Arc::clone(&metrics)).with_chat(chat.clone()).with_keyring(api.keyring().clone());
         let state = state.with_people(&api).await.unwrap();
         let router = crate::router(&state);
-        Self { api, chat, state, router, store, codes, org: Mutex::new(org), folder }
+        Self { api, chat, state, router, store, metrics, codes, org: Mutex::new(org), folder }
     }
 
     pub(super) async fn call(&self, method: &str, access: &str, path: &str, body: Value) -> Answer {
@@ -284,6 +286,24 @@ impl World {
 
     /// Changes its policy.
     pub(super) async fn set_policy(&self, by: u64, edit: impl FnOnce(&mut Policy)) {
+    /// Writes into conversations at a time of the test's choice.
+    pub(super) async fn at(&self, ms: i64, ops: Vec<convene_store::Op>) -> Vec<convene_store::Outcome> {
+        let (to, done) = tokio::sync::oneshot::channel();
+        self.store.with_engine(move |engine| {
+            let outcomes = engine.apply(ops, ms).unwrap().into_iter().map(Result::unwrap).collect();
+            to.send(outcomes).unwrap_or_else(|_: Vec<_>| panic!("the test waits"));
+        });
+        done.await.unwrap()
+    }
+
+    /// Carries retention out as it stands at a time. Answers how many bodies went.
+    pub(super) async fn sweep(&self, now_ms: i64) -> u64 {
+        let before = self.metrics.im_swept.get();
+        let bodies = self.chat.sweep_messages(now_ms).await.unwrap();
+        assert_eq!(self.metrics.im_swept.get() - before, bodies);
+        bodies
+    }
+
         let org = self.org();
         let (mut policy, version) = self.store.ask(move |reader| reader.policy(org)).await.unwrap().unwrap();
         edit(&mut policy);
