@@ -49,5 +49,5 @@ pub use convene_im_core::model::{Policy, Refusal};
 
 pub use certificate::{Certificate, CertificateError};
 pub use http::{Asker, Blob, Content};
-pub use options::{Limits, Login, Logins, Options};
+pub use options::{Limits, Login, Logins, Options, Pictures};
 pub use start::{Caller, Handle, Info, Server, StartError, start};

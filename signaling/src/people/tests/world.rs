@@ -15,7 +15,7 @@ use convene_accounts::profile::Edit;
 use convene_accounts::token::Authority;
 use convene_api::{Api, Keys, Sender};
 use convene_im::wire::{self as im, Code, body::Kind, frame::Body};
-use convene_im::{Certificate, Login, Logins};
+use convene_im::{Certificate, Login, Logins, Pictures};
 use convene_store::orgs::{Change, Invited, JoinBy, Op, Outcome};
 use convene_store::{BlobOptions, Blobs, Store};
 use convene_types::{AccountId, ConvId, DeptId, OrgId};
@@ -154,6 +154,7 @@ impl World {
             let caller = authenticator.check(token, now_s).map_err(|refusal| refusal.text.into_owned())?;
             Ok(Login { account: caller.account, session: caller.session, device: caller.device })
         });
+        let addresses = api.clone();
         let localhost = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let blobs = Blobs::open(store.clone(), BlobOptions::below(folder.path())).await.unwrap();
         let api = api.with_blobs(blobs.clone());
@@ -162,6 +163,7 @@ impl World {
             certificate: Certificate::SelfMade { names: vec!["localhost".to_owned()] },
             authority: Arc::new(Authority::default()),
             logins: Some(logins),
+            pictures: Some(Pictures::new(move |account, name| addresses.picture_until(account, name))),
             store: store.clone(),
             blobs,
             metrics: Arc::clone(&metrics),
@@ -284,8 +286,6 @@ impl World {
         waiting.iter().map(|event| serde_json::from_str(&event.body).unwrap()).collect()
     }
 
-    /// Changes its policy.
-    pub(super) async fn set_policy(&self, by: u64, edit: impl FnOnce(&mut Policy)) {
     /// Writes into conversations at a time of the test's choice.
     pub(super) async fn at(&self, ms: i64, ops: Vec<convene_store::Op>) -> Vec<convene_store::Outcome> {
         let (to, done) = tokio::sync::oneshot::channel();
@@ -304,6 +304,8 @@ impl World {
         bodies
     }
 
+    /// Changes its policy.
+    pub(super) async fn set_policy(&self, by: u64, edit: impl FnOnce(&mut Policy)) {
         let org = self.org();
         let (mut policy, version) = self.store.ask(move |reader| reader.policy(org)).await.unwrap().unwrap();
         edit(&mut policy);
@@ -547,6 +549,17 @@ impl Phone {
             deliver.events.iter().any(is_meant).then_some(())
         })
         .await;
+    }
+
+    /// What somebody else who is watched goes by.
+    pub(super) async fn shown(&mut self, wanted: impl Fn(&im::User) -> bool) -> im::User {
+        self.find(|frame| {
+            let Some(Body::Hint(im::Hint { kind: Some(im::hint::Kind::Profile(user)) })) = &frame.body else {
+                return None;
+            };
+            wanted(user).then(|| user.clone())
+        })
+        .await
     }
 
     pub(super) async fn goodbye(&mut self) -> Code {
