@@ -15,6 +15,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use convene_types::OrgId;
 
 use crate::role::{Role, Scopes};
+use crate::set::{Named, Set};
 
 /// Keys of one organisation that are good at a time: one a program, and two while one is replaced.
 pub const MAX_KEYS: u32 = 32;
@@ -44,58 +45,24 @@ impl KeyId {
     }
 }
 
-/// What a key is for. A set; empty: for nothing.
+/// See [`KeyScopes`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct KeyScopes(u8);
+pub struct OfKeys;
 
-impl KeyScopes {
+impl Named for OfKeys {
+    const NAMES: &'static [&'static str] = &["rooms", "directory", "audit"];
+}
+
+/// What a key is for. Empty: for nothing.
+pub type KeyScopes = Set<OfKeys>;
+
+impl Set<OfKeys> {
     /// Rooms of the organisation: LiveKit's server API, and tokens that let people in.
-    pub const ROOMS: Self = Self(1);
+    pub const ROOMS: Self = Self::nth(0);
     /// Reading who is in the organisation.
-    pub const DIRECTORY: Self = Self(2);
+    pub const DIRECTORY: Self = Self::nth(1);
     /// Reading the audit log.
-    pub const AUDIT: Self = Self(4);
-    /// Each with its name in requests.
-    pub const NAMES: [(Self, &'static str); 3] =
-        [(Self::ROOMS, "rooms"), (Self::DIRECTORY, "directory"), (Self::AUDIT, "audit")];
-
-    /// From its stored form. Unknown bits fall away: they give nothing.
-    #[must_use]
-    pub const fn from_bits(bits: u8) -> Self {
-        Self(bits & 7)
-    }
-
-    /// As stored.
-    #[must_use]
-    pub const fn bits(self) -> u8 {
-        self.0
-    }
-
-    /// Both sets.
-    #[must_use]
-    pub const fn and(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
-    /// Whether all of `other` is in it.
-    #[must_use]
-    pub const fn has(self, other: Self) -> bool {
-        self.0 & other.0 == other.0
-    }
-
-    /// The scopes of these names; `None`: one of them is unknown.
-    #[must_use]
-    pub fn parse<'a>(names: impl IntoIterator<Item = &'a str>) -> Option<Self> {
-        names.into_iter().try_fold(Self::default(), |sum, name| {
-            Self::NAMES.into_iter().find(|(_, known)| *known == name).map(|(scope, _)| sum.and(scope))
-        })
-    }
-
-    /// Names of what is in it.
-    #[must_use]
-    pub fn names(self) -> Vec<&'static str> {
-        Self::NAMES.into_iter().filter(|(scope, _)| self.has(*scope)).map(|(_, name)| name).collect()
-    }
+    pub const AUDIT: Self = Self::nth(2);
 
     /// What a program of these scopes sees of an organisation, as the role of somebody who sees the same.
     #[must_use]

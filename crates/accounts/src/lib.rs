@@ -29,6 +29,7 @@ pub mod receipt;
 pub mod revocation;
 pub mod role;
 pub mod session;
+pub mod set;
 pub mod token;
 pub mod vault;
 pub mod verification;

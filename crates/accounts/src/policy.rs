@@ -125,7 +125,7 @@ pub struct Policy {
     pub find_by_number: bool,
     /// Who starts meetings.
     pub meetings: Starters,
-    /// Days that messages are kept; none: for ever.
+    /// Days that messages are kept; none: for ever. They go within a day after that.
     pub retention_days: Option<u32>,
     /// Who stands in a department is in its group, once it has one.
     pub department_groups: bool,

@@ -4,60 +4,30 @@
 //! Invariant: an organisation has an owner at all times; only owners make owners and administrators.
 
 use crate::error::{Code, Refusal};
+use crate::set::{Named, Set};
 
-/// What an administrator is there for. A set; empty: for nothing.
+/// See [`Scopes`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Scopes(u8);
+pub struct OfAdmins;
 
-impl Scopes {
+impl Named for OfAdmins {
+    const NAMES: &'static [&'static str] = &["members", "departments", "meetings", "content", "audit"];
+}
+
+/// What an administrator is there for. Empty: for nothing.
+pub type Scopes = Set<OfAdmins>;
+
+impl Set<OfAdmins> {
     /// Letting people in and out, their profiles, and which of it they edit themselves.
-    pub const MEMBERS: Self = Self(1);
+    pub const MEMBERS: Self = Self::nth(0);
     /// The tree of departments, and positions.
-    pub const DEPARTMENTS: Self = Self(2);
+    pub const DEPARTMENTS: Self = Self::nth(1);
     /// Who may start meetings, and those going on.
-    pub const MEETINGS: Self = Self(4);
+    pub const MEETINGS: Self = Self::nth(2);
     /// What is said in groups, and how long it is kept.
-    pub const CONTENT: Self = Self(8);
+    pub const CONTENT: Self = Self::nth(3);
     /// Reading the audit and access logs.
-    pub const AUDIT: Self = Self(16);
-    /// Each with its name in requests.
-    pub const NAMES: [(Self, &'static str); 5] = [
-        (Self::MEMBERS, "members"),
-        (Self::DEPARTMENTS, "departments"),
-        (Self::MEETINGS, "meetings"),
-        (Self::CONTENT, "content"),
-        (Self::AUDIT, "audit"),
-    ];
-
-    /// From its stored form. Unknown bits fall away: they give nothing.
-    #[must_use]
-    pub const fn from_bits(bits: u8) -> Self {
-        Self(bits & 31)
-    }
-
-    /// As stored.
-    #[must_use]
-    pub const fn bits(self) -> u8 {
-        self.0
-    }
-
-    /// Both sets.
-    #[must_use]
-    pub const fn and(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
-    /// Whether all of `other` is in it.
-    #[must_use]
-    pub const fn has(self, other: Self) -> bool {
-        self.0 & other.0 == other.0
-    }
-
-    /// One scope by its name.
-    #[must_use]
-    pub fn parse(name: &str) -> Option<Self> {
-        Self::NAMES.into_iter().find(|(_, known)| *known == name).map(|(scope, _)| scope)
-    }
+    pub const AUDIT: Self = Self::nth(4);
 }
 
 /// Of a member of an organisation.
@@ -202,10 +172,10 @@ mod tests {
     fn what_each_role_may() {
         for act in Act::ALL {
             assert!(Role::Owner.may(act) && !Role::Member.may(act) && !Role::Admin(Scopes::default()).may(act));
-            let all = Scopes::from_bits(u8::MAX);
+            let all = Scopes::all();
             let for_owners = matches!(act, Act::NameAdmins | Act::ManageKeys | Act::ManageOrganisation);
             assert_eq!(Role::Admin(all).may(act), !for_owners, "{act:?}");
-            let one = Scopes::NAMES.into_iter().filter(|(scope, _)| Role::Admin(*scope).may(act)).count();
+            let one = Scopes::all().each().filter(|(scope, _)| Role::Admin(*scope).may(act)).count();
             assert_eq!(one, usize::from(!for_owners), "{act:?}");
         }
     }
@@ -219,8 +189,8 @@ mod tests {
             }
         }
         assert_eq!(Role::from_stored(9, 31), Role::Member);
-        assert!(Scopes::NAMES.into_iter().all(|(scope, name)| Scopes::parse(name) == Some(scope)));
-        assert_eq!(Scopes::parse("owner"), None);
+        assert!(Scopes::all().each().all(|(scope, name)| Scopes::parse([name]) == Some(scope)));
+        assert_eq!(Scopes::parse(["owner"]), None);
         assert!(Scopes::MEMBERS.and(Scopes::AUDIT).has(Scopes::AUDIT) && !Scopes::MEMBERS.has(Scopes::AUDIT));
     }
 

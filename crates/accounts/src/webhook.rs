@@ -8,6 +8,7 @@ use jsonwebtoken::{EncodingKey, Header};
 use serde::Serialize;
 
 use crate::error::{Code, Refusal};
+use crate::set::{Named, Set};
 
 /// Endpoints of one organisation.
 pub const MAX_ENDPOINTS: u32 = 16;
@@ -26,61 +27,26 @@ const PAUSE_MS: u64 = 1_000;
 /// Longest pause: how late a receiver that is back is found.
 const MAX_PAUSE_MS: u64 = 10 * 60_000;
 
-/// What an endpoint is told of. A set.
+/// See [`Kinds`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Kinds(u8);
+pub struct OfWebhooks;
 
-impl Kinds {
+impl Named for OfWebhooks {
+    const NAMES: &'static [&'static str] = &["rooms", "members", "calls", "messages"];
+}
+
+/// What an endpoint is told of.
+pub type Kinds = Set<OfWebhooks>;
+
+impl Set<OfWebhooks> {
     /// Rooms, who comes and goes, tracks: in LiveKit's format.
-    pub const ROOMS: Self = Self(1);
+    pub const ROOMS: Self = Self::nth(0);
     /// Who is in the organisation, and as what.
-    pub const MEMBERS: Self = Self(2);
+    pub const MEMBERS: Self = Self::nth(1);
     /// Calls: begun, answered, over.
-    pub const CALLS: Self = Self(4);
+    pub const CALLS: Self = Self::nth(2);
     /// What people write to each other, in every conversation of the organisation.
-    pub const MESSAGES: Self = Self(8);
-    /// Each with its name in requests.
-    pub const NAMES: [(Self, &'static str); 4] =
-        [(Self::ROOMS, "rooms"), (Self::MEMBERS, "members"), (Self::CALLS, "calls"), (Self::MESSAGES, "messages")];
-
-    /// From its stored form. Unknown bits fall away.
-    #[must_use]
-    pub const fn from_bits(bits: u8) -> Self {
-        Self(bits & 15)
-    }
-
-    /// As stored.
-    #[must_use]
-    pub const fn bits(self) -> u8 {
-        self.0
-    }
-
-    /// Both sets.
-    #[must_use]
-    pub const fn and(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
-    /// Whether all of `other` is in it.
-    #[must_use]
-    pub const fn has(self, other: Self) -> bool {
-        self.0 & other.0 == other.0
-    }
-
-    /// The kinds of these names; `None`: none, or one of them is unknown.
-    #[must_use]
-    pub fn parse<'a>(names: impl IntoIterator<Item = &'a str>) -> Option<Self> {
-        let kinds = names.into_iter().try_fold(0, |sum, name| {
-            Self::NAMES.into_iter().find(|(_, known)| *known == name).map(|(kind, _)| sum | kind.0)
-        })?;
-        (kinds != 0).then_some(Self(kinds))
-    }
-
-    /// Names of what is in it.
-    #[must_use]
-    pub fn names(self) -> Vec<&'static str> {
-        Self::NAMES.into_iter().filter(|(kind, _)| self.0 & kind.0 != 0).map(|(_, name)| name).collect()
-    }
+    pub const MESSAGES: Self = Self::nth(3);
 }
 
 #[derive(Serialize)]
@@ -141,6 +107,6 @@ mod tests {
         assert_eq!((all, all.names()), (Kinds::from_bits(255), names.to_vec()));
         let some = Kinds::ROOMS.and(Kinds::CALLS);
         assert!(some.has(Kinds::CALLS) && !some.has(Kinds::MESSAGES) && !some.has(all));
-        assert_eq!((Kinds::parse([]), Kinds::parse(["rooms", "x"])), (None, None));
+        assert_eq!(Kinds::parse(["rooms", "x"]), None);
     }
 }

@@ -189,6 +189,14 @@ impl Api {
         self.inner.keys.pictures.path(account, name, answer::now_s())
     }
 
+    /// The same, and until when it serves, in milliseconds since 1970.
+    #[must_use]
+    pub fn picture_until(&self, account: AccountId, name: &str) -> Option<(String, i64)> {
+        let now_s = answer::now_s();
+        let expires_ms = i64::try_from(pictures::expires_s(now_s).saturating_mul(1_000)).unwrap_or(i64::MAX);
+        Some((self.inner.keys.pictures.path(account, name, now_s)?, expires_ms))
+    }
+
     /// The API keys of organisations that are good: for those who check what is signed with them.
     #[must_use]
     pub fn keyring(&self) -> &Keyring {

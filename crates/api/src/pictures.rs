@@ -24,7 +24,7 @@ impl PictureLinks {
         if !is_name(name) {
             return None;
         }
-        let expires_s = (now_s / PERIOD_S).saturating_add(2).saturating_mul(PERIOD_S);
+        let expires_s = expires_s(now_s);
         let sig = hex(hmac::sign(&self.0, &signed(account, name, expires_s)).as_ref());
         Some(format!("/v1/pictures/{account}/{name}?expires={expires_s}&sig={sig}"))
     }
@@ -34,6 +34,11 @@ impl PictureLinks {
         let Some(sig) = unhex(sig) else { return false };
         is_name(name) && now_s < expires_s && hmac::verify(&self.0, &signed(account, name, expires_s), &sig).is_ok()
     }
+}
+
+/// Until when an address serves that is made now.
+pub(crate) fn expires_s(now_s: u64) -> u64 {
+    (now_s / PERIOD_S).saturating_add(2).saturating_mul(PERIOD_S)
 }
 
 /// Of fixed length, so that no two are signed alike.

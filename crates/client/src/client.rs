@@ -316,9 +316,18 @@ impl Client {
 
     /// Path and query on the HTTP port that serve a blob for a while, without a token.
     pub async fn blob_link(&self, conv: u64, id: &[u8]) -> Result<im::BlobLink, Error> {
-        let id = id.to_vec().into();
-        let get = frame::Body::BlobUrl(im::BlobUrl { id, conv });
-        let frame::Body::BlobLink(link) = self.request(get).await? else { return Err(unexpected()) };
+        self.link(im::BlobUrl { id: id.to_vec().into(), conv, user: 0 }).await
+    }
+
+    /// The same of the picture of a user who has one.
+    pub async fn picture_link(&self, user: &im::User) -> Result<im::BlobLink, Error> {
+        self.link(im::BlobUrl { id: user.picture.clone(), conv: 0, user: user.id }).await
+    }
+
+    async fn link(&self, url: im::BlobUrl) -> Result<im::BlobLink, Error> {
+        let frame::Body::BlobLink(link) = self.request(frame::Body::BlobUrl(url)).await? else {
+            return Err(unexpected());
+        };
         Ok(link)
     }
 

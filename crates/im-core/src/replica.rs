@@ -233,7 +233,9 @@ impl Replica {
     pub fn handle_head(&mut self, head: &im::Head) {
         let conv = ConvId(head.conv);
         if let Some(conversation) = self.conversations.get_mut(&conv) {
-            conversation.head(Seq(head.seq), head.ord);
+            conversation.head(head);
+            let changes = conversation.take_changes();
+            self.out.extend(changes.into_iter().map(Output::Change));
             self.out.push_back(Output::Change(Change::Conversation(conv)));
         }
     }

@@ -11,6 +11,7 @@ mod erase;
 mod kinds;
 mod members;
 mod requests;
+mod retention;
 #[cfg(test)]
 mod tests;
 
@@ -26,6 +27,7 @@ pub use decide::decide;
 pub use erase::{Erasure, is_erasable, payload_hash_input, tombstone};
 pub use kinds::{CALL, EDIT, GROUP, MEMBERS, TEXT, TOMBSTONE, is_countable, is_message, kind_number};
 pub use requests::{check_create, check_read, check_settings, founding};
+pub use retention::{Sweep, Swept, Taken, cutoff_ms, is_swept, time_of};
 
 /// Who wants to append.
 #[derive(Clone, Copy, Debug)]

@@ -13,7 +13,8 @@ use convene_types::{ConvId, UserId};
 use convene_voice::{Limits as VoiceLimits, VoiceError};
 
 use crate::guard::guarded;
-use crate::reads::ask;
+use crate::links::hex;
+use crate::reads::{self, ask};
 use crate::session::{About, Owner, Session};
 use crate::shared::{Shared, now_ms};
 
@@ -90,9 +91,25 @@ fn bad_voice(error: &VoiceError) -> Refusal {
 }
 
 async fn link(shared: &Shared, owner: Owner, url: im::BlobUrl) -> Result<im::BlobLink, Refusal> {
+    if url.user != 0 {
+        return picture_link(shared, owner, url).await;
+    }
     let conv = ConvId(url.conv);
     let blob = find(shared, owner.user, conv, url.id).await?;
     let (path, expires_ms) = shared.links.make(owner.user, conv, blob.facts.id, now_ms());
+    Ok(im::BlobLink { path, expires_ms })
+}
+
+/// Whom one finds one sees, and so the picture that their organisation shows.
+async fn picture_link(shared: &Shared, owner: Owner, url: im::BlobUrl) -> Result<im::BlobLink, Refusal> {
+    let unknown = || Refusal::new(Code::UnknownBlob, "no such picture");
+    let pictures = shared.pictures.as_ref().ok_or_else(unknown)?;
+    let find = im::FindUsers { ids: vec![url.user], names: Vec::new() };
+    let found = reads::users(shared, owner, find).await?;
+    let shown = found.users.first().filter(|user| !user.picture.is_empty() && user.picture == url.id);
+    let user = shown.map(|user| UserId(user.id)).ok_or_else(unknown)?;
+    let seat = ask(shared, move |reader| Ok(Ok(reader.seat_of_user(user)?))).await?.ok_or_else(unknown)?;
+    let (path, expires_ms) = pictures.address(seat.account, &hex(&url.id)).ok_or_else(unknown)?;
     Ok(im::BlobLink { path, expires_ms })
 }
 

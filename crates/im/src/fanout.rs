@@ -55,6 +55,8 @@ pub(crate) struct Event {
     pub(crate) conv: ConvId,
     pub(crate) seq: Seq,
     pub(crate) ord: Ordinal,
+    /// How far retention has come, where this is what it did.
+    pub(crate) swept: Seq,
     /// The encoded event.
     pub(crate) bytes: Bytes,
     pub(crate) added: Vec<(UserId, Seq)>,
@@ -103,8 +105,8 @@ impl Job {
 
 impl Event {
     pub(crate) fn new(appended: Appended, answer: Option<Box<Answer>>) -> Self {
-        let Appended { conv, seq, ord, event, added, removed, .. } = appended;
-        Self { conv, seq, ord, bytes: event, added, removed, committed: Instant::now(), answer }
+        let Appended { conv, seq, ord, event, added, removed, swept, .. } = appended;
+        Self { conv, seq, ord, swept, bytes: event, added, removed, committed: Instant::now(), answer }
     }
 }
 

@@ -153,6 +153,14 @@ impl Hub {
         }
     }
 
+    /// Somebody goes by another name or picture: told to whoever watches them.
+    pub(crate) fn tell_profile(&self, shown: &im::User) {
+        if let Some(watchers) = self.watchers.get(&UserId(shown.id)) {
+            let frame = hint_frame(hint::Kind::Profile(shown.clone()));
+            watchers.iter().for_each(|session| session.hint(HintKey::Profile(UserId(shown.id)), frame.clone()));
+        }
+    }
+
     fn presence(&self, user: UserId) -> (HintKey, Bytes) {
         let online = self.is_online(user);
         let last_seen_ms = self.last_seen_ms.get(&user).filter(|_| !online).map_or(0, |at| *at);

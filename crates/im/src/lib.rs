@@ -31,6 +31,7 @@ mod quic;
 mod reads;
 mod requests;
 mod reset;
+mod retention;
 mod session;
 mod shared;
 mod start;
@@ -48,5 +49,5 @@ pub use convene_im_core::model::{Policy, Refusal};
 
 pub use certificate::{Certificate, CertificateError};
 pub use http::{Asker, Blob, Content};
-pub use options::{Limits, Login, Logins, Options};
+pub use options::{Limits, Login, Logins, Options, Pictures};
 pub use start::{Caller, Handle, Info, Server, StartError, start};

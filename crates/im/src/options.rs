@@ -21,6 +21,8 @@ pub struct Options {
     pub authority: Arc<Authority>,
     /// Checks access tokens of login sessions.
     pub logins: Option<Logins>,
+    /// Knows where pictures of people are. Without it there are none.
+    pub pictures: Option<Pictures>,
     /// Where chat is kept.
     pub store: Store,
     /// Where files are kept.
@@ -57,6 +59,24 @@ impl Logins {
 
     pub(crate) fn check(&self, token: &str, now_s: u64) -> Result<Login, String> {
         (self.0)(token, now_s)
+    }
+}
+
+/// Where the picture of an account is that has this name: path and query on the HTTP port, and until when they serve, in
+/// milliseconds since 1970. Whoever keeps pictures knows.
+#[derive(Clone)]
+pub struct Pictures(Arc<Address>);
+
+type Address = dyn Fn(AccountId, &str) -> Option<(String, i64)> + Send + Sync;
+
+impl Pictures {
+    /// By this answer.
+    pub fn new(address: impl Fn(AccountId, &str) -> Option<(String, i64)> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(address))
+    }
+
+    pub(crate) fn address(&self, account: AccountId, name: &str) -> Option<(String, i64)> {
+        (self.0)(account, name)
     }
 }
 

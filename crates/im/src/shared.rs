@@ -7,7 +7,7 @@ use bytes::Bytes;
 use convene_accounts::token::Authority;
 use convene_im_core::model::Refusal;
 use convene_proto::frame;
-use convene_proto::im::{self, Code, frame::Body};
+use convene_proto::im::{self, Code, frame::Body, user_event};
 use convene_store::{Appended, Blobs, Store, UserPush};
 use convene_telemetry::Metrics;
 use convene_types::{ConvId, Useq};
@@ -19,13 +19,14 @@ use crate::flood::Flood;
 use crate::hub::Hub;
 use crate::links::Links;
 use crate::login::Known;
-use crate::options::{Limits, Logins};
+use crate::options::{Limits, Logins, Pictures};
 use crate::session::Session;
 
 /// See the module.
 pub(crate) struct Shared {
     pub(crate) authority: Arc<Authority>,
     pub(crate) logins: Option<Logins>,
+    pub(crate) pictures: Option<Pictures>,
     pub(crate) store: Store,
     pub(crate) blobs: Blobs,
     pub(crate) hub: Arc<Hub>,
@@ -59,9 +60,12 @@ impl Shared {
         }
     }
 
-    /// Tells a user's devices of an entry of their log.
+    /// Tells a user's devices of an entry of their log, and whoever watches them of another name or picture.
     pub(crate) fn push_user(&self, push: UserPush) {
         let UserPush { user, useq, event } = push;
+        if let Some(user_event::Kind::Profile(shown)) = &event.kind {
+            self.hub.tell_profile(shown);
+        }
         if !self.hub.has(user) {
             return;
         }

@@ -27,6 +27,7 @@ use crate::hub::Hub;
 use crate::links::Links;
 use crate::login::Known;
 use crate::options::{Login, Options};
+use crate::retention;
 use crate::session::{End, Owner};
 use crate::shared::Shared;
 use crate::websocket;
@@ -88,7 +89,7 @@ pub struct Server {
 
 /// Starts the chat service: binds its port and begins to take connections.
 pub async fn start(options: Options) -> Result<(Handle, Server), StartError> {
-    let Options { bind, certificate, authority, logins, store, blobs, metrics, limits } = options;
+    let Options { bind, certificate, authority, logins, pictures, store, blobs, metrics, limits } = options;
     let resolver = Resolver::new(certificate, SystemTime::now())?;
     let secret = store.read(|reader| Ok(Ok(reader.url_secret()?))).await.map_err(StartError::Store)?;
     let endpoint = endpoint::bind(bind, Arc::clone(&resolver), limits.idle_timeout, &secret);
@@ -103,6 +104,7 @@ pub async fn start(options: Options) -> Result<(Handle, Server), StartError> {
     let shared = Arc::new(Shared {
         authority,
         logins,
+        pictures,
         store,
         blobs,
         hub,
@@ -120,6 +122,7 @@ pub async fn start(options: Options) -> Result<(Handle, Server), StartError> {
     tasks.push(tokio::spawn(resolver.keep_fresh()));
     tasks.push(tokio::spawn(sample(Arc::clone(&shared))));
     let handle = Handle { shared, address };
+    tasks.push(tokio::spawn(retention::run(handle.clone())));
     Ok((handle.clone(), Server { endpoint, handle, tasks }))
 }
 
@@ -298,6 +301,7 @@ fn tell(shared: &Shared, outcome: Outcome) {
             push.into_iter().for_each(|push| shared.push_user(push))
         }
         Outcome::Settings { push } => shared.push_user(push),
+        Outcome::Swept { appended, .. } => appended.into_iter().for_each(|event| shared.publish(event, None)),
         Outcome::Upload(_)
         | Outcome::Expired(_)
         | Outcome::Account(_)

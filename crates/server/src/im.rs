@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use convene_accounts::token::Authority;
 use convene_api::Api;
-use convene_im::{Certificate, Handle, Limits, Login, Logins, Server};
+use convene_im::{Certificate, Handle, Limits, Login, Logins, Pictures, Server};
 use convene_store::{BlobOptions, BlobPlace, Blobs, Options, S3, Store};
 use convene_telemetry::Metrics;
 use tracing::warn;
@@ -77,6 +77,7 @@ pub(crate) async fn start(settings: &Settings, held: Held, api: &Api, metrics: &
         certificate: certificate(settings)?,
         authority: Arc::new(Authority::new(if settings.dev { settings.keys.0.clone() } else { HashMap::new() })),
         logins: Some(logins(api)),
+        pictures: Some(pictures(api)),
         store: store.clone(),
         blobs: blobs.clone(),
         metrics: Arc::clone(metrics),
@@ -105,6 +106,12 @@ fn logins(api: &Api) -> Logins {
         Ok(caller) => Ok(Login { account: caller.account, session: caller.session, device: caller.device }),
         Err(refusal) => Err(refusal.text.into_owned()),
     })
+}
+
+/// Where pictures of people are: among accounts.
+fn pictures(api: &Api) -> Pictures {
+    let api = api.clone();
+    Pictures::new(move |account, name| api.picture_until(account, name))
 }
 
 /// Two servers over one database would not know of each other's events.

@@ -26,6 +26,7 @@ pub(crate) struct Told {
     pub(crate) conv: ConvId,
     pub(crate) to: Seq,
     pub(crate) ord: u64,
+    pub(crate) swept: Seq,
     /// Nobody gets the events, only the head.
     pub(crate) head_only: bool,
     /// From where, and the frame.
@@ -73,12 +74,14 @@ impl Fanout {
         }
         let (from, to) = (Seq(events[0].seq.0 - 1), events[events.len() - 1].seq);
         let ord = events[events.len() - 1].ord.0;
+        let swept = events.iter().map(|event| event.swept).max().unwrap_or_default();
         let tell = |(user, floor): (UserId, Seq)| {
             let from = if self.no_floors { from } else { floor.max(from) };
             let visible: Vec<_> = events.iter().filter(|e| e.seq > from).map(|e| e.event.clone()).collect();
             (from < to).then(|| (user, from, frame::deliver(conv.0, from.0, to.0, &visible)))
         };
-        Ok(Some(Told { conv, to, ord, head_only, receivers: receivers.into_iter().filter_map(tell).collect() }))
+        let receivers = receivers.into_iter().filter_map(tell).collect();
+        Ok(Some(Told { conv, to, ord, swept, head_only, receivers }))
     }
 
     /// What follows in the same conversation. An event that changes members goes alone.

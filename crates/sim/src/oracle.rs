@@ -122,6 +122,7 @@ impl Oracle {
     pub(crate) fn committed(&mut self, outcome: &Outcome) -> Check {
         match outcome {
             Outcome::Appended(appended) => self.appended(appended),
+            Outcome::Swept { appended, .. } => appended.iter().try_for_each(|appended| self.appended(appended)),
             Outcome::Created { conv, events, duplicate } => {
                 let direct = |body: &im::Body| {
                     !members_of(body).is_some_and(|change| change.add.iter().any(|m| m.role() == Role::Owner))

@@ -356,6 +356,9 @@ impl Server {
                 let created = im::Created { client_id: wire(*client_id), conv: conv.0, duplicate };
                 (Body::Created(created), events, Vec::new())
             }
+            (Outcome::Swept { appended, .. }, _) => {
+                (Body::Done(im::Done {}), appended.into_iter().collect(), Vec::new())
+            }
             (Outcome::Read { push, .. }, _) => (Body::Done(im::Done {}), Vec::new(), push.into_iter().collect()),
             (Outcome::Settings { push }, _) => (Body::Done(im::Done {}), Vec::new(), vec![push]),
             (other, op) => {
@@ -394,7 +397,7 @@ impl Server {
         }
         let Some(opened) = self.opened.as_mut() else { return Ok(()) };
         if let Some(told) = self.fanout.next(&mut opened.reader)? {
-            let head = im::Head { conv: told.conv.0, seq: told.to.0, ord: told.ord };
+            let head = im::Head { conv: told.conv.0, seq: told.to.0, ord: told.ord, swept: told.swept.0 };
             let hint = Body::Hint(im::Hint { kind: Some(hint::Kind::Head(head)) });
             let hint = frame::encode(&frame::of(0, hint));
             for (user, from, frame) in &told.receivers {

@@ -245,11 +245,16 @@ impl World {
         self.asks(index, Asked::Forbidden(client_id), Body::Send(send));
     }
 
-    /// The server erases, or writes a call down.
+    /// The server erases, sweeps, or writes a call down.
     fn server_acts(&mut self, conv: u64) {
         let head = self.oracle.logs.get(&conv).map_or(1, |log| log.head().max(1));
         let first = self.rng.random_range(1..=head);
         let last = self.rng.random_range(first..=head.min(first + 3));
+        if self.rng.random_bool(0.3) {
+            let oldest = self.oracle.logs.get(&conv).and_then(|log| log.entry(last));
+            let before_ms = oldest.map_or(0, |entry| entry.event.at_ms + 1);
+            return self.server_does(Op::Sweep { conv: ConvId(conv), before_ms });
+        }
         let kind = if self.rng.random_bool(0.7) {
             let reason = if first % 2 == 0 { im::EraseReason::Retention } else { im::EraseReason::Account };
             Kind::Erase(im::Erase { ranges: vec![im::SeqRange { first, last }], reason: reason.into() })
@@ -257,7 +262,11 @@ impl World {
             Kind::Call(im::CallRecord { caller: 1, ..im::CallRecord::default() })
         };
         let body = im::Body { kind: Some(kind), ..im::Body::default() };
-        let op = Op::Append { org: ORG, actor: UserId(0), client_id: self.id(), conv: ConvId(conv), body };
+        let client_id = self.id();
+        self.server_does(Op::Append { org: ORG, actor: UserId(0), client_id, conv: ConvId(conv), body });
+    }
+
+    fn server_does(&mut self, op: Op) {
         let mut ctx = Context { now: self.now, rng: &mut self.rng, oracle: &mut self.oracle };
         if self.server.is_up() {
             self.server.submit(Pending { session: NOBODY, rid: 0, op }, &mut ctx);

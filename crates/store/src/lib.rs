@@ -29,5 +29,5 @@ pub use engine::{Engine, EngineOptions};
 pub use error::StoreError;
 pub use ops::{Appended, BlobFacts, BlobRow, NewUpload, Op, Outcome, Trash, Upload, UserPush};
 pub use reader::stretch::{After, SEES_ALL, Sees, Stretch};
-pub use reader::{Company, KeyRow, Reader};
+pub use reader::{Company, KeyRow, Overdue, Reader};
 pub use shell::{Options, Outbox, StatsSnapshot, Store};

@@ -101,6 +101,14 @@ pub enum Op {
         /// What of it.
         record: im::CallRecord,
     },
+    /// Takes what was said before `before_ms` out of a conversation, as far as one step goes: tombstones in its place, and an
+    /// event that says so.
+    Sweep {
+        /// Where.
+        conv: ConvId,
+        /// What is older goes.
+        before_ms: i64,
+    },
     /// Tells a user's own devices how their profile reads by now: an entry of the user log.
     TellProfile {
         /// Whose.
@@ -231,6 +239,15 @@ pub enum Outcome {
         /// For the user's devices, if it rose.
         push: Option<UserPush>,
     },
+    /// Of `Sweep`.
+    Swept {
+        /// The event, if there was anything to take.
+        appended: Option<Appended>,
+        /// Bodies that went.
+        bodies: usize,
+        /// There is more to take: sweep again.
+        more: bool,
+    },
     /// Of `Settings` and `TellProfile`.
     Settings {
         /// For the user's devices.
@@ -284,6 +301,8 @@ pub struct Appended {
     pub sender_read: bool,
     /// Members, roles, mutes or the state of the group are others than before.
     pub standing: bool,
+    /// Of `Sweep`: retention has gone over the log up to here.
+    pub swept: Seq,
 }
 
 /// An entry of a user's own log.

@@ -53,6 +53,10 @@ pub(crate) struct ConvRow {
     pub(crate) pair: Option<(UserId, UserId)>,
     pub(crate) bump: u64,
     pub(crate) last_at_ms: i64,
+    /// Retention has gone over the log up to here, ...
+    pub(crate) swept: Seq,
+    /// ... and took something last at this value of the bump.
+    pub(crate) swept_bump: u64,
 }
 
 impl ConvRow {
@@ -64,9 +68,9 @@ impl ConvRow {
 
 /// Order of what [`conv_from`] reads.
 pub(crate) const CONV_COLUMNS: &str = "c.id, c.org, c.kind, c.low, c.high, c.head, c.head_ord, c.members, c.owners, \
-     c.bump, c.last_at, c.muted, c.dissolved, c.title, c.announcement, c.avatar";
+     c.bump, c.last_at, c.muted, c.dissolved, c.title, c.announcement, c.avatar, c.swept, c.swept_bump";
 /// How many those are.
-pub(crate) const CONV_WIDTH: usize = 16;
+pub(crate) const CONV_WIDTH: usize = 18;
 
 pub(crate) fn conv_from(row: &Row<'_>) -> rusqlite::Result<ConvRow> {
     let pair = match (row.get::<_, Option<i64>>(3)?, row.get::<_, Option<i64>>(4)?) {
@@ -88,7 +92,8 @@ pub(crate) fn conv_from(row: &Row<'_>) -> rusqlite::Result<ConvRow> {
         members: count(row, 7)?,
         owners: count(row, 8)?,
     };
-    Ok(ConvRow { conv, pair, bump: num(row, 9)?, last_at_ms: row.get(10)? })
+    let (swept, swept_bump) = (Seq(num(row, 16)?), num(row, 17)?);
+    Ok(ConvRow { conv, pair, bump: num(row, 9)?, last_at_ms: row.get(10)?, swept, swept_bump })
 }
 
 /// A member with what the rules do not look at.
@@ -163,14 +168,30 @@ pub(crate) fn ord_at(conn: &Connection, conv: ConvId, seq: Seq) -> Result<Ordina
     ord.map(Ordinal).ok_or(StoreError::DamagedEvent { conv: conv.0, seq: seq.0 })
 }
 
+/// Order of what [`user_from`] reads: of `users u`, with the picture that their organisation shows.
+pub(crate) const USER_COLUMNS: &str = "u.id, u.name, u.display_name, \
+     (SELECT json_extract(s.profile, '$.avatar') FROM seats s WHERE s.user = u.id)";
+
 pub(crate) fn load_user(conn: &Connection, user: UserId) -> Result<Option<(OrgId, im::User)>, StoreError> {
-    let mut statement = conn.prepare_cached("SELECT org, id, name, display_name FROM users WHERE id = ?1")?;
+    let sql = format!("SELECT u.org, {USER_COLUMNS} FROM users u WHERE u.id = ?1");
+    let mut statement = conn.prepare_cached(&sql)?;
     Ok(statement.query_row([db(user.0)], |row| Ok((OrgId(num(row, 0)?), user_from(row, 1)?))).optional()?)
 }
 
-/// Reads `id, name, display_name` that begin at column `at`.
+/// Reads [`USER_COLUMNS`] that begin at column `at`.
 pub(crate) fn user_from(row: &Row<'_>, at: usize) -> rusqlite::Result<im::User> {
-    Ok(im::User { id: num(row, at)?, name: row.get(at + 1)?, display_name: row.get(at + 2)? })
+    let picture = row.get::<_, Option<String>>(at + 3)?.and_then(|name| from_hex(&name)).unwrap_or_default();
+    Ok(im::User { id: num(row, at)?, name: row.get(at + 1)?, display_name: row.get(at + 2)?, picture })
+}
+
+/// A hash by its name. Anything else names no picture.
+fn from_hex(name: &str) -> Option<Bytes> {
+    let digit = |byte: &u8| char::from(*byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let pair = |pair: &[u8]| match pair {
+        [high, low] => Some(digit(high)? << 4 | digit(low)?),
+        _ => None,
+    };
+    name.as_bytes().chunks(2).map(pair).collect()
 }
 
 /// Last entry of a user's log.

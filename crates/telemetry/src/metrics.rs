@@ -130,6 +130,8 @@ metrics! {
     im_wal: IntGauge = "convene_im_wal_bytes";
     /// Bytes of files and voice messages by direction: in is uploads, out downloads.
     im_blob_bytes: IntCounterVec = "convene_im_blob_bytes_total" ["direction"];
+    /// Bodies that the retention of an organisation's policy has erased.
+    im_swept: IntCounter = "convene_im_swept_total";
     /// Text messages by provider, and by what it answered: sent, bad_number, limited, failed, timeout, unreachable.
     sms: IntCounterVec = "convene_sms_total" ["provider", "outcome"];
     /// Webhooks by outcome: delivered, dead (given up after a day), full (too much waits), lost (events that came faster
@@ -266,6 +268,7 @@ mod tests {
         "convene_im_committed_changes_total counter",
         "convene_im_wal_bytes gauge",
         "convene_im_blob_bytes_total counter",
+        "convene_im_swept_total counter",
         "convene_sms_total counter",
         "convene_webhooks_total counter",
         "convene_access_log_total counter",

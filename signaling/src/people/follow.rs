@@ -11,7 +11,7 @@ use convene_api::{Change, Ended};
 use convene_calls::Call;
 use convene_im::wire::Code;
 use convene_store::Op;
-use convene_types::{ConvId, OrgId, UserId};
+use convene_types::{AccountId, ConvId, OrgId, UserId};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{MissedTickBehavior, interval};
@@ -126,6 +126,7 @@ impl People {
         if let Change::Profile { user, .. } = change {
             // Whoever has gone in the meantime has nobody to tell.
             let _ = self.inner.chat.publish(Op::TellProfile { user }).await;
+            self.show_again(user).await;
         }
     }
 
@@ -245,6 +246,20 @@ impl People {
                 Some(rights) => drop(handle.update_participant(identity, permission(rights)).await),
                 None => drop(handle.remove_participant(identity, LeaveReason::Removed).await),
             }
+        }
+    }
+}
+
+impl People {
+    /// Somebody goes by another name or picture: their seats in rooms say so, too.
+    async fn show_again(&self, user: UserId) {
+        for ((room, identity), Held { seat, .. }) in self.inner.judge.held(Whose::User(user)) {
+            let (account, conv) = (AccountId(seat.account), ConvId(seat.conv));
+            // A store that cannot answer leaves them as they were.
+            let found = self.inner.store.ask(move |reader| reader.standing(account, conv)).await;
+            let (Ok(Some(standing)), Some(handle)) = (found, self.inner.rooms.get(&room)) else { continue };
+            // A refusal says that they have gone.
+            drop(handle.update_participant(&identity, self.shown(&seat, &standing)).await);
         }
     }
 }

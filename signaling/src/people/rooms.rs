@@ -18,6 +18,7 @@ use utoipa::ToSchema;
 
 use super::judge::Rights;
 use super::{People, hex, identity, ring};
+use crate::rooms::ParticipantChange;
 use crate::token::{Claims, Grants, Seat};
 
 /// How long a room token is good. It is used once, at once; a client that is in the room gets fresh ones there.
@@ -61,12 +62,12 @@ impl People {
             login: hex(&caller.session.0),
             conv: standing.conv.0,
             call: call.map(|call| hex(&call.0)),
+            site: address(headers, "https", "http"),
         };
         let by = Device { user: standing.user, device: caller.device };
         let name = standing.display_name.clone();
-        let picture = self.inner.api.picture(standing.account, &standing.picture);
-        let picture = picture.map(|path| (PICTURE.to_owned(), format!("{}{path}", address(headers, "https", "http"))));
-        let attributes = picture.into_iter().collect();
+        let picture = self.picture_at(&seat, standing);
+        let attributes = picture.map(|address| (PICTURE.to_owned(), address)).into_iter().collect();
         let claims = Claims { identity: identity(by), name, attributes, grants, seat: Some(seat), ..Claims::default() };
         let token = self.inner.minter.mint(&claims, TOKEN_TTL).map_err(|_| Code::Internal)?;
         Ok(SeatView {
@@ -76,6 +77,23 @@ impl People {
             may_publish: rights.speak,
             valid_for_s: TOKEN_TTL.as_secs(),
         })
+    }
+
+    /// Where the picture of somebody is, for who holds this seat.
+    fn picture_at(&self, seat: &Seat, standing: &Standing) -> Option<String> {
+        let path = self.inner.api.picture(standing.account, &standing.picture)?;
+        Some(format!("{}{path}", seat.site))
+    }
+
+    /// How somebody is shown in a room by now: their name, and their picture; empty where there is none, which takes the
+    /// attribute away.
+    pub(super) fn shown(&self, seat: &Seat, standing: &Standing) -> ParticipantChange {
+        let picture = self.picture_at(seat, standing).unwrap_or_default();
+        ParticipantChange {
+            name: Some(standing.display_name.clone()),
+            attributes: [(PICTURE.to_owned(), picture)].into(),
+            ..ParticipantChange::default()
+        }
     }
 
     /// Whether the organisation lets somebody start a meeting, or call a group.

@@ -2,6 +2,7 @@
 
 mod departments;
 mod matrix;
+mod retention;
 mod world;
 
 use std::time::Duration;
@@ -14,7 +15,7 @@ use convene_types::AccountId;
 use serde_json::{Value, json};
 
 use crate::rooms::LeaveReason;
-use world::{Person, Phone, World};
+use world::{Person, Phone, World, until};
 
 /// How long the end of a right may take, as README says.
 const AT_ONCE: Duration = Duration::from_secs(1);
@@ -402,6 +403,59 @@ async fn a_seat_says_where_the_picture_of_its_holder_is() {
     phone.profile(|user| user.display_name == "P2").await;
     world.patch(&bo, "/v1/me", json!({"display_name": "Bobby"})).await.expect(200);
     phone.profile(|user| user.id == bo.user && user.display_name == "Bobby").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_picture_and_name_reach_whoever_has_chat_or_the_room_open() {
+    let world = World::new().await;
+    let (ana, bo) = (world.person(1).await, world.person(2).await);
+    let conv = world.direct(&ana, &bo).await;
+    let mut phone = Phone::open(&world, &ana.access, &ana.device).await;
+    let mut own = Phone::open(&world, &bo.access, &bo.device).await;
+    let watch = im::WatchPresence { users: vec![bo.user] };
+    assert_eq!(phone.request(Body::WatchPresence(watch)).await, Body::Done(im::Done {}));
+    let join = format!("/v1/rooms/{conv}/join");
+    let seat = world.post(&bo, &join, Value::Null).await.expect(200);
+    let (room, sitting) = world.take_seat(&seat).await.unwrap();
+
+    let me = world.put(&bo, "/v1/me/avatar", b"\x89PNG\r\n\x1a\n".to_vec()).await.expect(200);
+    let path = me["picture"].as_str().unwrap().to_owned();
+    // The devices of a colleague, and one's own.
+    let shown = phone.shown(|user| user.id == bo.user && !user.picture.is_empty()).await;
+    own.profile(|user| user.picture == shown.picture).await;
+    let find = im::FindUsers { ids: vec![bo.user], names: Vec::new() };
+    let Body::Users(found) = phone.request(Body::FindUsers(find)).await else { panic!("nobody") };
+    assert_eq!(found.users, [shown.clone()]);
+    // Where it is: as profiles say it over HTTP.
+    let url = im::BlobUrl { id: shown.picture.clone(), conv: 0, user: bo.user };
+    let Body::BlobLink(link) = phone.request(Body::BlobUrl(url.clone())).await else { panic!("no address") };
+    assert_eq!(link.path, path);
+    assert!(link.expires_ms > 0 && world.get(&Person::default(), &link.path).await.status() == 200);
+    // A seat in a room.
+    let picture = format!("http://convene.test{path}");
+    let in_room = async |name: &str, picture: Option<&String>| {
+        let info = room.participant(&sitting.identity).await.unwrap();
+        info.name == name && info.attributes.get("picture") == picture
+    };
+    until(async || in_room("P2", Some(&picture)).await).await;
+    world.patch(&bo, "/v1/me", json!({"display_name": "Bobby"})).await.expect(200);
+    phone.shown(|user| user.display_name == "Bobby").await;
+    until(async || in_room("Bobby", Some(&picture)).await).await;
+    world.delete(&bo, "/v1/me/avatar").await.expect(200);
+    phone.shown(|user| user.id == bo.user && user.picture.is_empty()).await;
+    until(async || in_room("Bobby", None).await).await;
+
+    // What is not theirs, and who is nobody's colleague.
+    let refused = async |phone: &mut Phone, url: im::BlobUrl| match phone.request(Body::BlobUrl(url)).await {
+        Body::Error(error) => error.code(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(refused(&mut phone, url.clone()).await, Code::UnknownBlob);
+    assert_eq!(refused(&mut phone, im::BlobUrl { user: ana.user, ..url.clone() }).await, Code::UnknownBlob);
+    world.put(&bo, "/v1/me/avatar", b"\x89PNG\r\n\x1a\n".to_vec()).await.expect(200);
+    let eve = world.founder(9, "elsewhere").await;
+    let mut stranger = Phone::open(&world, &eve.access, &eve.device).await;
+    assert_eq!(refused(&mut stranger, url).await, Code::UnknownBlob);
 }
 
 #[test]

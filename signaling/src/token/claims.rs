@@ -46,6 +46,10 @@ pub struct Seat {
     /// The call: 32 hex digits; none for the meeting room of the conversation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub call: Option<String>,
+    /// The address at which its holder knows this server, e.g. "https://convene.example": where pictures are for those who
+    /// sit there.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub site: String,
 }
 
 /// The `video` claim: rights on rooms and in a room.

@@ -122,6 +122,5 @@ pub(super) async fn revoke(
     Ids((org, id)): Ids<(u64, String)>,
 ) -> Result<StatusCode, Error> {
     let change = Change::EndKey { id: KeyId::parse(&id).ok_or(Code::NotFound)? };
-    api.inner.act(Act { caller, client, org, change, once: None }).await?;
-    Ok(StatusCode::NO_CONTENT)
+    api.inner.done(Act { caller, client, org, change, once: None }).await
 }

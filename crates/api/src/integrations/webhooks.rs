@@ -93,7 +93,8 @@ pub(super) async fn make(
 ) -> Result<(StatusCode, Json<KnownWebhook>), Error> {
     let unknown =
         || Refusal::saying(Code::BadValue, "Events are rooms, members, calls and messages: give at least one.");
-    let kinds = Kinds::parse(events.iter().map(String::as_str)).ok_or_else(unknown)?;
+    let kinds = Kinds::parse(events.iter().map(String::as_str)).filter(|kinds| *kinds != Kinds::default());
+    let kinds = kinds.ok_or_else(unknown)?;
     let key = KeyId::parse(&key).ok_or(Code::NotFound)?;
     if !api.courier()?.takes(&url) {
         let text = "Give an https address on the internet, without user and password.";
@@ -114,8 +115,7 @@ pub(super) async fn end(
     caller: Caller,
     Ids((org, id)): Ids<(u64, i64)>,
 ) -> Result<StatusCode, Error> {
-    api.inner.act(Act { caller, client, org, change: Change::EndWebhook { id }, once: None }).await?;
-    Ok(StatusCode::NO_CONTENT)
+    api.inner.done(Act { caller, client, org, change: Change::EndWebhook { id }, once: None }).await
 }
 
 /// How a test went.

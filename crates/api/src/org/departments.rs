@@ -154,8 +154,7 @@ pub(super) async fn change(
     Body(DepartmentFields { parent, name, rank }): Body<DepartmentFields>,
 ) -> Result<StatusCode, Error> {
     let change = Change::ChangeDepartment { id: DeptId(department), parent: DeptId(parent), name, rank };
-    api.inner.act(Act { caller, client, org, change, once: None }).await?;
-    Ok(StatusCode::NO_CONTENT)
+    api.inner.done(Act { caller, client, org, change, once: None }).await
 }
 
 /// Removes a department that nobody stands in and nothing stands below.
@@ -169,6 +168,5 @@ pub(super) async fn remove(
     Ids((org, department)): Ids<(u64, u64)>,
 ) -> Result<StatusCode, Error> {
     let change = Change::RemoveDepartment { id: DeptId(department) };
-    api.inner.act(Act { caller, client, org, change, once: None }).await?;
-    Ok(StatusCode::NO_CONTENT)
+    api.inner.done(Act { caller, client, org, change, once: None }).await
 }

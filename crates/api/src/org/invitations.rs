@@ -166,8 +166,7 @@ pub(super) async fn withdraw(
     Ids((org, invitation)): Ids<(u64, u64)>,
 ) -> Result<StatusCode, Error> {
     let change = Change::Withdraw { id: InviteId(invitation) };
-    api.inner.act(Act { caller, client, org, change, once: None }).await?;
-    Ok(StatusCode::NO_CONTENT)
+    api.inner.done(Act { caller, client, org, change, once: None }).await
 }
 
 /// An invitation for one's number.

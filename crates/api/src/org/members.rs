@@ -122,8 +122,7 @@ pub(super) async fn set_role(
 ) -> Result<StatusCode, Error> {
     detail(&api, caller.clone(), org, account).await?;
     let change = Change::SetRole { account: AccountId(account), role: role.read()? };
-    api.inner.act(Act { caller, client, org, change, once: None }).await?;
-    Ok(StatusCode::NO_CONTENT)
+    api.inner.done(Act { caller, client, org, change, once: None }).await
 }
 
 /// Removes a member. What they have open in the organisation ends at once.
@@ -137,6 +136,5 @@ pub(super) async fn remove(
 ) -> Result<StatusCode, Error> {
     detail(&api, caller.clone(), org, account).await?;
     let change = Change::Remove { account: AccountId(account) };
-    api.inner.act(Act { caller, client, org, change, once: None }).await?;
-    Ok(StatusCode::NO_CONTENT)
+    api.inner.done(Act { caller, client, org, change, once: None }).await
 }

@@ -14,6 +14,7 @@ mod requests;
 mod sight;
 mod view;
 
+use axum::http::StatusCode;
 use convene_accounts::apikey::KeyScopes;
 use convene_accounts::{Code, Refusal, role};
 use convene_store::orgs::{Change, Once, Op, Outcome, Seat};
@@ -24,6 +25,7 @@ use utoipa_axum::routes;
 
 use crate::authenticator::{Asker, Caller};
 use crate::client::Client;
+use crate::error::Error;
 use crate::{Api, Inner};
 
 pub(crate) use invitations::mine as invitation_routes;
@@ -123,6 +125,12 @@ impl Inner {
         let Act { caller, client, org, change, once } = act;
         let op = Op { org: OrgId(org), by: caller.account, address: client.0.to_string(), change, once };
         self.change(op).await
+    }
+
+    /// The same where there is nothing to tell of it.
+    pub(crate) async fn done(&self, act: Act) -> Result<StatusCode, Error> {
+        self.act(act).await?;
+        Ok(StatusCode::NO_CONTENT)
     }
 }
 

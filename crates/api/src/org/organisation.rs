@@ -129,8 +129,7 @@ pub(super) async fn rename(
     Ids(org): Ids<u64>,
     Body(Renaming { title }): Body<Renaming>,
 ) -> Result<StatusCode, Error> {
-    api.inner.act(Act { caller, client, org, change: Change::Rename { title }, once: None }).await?;
-    Ok(StatusCode::NO_CONTENT)
+    api.inner.done(Act { caller, client, org, change: Change::Rename { title }, once: None }).await
 }
 
 /// A confirmation.
@@ -160,8 +159,7 @@ pub(super) async fn dissolve(
     if found.await?.title != title {
         return Err(Refusal::saying(Code::BadValue, "This is not the title of the organisation.").into());
     }
-    api.inner.act(Act { caller, client, org, change: Change::Dissolve, once: None }).await?;
-    Ok(StatusCode::NO_CONTENT)
+    api.inner.done(Act { caller, client, org, change: Change::Dissolve, once: None }).await
 }
 
 /// Leaves an organisation. The last owner names another one first.

@@ -74,7 +74,7 @@ pub(crate) struct PolicyView {
     #[serde(default)]
     #[schema(max_items = 256)]
     meeting_departments: Vec<u64>,
-    /// Days that messages are kept; none: for ever.
+    /// Days that messages are kept; none: for ever. They go within a day after that.
     #[schema(minimum = 1, maximum = 36500)]
     retention_days: Option<u32>,
     /// Who stands in a department, or below it, is in its group, once it has one.

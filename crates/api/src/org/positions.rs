@@ -93,8 +93,7 @@ pub(super) async fn change(
     Body(PositionFields { name, rank }): Body<PositionFields>,
 ) -> Result<StatusCode, Error> {
     let change = Change::ChangePosition { id: PositionId(position), name, rank };
-    api.inner.act(Act { caller, client, org, change, once: None }).await?;
-    Ok(StatusCode::NO_CONTENT)
+    api.inner.done(Act { caller, client, org, change, once: None }).await
 }
 
 /// Removes a position. Who had it has none.
@@ -107,6 +106,5 @@ pub(super) async fn remove(
     Ids((org, position)): Ids<(u64, u64)>,
 ) -> Result<StatusCode, Error> {
     let change = Change::RemovePosition { id: PositionId(position) };
-    api.inner.act(Act { caller, client, org, change, once: None }).await?;
-    Ok(StatusCode::NO_CONTENT)
+    api.inner.done(Act { caller, client, org, change, once: None }).await
 }

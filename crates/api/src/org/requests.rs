@@ -4,9 +4,9 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use convene_accounts::role;
-use convene_store::Reader;
 use convene_store::orgs::{Asking, Change};
-use convene_types::InviteId;
+use convene_store::{Reader, StoreError};
+use convene_types::{InviteId, OrgId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -60,16 +60,25 @@ pub(super) async fn joins(
     Ids(org): Ids<u64>,
     Asked(paging): Asked<Paging>,
 ) -> Result<Json<AskingPage>, Error> {
-    let (rows, before) = (paging.rows()?, paging.number()?.unwrap_or(u64::MAX));
-    let ask = move |reader: &mut Reader, org| reader.asking(org, before, rows);
-    let found = api.inner.within_as(org, &caller, role::Act::ManageMembers, ask).await?;
-    let next = next(found.len(), rows, found.last().map(|row| row.id));
+    let (found, next) = page(&api, (org, &caller), &paging, Reader::asking, |row| row.id).await?;
     Ok(Json(AskingPage { requests: found.into_iter().map(Into::into).collect(), next }))
 }
 
-fn next(found: usize, rows: u32, last: Option<InviteId>) -> Option<String> {
-    let full = found >= usize::try_from(rows).unwrap_or(usize::MAX);
-    last.filter(|_| full).map(|id| id.0.to_string())
+/// A page of what waits for those who manage members, the latest first, and the cursor of the next one. `ask` is given
+/// before which one it begins, and how many rows it has.
+async fn page<T: Send + 'static>(
+    api: &Api,
+    (org, caller): (u64, &Caller),
+    paging: &Paging,
+    ask: impl FnOnce(&mut Reader, OrgId, u64, u32) -> Result<Vec<T>, StoreError> + Send + 'static,
+    id: impl Fn(&T) -> InviteId,
+) -> Result<(Vec<T>, Option<String>), Error> {
+    let (rows, before) = (paging.rows()?, paging.number()?.unwrap_or(u64::MAX));
+    let ask = move |reader: &mut Reader, org| ask(reader, org, before, rows);
+    let found = api.inner.within_as(org, caller, role::Act::ManageMembers, ask).await?;
+    let full = found.len() >= usize::try_from(rows).unwrap_or(usize::MAX);
+    let next = found.last().filter(|_| full).map(|row| id(row).0.to_string());
+    Ok((found, next))
 }
 
 /// Yes or no.
@@ -91,8 +100,7 @@ pub(super) async fn decide_join(
     Body(Decision { approve }): Body<Decision>,
 ) -> Result<StatusCode, Error> {
     let change = Change::Decide { request: InviteId(request), yes: approve };
-    api.inner.act(Act { caller, client, org, change, once: None }).await?;
-    Ok(StatusCode::NO_CONTENT)
+    api.inner.done(Act { caller, client, org, change, once: None }).await
 }
 
 /// Edits of profiles that wait.
@@ -113,10 +121,7 @@ pub(super) async fn edits(
     Ids(org): Ids<u64>,
     Asked(paging): Asked<Paging>,
 ) -> Result<Json<WaitingPage>, Error> {
-    let (rows, before) = (paging.rows()?, paging.number()?.unwrap_or(u64::MAX));
-    let ask = move |reader: &mut Reader, org| reader.waiting_edits(org, before, rows);
-    let found = api.inner.within_as(org, &caller, role::Act::ManageMembers, ask).await?;
-    let next = next(found.len(), rows, found.last().map(|row| row.id));
+    let (found, next) = page(&api, (org, &caller), &paging, Reader::waiting_edits, |row| row.id).await?;
     let pictures = &api.inner.keys.pictures;
     let requests = found.into_iter().map(|waiting| WaitingView::of(waiting, pictures)).collect();
     Ok(Json(WaitingPage { requests, next }))
@@ -134,6 +139,5 @@ pub(super) async fn decide_edit(
     Body(Decision { approve }): Body<Decision>,
 ) -> Result<StatusCode, Error> {
     let change = Change::DecideEdit { request: InviteId(request), yes: approve };
-    api.inner.act(Act { caller, client, org, change, once: None }).await?;
-    Ok(StatusCode::NO_CONTENT)
+    api.inner.done(Act { caller, client, org, change, once: None }).await
 }

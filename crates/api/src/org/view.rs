@@ -89,20 +89,16 @@ impl From<Role> for RoleView {
             Role::Admin(scopes) => ("admin", scopes),
             Role::Member => ("member", Scopes::default()),
         };
-        let held = Scopes::NAMES.into_iter().filter(|(scope, _)| scopes.has(*scope));
-        Self { role: name.into(), scopes: held.map(|(_, name)| name.to_owned()).collect() }
+        Self { role: name.into(), scopes: scopes.names().into_iter().map(str::to_owned).collect() }
     }
 }
 
 impl RoleView {
     /// The role that is meant.
     pub(crate) fn read(&self) -> Result<Role, Refusal> {
-        let mut scopes = Scopes::default();
-        for name in &self.scopes {
-            let unknown =
-                || Refusal::saying(Code::BadValue, "Scopes are members, departments, meetings, content and audit.");
-            scopes = scopes.and(Scopes::parse(name).ok_or_else(unknown)?);
-        }
+        let unknown =
+            || Refusal::saying(Code::BadValue, "Scopes are members, departments, meetings, content and audit.");
+        let scopes = Scopes::parse(self.scopes.iter().map(String::as_str)).ok_or_else(unknown)?;
         match (self.role.as_str(), scopes == Scopes::default()) {
             ("owner", true) => Ok(Role::Owner),
             ("member", true) => Ok(Role::Member),

@@ -47,6 +47,9 @@ impl Engine {
                 if let Some(hint::Kind::Head(head)) = &hint.kind {
                     self.with_replica(|replica| replica.handle_head(head));
                 }
+                if let Some(hint::Kind::Profile(user)) = &hint.kind {
+                    self.db.put_user(user)?;
+                }
                 self.tell(Update::Hint(hint));
                 Ok(())
             }

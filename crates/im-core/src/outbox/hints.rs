@@ -12,6 +12,8 @@ pub enum HintKey {
     Typing(ConvId, UserId),
     /// Somebody came or went.
     Presence(UserId),
+    /// Somebody goes by another name or picture.
+    Profile(UserId),
     /// Somebody's read cursor rose.
     Receipt(ConvId, UserId),
     /// A large or busy group has moved on. Outlives the others when there is no room.

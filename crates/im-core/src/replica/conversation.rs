@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use convene_proto::im::{self, body::Kind};
 use convene_types::{ConvId, Seq, Useq, UserId};
 
-use entry::Entry;
+use entry::{Entry, SOMEWHERE};
 
 use super::erased::Erased;
 use super::fold::{self, Folded, Index};
@@ -21,6 +21,7 @@ use super::gap::{Gap, Waiting};
 use super::spans::Spans;
 use super::state::State;
 use super::{Change, Row};
+use crate::rules::EDIT;
 
 /// Events of one conversation that wait behind a hole. More of them are dropped and fetched; fewer cost pages.
 const MAX_WAITING: usize = 1000;
@@ -41,6 +42,8 @@ pub struct Conversation {
     events: BTreeMap<Seq, Entry>,
     index: Index,
     erased: Erased,
+    /// Retention has gone over the log up to here.
+    swept: Seq,
     waiting: Waiting<im::Event>,
     /// The newest event that was pushed, or acknowledged: it is to be there.
     expected: Seq,
@@ -86,6 +89,7 @@ impl Conversation {
             events: BTreeMap::new(),
             index: Index::default(),
             erased: Erased::default(),
+            swept: Seq(0),
             waiting: Waiting::new(MAX_WAITING),
             expected: Seq(0),
             ceiling: Seq(0),
@@ -99,6 +103,7 @@ impl Conversation {
     pub(super) fn restore(me: UserId, row: Row) -> Self {
         let mut new = Self::unknown(me, ConvId(row.delta.conv));
         new.known = true;
+        new.swept = Seq(row.delta.swept);
         new.state.restore(row.delta);
         new.state_at = row.state_at;
         new.spans = Spans::restore(&row.spans);
@@ -118,7 +123,8 @@ impl Conversation {
     pub(super) fn restored(&mut self) {
         for (seq, entry) in &mut self.events {
             if let Some(Kind::Tombstone(left)) = entry.event.body.as_ref().and_then(|body| body.kind.as_ref()) {
-                entry.erased_by = self.erased.leaving(*seq, left);
+                let swept = left.reason() == im::EraseReason::Retention && (*seq <= self.swept || left.kind == EDIT);
+                entry.erased_by = self.erased.leaving(*seq, left).or(swept.then_some(SOMEWHERE));
             }
         }
     }
@@ -193,7 +199,8 @@ impl Conversation {
     /// What the shell keeps of it, beside its events.
     #[must_use]
     pub fn row(&self) -> Row {
-        Row { delta: self.state.to_delta(self.conv.0), spans: self.spans.rows(), state_at: self.state_at }
+        let delta = im::ConversationDelta { swept: self.swept.0, ..self.state.to_delta(self.conv.0) };
+        Row { delta, spans: self.spans.rows(), state_at: self.state_at }
     }
 
     pub(super) fn is_known(&self) -> bool {

@@ -37,6 +37,11 @@ impl Index {
         self.by_target.get(&target).into_iter().flatten().copied()
     }
 
+    /// Events that point at one up to `last`.
+    pub(super) fn pointing_up_to(&self, last: Seq) -> impl Iterator<Item = Seq> {
+        self.by_target.range(..=last).flat_map(|(_, pointing)| pointing).copied()
+    }
+
     /// Events that something points at.
     pub(super) fn targets(&self) -> impl Iterator<Item = Seq> {
         self.by_target.keys().copied()

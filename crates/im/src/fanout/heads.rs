@@ -10,11 +10,20 @@ pub(super) const HEAD_EVERY: Duration = Duration::from_millis(200);
 /// Busyness is counted over this time, and a busy group stays so for as long.
 const WINDOW: Duration = Duration::from_secs(1);
 
+/// What members of such a group are told of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Head {
+    pub(super) seq: Seq,
+    pub(super) ord: Ordinal,
+    /// How far retention has come, if it has done anything since the last bump.
+    pub(super) swept: Seq,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Heads {
     busy: FxHashMap<ConvId, Busy>,
-    waiting: FxHashMap<ConvId, (Seq, Ordinal)>,
+    waiting: FxHashMap<ConvId, Head>,
     max_per_window: usize,
 }
 
@@ -50,8 +59,9 @@ impl Heads {
     }
 
     /// The conversation's head is here: told with the next round.
-    pub(super) fn wait(&mut self, conv: ConvId, seq: Seq, ord: Ordinal) {
-        self.waiting.insert(conv, (seq, ord));
+    pub(super) fn wait(&mut self, conv: ConvId, head: Head) {
+        let waiting = self.waiting.entry(conv).or_default();
+        *waiting = Head { swept: waiting.swept.max(head.swept), ..head };
     }
 
     /// Whether a round is due.
@@ -60,9 +70,9 @@ impl Heads {
     }
 
     /// The heads to tell, and what is no longer busy is forgotten.
-    pub(super) fn round(&mut self, now: Instant) -> Vec<(ConvId, Seq, Ordinal)> {
+    pub(super) fn round(&mut self, now: Instant) -> Vec<(ConvId, Head)> {
         self.forget(now);
-        self.waiting.drain().map(|(conv, (seq, ord))| (conv, seq, ord)).collect()
+        self.waiting.drain().collect()
     }
 
     /// Forgets what is no longer busy.
@@ -100,9 +110,10 @@ mod tests {
     #[test]
     fn the_latest_head_is_told_once() {
         let mut heads = Heads::new(1);
-        heads.wait(ConvId(1), Seq(4), Ordinal(3));
-        heads.wait(ConvId(1), Seq(5), Ordinal(3));
-        assert_eq!(heads.round(Instant::now()), [(ConvId(1), Seq(5), Ordinal(3))]);
+        let head = |seq, swept| Head { seq: Seq(seq), ord: Ordinal(3), swept: Seq(swept) };
+        heads.wait(ConvId(1), head(4, 2));
+        heads.wait(ConvId(1), head(5, 0));
+        assert_eq!(heads.round(Instant::now()), [(ConvId(1), head(5, 2))]);
         assert!(!heads.any());
     }
 }

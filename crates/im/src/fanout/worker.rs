@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 use convene_im_core::outbox::HintKey;
 use convene_proto::im::{self, frame::Body, hint};
 use convene_proto::limits::MAX_PAYLOAD_BYTES;
-use convene_types::{ConvId, Ordinal, Seq};
+use convene_types::ConvId;
 use rustc_hash::FxHashMap;
 use tokio::time::{sleep, timeout};
 use tracing::warn;
 
-use super::heads::{HEAD_EVERY, Heads};
+use super::heads::{HEAD_EVERY, Head, Heads};
 use super::members::{self, Lists};
 use super::pass::{Pass, SLICE};
 use super::{Answer, Event, Hint, Job, Loaded, Parts, Shard};
@@ -211,7 +211,10 @@ impl Worker {
         let large = list.len() > self.parts.limits.push_members || self.heads.is_busy(conv, Instant::now());
         match events.last() {
             // Whoever has left learns it from the user log.
-            Some(last) if large => self.heads.wait(conv, last.seq, last.ord),
+            Some(last) if large => {
+                let swept = events.iter().map(|event| event.swept).max().unwrap_or_default();
+                self.heads.wait(conv, Head { seq: last.seq, ord: last.ord, swept });
+            }
             Some(_) | None => work.pass = Pass::events(&events, list, removed),
         }
     }
@@ -254,16 +257,16 @@ impl Worker {
             return;
         }
         self.head_round = now;
-        for (conv, seq, ord) in self.heads.round(now) {
-            let job = Job::Hint(head(conv, seq, ord));
+        for (conv, head) in self.heads.round(now) {
+            let job = Job::Hint(bump(conv, head));
             self.shard.queued.fetch_add(job.bytes(), Ordering::Relaxed);
             self.queue(job);
         }
     }
 }
 
-fn head(conv: ConvId, seq: Seq, ord: Ordinal) -> Hint {
-    let head = im::Head { conv: conv.0, seq: seq.0, ord: ord.0 };
+fn bump(conv: ConvId, Head { seq, ord, swept }: Head) -> Hint {
+    let head = im::Head { conv: conv.0, seq: seq.0, ord: ord.0, swept: swept.0 };
     let frame = hint_frame(hint::Kind::Head(head));
     Hint { conv, from: None, most_members: usize::MAX, key: HintKey::Head(conv), frame }
 }

@@ -73,6 +73,7 @@ async fn start(parts: (Store, Blobs, Arc<Authority>, Arc<Metrics>), limits: Limi
         certificate: Certificate::SelfMade { names: vec!["localhost".to_owned()] },
         authority,
         logins: None,
+        pictures: None,
         store,
         blobs,
         metrics,

@@ -109,7 +109,7 @@ async fn who_comes_in_later_is_not_told_what_was_before() {
 
 fn hint(from: From, frame: &im::Frame) -> Option<(From, hint::Kind)> {
     match &frame.body {
-        Some(Body::Hint(hint)) => Some((from, hint.kind?)),
+        Some(Body::Hint(hint)) => Some((from, hint.kind.clone()?)),
         _ => None,
     }
 }

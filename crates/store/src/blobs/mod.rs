@@ -310,6 +310,7 @@ impl Inner {
             Outcome::Appended(_)
             | Outcome::Created { .. }
             | Outcome::Read { .. }
+            | Outcome::Swept { .. }
             | Outcome::Settings { .. }
             | Outcome::User { .. }
             | Outcome::Expired(_)

@@ -180,7 +180,7 @@ impl Work<'_> {
         let (now_ms, bump) = (self.now_ms, self.next_bump());
         let row = self.cache.conv(self.conn, conv)?.expect("loaded by whoever decided");
         let (head, head_ord) = (row.conv.head, row.conv.head_ord);
-        let (org, at_ms) = (row.conv.org, now_ms.max(row.last_at_ms));
+        let (org, at_ms) = (row.conv.org, rules::time_of(&body, now_ms, row.last_at_ms));
         let (seq, ord) = (head.next(), Ordinal(head_ord.0.saturating_add(u64::from(countable))));
         self.index(org, conv, seq, &body)?;
         let client_id = Bytes::copy_from_slice(&client_id.0);

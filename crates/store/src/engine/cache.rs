@@ -171,11 +171,22 @@ fn write_conv(conn: &Connection, row: &ConvRow, all: bool) -> Result<(), StoreEr
     conn.prepare_cached(sql)?.execute(head)?;
     if all {
         let sql = "UPDATE conversations SET members = ?2, owners = ?3, muted = ?4, dissolved = ?5, title = ?6,
-            announcement = ?7, avatar = ?8 WHERE id = ?1";
+            announcement = ?7, avatar = ?8, swept = ?9, swept_bump = ?10 WHERE id = ?1";
         let avatar = conv.avatar.as_ref().map(im_bytes);
         let (title, announcement) = (&conv.title, &conv.announcement);
-        let rest = (db(conv.id.0), conv.members, conv.owners, conv.muted, conv.dissolved, title, announcement, avatar);
-        conn.prepare_cached(sql)?.execute(rest)?;
+        let (swept, swept_bump) = (db(row.swept.0), db(row.swept_bump));
+        conn.prepare_cached(sql)?.execute((
+            db(conv.id.0),
+            conv.members,
+            conv.owners,
+            conv.muted,
+            conv.dissolved,
+            title,
+            announcement,
+            avatar,
+            swept,
+            swept_bump,
+        ))?;
     }
     Ok(())
 }

@@ -41,7 +41,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn edits_of(&self, conv: ConvId, target: Seq) -> Result<Vec<Seq>, StoreError> {
+    pub(super) fn edits_of(&self, conv: ConvId, target: Seq) -> Result<Vec<Seq>, StoreError> {
         let mut statement = self.conn.prepare_cached("SELECT seq FROM edits WHERE conv = ?1 AND target = ?2")?;
         let found = statement.query_map((db(conv.0), db(target.0)), |row| rows::num(row, 0).map(Seq))?;
         Ok(found.collect::<Result<_, _>>()?)

@@ -18,6 +18,7 @@ mod members;
 mod oneself;
 mod orgs;
 mod personal;
+mod retention;
 pub(crate) mod schema;
 mod sessions;
 mod uploads;
@@ -254,6 +255,7 @@ impl Work<'_> {
             Op::Call { org, conv, id, record } => {
                 self.call(calls::Written { org, conv, id }, record).map(Outcome::Appended)
             }
+            Op::Sweep { conv, before_ms } => self.sweep_log(conv, before_ms),
             Op::TellProfile { user } => self.tell_profile(user),
             Op::DepartmentGroup { org, dept, conv } => self.department_group(org, dept, conv),
             Op::FollowDepartment { org, dept, client_id } => self.follow_department(org, dept, client_id),

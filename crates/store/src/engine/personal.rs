@@ -10,7 +10,7 @@ use rusqlite::OptionalExtension as _;
 use super::Work;
 use crate::error::{Fault, StoreError, refused, unknown_conversation};
 use crate::ops::Outcome;
-use crate::rows::{self, db};
+use crate::rows::{self, USER_COLUMNS, db};
 
 /// Longest name of a user or organisation: as long as the names that a token carries.
 const MAX_NAME_BYTES: usize = MAX_TITLE_BYTES;
@@ -57,8 +57,8 @@ impl Work<'_> {
             return refused(Code::TooLong, format!("a name, at most {MAX_NAME_BYTES} bytes"));
         }
         let org = self.ensure_org(org)?;
-        let sql = "SELECT id, name, display_name FROM users WHERE org = ?1 AND name = ?2";
-        let found = self.conn.prepare_cached(sql)?.query_row((db(org.0), name), |row| rows::user_from(row, 0));
+        let sql = format!("SELECT {USER_COLUMNS} FROM users u WHERE u.org = ?1 AND u.name = ?2");
+        let found = self.conn.prepare_cached(&sql)?.query_row((db(org.0), name), |row| rows::user_from(row, 0));
         let Some(known) = found.optional()? else {
             return Ok(Outcome::User { org, user: self.insert_user(org, name, display_name)?, push: None });
         };
@@ -91,7 +91,8 @@ impl Work<'_> {
 
     fn insert_user(&mut self, org: OrgId, name: &str, display_name: &str) -> Result<im::User, StoreError> {
         let display_name = if display_name.is_empty() { name } else { display_name };
-        let sql = "INSERT INTO users (org, name, display_name) VALUES (?1, ?2, ?3) RETURNING id, name, display_name";
+        let sql =
+            "INSERT INTO users (org, name, display_name) VALUES (?1, ?2, ?3) RETURNING id, name, display_name, NULL";
         let row = (db(org.0), name, display_name);
         Ok(self.conn.prepare_cached(sql)?.query_row(row, |row| rows::user_from(row, 0))?)
     }

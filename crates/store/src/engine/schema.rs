@@ -1,35 +1,52 @@
 //! The schema, and how a file comes to it. Called when a database is opened for writing.
 //!
-//! A migration is never changed once it is released; the next one is added behind it.
+//! A migration is never changed once it is released; the next one is added behind it. The first two were, before anybody
+//! relied on them: what that has left is set right by `people` and `logs`.
+
+mod logs;
+mod people;
 
 use std::path::Path;
 
-use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 
 use crate::error::StoreError;
 
 /// Marks the file as ours: "Conv".
 const APPLICATION_ID: i64 = 0x436f_6e76;
 
+/// How a database comes from one version to the next.
+enum Step {
+    Sql(&'static str),
+    /// Where the rows that are there have to be looked at.
+    Code(fn(&Transaction<'_>) -> Result<(), StoreError>),
+}
+
 /// Version n is what the first n of these make.
-const MIGRATIONS: &[&str] = &[
-    include_str!("schema1.sql"),
-    include_str!("schema2.sql"),
-    include_str!("schema_calls.sql"),
-    include_str!("schema_keys.sql"),
-    include_str!("schema_webhooks.sql"),
-    include_str!("schema_access.sql"),
-    include_str!("schema_message_hooks.sql"),
-    include_str!("schema_oneself.sql"),
+const MIGRATIONS: &[Step] = &[
+    Step::Sql(include_str!("schema1.sql")),
+    Step::Sql(include_str!("schema2.sql")),
+    Step::Sql(include_str!("schema_calls.sql")),
+    Step::Sql(include_str!("schema_keys.sql")),
+    Step::Sql(include_str!("schema_webhooks.sql")),
+    Step::Sql(include_str!("schema_access.sql")),
+    Step::Sql(include_str!("schema_message_hooks.sql")),
+    Step::Sql(include_str!("schema_oneself.sql")),
+    Step::Code(people::migrate),
+    Step::Code(logs::migrate),
+    Step::Sql(include_str!("schema_retention.sql")),
 ];
 
 /// Brings the database to the schema of this release; each migration in a transaction of its own.
 pub(crate) fn migrate(conn: &mut Connection, path: &Path) -> Result<(), StoreError> {
     let found = check(conn, path)?;
     let done = usize::try_from(found).unwrap_or(0);
-    for (at, sql) in MIGRATIONS.iter().enumerate().skip(done) {
+    for (at, step) in MIGRATIONS.iter().enumerate().skip(done) {
         let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        tx.execute_batch(sql)?;
+        match step {
+            Step::Sql(sql) => tx.execute_batch(sql)?,
+            Step::Code(migrate) => migrate(&tx)?,
+        }
         if at == 0 {
             tx.pragma_update(None, "application_id", APPLICATION_ID)?;
             tx.execute("INSERT INTO meta (name, value) VALUES ('url_secret', ?1)", [secret()?])?;
@@ -56,6 +73,12 @@ pub(crate) fn check(conn: &Connection, path: &Path) -> Result<i64, StoreError> {
         return Err(StoreError::NewerSchema { path: path.into(), found, known });
     }
     Ok(found)
+}
+
+/// Whether a table has this column: releases have made some tables in two ways.
+fn has_column(conn: &Connection, table: &str, column: &str) -> Result<bool, StoreError> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM pragma_table_info(?1) WHERE name = ?2)";
+    Ok(conn.query_row(sql, (table, column), |row| row.get(0))?)
 }
 
 /// Tells a damaged file from other trouble.

@@ -80,14 +80,10 @@ CREATE TABLE companies (
     policy TEXT NOT NULL,
     policy_version INTEGER NOT NULL,
     audit INTEGER NOT NULL,
-    audit_hash BLOB NOT NULL,
-    -- When its end was said; 0: it lives. What belongs to it is swept away behind that.
-    dissolved INTEGER NOT NULL DEFAULT 0
+    audit_hash BLOB NOT NULL
 );
-CREATE INDEX dissolved ON companies (dissolved) WHERE dissolved > 0;
 
--- An account in an organisation. user: its row in users, which has the name and stays when the seat goes. sort: what the
--- name is sorted by. profile: JSON.
+-- An account in an organisation. user: its row in users, which stays when the seat goes.
 CREATE TABLE seats (
     org INTEGER NOT NULL,
     account INTEGER NOT NULL,
@@ -95,20 +91,9 @@ CREATE TABLE seats (
     role INTEGER NOT NULL,
     scopes INTEGER NOT NULL,
     joined INTEGER NOT NULL,
-    sort TEXT NOT NULL,
-    profile TEXT NOT NULL,
     PRIMARY KEY (org, account)
 ) WITHOUT ROWID;
 CREATE INDEX seats_of ON seats (account);
-CREATE INDEX seats_by_name ON seats (org, sort, account);
-
--- What members are found by: see convene_accounts::directory.
-CREATE TABLE directory (
-    org INTEGER NOT NULL,
-    key TEXT NOT NULL,
-    account INTEGER NOT NULL,
-    PRIMARY KEY (org, key, account)
-) WITHOUT ROWID;
 CREATE INDEX owners ON seats (org) WHERE role = 1;
 
 CREATE TABLE departments (
@@ -116,39 +101,25 @@ CREATE TABLE departments (
     org INTEGER NOT NULL,
     parent INTEGER NOT NULL,
     name TEXT NOT NULL,
-    rank INTEGER NOT NULL,
-    -- Who stand right in it.
-    members INTEGER NOT NULL
+    rank INTEGER NOT NULL
 );
 CREATE INDEX departments_of ON departments (org);
 
-CREATE TABLE positions (
-    id INTEGER PRIMARY KEY,
-    org INTEGER NOT NULL,
-    name TEXT NOT NULL,
-    rank INTEGER NOT NULL,
-    UNIQUE (org, name)
-);
-
--- Where members stand, in the order in which it is shown. Who stands nowhere has one row, with department 0.
+-- Where members stand, in the order in which it is shown.
 CREATE TABLE places (
     org INTEGER NOT NULL,
     account INTEGER NOT NULL,
     rank INTEGER NOT NULL,
     dept INTEGER NOT NULL,
-    position INTEGER,
-    sort TEXT NOT NULL,
     PRIMARY KEY (org, account, rank)
 ) WITHOUT ROWID;
-CREATE INDEX places_in ON places (org, dept, sort, account);
-CREATE INDEX holders ON places (position) WHERE position IS NOT NULL;
+CREATE INDEX places_in ON places (dept);
 
--- number or link is set, never both. sealed: the number, for who reads the list. uses: people that the link still lets in.
+-- number or link is set, never both. uses: people that the link still lets in.
 CREATE TABLE invitations (
     id INTEGER PRIMARY KEY,
     org INTEGER NOT NULL,
     number BLOB,
-    sealed BLOB,
     link BLOB UNIQUE,
     uses INTEGER NOT NULL,
     dept INTEGER NOT NULL,
@@ -157,7 +128,7 @@ CREATE TABLE invitations (
     ended INTEGER NOT NULL
 );
 CREATE INDEX invited ON invitations (number) WHERE number IS NOT NULL;
-CREATE INDEX open_invitations ON invitations (org, id) WHERE ended = 0;
+CREATE INDEX open_invitations ON invitations (org) WHERE ended = 0;
 
 CREATE TABLE requests (
     id INTEGER PRIMARY KEY,
@@ -168,42 +139,6 @@ CREATE TABLE requests (
     made INTEGER NOT NULL
 );
 CREATE UNIQUE INDEX open_requests ON requests (org, account) WHERE state = 1;
-CREATE INDEX asking ON requests (org, id) WHERE state = 1;
-
--- Edits of members' own profiles that wait for an administrator. edit: JSON, empty once it was decided.
-CREATE TABLE edit_requests (
-    id INTEGER PRIMARY KEY,
-    org INTEGER NOT NULL,
-    account INTEGER NOT NULL,
-    edit TEXT NOT NULL,
-    state INTEGER NOT NULL,
-    made INTEGER NOT NULL
-);
-CREATE UNIQUE INDEX open_edit_requests ON edit_requests (org, account) WHERE state = 1;
-CREATE INDEX edits_asked ON edit_requests (org, id) WHERE state = 1;
-
--- Address books: people whom an account wants at hand.
-CREATE TABLE contacts (
-    owner INTEGER NOT NULL,
-    org INTEGER NOT NULL,
-    account INTEGER NOT NULL,
-    note TEXT NOT NULL,
-    made INTEGER NOT NULL,
-    PRIMARY KEY (owner, org, account)
-) WITHOUT ROWID;
-
--- Requests that were carried out and may come again. key: hash of who asked and their Idempotency-Key. request: hash of what
--- was asked. kind, a, b, c: what became of it.
-CREATE TABLE once (
-    key BLOB PRIMARY KEY,
-    request BLOB NOT NULL,
-    kind INTEGER NOT NULL,
-    a INTEGER NOT NULL,
-    b INTEGER NOT NULL,
-    c INTEGER NOT NULL,
-    made INTEGER NOT NULL
-) WITHOUT ROWID;
-CREATE INDEX old_once ON once (made);
 
 -- Append-only, chained by hash.
 CREATE TABLE audit (

@@ -27,5 +27,4 @@ CREATE INDEX departments_below ON departments (org, parent);
 
 -- What is asked about one person.
 CREATE INDEX requests_of ON requests (account);
-CREATE INDEX edit_requests_of ON edit_requests (account) WHERE state = 1;
 CREATE INDEX blobs_of ON blob_owners (org, user, blob);

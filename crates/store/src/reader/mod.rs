@@ -13,6 +13,7 @@ mod operator;
 mod orgs;
 mod pages;
 mod people;
+mod retention;
 pub(crate) mod stretch;
 mod sync;
 mod visible;
@@ -31,6 +32,7 @@ use crate::ops::{BlobRow, Trash};
 use crate::rows;
 
 pub use operator::{Company, KeyRow};
+pub use retention::Overdue;
 
 /// Page cache of one reader, in KiB. The system's page cache is behind it.
 const READER_CACHE_KIB: i64 = 8 * 1024;

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 
 use super::visible::seen;
 use crate::error::{Fault, StoreError, refused};
-use crate::rows::{self, MEMBER_COLUMNS, db};
+use crate::rows::{self, MEMBER_COLUMNS, USER_COLUMNS, db};
 
 const DEFAULT_PAGE: u32 = 200;
 const MAX_PAGE: u32 = 1_000;
@@ -105,11 +105,12 @@ pub(super) fn find_users(conn: &Connection, user: UserId, request: &im::FindUser
         return refused(Code::UnknownUser, "the asking user is not there");
     };
     let mut users = Vec::with_capacity(wanted);
-    let mut by_id = conn.prepare_cached("SELECT id, name, display_name FROM users WHERE org = ?1 AND id = ?2")?;
+    let of = |field: &str| format!("SELECT {USER_COLUMNS} FROM users u WHERE u.org = ?1 AND u.{field} = ?2");
+    let mut by_id = conn.prepare_cached(&of("id"))?;
     for id in &request.ids {
         users.extend(by_id.query_row((db(org.0), db(*id)), |row| rows::user_from(row, 0)).optional()?);
     }
-    let mut by_name = conn.prepare_cached("SELECT id, name, display_name FROM users WHERE org = ?1 AND name = ?2")?;
+    let mut by_name = conn.prepare_cached(&of("name"))?;
     for name in &request.names {
         users.extend(by_name.query_row((db(org.0), name), |row| rows::user_from(row, 0)).optional()?);
     }

@@ -1,6 +1,8 @@
 //! Catching a client up after any absence: every conversation that changed, the newest events of the first ones, and the
 //! user's own log, cut into frames.
 
+use std::cmp::Reverse;
+
 use convene_im_core::sync::{Head, Part, Plan};
 use convene_proto::im::{self, Code};
 use convene_proto::limits::{MAX_CURSORS, MAX_PAYLOAD_BYTES};
@@ -93,18 +95,20 @@ fn check_cursors(conn: &Connection, user: UserId, cursors: &FxHashMap<ConvId, Se
 fn changed(conn: &Connection, user: UserId, since: u64) -> Result<Vec<Seen>, StoreError> {
     let sql = format!(
         "SELECT {CONV_COLUMNS}, {MEMBER_COLUMNS} FROM members m JOIN conversations c ON c.id = m.conv
-         WHERE m.user = ?1 AND CASE m.role WHEN 0 THEN m.changed ELSE c.bump END > ?2
+         WHERE m.user = ?1 AND CASE m.role WHEN 0 THEN max(m.changed, c.swept_bump) ELSE c.bump END > ?2
          ORDER BY CASE m.role WHEN 0 THEN m.changed ELSE c.bump END DESC"
     );
     let mut statement = conn.prepare_cached(&sql)?;
     let read = |row: &rusqlite::Row<'_>| Ok((rows::conv_from(row)?, rows::member_from(row, CONV_WIDTH)?));
     let found = statement.query_map((db(user.0), db(since)), read)?;
-    found
-        .map(|row| {
-            let (conv, member) = row?;
-            Seen::of(conn, conv, member)
-        })
-        .collect()
+    let seen = found.map(|row| {
+        let (conv, member) = row?;
+        Seen::of(conn, conv, member)
+    });
+    let mut seen = seen.collect::<Result<Vec<_>, StoreError>>()?;
+    // Retention changes a conversation and does not move it up: the newest events go to where somebody said something.
+    seen.sort_by_key(|seen| Reverse(seen.head_at_ms));
+    Ok(seen)
 }
 
 /// All conversations of a user as they stand.
@@ -125,6 +129,7 @@ fn state(user: UserId, seen: &Seen) -> im::ConversationDelta {
         read_seq: member.read.0,
         read_ord: member.read_ord.0,
         at_ms: seen.head_at_ms,
+        swept: seen.row.swept.min(seen.head).0,
         peer: seen.row.peer_of(user),
         title: conv.title.clone(),
         ..im::ConversationDelta::default()

@@ -259,6 +259,20 @@ async fn i14_a_blob_goes_with_the_last_event_that_carries_it() {
 }
 
 #[tokio::test]
+async fn i14_a_blob_goes_with_what_retention_takes() {
+    let mut place = Place::new().await;
+    let blob = place.upload(1, b"a secret", "").await.unwrap();
+    place.share(1, 1, &blob).await.unwrap();
+    place.share(2, 1, &blob).await.unwrap();
+    let sweep = Op::Sweep { conv: ConvId(1), before_ms: i64::MAX };
+    let Ok(Outcome::Swept { bodies: 2, .. }) = place.store.write_async(sweep).await else { panic!() };
+    assert_eq!(code(&place.get(2, 1, &blob.id).await), Code::UnknownBlob);
+    place.blobs.sweep().await.unwrap();
+    assert_eq!(place.objects(), 0);
+    place.store.stop();
+}
+
+#[tokio::test]
 async fn what_is_never_used_expires() {
     let mut place = Place::new().await;
     let used = place.upload(1, b"used", "").await.unwrap();

@@ -12,4 +12,6 @@ mod integrations;
 mod kill;
 mod model;
 mod orgs;
+mod retention;
+mod schemas;
 mod shell;

@@ -1,5 +1,5 @@
 //! Random operations from a seed, in batches of random length with failures in between, against a plain model that
-//! recounts everything from its own full log (I1, I3, I9, I10, I11, I13, I16). A failing seed is printed; pin it in `SEEDS`.
+//! recounts everything from its own full log (I1, I3, I9, I10, I11, I13, I16), whatever retention takes of it. A failing seed is printed; pin it in `SEEDS`.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -87,6 +87,11 @@ fn run(seed: u64) {
 fn draw(random: &mut Random) -> Op {
     let (actor, conv) = (1 + random.below(USERS), 1 + random.below(3));
     let (user, n) = (1 + random.below(USERS), random.below(400));
+    if random.below(25) == 0 {
+        // All of the log, or none.
+        let before_ms = if random.below(2) == 0 { i64::MAX } else { 0 };
+        return Op::Sweep { conv: ConvId(conv), before_ms };
+    }
     let kind = match random.below(10) {
         0..=4 => text(&format!("{}", random.below(2))),
         5 => Kind::Members(im::MemberChange {
@@ -106,7 +111,8 @@ impl Model {
         match (op, result) {
             (Op::Append { actor, client_id, conv, body, .. }, Ok(Outcome::Appended(appended))) => {
                 let id = (actor.0, u128::from_be_bytes(client_id.0) as u64);
-                let place = (conv.0, appended.seq.0);
+                // Where it was first, once nothing is left to compare a retry with.
+                let place = (appended.conv.0, appended.seq.0);
                 assert_eq!(appended.duplicate, self.sent.contains_key(&id));
                 assert_eq!(*self.sent.entry(id).or_insert(place), place);
                 if !appended.duplicate {
@@ -117,6 +123,11 @@ impl Model {
             (Op::Append { actor, client_id, .. }, Err(refusal)) => {
                 let known = self.sent.contains_key(&(actor.0, u128::from_be_bytes(client_id.0) as u64));
                 assert_eq!(refusal.code == Code::Conflict, known, "{refusal}");
+            }
+            (Op::Sweep { conv, .. }, Ok(Outcome::Swept { appended, .. })) => {
+                let log = self.logs.get_mut(&conv.0).unwrap();
+                log.extend(appended.iter().map(|_| (0, false)));
+                assert!(appended.iter().all(|appended| appended.seq.0 == log.len() as u64), "dense");
             }
             (Op::Read { user, conv, seq }, result) => self.read(user.0, conv.0, seq.0, result),
             (op, result) => panic!("{op:?}: {result:?}"),

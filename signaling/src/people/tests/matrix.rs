@@ -78,8 +78,8 @@ impl Target {
                 world.change(self.founder.account, Change::Remove { account }).await;
             }
             "scoped admin" => {
-                let all = Scopes::NAMES.into_iter().fold(Scopes::default(), |all, (scope, _)| all.and(scope));
-                world.change(self.founder.account, Change::SetRole { account, role: Role::Admin(all) }).await;
+                let role = Role::Admin(Scopes::all());
+                world.change(self.founder.account, Change::SetRole { account, role }).await;
                 world.place(self.founder.account, &person, &[self.dept]).await;
             }
             _ => world.place(self.founder.account, &person, &[self.dept]).await,

@@ -15,7 +15,7 @@ use convene_accounts::profile::Edit;
 use convene_accounts::token::Authority;
 use convene_api::{Api, Keys, Sender};
 use convene_im::wire::{self as im, Code, body::Kind, frame::Body};
-use convene_im::{Certificate, Login, Logins};
+use convene_im::{Certificate, Login, Logins, Pictures};
 use convene_store::orgs::{Change, Invited, JoinBy, Op, Outcome};
 use convene_store::{BlobOptions, Blobs, Store};
 use convene_types::{AccountId, ConvId, DeptId, OrgId};
@@ -43,6 +43,7 @@ pub(super) struct World {
     state: State,
     router: Router,
     store: Store,
+    metrics: Arc<convene_telemetry::Metrics>,
     codes: Codes,
     org: Mutex<Option<OrgId>>,
     folder: tempfile::TempDir,
@@ -153,6 +154,7 @@ impl World {
             let caller = authenticator.check(token, now_s).map_err(|refusal| refusal.text.into_owned())?;
             Ok(Login { account: caller.account, session: caller.session, device: caller.device })
         });
+        let addresses = api.clone();
         let localhost = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let blobs = Blobs::open(store.clone(), BlobOptions::below(folder.path())).await.unwrap();
         let api = api.with_blobs(blobs.clone());
@@ -161,6 +163,7 @@ impl World {
             certificate: Certificate::SelfMade { names: vec!["localhost".to_owned()] },
             authority: Arc::new(Authority::default()),
             logins: Some(logins),
+            pictures: Some(Pictures::new(move |account, name| addresses.picture_until(account, name))),
             store: store.clone(),
             blobs,
             metrics: Arc::clone(&metrics),
@@ -180,10 +183,11 @@ impl World {
         };
         let (media, _) = convene_sfu::start(&media).unwrap();
         let config = Config { people_secret: api.room_secret().to_owned(), ..Config::default() };
-        let state = State::new(config, media, metrics).with_chat(chat.clone()).with_keyring(api.keyring().clone());
+        let state =
+            State::new(config, media, Arc::clone(&metrics)).with_chat(chat.clone()).with_keyring(api.keyring().clone());
         let state = state.with_people(&api).await.unwrap();
         let router = crate::router(&state);
-        Self { api, chat, state, router, store, codes, org: Mutex::new(org), folder }
+        Self { api, chat, state, router, store, metrics, codes, org: Mutex::new(org), folder }
     }
 
     pub(super) async fn call(&self, method: &str, access: &str, path: &str, body: Value) -> Answer {
@@ -280,6 +284,24 @@ impl World {
     pub(super) async fn told(&self, endpoint: i64) -> Vec<Value> {
         let waiting = self.store.ask(move |reader| reader.webhook_outbox(endpoint, 100)).await.unwrap();
         waiting.iter().map(|event| serde_json::from_str(&event.body).unwrap()).collect()
+    }
+
+    /// Writes into conversations at a time of the test's choice.
+    pub(super) async fn at(&self, ms: i64, ops: Vec<convene_store::Op>) -> Vec<convene_store::Outcome> {
+        let (to, done) = tokio::sync::oneshot::channel();
+        self.store.with_engine(move |engine| {
+            let outcomes = engine.apply(ops, ms).unwrap().into_iter().map(Result::unwrap).collect();
+            to.send(outcomes).unwrap_or_else(|_: Vec<_>| panic!("the test waits"));
+        });
+        done.await.unwrap()
+    }
+
+    /// Carries retention out as it stands at a time. Answers how many bodies went.
+    pub(super) async fn sweep(&self, now_ms: i64) -> u64 {
+        let before = self.metrics.im_swept.get();
+        let bodies = self.chat.sweep_messages(now_ms).await.unwrap();
+        assert_eq!(self.metrics.im_swept.get() - before, bodies);
+        bodies
     }
 
     /// Changes its policy.
@@ -527,6 +549,17 @@ impl Phone {
             deliver.events.iter().any(is_meant).then_some(())
         })
         .await;
+    }
+
+    /// What somebody else who is watched goes by.
+    pub(super) async fn shown(&mut self, wanted: impl Fn(&im::User) -> bool) -> im::User {
+        self.find(|frame| {
+            let Some(Body::Hint(im::Hint { kind: Some(im::hint::Kind::Profile(user)) })) = &frame.body else {
+                return None;
+            };
+            wanted(user).then(|| user.clone())
+        })
+        .await
     }
 
     pub(super) async fn goodbye(&mut self) -> Code {

@@ -5,14 +5,14 @@
 
 use std::time::Instant;
 
-use convene_proto::im;
+use convene_proto::im::{self, body::Kind};
 use convene_types::{ConvId, Seq};
 
 use super::Conversation;
-use super::entry::Entry;
+use super::entry::{Entry, SOMEWHERE};
 use crate::replica::Change;
 use crate::replica::gap::Gap;
-use crate::rules::{is_erasable, tombstone};
+use crate::rules::{is_erasable, is_swept, tombstone};
 
 impl Conversation {
     /// A push.
@@ -103,7 +103,8 @@ impl Conversation {
         }
         self.index.insert(seq, &body);
         let mut erased_by = None;
-        if let Some((by, reason)) = self.erased.of(seq, &body) {
+        let swept = || self.is_swept(seq, &body).then_some((SOMEWHERE, im::EraseReason::Retention));
+        if let Some((by, reason)) = self.erased.of(seq, &body).or_else(swept) {
             (body, erased_by) = (tombstone(&body, reason), Some(by));
         }
         event.body = Some(body.clone());
@@ -119,6 +120,30 @@ impl Conversation {
         self.changes.push(Change::Event(self.conv, seq));
         self.events.insert(seq, Entry { event, erased_by });
         self.erase(seq, &body);
+    }
+
+    /// Retention has gone over the log up to `to`. The events that say so may be in a part that is not known here.
+    pub(super) fn sweep(&mut self, to: Seq) {
+        if to <= self.swept {
+            return;
+        }
+        self.swept = to;
+        let said = self.events.range(..=to).map(|(seq, _)| *seq);
+        let victims: Vec<_> = said.chain(self.index.pointing_up_to(to)).collect();
+        for seq in victims {
+            let stands = |entry: &Entry| entry.event.body.as_ref().is_some_and(|body| self.is_swept(seq, body));
+            if self.events.get(&seq).is_some_and(stands)
+                && let Some(entry) = self.events.get_mut(&seq)
+                && entry.erase(SOMEWHERE, im::EraseReason::Retention)
+            {
+                self.changes.push(Change::Event(self.conv, seq));
+            }
+        }
+    }
+
+    fn is_swept(&self, seq: Seq, body: &im::Body) -> bool {
+        let edit = matches!(body.kind, Some(Kind::Edit(_))) && Seq(body.target) <= self.swept;
+        is_swept(body) && (seq <= self.swept || edit)
     }
 
     /// Erases what the event at `by` says.

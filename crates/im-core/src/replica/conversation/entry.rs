@@ -5,6 +5,9 @@ use convene_types::Seq;
 
 use crate::rules::{EDIT, is_erasable, tombstone};
 
+/// The place of an erasure that is known without its event: whichever is found is earlier.
+pub(super) const SOMEWHERE: Seq = Seq(u64::MAX);
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Entry {

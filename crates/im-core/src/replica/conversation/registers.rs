@@ -17,6 +17,7 @@ impl Conversation {
             self.state.floor = Seq(delta.floor);
         }
         self.known = true;
+        self.sweep(Seq(delta.swept));
         if Seq(delta.floor) > self.state.floor {
             self.raise_floor(Seq(delta.floor), delta.floor_ord);
         } else if Seq(delta.floor) == self.state.floor {
@@ -111,8 +112,9 @@ impl Conversation {
     }
 
     /// There are events up to here, which nobody has to fetch yet.
-    pub(in crate::replica) fn head(&mut self, seq: Seq, ord: u64) {
-        self.state.raise_head(seq, ord);
+    pub(in crate::replica) fn head(&mut self, head: &im::Head) {
+        self.state.raise_head(Seq(head.seq), head.ord);
+        self.sweep(Seq(head.swept));
     }
 
     /// Answers the cursor, if it rose.

@@ -17,6 +17,7 @@ enum Step {
     Say { device: usize, conv: usize, what: What },
     Read { device: usize, conv: usize },
     Erase { conv: usize, first: u64, len: u64 },
+    Sweep { conv: usize, last: u64 },
     Take { device: usize, index: usize },
     Repeat { device: usize, index: usize },
     Lose { device: usize, index: usize },
@@ -64,6 +65,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => say.prop_map(|(device, conv, what)| Step::Say { device, conv, what }),
         2 => (device.clone(), 0_usize..2).prop_map(|(device, conv)| Step::Read { device, conv }),
         1 => (0_usize..2, 1_u64..20, 0_u64..6).prop_map(|(conv, first, len)| Step::Erase { conv, first, len }),
+        1 => (0_usize..2, 1_u64..30).prop_map(|(conv, last)| Step::Sweep { conv, last }),
         14 => at.clone().prop_map(|(device, index)| Step::Take { device, index }),
         1 => at.clone().prop_map(|(device, index)| Step::Repeat { device, index }),
         1 => at.prop_map(|(device, index)| Step::Lose { device, index }),
@@ -126,6 +128,7 @@ fn run(world: &mut World, convs: &[ConvId], step: Step) {
             // Beyond the head it is refused, and that is that.
             let _ = world.append(UserId(0), &im::Send { conv: convs[conv].0, client_id, body: Some(body) });
         }
+        Step::Sweep { conv, last } => world.sweep(convs[conv], last),
         Step::Take { device, index } => {
             if index < world.devices[device].inbox.len() {
                 world.take(device, index);

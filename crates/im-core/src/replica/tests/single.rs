@@ -158,7 +158,7 @@ fn i05_an_own_message_stays_in_the_list_until_the_log_has_it() {
 #[test]
 fn a_head_is_fetched_when_it_is_shown() {
     let (mut replica, now) = synced();
-    replica.handle_head(&im::Head { conv: CONV.0, seq: 700, ord: 600 });
+    replica.handle_head(&im::Head { conv: CONV.0, seq: 700, ord: 600, swept: 0 });
     assert_eq!(replica.conversation(CONV).unwrap().unread(), 590);
     assert_eq!(replica.poll_timeout(), None);
     assert_eq!(requests(&mut replica), []);
@@ -308,4 +308,76 @@ fn i05_after_a_restart_an_earlier_erasure_still_gives_its_reason() {
     let left = replica.conversation(CONV).unwrap().event(Seq(1)).unwrap().body.clone().unwrap().kind;
     let Some(Kind::Tombstone(left)) = left else { panic!("{left:?}") };
     assert_eq!(left.reason(), im::EraseReason::Retention);
+}
+
+#[test]
+fn i14_what_retention_took_goes_where_its_events_are_not_known() {
+    let (mut replica, now) = synced();
+    let edit = im::Body { target: 3, kind: Some(Kind::Edit(im::Edit { text: "y".into() })), ..im::Body::default() };
+    let call = im::Body { kind: Some(Kind::Call(im::CallRecord::default())), ..im::Body::default() };
+    let mut events: Vec<_> = (1..=10).map(event).collect();
+    (events[4].body, events[8].body) = (Some(call), Some(edit));
+    let page = |from: u64, to: u64, events: &[im::Event]| {
+        let events = events[from as usize..to as usize].to_vec();
+        im::FetchReply { conv: CONV.0, from, to, events, head: 10, head_ord: 10, floor: 0 }
+    };
+    replica.handle_fetch_reply(page(2, 10, &events), now);
+    while replica.poll().is_some() {}
+    // Much was said meanwhile, the erasure among it: only the newest comes.
+    let delta = im::ConversationDelta {
+        conv: CONV.0,
+        head: 90,
+        head_ord: 80,
+        read_seq: 10,
+        read_ord: 10,
+        role: Role::Member.into(),
+        swept: 6,
+        limited: true,
+        from: 89,
+        to: 90,
+        events: vec![event(90)],
+        ..im::ConversationDelta::default()
+    };
+    let reply = im::SyncReply { conversations: vec![delta], bump: 2, ..im::SyncReply::default() };
+    replica.handle_sync_reply(reply, now);
+    let changes: Vec<_> = std::iter::from_fn(|| replica.poll()).collect();
+    let kind = |replica: &Replica, seq| {
+        let body = replica.conversation(CONV).unwrap().event(Seq(seq)).unwrap().body.clone().unwrap();
+        match body.kind.unwrap() {
+            Kind::Tombstone(left) => Err((left.kind, left.reason())),
+            kind => Ok(kind),
+        }
+    };
+    for (seq, was) in [(3, 1), (4, 1), (6, 1), (9, crate::rules::EDIT)] {
+        assert_eq!(kind(&replica, seq), Err((was, im::EraseReason::Retention)), "{seq}");
+        assert!(changes.contains(&Output::Change(Change::Event(CONV, Seq(seq)))), "{seq} is written");
+    }
+    assert!(matches!(kind(&replica, 5), Ok(Kind::Call(_))), "a record of a call stays");
+    assert!([7, 8, 10].iter().all(|seq| matches!(kind(&replica, *seq), Ok(Kind::Text(_)))));
+    let conversation = replica.conversation(CONV).unwrap();
+    assert_eq!((conversation.unread(), conversation.row().delta.swept), (70, 6));
+    // A page that was read before the sweep, and came after it.
+    replica.handle_fetch_reply(page(0, 3, &events), now);
+    assert_eq!(kind(&replica, 1), Err((1, im::EraseReason::Retention)));
+    // So it is after a restart; and an erasure that was earlier still gives its reason.
+    let conversation = replica.conversation(CONV).unwrap();
+    let events = (1..=10).map(|seq| conversation.event(Seq(seq)).unwrap().clone()).collect();
+    let saved = crate::replica::Saved { rows: vec![conversation.row()], events, ..Default::default() };
+    let mut replica = Replica::restore(ME, saved);
+    let recall = im::Body { target: 4, kind: Some(Kind::Recall(im::Recall {})), ..im::Body::default() };
+    let recall = im::Event { body: Some(recall), ..event(11) };
+    let reply = im::FetchReply { from: 10, to: 11, events: vec![recall], ..page(0, 0, &[]) };
+    replica.handle_fetch_reply(reply, now);
+    assert_eq!(kind(&replica, 4), Err((1, im::EraseReason::Recalled)));
+}
+
+#[test]
+fn i14_members_of_a_busy_group_learn_with_its_head_what_retention_took() {
+    let (mut replica, now) = synced();
+    replica.handle_deliver(deliver(10, 12), now);
+    while replica.poll().is_some() {}
+    replica.handle_head(&im::Head { conv: CONV.0, seq: 700, ord: 600, swept: 11 });
+    let changes: Vec<_> = std::iter::from_fn(|| replica.poll()).collect();
+    assert!(changes.contains(&Output::Change(Change::Event(CONV, Seq(11)))), "{changes:?}");
+    assert!(!changes.contains(&Output::Change(Change::Event(CONV, Seq(12)))), "{changes:?}");
 }

@@ -29,6 +29,8 @@ pub(super) struct Log {
     pub(super) events: Vec<im::Event>,
     bump: u64,
     left: BTreeMap<UserId, u64>,
+    /// Retention has come to here.
+    swept: Seq,
 }
 
 #[derive(Debug)]
@@ -143,6 +145,27 @@ impl World {
         let ack = self.write(actor, send.client_id.to_vec(), id, decision);
         self.dedup.insert((actor, send.client_id.to_vec()), (hash, ack.clone()));
         Ok(ack)
+    }
+
+    /// Retention takes what was said up to the time of the event at `last`.
+    pub(super) fn sweep(&mut self, id: ConvId, last: u64) {
+        let log = &self.logs[&id];
+        let Some(before_ms) = log.events.get(last as usize).map(|event| event.at_ms + 1) else { return };
+        let mut sweep = rules::Sweep::new(log.swept, before_ms);
+        while let Some(event) = log.events.get(sweep.wanted().0 as usize - 1) {
+            let of_it = |body: &im::Body| body.target == event.seq && rules::kind_number(body) == rules::EDIT;
+            let edits = log.events.iter().filter(|later| later.body.as_ref().is_some_and(of_it));
+            let edits: Vec<_> = edits.map(|later| Seq(later.seq)).collect();
+            if sweep.take(event, &edits) != rules::Taken::In {
+                break;
+            }
+        }
+        let swept = sweep.finish();
+        if swept.erase.is_some() {
+            let client_id = self.id().0.to_vec().into();
+            self.append(UserId(0), &im::Send { conv: id.0, client_id, body: swept.erase }).unwrap();
+        }
+        self.logs.get_mut(&id).unwrap().swept = swept.to;
     }
 
     fn write(&mut self, actor: UserId, client_id: Vec<u8>, id: ConvId, decision: rules::Decision) -> im::Ack {
@@ -464,6 +487,7 @@ impl Log {
             read_ord: member.read_ord.0,
             role: member.role.unwrap_or(Role::Unspecified).into(),
             member_count: if here { self.conv.members } else { 0 },
+            swept: self.swept.min(head).0,
             ..im::ConversationDelta::default()
         }
     }

@@ -413,6 +413,7 @@ export class Client {
       this.called(body.value);
     } else if (body.case === 'hint') {
       if (body.value.kind?.case === 'head') this.replica.head(body.value.kind.value);
+      else if (body.value.kind?.case === 'profile') this.learn([body.value.kind.value]);
       else this.hints.take(body.value, at);
       if (body.value.kind?.case === 'typing') setTimeout(this.changed, 6_500);
     }

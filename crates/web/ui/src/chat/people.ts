@@ -15,12 +15,11 @@ export class People {
     for (const user of users) this.known.set(user.id, user);
   }
 
-  /** The user, or a placeholder until the server has told. */
+  /** The user, or a placeholder until the server has told. Whoever is shown is asked for once a session: they may go by
+   * another name or picture by now. */
   get(id: number): User {
-    const user = this.known.get(id);
-    if (user) return user;
     if (id && !this.asked.has(id)) this.wanted.add(id);
-    return make('User', { id });
+    return this.known.get(id) ?? make('User', { id });
   }
 
   name(id: number): string {

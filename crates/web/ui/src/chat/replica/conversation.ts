@@ -2,11 +2,11 @@
 // event says so, and what is missing is asked for in time. The rules are those of im.proto's ORDER.
 
 import { make } from '../../wire/codec';
-import type { Body, ConversationDelta, Event, EraseReason, Fetch, FetchReply, Settings } from '../../wire/im.gen';
+import { type Body, type ConversationDelta, EraseReason, type Event, type Fetch, type FetchReply, type Head, type Settings } from '../../wire/im.gen';
 
 import { fold, type Folded } from './fold';
 import { Gap, Waiting } from './gap';
-import { EDIT, Erased, isErasable, tombstone } from './rules';
+import { EDIT, Erased, isErasable, isSwept, tombstone } from './rules';
 import { type Span, Spans } from './spans';
 import { State } from './state';
 
@@ -16,6 +16,9 @@ const MAX_WAITING = 1000;
 const MAX_PAGE = 500;
 /** Syncs that may be silent about a conversation of which events came: they may have been under way already. */
 const MAX_UNTOLD = 2;
+
+/** The place of an erasure that is known without its event: whichever is found is earlier. */
+const SOMEWHERE = Infinity;
 
 /** What the database holds of a conversation, without its events. */
 export interface Row {
@@ -48,6 +51,8 @@ export class Conversation {
   private erasedBy = new Map<number, number>();
   private pointing = new Map<number, number[]>();
   private erased = new Erased();
+  /** Retention has gone over the log up to here. */
+  private swept = 0;
   private waiting = new Waiting<Event>(MAX_WAITING);
   /** The newest event that was pushed, or acknowledged: it is to be there. */
   private expected = 0;
@@ -66,6 +71,7 @@ export class Conversation {
     const made = new Conversation(me, row.conv);
     made.known = true;
     made.state.restore(row.delta);
+    made.swept = row.delta.swept ?? 0; // rows of an earlier release have none
     made.stateAt = row.stateAt;
     made.spans = new Spans(row.spans);
     for (const event of events) {
@@ -78,7 +84,8 @@ export class Conversation {
   }
 
   row(): Row {
-    return { conv: this.id, delta: this.state.toDelta(this.id), spans: this.spans.rows(), stateAt: this.stateAt };
+    const delta = { ...this.state.toDelta(this.id), swept: this.swept };
+    return { conv: this.id, delta, spans: this.spans.rows(), stateAt: this.stateAt };
   }
 
   /** Where the newest window ends. */
@@ -139,6 +146,7 @@ export class Conversation {
   delta(delta: ConversationDelta, useq: number, now: number) {
     if (!this.known) this.state.floor = delta.floor;
     this.known = true;
+    this.sweep(delta.swept);
     if (delta.floor > this.state.floor) {
       this.raiseFloor(delta.floor, delta.floorOrd);
     } else if (delta.floor === this.state.floor) {
@@ -156,6 +164,12 @@ export class Conversation {
     if (delta.head > this.cursor) this.spans.insert(delta.head, delta.head);
     this.drain();
     this.expect(this.expected, now);
+  }
+
+  /** There are events up to here, which nobody has to fetch yet. */
+  head({ seq, ord, swept }: Head) {
+    this.state.raiseHead(seq, ord);
+    this.sweep(swept);
   }
 
   /** The user is in from here on, perhaps again. The cursor starts over with the stay. */
@@ -293,7 +307,8 @@ export class Conversation {
       return;
     }
     this.index(event);
-    const erasure = this.erased.of(seq, body);
+    const swept = this.isSwept(seq, body) ? { by: SOMEWHERE, reason: EraseReason.RETENTION } : undefined;
+    const erasure = this.erased.of(seq, body) ?? swept;
     if (erasure) this.erasedBy.set(seq, erasure.by);
     const kept = { ...event, body: erasure ? tombstone(body, erasure.reason) : body };
     this.state.noteFloor(kept);
@@ -319,6 +334,19 @@ export class Conversation {
     if (by === undefined) this.erasedBy.delete(event.seq);
     else this.erasedBy.set(event.seq, by);
     this.changed.add(event.seq);
+  }
+
+  /** Retention has gone over the log up to `to`. The events that say so may be in a part that is not known here. */
+  private sweep(to: number) {
+    if (to <= this.swept) return;
+    this.swept = to;
+    for (const event of [...this.events.values()]) {
+      if (event.body && this.isSwept(event.seq, event.body)) this.eraseOne(event, SOMEWHERE, EraseReason.RETENTION);
+    }
+  }
+
+  private isSwept(seq: number, body: Body): boolean {
+    return isSwept(body) && (seq <= this.swept || (body.kind?.case === 'edit' && body.target <= this.swept));
   }
 
   /** Erases what the event at `by` says. */

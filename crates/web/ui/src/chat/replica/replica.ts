@@ -152,11 +152,11 @@ export class Replica {
   }
 
   /** A large or busy group has moved on: its events are fetched when somebody looks. */
-  head({ conv, seq, ord }: Head) {
-    const conversation = this.all.get(conv);
+  head(head: Head) {
+    const conversation = this.all.get(head.conv);
     if (!conversation) return;
-    conversation.state.raiseHead(seq, ord);
-    this.touched.add(conv);
+    conversation.head(head);
+    this.touched.add(head.conv);
   }
 
   send(clientId: string, conv: number, body: Body, atMs: number): boolean {

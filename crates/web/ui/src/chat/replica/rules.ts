@@ -24,6 +24,11 @@ export function isErasable(body: Body): boolean {
   return !LASTING.includes(body.kind?.case);
 }
 
+/** Whether retention takes it. Records of calls tell that one spoke, and nothing of what: they stay. */
+export function isSwept(body: Body): boolean {
+  return isErasable(body) && body.kind?.case !== 'call';
+}
+
 /** What stands in the place of an erased body; a tombstone keeps its first reason. */
 export function tombstone(body: Body, reason: EraseReason): Body {
   if (!isErasable(body)) return body;

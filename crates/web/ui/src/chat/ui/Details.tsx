@@ -68,7 +68,7 @@ function MemberRow({ conversation, member, admin }: { conversation: Conversation
   const change = (value: { remove?: number[]; role?: { user: number; role: Role }[] }) => client.send(id, { kind: { case: 'members', value } });
   return (
     <li>
-      <Avatar name={name} id={member.user} online={me ? client.isOnline : client.hints.online(member.user)} />
+      <Avatar name={name} id={member.user} user={member.user} online={me ? client.isOnline : client.hints.online(member.user)} />
       <span className="grow">
         {name}
         {me && ' (you)'}

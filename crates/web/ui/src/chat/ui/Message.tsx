@@ -30,7 +30,7 @@ export function Message({ conversation, shown, onIntent }: Props) {
   const name = client.people.name(shown.sender);
   return (
     <li className={classes} data-seq={shown.seq || undefined}>
-      {!own && group && (shown.first ? <Avatar name={name} id={shown.sender} /> : <span className="avatar-space" />)}
+      {!own && group && (shown.first ? <Avatar name={name} id={shown.sender} user={shown.sender} /> : <span className="avatar-space" />)}
       <div className="bubble">
         {!own && group && shown.first && <strong className="sender">{name}</strong>}
         {!own && !group && <span className="hidden">{name}: </span>}

@@ -66,7 +66,7 @@ function Directory({ company, action, onPick }: Props & { company: Company }) {
         {found.map((member) => (
           <li key={member.user}>
             <button type="button" aria-label={`${action} ${member.display_name}`} onClick={() => pick(member)}>
-              <Avatar name={member.display_name} id={member.user} />
+              <Avatar name={member.display_name} id={member.user} user={member.user} />
               <span className="grow">
                 {member.display_name} <span className="dim">{company.placeOf(member)}</span>
               </span>

@@ -36,7 +36,7 @@ export function Ringing({ call, onAccept, onDecline }: Props) {
   }, [call.callId]);
   return (
     <div ref={card} className="ringing" role="alertdialog" aria-label={`${name} is calling`} aria-describedby="ringing-what" tabIndex={-1}>
-      <Avatar name={name} id={call.caller} />
+      <Avatar name={name} id={call.caller} user={call.caller} />
       <div className="grow" role="alert">
         <strong>{name}</strong>
         <p className="dim" id="ringing-what">

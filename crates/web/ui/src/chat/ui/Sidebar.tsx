@@ -75,7 +75,7 @@ function Head({ onNew, onSignOut }: { onNew: () => void; onSignOut: () => void }
   const me = client.people.name(client.me.id);
   return (
     <header>
-      <Avatar name={me} id={client.me.id} online={client.isOnline} />
+      <Avatar name={me} id={client.me.id} user={client.me.id} online={client.isOnline} />
       <strong className="grow" title={client.transport && `Connected by ${client.transport}`}>
         {me}
         {company && <span className="dim">{company.org.title}</span>}
@@ -140,7 +140,7 @@ function Row({ client, conversation, open }: { client: Client; conversation: Con
   return (
     <li>
       <a href={`#c=${id}`} aria-current={open ? 'page' : undefined} className="row">
-        <Avatar name={title} id={state.peer || id} online={client.hints.online(state.peer)} />
+        <Avatar name={title} id={state.peer || id} user={state.peer} online={client.hints.online(state.peer)} />
         <span className="row-title">{title}</span>
         <time className="dim" dateTime={new Date(state.atMs).toISOString()}>
           {brief(state.atMs, Date.now())}

@@ -57,7 +57,7 @@ export function Thread({ conv, calls }: Props) {
         <a className="round small only-phone" href="#" aria-label="Back to conversations">
           <Icon name="back" />
         </a>
-        <Avatar name={title} id={state.peer || conv} online={client.hints.online(state.peer)} />
+        <Avatar name={title} id={state.peer || conv} user={state.peer} online={client.hints.online(state.peer)} />
         <div className="grow">
           <h1>{title}</h1>
           <p className="dim">{subtitle(client, conversation)}</p>

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 
 import { make } from '../../../wire/codec';
-import { Code } from '../../../wire/im.gen';
+import { Code, EraseReason } from '../../../wire/im.gen';
 import { GAP_WAIT_MS } from '../gap';
 import { Replica, type Saved } from '../replica';
 
@@ -258,4 +258,47 @@ test('the user log is applied in order: a hole in it is closed by a sync', () =>
   expect(replica.takeRequests()).toEqual([]);
   replica.timeout(GAP_WAIT_MS);
   expect(replica.takeRequests()).toMatchObject([{ case: 'sync', value: { useq: 0 } }]);
+});
+
+describe('what retention took', () => {
+  const kinds = (replica: Replica, seqs: number[]) => seqs.map((seq) => replica.conversation(CONV)?.event(seq)?.body?.kind?.case);
+
+  function old(): { log: Log; replica: Replica } {
+    const log = talk(6);
+    log.add(BO, { kind: { case: 'call', value: {} } });
+    log.add(ME, { kind: { case: 'edit', value: { text: 'two' } }, target: 2 });
+    const replica = synced(log);
+    replica.takeChanges();
+    return { log, replica };
+  }
+
+  test('goes with a sync that leaves out the event that says so', () => {
+    const { log, replica } = old();
+    for (let n = 0; n < 20; n += 1) log.add(BO, text('later'));
+    replica.connected();
+    replica.syncReply(log.sync(8, 2, { swept: 7 }), 0);
+    expect(kinds(replica, [1, 2, 3, 7, 8])).toEqual(['tombstone', 'tombstone', 'tombstone', 'call', 'tombstone']);
+    const changes = replica.takeChanges();
+    expect(changes.events.map(({ seq }) => seq)).toEqual(expect.arrayContaining([1, 2, 3, 4, 5, 6, 8]));
+    expect(changes.rows[0]?.delta.swept).toBe(7);
+    expect(replica.conversation(CONV)?.event(1)?.body?.kind?.value).toEqual({ kind: 1, reason: EraseReason.RETENTION });
+  });
+
+  test('does not come back with a page that is older, nor after a reload', () => {
+    const { log, replica } = old();
+    const saved = replica.takeChanges();
+    const row = replica.conversation(CONV)?.row();
+    const again = new Replica(ME, { position: { useq: 0, bump: 0 }, rows: row ? [{ ...row, spans: [], delta: { ...row.delta, swept: 3 } }] : [], events: saved.events, outgoing: [] });
+    again.connected();
+    again.syncReply(log.sync(0, 2), 0);
+    again.page(log.page(0, 7), 0);
+    expect(kinds(again, [1, 3, 4])).toEqual(['tombstone', 'tombstone', 'text']);
+  });
+
+  test('goes with the head of a busy group', () => {
+    const { replica } = old();
+    replica.head(make('Head', { conv: CONV, seq: 900, ord: 800, swept: 2 }));
+    expect(kinds(replica, [1, 2, 3])).toEqual(['tombstone', 'tombstone', 'text']);
+    expect(replica.takeChanges().events.map(({ seq }) => seq)).toEqual(expect.arrayContaining([1, 2, 8]));
+  });
 });
