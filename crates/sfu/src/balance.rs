@@ -138,7 +138,8 @@ mod tests {
             assert_eq!(shifts(Spread::ByLoad, &samples), want, "{name}");
         }
         assert!(
-            shifts(Spread::ByLoad, &[&[], &[], &[], &[]]).is_empty() && shifts(Spread::ByLoad, &[&[999]; 9]).is_empty()
+            shifts(Spread::ByLoad, &[&[], &[], &[], &[]]).is_empty()
+                && shifts(Spread::ByLoad, &[&[999][..]; 9]).is_empty()
         );
     }
 
