@@ -24,10 +24,13 @@ DENY := target/tools/bin/cargo-deny
 DENY_VERSION := 0.20.2
 PROMETHEUS := target/tools/prometheus
 COTURN := target/tools/coturn
+GSTREAMER := target/tools/gstreamer
 
 FUZZ_SECONDS ?= 60
 SOAK_JOINS ?= $(if $(SHORT),200,5000)
 SOAK_SEEDS ?= $(if $(SHORT),300,10000)
+SOAK_SECONDS ?= $(if $(SHORT),20,3600)
+SOAK_RECONNECTS ?= $(if $(SHORT),16,1000)
 BENCH_ARGS ?= $(if $(SHORT),--short)
 CHAT_BENCH_ARGS ?= $(if $(SHORT),--short)
 API_BENCH_ARGS ?= $(if $(SHORT),--short)
@@ -65,8 +68,8 @@ unit: ui need-build ## Unit tests, of the web client too, and the tidy test
 	$(CARGO) test $(PROFILE) --workspace
 
 .PHONY: e2e
-e2e: build need-e2e $(VENV)/.installed $(PROMETHEUS) $(COTURN) ## Calls and chat with clients of others; network faults; restarts, kill -9, churn
-	cd tests/e2e && CONVENE_TEST_CHURN=$(if $(SHORT),500,$(SOAK_JOINS)) CONVENE_TEST_KILLS=$(if $(SHORT),10,50) \
+e2e: build need-e2e $(VENV)/.installed $(PROMETHEUS) $(COTURN) $(GSTREAMER) ## Calls and chat with clients of others; network faults; restarts, kill -9, churn
+	cd tests/e2e && CONVENE_TEST_CHURN=$(if $(SHORT),150,$(SOAK_JOINS)) CONVENE_TEST_KILLS=$(if $(SHORT),10,50) \
 	  CONVENE_TEST_CROWD=$(if $(SHORT),500,2000) ./run.sh $(PYTEST_ARGS)
 
 .PHONY: lint
@@ -101,9 +104,16 @@ fuzz: need-build ## Every parser under libFuzzer, FUZZ_SECONDS each (make unit m
 	tests/fuzz/run.sh $(FUZZ_SECONDS)
 
 .PHONY: soak
-soak: build need-e2e $(VENV)/.installed ## SOAK_SEEDS runs of the chat simulator; SOAK_JOINS joins and abrupt leaves: nothing may leak
+soak: build need-e2e $(VENV)/.installed $(GSTREAMER) ## An hour of visits of every kind, 1,000 reconnects of each kind, SOAK_JOINS abrupt leaves, SOAK_SEEDS runs of the chat simulator
 	CONVENE_TEST_SEEDS=$(SOAK_SEEDS) $(CARGO) test $(PROFILE) -p convene-sim --test seeds all_invariants -- --nocapture
-	cd tests/e2e && CONVENE_TEST_CHURN=$(SOAK_JOINS) ../.venv/bin/python -m pytest test_churn.py $(PYTEST_ARGS)
+	cd tests/e2e && CONVENE_TEST_CHURN=$(SOAK_JOINS) CONVENE_TEST_RECONNECTS=$(SOAK_RECONNECTS) CONVENE_TEST_SOAK_S=$(SOAK_SECONDS) \
+	  ../.venv/bin/python -m pytest -s test_churn.py test_reconnects.py test_soak.py $(PYTEST_ARGS)
+
+# Not in CI: 80 MB to fetch and half a minute for a browser that changes every four weeks.
+.PHONY: browsers
+browsers: build need-e2e $(VENV)/.installed ## A call of two Firefoxes and a Chromium; installs Debian's Firefox (80 MB)
+	@tools/need firefox
+	cd tests/e2e && CONVENE_TEST_FIREFOX=1 ../.venv/bin/python -m pytest test_firefox.py $(PYTEST_ARGS)
 
 .PHONY: network
 network: build need-e2e $(VENV)/.installed ## Bad networks, judged by Chromium; writes docs/network.md. Wants a quiet machine and a quarter of an hour
@@ -138,6 +148,10 @@ $(VENV)/.installed: tests/requirements.txt
 
 $(PROMETHEUS) $(COTURN):
 	@tools/unpack $@ $(notdir $@)
+# All plugins of `bad` would need a hundred libraries more; `webrtcbin` is one of those that do not.
+$(GSTREAMER):
+	@tools/unpack $@ python3-gi libgstreamer1.0-0 libsrtp2-1 gstreamer1.0-nice gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
+	  -- gir1.2-gstreamer-1.0 gir1.2-gst-plugins-base-1.0 gir1.2-gst-plugins-bad-1.0 gstreamer1.0-plugins-bad
 
 # Not optimised: it runs for a second, and a cold machine has to build it. A directory of its own, because its profile is.
 $(DENY):

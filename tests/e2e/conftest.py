@@ -30,8 +30,9 @@ from livekit import api
 ROOT = Path(__file__).resolve().parents[2]
 BINARY = Path(os.environ.get("CONVENE_TEST_BIN", ROOT / "target/release/convene"))
 START_DEADLINE_S = 30
-# Asked for by name only, in `make network`.
-collect_ignore = [] if "CONVENE_TEST_TABLE" in os.environ else ["test_network_table.py"]
+# Asked for by name only, in `make network` and `make browsers`.
+ON_DEMAND = {"CONVENE_TEST_TABLE": "test_network_table.py", "CONVENE_TEST_FIREFOX": "test_firefox.py"}
+collect_ignore = [file for variable, file in ON_DEMAND.items() if variable not in os.environ]
 # How the run ended.
 STATUS = pytest.StashKey[int]()
 # No proxy: everything here is on this machine.

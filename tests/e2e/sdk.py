@@ -45,19 +45,20 @@ class Person:
         self.log.append("track_subscribed")
         self.tracks[f"{participant.identity}:{'video' if track.kind == rtc.TrackKind.KIND_VIDEO else 'audio'}"] = track
 
-    async def connect(self, server, room: str, single: bool, **grants) -> "Person":
+    async def connect(self, server, room: str, single: bool, by: str | None = None, **grants) -> "Person":
+        """`by`: an address in front of the server."""
         token = server.token(self.identity, room, **grants)
         options = rtc.RoomOptions(auto_subscribe=True, single_peer_connection=single)
-        await self.room.connect(server.ws, token, options)
+        await self.room.connect(by or server.ws, token, options)
         return self
 
-    async def publish_camera(self, simulcast: bool = True) -> rtc.LocalTrackPublication:
-        source = rtc.VideoSource(WIDTH, HEIGHT)
+    async def publish_camera(self, simulcast: bool = True, width: int = WIDTH, height: int = HEIGHT, fps: int = FPS) -> rtc.LocalTrackPublication:
+        source = rtc.VideoSource(width, height)
         track = rtc.LocalVideoTrack.create_video_track("camera", source)
         options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_CAMERA, simulcast=simulcast,
                                           video_codec=rtc.VideoCodec.VP8)
         publication = await self.room.local_participant.publish_track(track, options)
-        self.tasks.append(asyncio.create_task(_film(source)))
+        self.tasks.append(asyncio.create_task(_film(source, width, height, fps)))
         return publication
 
     async def publish_microphone(self) -> rtc.LocalTrackPublication:
@@ -74,16 +75,16 @@ class Person:
         await self.room.disconnect()
 
 
-async def _film(source: rtc.VideoSource):
+async def _film(source: rtc.VideoSource, width: int, height: int, fps: int):
     """A moving gradient, so that frames differ and encoders have work."""
     number = 0
-    ramp = np.arange(WIDTH, dtype=np.uint16)[None, :] + np.arange(HEIGHT, dtype=np.uint16)[:, None]
+    ramp = np.arange(width, dtype=np.uint16)[None, :] + np.arange(height, dtype=np.uint16)[:, None]
     while True:
-        pixels = np.full((HEIGHT, WIDTH, 4), 255, np.uint8)
+        pixels = np.full((height, width, 4), 255, np.uint8)
         pixels[..., :3] = ((ramp + number * 3) % 256).astype(np.uint8)[..., None]
-        source.capture_frame(rtc.VideoFrame(WIDTH, HEIGHT, rtc.VideoBufferType.RGBA, pixels.tobytes()))
+        source.capture_frame(rtc.VideoFrame(width, height, rtc.VideoBufferType.RGBA, pixels.tobytes()))
         number += 1
-        await asyncio.sleep(1 / FPS)
+        await asyncio.sleep(1 / fps)
 
 
 async def _hum(source: rtc.AudioSource):
