@@ -81,10 +81,18 @@ function SignedIn({ login, link, join, onJoined, onOut }: SignedInProps) {
   const [org, setOrg] = useState<Organisation | undefined>(join ? undefined : login.organisation);
   const [why, setWhy] = useState('');
   const [alone, setAlone] = useState(true);
+  // A device that was signed out from elsewhere keeps nothing, whether or not it was reachable then.
+  const leave = useCallback(
+    (words?: string) => {
+      void Database.removeAll(copiesOf(login.account.id));
+      onOut(words);
+    },
+    [login, onOut],
+  );
   useEffect(() => {
     // Who was signed in finds out here that the policy of use has changed, or that the sign-in is over.
-    void login.whyOver().then((over) => (over ? onOut(over) : setAsked(login.account.consent_needed)));
-  }, [login, onOut]);
+    void login.whyOver().then((over) => (over ? leave(over) : setAsked(login.account.consent_needed)));
+  }, [login, leave]);
 
   useEffect(() => {
     // A link leads to the choice, where one sees what comes of it.
@@ -104,19 +112,19 @@ function SignedIn({ login, link, join, onJoined, onOut }: SignedInProps) {
   const signOut = useCallback(
     (words?: string) => {
       void login.signOut();
-      void Database.removeAll(copiesOf(login.account.id));
-      onOut(words);
+      leave(words);
     },
-    [login, onOut],
+    [login, leave],
   );
   const ended = useCallback(
     async (code: Code) => {
       const over = await login.whyOver();
       const title = org?.title ?? 'the organisation';
-      if (over || code === Code.UNAUTHENTICATED) onOut(over ?? OVER);
+      if (over) leave(over);
+      else if (code === Code.UNAUTHENTICATED) onOut(OVER);
       else choose(undefined, code === Code.UNSUPPORTED_VERSION ? 'This page is older than the server. Reload it.' : `You are not in ${title} any more.`);
     },
-    [login, org, choose, onOut],
+    [login, org, choose, leave, onOut],
   );
   const account = useMemo(() => org && loginAccount(new Company(login, org)), [login, org]);
 
