@@ -221,7 +221,7 @@ mod tests {
     }
 
     /// Dashboards and alerts name these: a change here is a change for every operator and goes into CHANGELOG.md.
-    const SNAPSHOT: [&str; 43] = [
+    const SNAPSHOT: [&str; 45] = [
         "convene_rooms gauge",
         "convene_participants gauge",
         "convene_tracks gauge",
