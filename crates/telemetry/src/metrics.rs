@@ -225,7 +225,7 @@ mod tests {
     }
 
     /// Dashboards and alerts name these: a change here is a change for every operator and goes into CHANGELOG.md.
-    const SNAPSHOT: [&str; 44] = [
+    const SNAPSHOT: [&str; 47] = [
         "convene_rooms gauge",
         "convene_tasks gauge",
         "convene_participants gauge",

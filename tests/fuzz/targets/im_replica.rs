@@ -89,7 +89,7 @@ impl Client {
                 self.hear(of(Body::DeliverUser(im::DeliverUser { from, to: from + count, events })));
             }
             9 => {
-                let head = im::Head { conv: conv.0, seq: next() % 50, ord: next() % 50 };
+                let head = im::Head { conv: conv.0, seq: next() % 50, ord: next() % 50, swept: next() % 50 };
                 self.hear(of(Body::Hint(im::Hint { kind: Some(hint::Kind::Head(head)) })));
             }
             10 => self.replica.handle_timeout(self.now),

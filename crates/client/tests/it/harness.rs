@@ -92,6 +92,7 @@ impl Server {
             certificate: Certificate::SelfMade { names: vec!["localhost".to_owned()] },
             authority: Arc::new(authority()),
             logins: None,
+            pictures: None,
             store: store.clone(),
             blobs,
             metrics: Arc::default(),
