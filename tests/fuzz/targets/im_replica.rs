@@ -279,6 +279,7 @@ fn sync(conv: ConvId, next: &mut impl FnMut() -> u64) -> im::SyncReply {
         read_seq,
         read_ord: read_seq,
         role: i32::from(next() & 1 == 0),
+        swept: next() % 12,
         ..im::ConversationDelta::default()
     };
     let useq_to = next() % 8;
