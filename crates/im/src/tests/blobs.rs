@@ -97,8 +97,11 @@ async fn a_file_goes_up_in_two_sessions_and_comes_down() {
     }
     assert_eq!(tail, data[200_000..]);
 
-    assert_eq!(eve.refused(Body::BlobUrl(im::BlobUrl { id: blob.id.clone(), conv })).await, Code::UnknownConversation);
-    let Body::BlobLink(link) = bob.ask(Body::BlobUrl(im::BlobUrl { id: blob.id, conv })).await else {
+    assert_eq!(
+        eve.refused(Body::BlobUrl(im::BlobUrl { id: blob.id.clone(), conv, user: 0 })).await,
+        Code::UnknownConversation
+    );
+    let Body::BlobLink(link) = bob.ask(Body::BlobUrl(im::BlobUrl { id: blob.id, conv, user: 0 })).await else {
         panic!("no link")
     };
     by_address(&harness, &link, &data).await;
