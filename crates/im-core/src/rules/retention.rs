@@ -100,16 +100,18 @@ impl Sweep {
             return Taken::Full;
         }
         let body = event.body.as_ref();
-        if body.is_some_and(is_swept) {
-            if self.taken + self.edits.len() + 1 + edits.len() > MAX_BODIES {
-                if self.taken == 0 {
-                    // More edits of one message than a step takes: they go first, and the message when they are gone.
-                    self.edits.extend(edits.iter().take(MAX_BODIES));
-                }
-                return Taken::Full;
+        let goes = body.is_some_and(is_swept);
+        if self.taken + self.edits.len() + usize::from(goes) + edits.len() > MAX_BODIES {
+            if self.taken + self.edits.len() == 0 {
+                // More edits of one message than a step takes: they go first, and the message when they are gone.
+                self.edits.extend(edits.iter().take(MAX_BODIES));
             }
+            return Taken::Full;
+        }
+        // Edits go even where their message went before, by another hand.
+        self.edits.extend(edits);
+        if goes {
             self.put(event.seq);
-            self.edits.extend(edits);
             self.taken += 1;
         } else if body.is_some_and(is_erasable) {
             self.open = false; // inside of a range it would be erased
@@ -243,6 +245,14 @@ mod tests {
         assert_eq!(sweep.take(&event(3, BEFORE, text()), &[]), Taken::Young);
         let swept = sweep.finish();
         assert_eq!((swept.to, swept.bodies, ranges(&swept)), (Seq(2), 4, vec![(1, 2), (7, 7), (9, 9)]));
+    }
+
+    #[test]
+    fn edits_go_where_their_message_went_before() {
+        let mut sweep = Sweep::new(Seq(0), BEFORE);
+        assert_eq!(sweep.take(&event(1, OLD, Kind::Tombstone(im::Tombstone::default())), &[Seq(5)]), Taken::In);
+        let swept = sweep.finish();
+        assert_eq!((swept.to, swept.bodies, ranges(&swept)), (Seq(1), 1, vec![(5, 5)]));
     }
 
     #[test]
