@@ -112,6 +112,8 @@ async fn carry_out(shift: Shift, movable: Vec<(PeerId, Room)>) -> usize {
 mod tests {
     use super::*;
 
+    type Row = (&'static str, Vec<&'static [u32]>, Vec<(usize, Shift)>);
+
     fn shifts(spread: Spread, samples: &[&[u32]]) -> Vec<(usize, Shift)> {
         let mut balancer = Balancer::default();
         let mut told = Vec::new();
@@ -125,7 +127,7 @@ mod tests {
     #[test]
     fn only_a_worker_that_stays_busy_gives_and_then_waits() {
         let shift = |from, to, part| Shift { from, to, part };
-        let rows: [(&str, Vec<&[u32]>, Vec<(usize, Shift)>); 7] = [
+        let rows: [Row; 7] = [
             ("no want", vec![&[790, 0]; 10], vec![]),
             ("nobody has more time", vec![&[900, 601, 700]; 10], vec![]),
             ("a burst", [vec![&[900, 0][..]; 2], vec![&[700, 0][..]], vec![&[900, 0][..]; 2]].concat(), vec![]),

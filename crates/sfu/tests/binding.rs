@@ -36,12 +36,12 @@ impl Client {
     async fn announces(&self, track: u64, kind: MediaKind, cid: &str) {
         let bind = Bind::Msid(cid.to_owned());
         let publication = Publication { track: TrackId(track), bind, kind, codec: None, rids: Vec::new() };
-        self.room.publish(self.peer, publication).await.unwrap();
+        self.room.publish(self.peer, publication).await.expect("announced");
     }
 
     /// Section and track of everything that is bound after an offer.
     async fn offers(&self, sections: &[(MediaKind, &str)]) -> Vec<(String, u64)> {
-        let Answer { incoming, .. } = self.room.offer(self.peer, offer(sections)).await.unwrap();
+        let Answer { incoming, .. } = self.room.offer(self.peer, offer(sections)).await.expect("answered");
         incoming.iter().filter_map(|one| Some((one.mid.to_string(), one.track?.0))).collect()
     }
 }

@@ -425,7 +425,7 @@ async fn a_changed_picture_and_name_reach_whoever_has_chat_or_the_room_open() {
     own.profile(|user| user.picture == shown.picture).await;
     let find = im::FindUsers { ids: vec![bo.user], names: Vec::new() };
     let Body::Users(found) = phone.request(Body::FindUsers(find)).await else { panic!("nobody") };
-    assert_eq!(found.users, [shown.clone()]);
+    assert_eq!(found.users, std::slice::from_ref(&shown));
     // Where it is: as profiles say it over HTTP.
     let url = im::BlobUrl { id: shown.picture.clone(), conv: 0, user: bo.user };
     let Body::BlobLink(link) = phone.request(Body::BlobUrl(url.clone())).await else { panic!("no address") };
@@ -446,9 +446,9 @@ async fn a_changed_picture_and_name_reach_whoever_has_chat_or_the_room_open() {
     until(async || in_room("Bobby", None).await).await;
 
     // What is not theirs, and who is nobody's colleague.
-    let refused = async |phone: &mut Phone, url: im::BlobUrl| match phone.request(Body::BlobUrl(url)).await {
-        Body::Error(error) => error.code(),
-        other => panic!("{other:?}"),
+    let refused = async |phone: &mut Phone, url: im::BlobUrl| {
+        let Body::Error(error) = phone.request(Body::BlobUrl(url)).await else { panic!("it is served") };
+        error.code()
     };
     assert_eq!(refused(&mut phone, url.clone()).await, Code::UnknownBlob);
     assert_eq!(refused(&mut phone, im::BlobUrl { user: ana.user, ..url.clone() }).await, Code::UnknownBlob);

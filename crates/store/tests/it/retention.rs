@@ -47,9 +47,9 @@ fn sweep(world: &mut World, day: i64, conv: ConvId, days: u32) -> (usize, usize)
 
 /// Where tombstones of retention are, and of what.
 fn gone(world: &World, user: u64, conv: ConvId) -> Vec<(u64, u32)> {
-    let left = |event: &im::Event| match event.body.as_ref()?.kind.as_ref()? {
-        Kind::Tombstone(left) if left.reason() == im::EraseReason::Retention => Some((event.seq, left.kind)),
-        _ => None,
+    let left = |event: &im::Event| {
+        let Kind::Tombstone(left) = event.body.as_ref()?.kind.as_ref()? else { return None };
+        (left.reason() == im::EraseReason::Retention).then_some((event.seq, left.kind))
     };
     world.log(user, conv).iter().filter_map(left).collect()
 }

@@ -21,9 +21,9 @@ fn say(world: &World, who: &Person, conv: u64, text: &str) -> Op {
 }
 
 fn seqs(outcomes: &[Outcome]) -> Vec<u64> {
-    let seq = |outcome: &Outcome| match outcome {
-        Outcome::Appended(appended) => appended.seq.0,
-        other => panic!("{other:?}"),
+    let seq = |outcome: &Outcome| {
+        let Outcome::Appended(appended) = outcome else { panic!("{outcome:?}") };
+        appended.seq.0
     };
     outcomes.iter().map(seq).collect()
 }

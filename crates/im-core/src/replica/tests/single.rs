@@ -343,10 +343,8 @@ fn i14_what_retention_took_goes_where_its_events_are_not_known() {
     let changes: Vec<_> = std::iter::from_fn(|| replica.poll()).collect();
     let kind = |replica: &Replica, seq| {
         let body = replica.conversation(CONV).unwrap().event(Seq(seq)).unwrap().body.clone().unwrap();
-        match body.kind.unwrap() {
-            Kind::Tombstone(left) => Err((left.kind, left.reason())),
-            kind => Ok(kind),
-        }
+        let kind = body.kind.unwrap();
+        if let Kind::Tombstone(left) = kind { Err((left.kind, left.reason())) } else { Ok(kind) }
     };
     for (seq, was) in [(3, 1), (4, 1), (6, 1), (9, crate::rules::EDIT)] {
         assert_eq!(kind(&replica, seq), Err((was, im::EraseReason::Retention)), "{seq}");
