@@ -151,7 +151,8 @@ $(PROMETHEUS) $(COTURN):
 # All plugins of `bad` would need a hundred libraries more; `webrtcbin` is one of those that do not.
 $(GSTREAMER):
 	@tools/unpack $@ python3-gi libgstreamer1.0-0 libsrtp2-1 gstreamer1.0-nice gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
-	  -- gir1.2-gstreamer-1.0 gir1.2-gst-plugins-base-1.0 gir1.2-gst-plugins-bad-1.0 gstreamer1.0-plugins-bad
+	  -- gir1.2-gstreamer-1.0 gir1.2-gst-plugins-base-1.0 gir1.2-gst-plugins-bad-1.0 gstreamer1.0-plugins-bad \
+  libgstreamer-plugins-bad1.0-0
 
 # Not optimised: it runs for a second, and a cold machine has to build it. A directory of its own, because its profile is.
 $(DENY):
