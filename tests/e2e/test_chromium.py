@@ -17,8 +17,8 @@ SAMPLING_FRAMES = 5
 TOP_LAYER_WITHIN_S = 10
 
 
-async def freezes_in_a_span(pages) -> dict[str, int] | None:
-    """Freezes by "who <- whom", or None: froze, and no wonder, for the machine stood still. Everything else that is wrong
+async def freezes_in_a_span(pages) -> dict[str, int | str] | None:
+    """Freezes and missing frames by "who <- whom", or None: froze, and no wonder, for the machine stood still. Everything else that is wrong
     with the pictures and the sound fails at once."""
     before = {name: await sample(page) for name, page in pages.items()}
     no_wonder = await stalled(SPAN_S)
@@ -35,10 +35,11 @@ async def freezes_in_a_span(pages) -> dict[str, int] | None:
             freezes = video["freezeCount"] - was["freezeCount"]
             print(f"{name} <- {other}: {decoded}/{sent} frames, {freezes} freezes, energy {energy:.3f}")
             assert sent > SPAN_S * VIDEO["fps"] * 0.5, f"{other}'s encoder starved: {sent} frames"
-            assert decoded >= 0.95 * sent - SAMPLING_FRAMES, f"{name} decoded {decoded} of {sent} frames of {other}"
             assert energy > 0, f"{name} hears nothing of {other}"
-            if freezes:
-                frozen[f"{name} <- {other}"] = freezes
+            # A publisher whose machine stands still leaves its top layer out: until a keyframe of the next, frames are lost.
+            missing = decoded < 0.95 * sent - SAMPLING_FRAMES
+            if freezes or missing:
+                frozen[f"{name} <- {other}"] = freezes or f"{decoded} of {sent} frames"
     return None if frozen and no_wonder else frozen
 
 
