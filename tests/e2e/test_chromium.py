@@ -18,8 +18,8 @@ TOP_LAYER_WITHIN_S = 10
 
 
 async def freezes_in_a_span(pages) -> dict[str, int | str] | None:
-    """Freezes and missing frames by "who <- whom", or None: froze, and no wonder, for the machine stood still. Everything else that is wrong
-    with the pictures and the sound fails at once."""
+    """Freezes and missing frames by "who <- whom", or None: there were some, and no wonder, for the machine stood still.
+    Everything else that is wrong with the pictures and the sound fails at once."""
     before = {name: await sample(page) for name, page in pages.items()}
     no_wonder = await stalled(SPAN_S)
     after = {name: await sample(page) for name, page in pages.items()}

@@ -165,7 +165,8 @@ function Chat({ account, link, onSwitch, onSignOut, onEnded }: Props) {
     const look = () => {
       if (client?.phase !== 'signedOut' || told) return;
       told = true;
-      // Who was sent away leaves nothing here. A sign-in that has run out does: the copy is there when it is renewed.
+      // Who was sent away leaves nothing here. A token that has run out does: the copy is there with the next one. Of a
+      // login session `onEnded` finds out which of the two it was.
       if (client.endedBy === Code.REVOKED) void client.forget();
       ended.current(client.endedBy);
     };
