@@ -33,11 +33,14 @@ DECODERS = {
 }
 # What to play of H264 is said in the offer; what is published the payloader knows.
 H264_PLAYED = ",packetization-mode=(string)1,profile-level-id=(string)42e01f"
+SPEAKING = threading.Lock()
 CAPS = "application/x-rtp,media={media},encoding-name={codec},payload={pt},clock-rate={rate}"
 
 
 def say(**what) -> None:
-    print(json.dumps(what), flush=True)
+    """Each medium is decoded on a thread of its own: without the lock two lines become one."""
+    with SPEAKING:
+        print(json.dumps(what), flush=True)
 
 
 def caps(media: str, codec: str) -> str:
