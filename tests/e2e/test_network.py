@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 import netns
 import pytest
 from browser import CHROMIUM, all_decode, chromium, join, open_page, sample, stalled, until
+from camera import film
 from conftest import start_server
 
 VIDEO = {"width": 320, "height": 180, "fps": 15, "bitrate": 300_000}
@@ -23,11 +24,12 @@ pytestmark = pytest.mark.skipif(
 
 
 @asynccontextmanager
-async def scene(tmp_path, *people: str):
+async def scene(tmp_path, *people: str, filmed: bool = False):
     """A server and one browser a person, each in a host of its own. Yields (hosts, server, pages)."""
+    flags = [film(tmp_path)] if filmed else []
     with netns.network(*people) as hosts:
         server = start_server(tmp_path, "--node-ip", "10.77.0.1", home=hosts["server"])
-        browsers = [chromium(executable=hosts[name].wrapper(tmp_path, CHROMIUM)) for name in people]
+        browsers = [chromium(*flags, executable=hosts[name].wrapper(tmp_path, CHROMIUM)) for name in people]
         try:
             opened = [await browser.__aenter__() for browser in browsers]
             pages = {name: await open_page(browser) for name, browser in zip(people, opened, strict=True)}
@@ -150,7 +152,7 @@ def unfed(rows: list, full: int, kbit: float) -> str | None:
 
 async def test_a_rate_step_is_followed_by_the_one_who_has_it(tmp_path, room_name):
     full = LAYERED["width"]
-    async with scene(tmp_path, "speaker", "lucky", "unlucky") as (hosts, server, pages):
+    async with scene(tmp_path, "speaker", "lucky", "unlucky", filmed=True) as (hosts, server, pages):
         await join(pages["speaker"], server, "speaker", room_name, **LAYERED)
         hosts["unlucky"].impair(delay_ms=20)
         for name in ("lucky", "unlucky"):

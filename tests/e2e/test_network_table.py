@@ -114,8 +114,8 @@ def percent(share: float) -> str:
 HEAD = """# Bad networks
 
 Made by `make network` (`tests/e2e/test_network_table.py`): a server and three Chromiums with fake devices, each in a network
-namespace with a cable of its own. A speaker publishes VP8 in two layers (640 and 320 wide) and Opus with RED; {span} s of each
-network, read from Chromium's `getStats`. *Frozen* is the share of the time in which the impaired picture stood (Chromium's
+namespace with a cable of its own. A speaker publishes VP8 in two layers (640 and 320 wide, 1,000 and 250 kbit/s of a film with
+grain) and Opus with RED, the second one 330 kbit/s and Opus; {span} s of each network, read from Chromium's `getStats`. *Frozen* is the share of the time in which the impaired picture stood (Chromium's
 `totalFreezesDuration`), *concealed* the share of the audio that was made up, silence left out. *Control* is somebody whose
 path is free, looking at the same moment. Losses are of whole Ethernet frames both ways, in runs of three on average.
 """
@@ -137,7 +137,7 @@ def table():
 @pytest.mark.parametrize("place", ["receiver", "publisher"])
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
 async def test_only_the_impaired_one_notices(tmp_path, room_name, table, scenario, place):
-    async with scene(tmp_path, "speaker", "second", "listener") as (hosts, server, pages):
+    async with scene(tmp_path, "speaker", "second", "listener", filmed=True) as (hosts, server, pages):
         await join(pages["speaker"], server, "speaker", room_name, **LAYERED)
         await join(pages["second"], server, "second", room_name, **VIDEO)
         await join(pages["listener"], server, "listener", room_name, publish=False)

@@ -58,6 +58,9 @@ const INTERRUPTED_AFTER_US: i64 = 1_000_000;
 /// A client that negotiated feedback and sent none for this long after the first packet sends none.
 const SILENT_AFTER_US: i64 = 3_000_000;
 
+/// What a receiver report tells of happened in the last 5 s (RFC 3550 §6.2), and its own way is part of it.
+const REPORTED_US: i64 = 6_000_000;
+
 /// Feedback that settles the loss of more than one packet in this many tells of a queue that overflows.
 const LOSSY_PART: u32 = 3;
 
@@ -88,11 +91,15 @@ pub(crate) struct Estimator {
     prober: Prober,
     /// The last reference time as it came, and unwrapped.
     reference: Option<(u32, i64)>,
+    /// The number behind the last that feedback told of.
+    told: Option<u16>,
     heard_us: Option<i64>,
     /// When the first packet after the last feedback went out.
     unanswered_us: Option<i64>,
     /// A queue, a loss or a probe that found less than it tried has shown a limit; before that the path may carry more.
     known: bool,
+    /// When a queue last grew.
+    congested_us: Option<i64>,
     /// When the first packet went out.
     began_us: Option<i64>,
     tally: Tally,
@@ -110,9 +117,11 @@ impl Estimator {
             losses: Losses::new(),
             prober: Prober::new(),
             reference: None,
+            told: None,
             heard_us: None,
             unanswered_us: None,
             known: false,
+            congested_us: None,
             began_us: None,
             tally: Tally::default(),
         }
@@ -137,6 +146,11 @@ impl Estimator {
     /// Whether the path has shown a limit.
     pub(crate) fn is_known(&self) -> bool {
         self.known
+    }
+
+    /// Whether what a receiver reports lost by now may have been lost to a queue of our own making.
+    pub(crate) fn was_congested(&self, now: Instant) -> bool {
+        self.congested_us.is_some_and(|at| self.micros(now) - at < REPORTED_US)
     }
 
     pub(crate) fn tally(&self) -> Tally {
@@ -172,10 +186,11 @@ impl Estimator {
             (settled, gone) = (settled + 1, gone + u32::from(lost));
         });
         self.trend.heed_loss(gone * LOSSY_PART > settled);
-        if usage == Usage::Over {
+        if matches!(usage, Usage::Over | Usage::Deep) {
             self.tally.overuses += 1;
             self.prober.congested(now_us);
             self.known = true;
+            self.congested_us = Some(now_us);
         }
         self.aimd.update(now_us, usage, &self.acked);
         self.losses.update(now_us, self.aimd.target(), &self.acked);
@@ -203,15 +218,20 @@ impl Estimator {
         self.prober.due(self.micros(now))
     }
 
+    /// Whether a probe may be made of packets of full size.
+    pub(crate) fn probe_takes_large(&self) -> bool {
+        self.prober.takes_large()
+    }
+
     /// When `probe_bytes` wants to be asked while a probe is under way.
     pub(crate) fn probe_due(&self) -> Option<Instant> {
         self.prober.next().map(|us| self.epoch + Duration::from_micros(u64::try_from(us).unwrap_or(0)))
     }
 
     fn conclude_probe(&mut self, now_us: i64) {
-        let Some(found) = self.prober.result(now_us, self.ledger.newest_arrived()) else { return };
+        let Some((found, slowed)) = self.prober.result(now_us, self.ledger.newest_arrived()) else { return };
         self.tally.probes_up += u64::from(found > self.estimate());
-        self.aimd.raise(found);
+        self.aimd.raise(now_us, found, slowed);
         self.losses.raise(found);
         self.known |= !self.prober.found_all();
     }
@@ -229,6 +249,10 @@ impl Estimator {
 
     fn take_arrivals(&mut self, feedback: &TransportCc<'_>) -> Usage {
         let mut arrival_us = self.unwrap_reference(feedback.reference_time_64ms) * REFERENCE_US;
+        let base = feedback.base_seq.0;
+        let next = self.told.replace(base.wrapping_add(feedback.count));
+        // Numbers below the next were told of before; libwebrtc repeats them where packets overtook each other.
+        let mut skipped = next.is_some_and(|next| (1..1 << 15).contains(&base.wrapping_sub(next)));
         for (seq, delta) in feedback.arrivals() {
             let Some(delta) = delta else {
                 if let Some(packet) = self.ledger.reported(seq.0) {
@@ -237,6 +261,9 @@ impl Estimator {
                 continue;
             };
             arrival_us += i64::from(delta) * DELTA_US;
+            if std::mem::take(&mut skipped) {
+                self.acked.untold(arrival_us);
+            }
             let Some(packet) = self.ledger.arrived(seq.0) else { continue };
             if packet.fate == Fate::Arrived {
                 continue; // told twice

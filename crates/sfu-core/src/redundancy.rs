@@ -36,15 +36,17 @@ impl Redundancy {
         BACK.get(..usize::from(self.blocks)).unwrap_or(&BACK)
     }
 
-    /// A receiver report: the part lost in 1/256.
-    pub(crate) fn report(&mut self, now: Instant, fraction_lost: u8) {
-        let wanted = match fraction_lost {
+    /// A receiver report: the part lost in 1/256. `congested`: a queue overflowed meanwhile, or may have; more would only
+    /// lose more of it, and of everything else.
+    pub(crate) fn report(&mut self, now: Instant, fraction_lost: u8, congested: bool) {
+        let told = match fraction_lost {
             THREE_FROM.. => 3,
             TWO_FROM.. => 2,
             ONE_FROM.. => 1,
             NONE_BELOW.. => self.blocks.min(1),
             _ => 0,
         };
+        let wanted = if congested { told.min(self.blocks) } else { told };
         if wanted >= self.blocks {
             (self.blocks, self.calm_since) = (wanted, None);
             return;
@@ -81,8 +83,14 @@ mod tests {
             (45, 25, 3),
         ];
         for (second, lost, blocks) in rows {
-            redundancy.report(start + Duration::from_secs(second), lost);
+            redundancy.report(start + Duration::from_secs(second), lost, false);
             assert_eq!(redundancy.blocks(), blocks, "{second}");
+        }
+        let mut queued = Redundancy::default();
+        // (lost of 256, congested, blocks)
+        for (lost, congested, blocks) in [(60, true, 0), (10, false, 1), (60, true, 1), (60, false, 3), (60, true, 3)] {
+            queued.report(start, lost, congested);
+            assert_eq!(queued.blocks(), blocks, "{lost} {congested}");
         }
     }
 }

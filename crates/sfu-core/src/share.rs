@@ -1,7 +1,8 @@
 //! What the allocation has given one subscription, and how soon it may give more.
 //!
 //! Down at once, up with patience: each fall soon after a rise doubles the pause before the next rise, so that a path
-//! that is just short of a layer does not make the picture flap.
+//! that is just short of a layer does not make the picture flap. A fall that only makes way for another track is none of
+//! the path's, and costs no patience.
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +20,8 @@ pub(crate) struct Share {
     limit: Limit,
     pause: Duration,
     rise_after: Option<Instant>,
-    rose: Option<Instant>,
+    /// When it last rose, and the budget in bit/s that it rose on.
+    rose: Option<(Instant, f64)>,
     /// The subscriber was told that the track is paused.
     pub(crate) told_paused: bool,
 }
@@ -88,8 +90,8 @@ impl Share {
         if before == Limit::Free { Change::None } else { Change::Rise }
     }
 
-    /// Takes a decision.
-    pub(crate) fn give(&mut self, now: Instant, layer: Option<u8>) -> Change {
+    /// Takes a decision, made on a budget in bit/s for all tracks.
+    pub(crate) fn give(&mut self, now: Instant, layer: Option<u8>, budget: f64) -> Change {
         let limit = layer.map_or(Limit::Starved, Limit::UpTo);
         let rank = |limit: Limit| match limit {
             Limit::Starved => 0,
@@ -103,25 +105,49 @@ impl Share {
             std::cmp::Ordering::Greater => Change::Rise,
         };
         match (change, before) {
-            (Change::Rise, _) => self.rose = Some(now),
+            (Change::Rise, _) => self.rose = Some((now, budget)),
             // The first decision is no fall: nothing was in force before.
-            (Change::Fall, Limit::UpTo(_) | Limit::Starved) => {
-                // A rise is wrong once, however many steps the way down has.
-                if let Some(rose) = self.rose.take() {
-                    let wrong = now.saturating_duration_since(rose) < WRONG_RISE;
-                    self.pause = if wrong { (self.pause * 2).min(MAX_PAUSE) } else { MIN_PAUSE };
-                }
-                self.rise_after = Some(now + self.pause);
-            }
+            (Change::Fall, Limit::UpTo(_) | Limit::Starved) => self.fall(now, budget),
             (Change::Fall, Limit::Free) | (Change::None, _) => {}
         }
         change
+    }
+
+    fn fall(&mut self, now: Instant, budget: f64) {
+        if self.rose.is_some_and(|(_, on)| budget >= on) {
+            return; // another track takes it
+        }
+        // A rise is wrong once, however many steps the way down has.
+        if let Some((rose, _)) = self.rose.take() {
+            let wrong = now.saturating_duration_since(rose) < WRONG_RISE;
+            self.pause = if wrong { (self.pause * 2).min(MAX_PAUSE) } else { MIN_PAUSE };
+        }
+        self.rise_after = Some(now + self.pause);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn making_way_for_another_track_costs_no_patience() {
+        let start = Instant::now();
+        let at = |s| start + Duration::from_secs(s);
+        let mut share = Share::default();
+        // (s, layer, budget, whether it may rise behind that)
+        let rows = [
+            (0, Some(0), 5e5, true),
+            (1, Some(1), 5e5, true),
+            (2, Some(0), 5e5, true),
+            (3, Some(1), 5e5, true),
+            (4, Some(0), 4e5, false),
+        ];
+        for (s, layer, budget, may) in rows {
+            share.give(at(s), layer, budget);
+            assert_eq!(share.may_rise(at(s)), may, "{s}");
+        }
+    }
 
     #[test]
     fn rises_with_patience() {
@@ -146,13 +172,14 @@ mod tests {
             (91_500, Some(0), Change::Fall, 93_500),
         ];
         for (ms, layer, change, rise) in rows {
-            assert_eq!(share.give(at(ms), layer), change, "{ms}");
+            let budget = layer.map_or(0.0, |layer| 1.0 + f64::from(layer)); // what there is follows what is given
+            assert_eq!(share.give(at(ms), layer, budget), change, "{ms}");
             assert!(share.may_rise(at(rise)), "{ms}");
             assert!(rise == 0 || !share.may_rise(at(rise - 1)), "{ms}");
         }
         share.forget();
         assert!(share.may_rise(at(91_500)), "the client's own wish is no mistake");
-        assert_eq!((share.give(at(91_500), None), share.may_rise(at(91_500))), (Change::Fall, true));
+        assert_eq!((share.give(at(91_500), None, 0.0), share.may_rise(at(91_500))), (Change::Fall, true));
         assert_eq!((share.free(), share.free()), (Change::Rise, Change::None));
     }
 }

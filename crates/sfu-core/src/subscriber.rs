@@ -99,6 +99,11 @@ impl Subscriber {
         self.estimator.as_ref().is_some_and(|estimator| !estimator.is_known()) && !self.remb.is_known()
     }
 
+    /// Whether a queue grew on its path while a receiver report was in the making.
+    pub(crate) fn is_congested(&self, now: Instant) -> bool {
+        self.estimator.as_ref().is_some_and(|estimator| estimator.was_congested(now))
+    }
+
     /// Whether less is known to fit than it could use.
     pub(crate) fn is_scarce(&self, now: Instant) -> bool {
         self.budget(now).is_some_and(|budget| budget < self.desired)
@@ -118,6 +123,12 @@ impl Subscriber {
             Some(estimator) => (estimator.probe_bytes(now), estimator.probe_due()),
             None => self.remb.due(now, self.desired),
         }
+    }
+
+    /// Whether a probe may be made of repeats: packets of full size are too few to measure a slow path with.
+    pub(crate) fn probes_with_repeats(&self) -> bool {
+        let estimator = self.estimator.as_ref().filter(|estimator| estimator.is_grounded());
+        estimator.is_none_or(|estimator| estimator.probe_takes_large())
     }
 
     /// Whether a better path would be found out without media on it.

@@ -350,10 +350,11 @@ impl Subscription {
         Some(written)
     }
 
-    /// Writes a packet for a probe: one of the last that went out once more, else padding. `None`: RTX was not negotiated.
-    pub(crate) fn probe(&mut self, out: &mut [u8], layers: &[Layer]) -> Option<usize> {
+    /// Writes a packet for a probe: one of the last that went out once more, if `repeats` may be, else padding. `None`: RTX
+    /// was not negotiated.
+    pub(crate) fn probe(&mut self, out: &mut [u8], layers: &[Layer], repeats: bool) -> Option<usize> {
         let ssrc = self.egress.rtx_ssrc.filter(|_| self.kind == MediaKind::Video && !self.paused)?;
-        let repeated = self.last_seq().and_then(|last| {
+        let repeated = self.last_seq().filter(|_| repeats).and_then(|last| {
             let seq = last.wrapping_sub(self.probe_back % PROBE_REACH);
             self.probe_back = self.probe_back.wrapping_add(1);
             let (run, in_seq) = self.munger.find(seq)?;
@@ -389,7 +390,7 @@ impl Subscription {
     }
 
     /// A receiver report: RFC 3550 §6.4.1 gives the round trip.
-    pub(crate) fn receiver_report(&mut self, now: Instant, block: &ReportBlock) {
+    pub(crate) fn receiver_report(&mut self, now: Instant, block: &ReportBlock, congested: bool) {
         let rate = if self.kind == MediaKind::Video { 90.0 } else { 48.0 };
         let (lost, jitter_ms) = (f32::from(block.fraction_lost) / 256.0, block.jitter as f32 / rate);
         self.reported = Some((lost, jitter_ms));
@@ -397,7 +398,7 @@ impl Subscription {
         if self.kind == MediaKind::Video {
             self.loss.report(now, block.fraction_lost, self.round_trip);
         } else {
-            self.redundancy.report(now, block.fraction_lost);
+            self.redundancy.report(now, block.fraction_lost, congested);
         }
         let Some((_, at)) = self.last_sr.filter(|(ntp, _)| *ntp == block.last_sr && block.last_sr != 0) else { return };
         let held = Duration::from_micros((u64::from(block.delay_since_last_sr) * 1_000_000) >> 16);

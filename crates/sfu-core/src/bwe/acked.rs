@@ -10,6 +10,9 @@ const SHORT: i64 = 15;
 /// The window that growth goes by: a few frames of the slowest video, so that it does not see the gaps between them.
 const LONG: i64 = 50;
 
+/// A bucket of which nothing was told: its feedback was lost. It is no time in which nothing came.
+const UNTOLD: u32 = u32::MAX;
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Acked {
@@ -27,6 +30,24 @@ impl Acked {
     /// A packet arrived.
     pub(super) fn add(&mut self, arrival_us: i64, bytes: u16) {
         let bucket = arrival_us.div_euclid(BUCKET_US);
+        let newest = self.advance(bucket, 0);
+        if newest - bucket < BUCKETS as i64 {
+            self.put(bucket, |slot| *slot = slot.saturating_add(u32::from(bytes)));
+        }
+    }
+
+    /// Feedback is missing: what arrived before this time and after the last packet that was told of is not known.
+    pub(super) fn untold(&mut self, until_us: i64) {
+        let Some(newest) = self.newest else { return };
+        let until = until_us.div_euclid(BUCKET_US);
+        if newest < until {
+            self.put(newest, |slot| *slot = UNTOLD); // it was not over yet
+            self.advance(until - 1, UNTOLD);
+        }
+    }
+
+    /// Opens the buckets up to this one; the newest.
+    fn advance(&mut self, bucket: i64, fresh: u32) -> i64 {
         let newest = match self.newest {
             None => {
                 self.oldest = bucket;
@@ -35,11 +56,9 @@ impl Acked {
             Some(newest) => newest.max(bucket),
         };
         let first_new = self.newest.map_or(newest, |before| before + 1).max(newest - BUCKETS as i64 + 1);
-        (first_new..=newest).for_each(|fresh| self.put(fresh, |slot| *slot = 0));
+        (first_new..=newest).for_each(|new| self.put(new, |slot| *slot = fresh));
         self.newest = Some(newest);
-        if newest - bucket < BUCKETS as i64 {
-            self.put(bucket, |slot| *slot = slot.saturating_add(u32::from(bytes)));
-        }
+        newest
     }
 
     /// Bits per second lately; `None`: too little has arrived to say.
@@ -52,15 +71,16 @@ impl Acked {
         self.rate(LONG)
     }
 
-    /// Over the whole buckets before the one being filled.
+    /// Over the whole buckets before the one being filled, if at least half of them were told of.
     fn rate(&self, buckets: i64) -> Option<f64> {
         let newest = self.newest?;
         let from = newest - buckets;
         if from < self.oldest {
             return None;
         }
-        let bytes: u64 = (from..newest).filter_map(|bucket| self.get(bucket)).map(u64::from).sum();
-        Some(bytes as f64 * 8.0 * 1e6 / (buckets * BUCKET_US) as f64)
+        let told = (from..newest).filter_map(|bucket| self.get(bucket)).filter(|bytes| *bytes != UNTOLD);
+        let (bytes, told) = told.fold((0, 0), |(sum, count), bytes| (sum + u64::from(bytes), count + 1));
+        (told * 2 >= buckets).then(|| bytes as f64 * 8.0 * 1e6 / (told * BUCKET_US) as f64)
     }
 
     fn get(&self, bucket: i64) -> Option<u32> {
@@ -99,6 +119,13 @@ mod tests {
         }
         assert!(near(acked.short(), 0.25e6), "{:?}", acked.short());
         assert!(acked.long().is_some_and(|rate| rate > 0.5e6));
+        // A tenth of a second of which nothing is told.
+        acked.untold(at(200) + 600_000);
+        acked.add(at(200) + 600_000, 1_000);
+        assert!(acked.short().is_some_and(|rate| (0.2e6..0.3e6).contains(&rate)), "{:?}", acked.short());
+        acked.untold(at(200) + 900_000);
+        acked.add(at(200) + 900_000, 1_000);
+        assert_eq!(acked.short(), None, "too little is told");
         // A long silence is no rate of old.
         acked.add(at(200) + 10_000_000, 1_000);
         assert_eq!(acked.long(), Some(0.0));

@@ -7,20 +7,20 @@ use super::trend::Usage;
 /// Part of what arrives that is taken when a queue grows: below it, so that the queue empties.
 const DECREASE: f64 = 0.85;
 /// The target falls by no more than this at once. An SFU mostly sends far less than the target, so that one false alarm
-/// would cost nearly all of it; a true one is repeated with the next feedback.
+/// would cost nearly all of it; a true one is repeated with the next feedback, which may take a quarter of a second. Where
+/// the queue is long, it is true at once.
 const MAX_FALL: f64 = 0.5;
 /// Growth in a second where no limit is near: slow, because probes do the large steps.
 const GROWTH: f64 = 0.08;
-/// Growth in bit/s in a second near the rate at which a queue last grew: a packet each tenth of a second.
-const NEAR_GROWTH: f64 = 60_000.0;
-/// What "near" is, around that rate.
-const NEAR: f64 = 0.15;
+/// Part of a known limit that growth goes up to. What is above is found by probes alone: they fill a queue for a tenth of a
+/// second, while a layer too many fills it until somebody sees it.
+const BELOW_LIMIT: f64 = 0.95;
 /// How far the target may stand above what arrives and still grow: beyond it nothing tells whether it is true.
 const MAX_AHEAD: f64 = 1.5;
 const MAX_AHEAD_BITS: f64 = 10_000.0;
 /// After a decrease the queue empties first.
 const HOLD_US: i64 = 300_000;
-/// How long the rate at which a queue grew is remembered.
+/// How long the rate at which a queue grew is remembered, if no probe says more.
 const LIMIT_US: i64 = 30_000_000;
 /// The longest time that one step of growth stands for.
 const MAX_STEP_US: i64 = 200_000;
@@ -29,7 +29,7 @@ const MAX_STEP_US: i64 = 200_000;
 #[derive(Debug)]
 pub(super) struct Aimd {
     target: f64,
-    /// What arrived when a queue last grew, and when.
+    /// What arrived when a queue last grew or a probe was slowed down, and when.
     limit: Option<(f64, i64)>,
     hold_until_us: i64,
     updated_us: Option<i64>,
@@ -44,21 +44,24 @@ impl Aimd {
         self.target
     }
 
-    /// A probe arrived at this rate.
-    pub(super) fn raise(&mut self, found: f64) {
+    /// A probe arrived at this rate. `slowed`: it was sent faster, so that this is all there is.
+    pub(super) fn raise(&mut self, now_us: i64, found: f64, slowed: bool) {
         self.target = self.target.max(found);
-        if self.limit.is_some_and(|(limit, _)| limit < found) {
-            self.limit = None;
-        }
+        self.limit = match self.limit {
+            Some((limit, _)) if slowed => Some((limit.max(found), now_us)),
+            None if slowed => Some((found, now_us)),
+            limit => limit.filter(|(limit, _)| *limit > found),
+        };
     }
 
     pub(super) fn update(&mut self, now_us: i64, usage: Usage, acked: &Acked) {
         let step_us = now_us - self.updated_us.replace(now_us).unwrap_or(now_us);
         match usage {
-            Usage::Over => {
+            Usage::Over | Usage::Deep => {
                 // Where too little arrived to say (a path that has just begun), half is the guess.
                 let arriving = acked.short().or(acked.long()).unwrap_or(self.target / 2.0);
-                self.target = self.target.min((arriving * DECREASE).max(self.target * MAX_FALL));
+                let least = if usage == Usage::Deep { 0.0 } else { self.target * MAX_FALL };
+                self.target = self.target.min((arriving * DECREASE).max(least));
                 self.limit = Some((arriving, now_us));
                 self.hold_until_us = now_us + HOLD_US;
             }
@@ -69,15 +72,12 @@ impl Aimd {
 
     fn grow(&mut self, now_us: i64, step_us: i64, acked: &Acked) {
         let Some(arriving) = acked.long() else { return };
-        let most = arriving * MAX_AHEAD + MAX_AHEAD_BITS;
-        if self.target >= most {
-            return;
-        }
         self.limit = self.limit.filter(|(_, at)| now_us - at < LIMIT_US);
-        let near = self.limit.is_some_and(|(limit, _)| (self.target - limit).abs() < limit * NEAR);
-        let seconds = step_us as f64 / 1e6;
-        let growth = if near { NEAR_GROWTH * seconds } else { self.target * GROWTH * seconds };
-        self.target = (self.target + growth).min(most);
+        let below = self.limit.map_or(f64::INFINITY, |(limit, _)| limit * BELOW_LIMIT);
+        let most = (arriving * MAX_AHEAD + MAX_AHEAD_BITS).min(below);
+        if self.target < most {
+            self.target = (self.target * (1.0 + GROWTH * step_us as f64 / 1e6)).min(most);
+        }
     }
 }
 
@@ -98,6 +98,8 @@ mod tests {
         let rows = [
             (2e6, 1e6, Usage::Over, 0, 0.99e6, 1.01e6),
             (2e6, 1e6, Usage::Over, 1, 0.8e6, 0.9e6),
+            (9e6, 1e6, Usage::Over, 0, 4.4e6, 4.6e6),
+            (9e6, 1e6, Usage::Deep, 0, 0.8e6, 0.9e6),
             (0.5e6, 1e6, Usage::Over, 1, 0.49e6, 0.5e6),
             (1e6, 1e6, Usage::Under, 10, 0.99e6, 1.01e6),
             (1e6, 1e6, Usage::Normal, 2, 1.1e6, 1.2e6),
@@ -117,10 +119,10 @@ mod tests {
         let acked = arriving(1e6);
         let mut aimd = Aimd::new(1e6);
         aimd.update(0, Usage::Over, &acked);
-        aimd.raise(0.9e6);
+        aimd.raise(0, 0.9e6, true);
         (1..=20).for_each(|tick| aimd.update(tick * 100_000, Usage::Normal, &acked));
-        assert!((0.95e6..1.05e6).contains(&aimd.target()), "{}", aimd.target());
-        aimd.raise(3e6);
+        assert!((0.94e6..0.96e6).contains(&aimd.target()), "{}", aimd.target());
+        aimd.raise(2_000_000, 3e6, false);
         assert_eq!((aimd.target(), aimd.limit), (3e6, None));
     }
 }

@@ -13,6 +13,10 @@ const HELPING_US: i64 = 5_000;
 /// How much more than the estimate is tried, first and later.
 const FIRST_FACTOR: f64 = 3.0;
 const FACTOR: f64 = 2.0;
+/// At least this is tried, in bit/s: less is too few packets in a probe's time to tell anything.
+const MIN_TRIED: f64 = 160_000.0;
+/// A probe below this rate has to be made of small packets for the same reason: ten of full size take this much.
+const LARGE_PACKETS_FROM: f64 = 800_000.0;
 /// Probing ends where the estimate covers what is desired by this much.
 const ENOUGH: f64 = 1.05;
 /// Pause after a probe that found more, and the shortest and longest after one that did not. A path that gets better is
@@ -92,7 +96,7 @@ impl Prober {
         self.probe = Some(Probe {
             cluster: self.clusters,
             // Slightly above: a rate that arrives whole is known only as far as it was sent.
-            rate: (estimate * factor).min(desired * ENOUGH / TAKEN),
+            rate: (estimate * factor).max(MIN_TRIED).min(desired * ENOUGH / TAKEN),
             from_us: now_us,
             sent_bytes: 0,
             missing_bytes: 0,
@@ -113,6 +117,11 @@ impl Prober {
         }
         let wanted = probe.rate * (now_us - probe.from_us + HELPING_US) as f64 / 8e6;
         (wanted - probe.sent_bytes as f64).max(0.0) as usize
+    }
+
+    /// Whether the probe under way may be made of packets of full size.
+    pub(super) fn takes_large(&self) -> bool {
+        self.probe.as_ref().is_some_and(|probe| probe.rate >= LARGE_PACKETS_FROM)
     }
 
     /// When `due` has something next.
@@ -150,8 +159,8 @@ impl Prober {
         }
     }
 
-    /// The rate that a probe found, once its answer is complete.
-    pub(super) fn result(&mut self, now_us: i64, newest_arrived_us: i64) -> Option<f64> {
+    /// The rate that a probe found, once its answer is complete, and whether it arrived slower than it was sent.
+    pub(super) fn result(&mut self, now_us: i64, newest_arrived_us: i64) -> Option<(f64, bool)> {
         let probe = self.probe.as_mut()?;
         let end = probe.from_us + LENGTH_US;
         let complete = newest_arrived_us >= end || probe.is_answered() || now_us > end + PATIENCE_US;
@@ -160,7 +169,7 @@ impl Prober {
         }
         let (found, tried) = (probe.found(), probe.rate);
         self.probe = None;
-        let up = found.is_some_and(|found| found >= tried * UP_FOUND);
+        let up = found.is_some_and(|(found, _)| found >= tried * UP_FOUND);
         self.found_all = up;
         self.pause_us = if up { MIN_PAUSE_US } else { (self.pause_us * 2).min(MAX_PAUSE_US) };
         self.not_before_us = now_us + if up { PAUSE_UP_US } else { self.pause_us };
@@ -193,7 +202,7 @@ impl Probe {
         self.arrivals.iter().map(|(_, bytes)| u64::from(*bytes)).sum()
     }
 
-    fn found(&mut self) -> Option<f64> {
+    fn found(&mut self) -> Option<(f64, bool)> {
         self.sendings.sort_unstable();
         self.arrivals.sort_unstable();
         let middle = |packets: &[(i64, u16)]| trim(packets).is_some_and(|middle| span(middle) >= MIN_MIDDLE_US);
@@ -204,8 +213,10 @@ impl Probe {
         let through = arrived as f64 / (arrived + self.missing_bytes) as f64;
         // By what share of its pace it was slowed down, which is known from the packets that were told of.
         let pace = (arriving / sent).min(1.0);
-        let taken = if pace < LIMIT_FOUND { pace * TAKEN } else { pace };
-        Some(self.rate.min(self.sent_bytes as f64 * 8e6 / LENGTH_US as f64) * through * taken)
+        let slowed = pace < LIMIT_FOUND;
+        let taken = if slowed { pace * TAKEN } else { pace };
+        let sent_rate = self.rate.min(self.sent_bytes as f64 * 8e6 / LENGTH_US as f64);
+        Some((sent_rate * through * taken, slowed))
     }
 }
 
@@ -232,7 +243,7 @@ mod tests {
     use super::*;
 
     /// Runs one probe over a link of this rate with the given media beside it; what was found.
-    fn probe(prober: &mut Prober, now_us: i64, estimate: f64, desired: f64, link: f64) -> Option<f64> {
+    fn probe(prober: &mut Prober, now_us: i64, estimate: f64, desired: f64, link: f64) -> Option<(f64, bool)> {
         assert!(prober.begin(now_us, estimate, desired));
         let mut free_at = now_us as f64;
         let mut now = now_us;
@@ -263,8 +274,9 @@ mod tests {
             (5e6, 50e6, 100e6, 14e6, 16e6),
         ];
         for (estimate, desired, link, least, most) in rows {
-            let found = probe(&mut Prober::new(), 1_000, estimate, desired, link).unwrap_or(0.0);
+            let (found, slowed) = probe(&mut Prober::new(), 1_000, estimate, desired, link).unwrap_or_default();
             assert!((least..=most).contains(&found), "{estimate} {desired} {link}: {found}");
+            assert_eq!(slowed, link < 1e6, "{link}");
         }
         assert!(!Prober::new().begin(0, 1e6, 0.9e6), "it is enough");
     }

@@ -27,6 +27,8 @@ const OVERUSE_MS: f64 = 10.0;
 /// And the delay has to stand this far above its lowest: an SFU mostly sends far less than the path carries, and a slope
 /// without a queue is only jitter.
 const MIN_QUEUE_MS: f64 = 15.0;
+/// A queue this long is no false alarm, whatever else is doubtful.
+const DEEP_QUEUE_MS: f64 = 100.0;
 /// And this many times the usual unevenness from burst to burst.
 const QUEUE_OVER_NOISE: f64 = 3.0;
 /// Weight of the past in the unevenness and in the mean change it is measured from: long, so that a queue that begins to
@@ -47,6 +49,8 @@ pub(super) enum Usage {
     Normal,
     /// A queue grows.
     Over,
+    /// A queue grows, and is long already.
+    Deep,
     /// A queue empties: what arrives is more than what is sent.
     Under,
 }
@@ -155,7 +159,9 @@ impl Trend {
             let over = self.over_ms.map_or(sent / 2.0, |over| over + sent);
             (self.over_ms, self.over_bursts) = (Some(over), self.over_bursts + 1);
             if over > OVERUSE_MS && self.over_bursts > 1 && slope >= self.slope {
-                (self.over_ms, self.over_bursts, self.usage) = (Some(0.0), 0, Usage::Over);
+                let deep = self.smoothed - self.floor.lowest() > DEEP_QUEUE_MS;
+                let usage = if deep { Usage::Deep } else { Usage::Over };
+                (self.over_ms, self.over_bursts, self.usage) = (Some(0.0), 0, usage);
             }
         } else {
             (self.over_ms, self.over_bursts) = (None, 0);
@@ -222,7 +228,7 @@ mod tests {
             let at_us = 33_000 * index + delay(index);
             trend.add(&Delta { sent_us: 33_000, arrival_us, sent_at_us: 33_000 * index, at_us });
             let usage = trend.verdict();
-            over += usize::from(usage == Usage::Over);
+            over += usize::from(matches!(usage, Usage::Over | Usage::Deep));
             under += usize::from(usage == Usage::Under);
         }
         (over, under)

@@ -141,16 +141,16 @@ impl Room {
         }
     }
 
-    /// Writes a packet of a probe: a repeat of what was just sent, which a lossy path may even need, else padding.
+    /// Writes a packet of a probe: a repeat of what was just sent, which a lossy path may even need, or padding.
     pub(super) fn write_probe(&mut self, index: usize, out: &mut [u8]) -> Option<usize> {
         let subscriber = self.subscribers.get_mut(index)?;
         if subscriber.probe_bytes == 0 {
             return None;
         }
-        let tracks = &self.tracks;
+        let (tracks, repeats) = (&self.tracks, subscriber.probes_with_repeats());
         let written = subscriber.iter_mut().find_map(|subscription| {
             let layers = &tracks.get(subscription.track)?.layers;
-            subscription.probe(out, layers)
+            subscription.probe(out, layers, repeats)
         });
         let Some(len) = written else {
             subscriber.probe_bytes = 0;
@@ -212,7 +212,7 @@ fn share(now: Instant, subscriber: &mut Subscriber, tracks: &slab::Slab<Track>, 
             continue;
         }
         let Some(subscription) = subscriber.get_mut(track) else { continue };
-        let change = subscription.share.give(now, layer);
+        let change = subscription.share.give(now, layer, budget);
         if change == Change::None {
             continue;
         }

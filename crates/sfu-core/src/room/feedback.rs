@@ -88,8 +88,9 @@ impl Room {
     fn handle_report_block(&mut self, now: Instant, from: PeerId, block: &ReportBlock) {
         let Some(index) = self.subscriber_places.get(&from) else { return };
         let Some(subscriber) = self.subscribers.get_mut(*index) else { return };
+        let congested = subscriber.is_congested(now);
         if let Some(subscription) = subscriber.by_ssrc(block.ssrc) {
-            subscription.receiver_report(now, block);
+            subscription.receiver_report(now, block, congested);
         }
     }
 

@@ -9,7 +9,7 @@ use crate::spec::RedPts;
 const RED_PT: Pt = Pt(63);
 const BLOCK_PT: Pt = Pt(109);
 
-fn takes_red(peer: PeerId) -> Egress {
+pub(super) fn takes_red(peer: PeerId) -> Egress {
     let make_red = Some(RedPts { from: AUDIO_PT, red: RED_PT, opus: BLOCK_PT });
     Egress { make_red, ..egress(peer, AUDIO) }
 }

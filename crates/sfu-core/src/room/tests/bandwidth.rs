@@ -7,6 +7,7 @@ use convene_rtp::rtcp::{ReportBlock, write_nack, write_remb, write_rr};
 use convene_rtp::rtx;
 use convene_types::Bitrate;
 
+use super::audio::takes_red;
 use super::link::{Arrived, Browser, GOOD, Link, Wire, read_video};
 use super::*;
 use crate::twcc::Recorder;
@@ -52,7 +53,10 @@ struct Sim {
     highest: Option<u16>,
     /// Missing packets of the video: when they are asked for.
     missing: BTreeMap<u16, u64>,
+    /// What arrived of the video, and what did not.
     since_report: (u64, u64),
+    /// What arrived of the audio, and its highest number now and at the last report.
+    heard: (u64, u16, u16),
     /// Bytes that arrived since the last report, the longest time on the way, and what was told in bit/s.
     arrived: (u64, u64),
     told: u64,
@@ -87,11 +91,18 @@ impl Sim {
             highest: None,
             missing: BTreeMap::new(),
             since_report: (0, 0),
+            heard: (0, 0, 0),
             arrived: (0, 0),
             told: 4_000_000,
             tenths: Vec::new(),
             stream_states: Vec::new(),
         }
+    }
+
+    fn audio_exts() -> ext::Map {
+        let mut exts = egress(BOB, AUDIO).exts;
+        exts.set(Kind::TransportCc, TWCC_ID);
+        exts
     }
 
     fn now(&self) -> Instant {
@@ -176,6 +187,7 @@ impl Sim {
             let (ssrc, seq) = (view.ssrc(), view.seq());
             if ssrc == out_ssrc(BOB, AUDIO) {
                 tenth.audio += 1;
+                self.heard = (self.heard.0 + 1, seq.0, self.heard.2);
             } else if ssrc == out_ssrc(BOB, VIDEO) {
                 tenth.video += 1;
                 self.look_for_gap(seq);
@@ -250,8 +262,14 @@ impl Sim {
             let (arrived, lost) = std::mem::take(&mut self.since_report);
             let fraction_lost = (lost * 256).checked_div(arrived + lost).unwrap_or(0).min(255) as u8;
             let block = ReportBlock { ssrc: out_ssrc(BOB, VIDEO), fraction_lost, ..ReportBlock::default() };
+            let (heard, highest, before) = self.heard;
+            let expected = if before == 0 { heard } else { u64::from(highest.wrapping_sub(before)) };
+            let fraction_lost =
+                (expected.saturating_sub(heard) * 256).checked_div(expected).unwrap_or(0).min(255) as u8;
+            let audio = ReportBlock { ssrc: out_ssrc(BOB, AUDIO), fraction_lost, ..ReportBlock::default() };
+            self.heard = (0, highest, highest);
             let mut bytes = Vec::new();
-            write_rr(&mut bytes, Ssrc(1), &[block]);
+            write_rr(&mut bytes, Ssrc(1), &[block, audio]);
             let told = match self.feedback {
                 Feedback::Remb(bits) => Some(bits),
                 Feedback::OwnRemb => Some(self.own_estimate()),
@@ -328,6 +346,30 @@ fn a_rate_step_is_followed_down_within_two_seconds_and_up_within_ten() {
         assert!(queue <= 350, "{seed}: {queue} ms on the way after the change");
         assert!(sim.share_of(50, 60, 2) > 0.95, "{seed}");
         assert!(sim.between(20, 60).iter().all(|tenth| tenth.sent_layer.is_some()) || silent < 5, "{seed}");
+    }
+}
+
+/// What one congested path does to itself: RED is for what the path loses, not for what our own queue drops.
+#[test]
+fn a_narrow_path_is_not_filled_with_redundancy() {
+    for seed in 1..=10 {
+        let mut sim = Sim::with(seed, Link { queue_ms: 300, ..GOOD }, Feedback::Twcc, &[VIDEO]);
+        sim.room.subscribe(sim.start, BOB, AUDIO, Egress { exts: Sim::audio_exts(), ..takes_red(BOB) });
+        sim.run(10_000);
+        sim.wire.link.rate = 280_000;
+        sim.run(40_000);
+        sim.print("narrow");
+        let audio: u32 = sim.between(14, 50).iter().map(|tenth| tenth.audio).sum();
+        let pictures = sim.between(14, 50).iter().filter(|tenth| tenth.video > 0).count();
+        let red = sim.room.stats().red_made;
+        eprintln!("narrow seed {seed}: audio {audio} of 1800, pictures in {pictures} of 360 tenths, RED {red}");
+        assert!(audio > 1_700 && pictures > 330, "{seed}: {audio} {pictures}");
+        let congestion = red;
+        sim.wire.link.rate = 4_000_000;
+        sim.run(10_000);
+        sim.wire.link.loss_percent = 10;
+        sim.run(10_000);
+        assert!(sim.room.stats().red_made > congestion + 300, "{seed}: loss of the path itself");
     }
 }
 

@@ -92,7 +92,8 @@ export type FieldRule = 'free' | 'approval' | 'locked';
 
 /** How long the tree and the positions are taken as known: they change by hand, and rarely. */
 const FRESH_MS = 30_000;
-const PAGE = 50;
+/** Members in a page. */
+export const PAGE = 50;
 /** Of a search while somebody types. */
 const FOUND = 20;
 

@@ -6,6 +6,7 @@ import { Icon } from '../../icons';
 import { ApiProblem } from '../api';
 import type { Login, Organisation } from '../login';
 
+import { usePolling } from './usePolling';
 import { useTask } from './useTask';
 
 interface Props {
@@ -90,6 +91,9 @@ export function Organisations({ login, link, onLinkDone, why, alone, onChosen, o
       else if (alone && only && organisations.length === 1 && !invitations.length) onChosen(only);
     });
   }, [link]);
+
+  // Somebody may invite or let one in meanwhile.
+  usePolling(() => busy || void load().catch(() => undefined));
 
   return (
     <main className="lobby sign-in">

@@ -1,14 +1,15 @@
 // The directory: a search over everybody one may see, and the tree of departments to walk through.
 
-import { type FormEvent, useEffect, useState } from 'react';
+import { type FormEvent, useEffect, useRef, useState } from 'react';
 
 import { useClient } from '../../../chat/ui/useClient';
 import { Icon } from '../../../icons';
-import { type Company, may, type Member } from '../../company';
+import { type Company, may, type Member, PAGE } from '../../company';
 import { addDepartment, lastRank } from '../../structure';
 import { More } from '../More';
 import { Portrait } from '../Portrait';
 import { usePages } from '../usePages';
+import { usePolling } from '../usePolling';
 import { useLoaded, useTask, words } from '../useTask';
 
 import { Crumbs } from './Crumbs';
@@ -101,6 +102,17 @@ function Tree({ company, open, mayAdd }: { company: Company; open: number; mayAd
   const tree = useLoaded(() => company.load().then(() => true), company);
   const pages = usePages((cursor) => company.members(at, cursor).then(({ members, next }) => ({ rows: members, next })), `${company.org.id} ${at}`);
   const problem = pages.problem || tree.problem;
+  const shown = useRef(open);
+  useEffect(() => {
+    // Their page is closed: they may have been changed or removed on it.
+    if (shown.current && !open) pages.again();
+    shown.current = open;
+  }, [open]);
+  usePolling(() => {
+    tree.again();
+    // Of a list that somebody has gone on in, the first page alone would be less than they see.
+    if (!problem && (pages.rows?.length ?? 0) <= PAGE) pages.again();
+  });
   return (
     <>
       <Crumbs company={company} at={at} onGo={setAt} />

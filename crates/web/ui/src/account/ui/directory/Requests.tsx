@@ -1,9 +1,8 @@
 // What waits for somebody who runs the organisation: people at the door, and edits of profiles.
 
-import { useEffect } from 'react';
-
 import type { Company } from '../../company';
 import { changes } from '../settings/Profile';
+import { usePolling } from '../usePolling';
 import { useLoaded, useTask } from '../useTask';
 
 interface Row {
@@ -13,9 +12,6 @@ interface Row {
   /** Of somebody who wants another picture. */
   picture?: string;
 }
-
-/** How often somebody at the door is looked for. */
-const LOOK_MS = 20_000;
 
 export function Requests({ company }: { company: Company }) {
   const { value, problem, again } = useWaiting(company);
@@ -54,11 +50,4 @@ function useWaiting(company: Company) {
   }, company);
   usePolling(loaded.again);
   return loaded;
-}
-
-function usePolling(look: () => void) {
-  useEffect(() => {
-    const timer = setInterval(() => document.visibilityState === 'visible' && look(), LOOK_MS);
-    return () => clearInterval(timer);
-  }, [look]);
 }
