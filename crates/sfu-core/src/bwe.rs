@@ -15,8 +15,8 @@
 //!
 //! It is not a pacer and knows no tracks: `Room` sends, and `crate::allocate` spends the estimate.
 //!
-//! Invariants: it reads no clock; it allocates only when its ledger grows, never per packet; equal input gives equal
-//! output to the bit.
+//! Invariants: it reads no clock; it allocates only when its ledger grows or packets are missing, never per packet; equal
+//! input gives equal output to the bit.
 
 mod acked;
 mod aimd;
@@ -33,6 +33,7 @@ use convene_rtp::rtcp::TransportCc;
 use self::acked::Acked;
 use self::aimd::Aimd;
 use self::groups::Groups;
+pub(crate) use self::ledger::Origin;
 use self::ledger::{Fate, Ledger};
 use self::losses::Losses;
 use self::prober::Prober;
@@ -60,6 +61,9 @@ const SILENT_AFTER_US: i64 = 3_000_000;
 
 /// What a receiver report tells of happened in the last 5 s (RFC 3550 §6.2), and its own way is part of it.
 const REPORTED_US: i64 = 6_000_000;
+
+/// Packets that one feedback may tell to be missing and that are looked at: more are a path that is down.
+const MAX_MISSING: usize = 64;
 
 /// Feedback that settles the loss of more than one packet in this many tells of a queue that overflows.
 const LOSSY_PART: u32 = 3;
@@ -93,6 +97,8 @@ pub(crate) struct Estimator {
     reference: Option<(u32, i64)>,
     /// The number behind the last that feedback told of.
     told: Option<u16>,
+    /// What the last feedback told to be missing.
+    missing: Vec<Origin>,
     heard_us: Option<i64>,
     /// When the first packet after the last feedback went out.
     unanswered_us: Option<i64>,
@@ -118,6 +124,7 @@ impl Estimator {
             prober: Prober::new(),
             reference: None,
             told: None,
+            missing: Vec::new(),
             heard_us: None,
             unanswered_us: None,
             known: false,
@@ -158,13 +165,13 @@ impl Estimator {
     }
 
     /// A packet of this many plaintext bytes goes out; its transport-wide number.
-    pub(crate) fn sent(&mut self, now: Instant, bytes: usize) -> u16 {
+    pub(crate) fn sent(&mut self, now: Instant, bytes: usize, origin: Origin) -> u16 {
         let bytes = bytes + WIRE_OVERHEAD;
         let at = self.micros(now);
         self.began_us.get_or_insert(at);
         self.unanswered_us.get_or_insert(at);
         let cluster = self.prober.sent(at, bytes);
-        self.ledger.push(at, bytes, cluster)
+        self.ledger.push(at, bytes, cluster, origin)
     }
 
     /// Feedback of the client. `true`: the estimate fell.
@@ -197,6 +204,11 @@ impl Estimator {
         self.conclude_probe(now_us);
         self.known |= self.losses.bound().is_finite();
         self.estimate() < before
+    }
+
+    /// What the last feedback told to be missing; once.
+    pub(crate) fn take_missing(&mut self) -> Vec<Origin> {
+        std::mem::take(&mut self.missing)
     }
 
     /// The client's address changed, or ICE was restarted: the path may be another one. The estimate stays until the new
@@ -257,6 +269,9 @@ impl Estimator {
             let Some(delta) = delta else {
                 if let Some(packet) = self.ledger.reported(seq.0) {
                     self.prober.missing(packet.cluster, packet.bytes);
+                    if packet.origin.track().is_some() && self.missing.len() < MAX_MISSING {
+                        self.missing.push(packet.origin);
+                    }
                 }
                 continue;
             };

@@ -10,6 +10,7 @@ mod measure;
 mod pipe;
 mod quality;
 mod relocate;
+mod repair;
 mod report;
 mod select;
 mod timers;
@@ -25,6 +26,7 @@ use convene_types::{Mid, PeerId, TrackId};
 use rustc_hash::FxHashMap;
 use slab::Slab;
 
+use self::repair::Seconds;
 use crate::config::Config;
 use crate::event::Event;
 use crate::floor::Floor;
@@ -80,6 +82,7 @@ pub struct Room {
     stranded: Vec<(usize, usize)>,
     pli_wanted: bool,
     nack_due: Option<Instant>,
+    seconds: Seconds,
     /// A probe under way wants its next helping.
     probe_due: Option<Instant>,
     /// Subscribers with a probe under way.
@@ -123,6 +126,7 @@ impl Room {
             stranded: Vec::new(),
             pli_wanted: false,
             nack_due: None,
+            seconds: Seconds::default(),
             probe_due: None,
             probing: Vec::new(),
             next_tick: None,

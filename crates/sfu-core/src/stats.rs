@@ -26,6 +26,8 @@ pub struct Stats {
     pub nack_out: u64,
     /// Asked for again, but no longer or never in the history.
     pub nack_missed: u64,
+    /// Sent again without having been asked for: feedback did not have it.
+    pub rtx_unasked: u64,
     /// Asked for again too soon after it was sent again.
     pub nack_suppressed: u64,
     /// Asked for again where the path has no room for what a keyframe behind it makes good.

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use convene_types::{PeerId, Ssrc};
 
-use crate::bwe::Estimator;
+use crate::bwe::{Estimator, Origin};
 use crate::config::MAX_RTX_QUEUE;
 use crate::remb::Remb;
 use crate::repairs::Repairs;
@@ -137,13 +137,15 @@ impl Subscriber {
     }
 
     /// Gives a packet that goes out its number or its time.
-    pub(crate) fn stamp(&mut self, now: Instant, packet: &mut [u8]) {
+    pub(crate) fn stamp(&mut self, now: Instant, packet: &mut [u8], origin: Origin) {
         let Some(stamp) = self.stamp else { return };
         let len = packet.len();
         self.remb.sent(len);
         let Some(place) = stamp.find(packet) else { return };
         match (stamp.method, self.estimator.as_mut()) {
-            (Method::TransportCc, Some(estimator)) => place.copy_from_slice(&estimator.sent(now, len).to_be_bytes()),
+            (Method::TransportCc, Some(estimator)) => {
+                place.copy_from_slice(&estimator.sent(now, len, origin).to_be_bytes())
+            }
             (Method::AbsSendTime, _) => {
                 place.copy_from_slice(&abs_send_time(now.saturating_duration_since(self.epoch)));
             }

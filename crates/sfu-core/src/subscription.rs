@@ -6,6 +6,7 @@ use convene_rtp::red;
 use convene_rtp::rtcp::{ReportBlock, SenderInfo};
 use convene_types::{MediaKind, PeerId, Pt, SeqNo, Ssrc, TrackId};
 
+use crate::bwe::Origin;
 use crate::cut::{ALL, Cut, level_of, step, temporal_of};
 use crate::flow::{Flow, Reports};
 use crate::history::Stored;
@@ -317,11 +318,16 @@ impl Subscription {
         true
     }
 
-    /// How often a packet that was asked for is sent again. On a path that loses much the repeat is lost as often as the
-    /// packet was, and the next chance is a round trip away: by then the picture has stopped. Not where the path is `scarce`:
-    /// there the loss may be our own doing.
-    pub(crate) const fn copies(&self, scarce: bool) -> usize {
-        if self.loss.is_bad() && !scarce { 2 } else { 1 }
+    /// Whether what is lost is worth more than one repeat, and one without being asked. On a path that loses much, repeats
+    /// and requests are lost as often as packets are, and the next chance is a round trip away: by then the picture has
+    /// stopped. Not where the path is `scarce`: there the loss may be our own doing.
+    pub(crate) const fn is_worth_more(&self, scarce: bool) -> bool {
+        self.loss.is_bad() && !scarce
+    }
+
+    /// What to send again of a packet that goes out under this number.
+    pub(crate) fn origin(&self, seq: u16) -> Origin {
+        if self.egress.rtx_ssrc.is_some() { Origin::new(self.track, seq) } else { Origin::NONE }
     }
 
     /// Writes a packet again, as RTX.

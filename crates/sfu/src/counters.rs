@@ -144,6 +144,7 @@ impl Counters {
             (&metrics.pli, "out", stats.pli_out - old.pli_out),
             (&metrics.rtx, "in", stats.rtx_in - old.rtx_in),
             (&metrics.rtx, "out", stats.rtx_out - old.rtx_out),
+            (&metrics.bandwidth, "repeat_unasked", stats.rtx_unasked - old.rtx_unasked),
             (&metrics.red, "recovered", stats.red_recovered - old.red_recovered),
             (&metrics.red, "made", stats.red_made - old.red_made),
             (&metrics.bandwidth, "overuse", stats.overuses - old.overuses),

@@ -20,6 +20,27 @@ pub(super) enum Fate {
     Arrived,
 }
 
+/// Which packet of which track it carries, as its subscriber numbers them: what to send again if it is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Origin {
+    track: u16,
+    pub(crate) seq: u16,
+}
+
+impl Origin {
+    /// It carries nothing that could be sent again.
+    pub(crate) const NONE: Self = Self { track: u16::MAX, seq: 0 };
+
+    pub(crate) fn new(track: usize, seq: u16) -> Self {
+        Self { track: u16::try_from(track).unwrap_or(u16::MAX), seq }
+    }
+
+    /// The track's index.
+    pub(crate) fn track(self) -> Option<usize> {
+        (self.track != u16::MAX).then_some(usize::from(self.track))
+    }
+}
+
 /// A packet that was sent.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Packet {
@@ -28,9 +49,13 @@ pub(super) struct Packet {
     /// The probe it was part of; 0: none.
     pub(super) cluster: u8,
     pub(super) fate: Fate,
+    pub(super) origin: Origin,
 }
 
-const NO_PACKET: Packet = Packet { sent_us: 0, bytes: 0, cluster: 0, fate: Fate::Unknown };
+const NO_PACKET: Packet = Packet { sent_us: 0, bytes: 0, cluster: 0, fate: Fate::Unknown, origin: Origin::NONE };
+
+/// One is kept for each packet under way to each subscriber: 16 bytes.
+const _: () = assert!(size_of::<Packet>() == 16);
 
 /// See the module.
 #[derive(Debug)]
@@ -57,14 +82,14 @@ impl Ledger {
     }
 
     /// Enters a packet; its number on the wire.
-    pub(super) fn push(&mut self, sent_us: i64, bytes: usize, cluster: u8) -> u16 {
+    pub(super) fn push(&mut self, sent_us: i64, bytes: usize, cluster: u8, origin: Origin) -> u16 {
         if self.next - self.settled >= self.slots.len() as u64 {
             self.make_room();
         }
         let number = self.next;
         let bytes = u16::try_from(bytes).unwrap_or(u16::MAX);
         if let Some(slot) = self.slot_mut(number) {
-            *slot = Packet { sent_us, bytes, cluster, fate: Fate::Unknown };
+            *slot = Packet { sent_us, bytes, cluster, fate: Fate::Unknown, origin };
         }
         self.next += 1;
         number as u16 // the wire carries 16 bits
@@ -153,7 +178,7 @@ mod tests {
     fn settles_once_in_order_and_waits_for_the_late() {
         let mut ledger = Ledger::new();
         ledger.grounded();
-        let seqs: Vec<u16> = (0..10_i64).map(|at| ledger.push(at * 20_000, 100, 0)).collect();
+        let seqs: Vec<u16> = (0..10_i64).map(|at| ledger.push(at * 20_000, 100, 0, Origin::NONE)).collect();
         assert_eq!(seqs, (0..10).collect::<Vec<u16>>());
         let settled = |ledger: &mut Ledger| {
             let mut fates = Vec::new();
@@ -179,12 +204,12 @@ mod tests {
     fn grows_over_the_wrap_and_within_its_limit() {
         let mut ledger = Ledger::new();
         for _ in 0..1_000 {
-            ledger.push(0, 100, 0);
+            ledger.push(0, 100, 0, Origin::NONE);
         }
         assert_eq!(ledger.slots.len(), START_SLOTS, "nobody answers");
         ledger.grounded();
         for at in 0..200_000_i64 {
-            let seq = ledger.push(at, 100, 0);
+            let seq = ledger.push(at, 100, 0, Origin::NONE);
             if at % 2 == 0 {
                 assert_eq!(ledger.arrived(seq).unwrap().sent_us, at);
             }

@@ -148,7 +148,7 @@ impl Prober {
 
     /// A packet of a probe arrived; as the ledger knew it before.
     pub(super) fn arrived(&mut self, packet: &Packet, arrival_us: i64) {
-        let Packet { sent_us, bytes, cluster, fate } = *packet;
+        let Packet { sent_us, bytes, cluster, fate, .. } = *packet;
         let Some(probe) = self.probe.as_mut().filter(|probe| probe.cluster == cluster) else { return };
         if fate == Fate::Missing {
             probe.missing_bytes = probe.missing_bytes.saturating_sub(u64::from(bytes));
@@ -240,6 +240,7 @@ fn rate(packets: &[(i64, u16)]) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::ledger::Origin;
     use super::*;
 
     /// Runs one probe over a link of this rate with the given media beside it; what was found.
@@ -253,7 +254,7 @@ mod tests {
             while due > 0 {
                 let cluster = prober.sent(now, 300);
                 free_at = free_at.max(now as f64) + 300.0 * 8e6 / link;
-                let packet = Packet { sent_us: now, bytes: 300, cluster, fate: Fate::Unknown };
+                let packet = Packet { sent_us: now, bytes: 300, cluster, fate: Fate::Unknown, origin: Origin::NONE };
                 prober.arrived(&packet, free_at as i64);
                 due = due.saturating_sub(300);
             }

@@ -52,7 +52,8 @@ impl Room {
         let Some(estimator) = subscriber.estimator.as_mut() else { return };
         let before = estimator.tally();
         let fell = estimator.feedback(now, feedback);
-        let after = estimator.tally();
+        let (after, missing) = (estimator.tally(), estimator.take_missing());
+        self.repeat_missing(now, index, &missing);
         self.stats.overuses += after.overuses - before.overuses;
         self.stats.probes_up += after.probes_up - before.probes_up;
         self.stats.interruptions += after.interruptions - before.interruptions;

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use convene_rtp::rtcp::{Nack, Packet, ReportBlock, SenderInfo, packets};
+use convene_rtp::rtcp::{Packet, ReportBlock, SenderInfo, packets};
 use convene_types::{MediaKind, PeerId, Ssrc};
 
 use super::Room;
@@ -91,29 +91,6 @@ impl Room {
         let congested = subscriber.is_congested(now);
         if let Some(subscription) = subscriber.by_ssrc(block.ssrc) {
             subscription.receiver_report(now, block, congested);
-        }
-    }
-
-    fn handle_nack(&mut self, now: Instant, from: PeerId, nack: &Nack<'_>) {
-        let Some(index) = self.subscriber_places.get(&from).copied() else { return };
-        let Some(subscriber) = self.subscribers.get_mut(index) else { return };
-        let scarce = subscriber.is_scarce(now);
-        let Some(track) = subscriber.by_ssrc(nack.media).map(|subscription| subscription.track) else { return };
-        for seq in nack.seqs() {
-            self.stats.nack_in += 1;
-            let Some(subscription) = subscriber.get_mut(track) else { return };
-            if !subscription.may_repeat(now, seq.0, scarce, &mut self.stats) {
-                continue;
-            }
-            for _ in 0..subscription.copies(scarce) {
-                if !subscriber.queue_rtx(track, seq.0) {
-                    self.stats.nack_suppressed += 1;
-                }
-            }
-        }
-        if !subscriber.rtx.is_empty() {
-            self.urgent = true;
-            self.activate(index);
         }
     }
 

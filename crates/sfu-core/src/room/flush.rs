@@ -5,6 +5,7 @@ use std::time::Instant;
 use convene_types::PeerId;
 
 use super::Room;
+use crate::bwe::Origin;
 use crate::event::Event;
 use crate::subscriber::Subscriber;
 
@@ -40,11 +41,12 @@ impl Room {
     pub fn write_next(&mut self, now: Instant, out: &mut [u8]) -> Option<usize> {
         let index = self.current?;
         let written = self.write_rtx(now, index, out);
-        let written = written.or_else(|| self.write_media(now, index, out)).or_else(|| self.write_probe(index, out));
+        let written = written.or_else(|| self.write_media(now, index, out));
+        let written = written.or_else(|| Some((self.write_probe(index, out)?, Origin::NONE)));
         match written {
-            Some(len) => {
+            Some((len, origin)) => {
                 if let (Some(subscriber), Some(packet)) = (self.subscribers.get_mut(index), out.get_mut(..len)) {
-                    subscriber.stamp(now, packet);
+                    subscriber.stamp(now, packet, origin);
                 }
                 self.stats.packets_out += 1;
                 self.stats.bytes_out += len as u64;
@@ -56,7 +58,7 @@ impl Room {
                 }
             }
         }
-        written
+        written.map(|(len, _)| len)
     }
 
     /// Something waits that should not be gathered with later packets: audio, or a retransmission.
@@ -86,7 +88,7 @@ impl Room {
         }
     }
 
-    fn write_rtx(&mut self, now: Instant, index: usize, out: &mut [u8]) -> Option<usize> {
+    fn write_rtx(&mut self, now: Instant, index: usize, out: &mut [u8]) -> Option<(usize, Origin)> {
         let subscriber = self.subscribers.get_mut(index)?;
         if subscriber.rtx.is_empty() {
             return None;
@@ -103,13 +105,13 @@ impl Room {
             if let Some(len) = subscription.repeat(out, seq, layers, &mut self.stats) {
                 self.stats.rtx_out += 1;
                 subscriber.repairs.spend(len);
-                return Some(len);
+                return Some((len, Origin::new(track, seq)));
             }
         }
         None
     }
 
-    fn write_media(&mut self, now: Instant, index: usize, out: &mut [u8]) -> Option<usize> {
+    fn write_media(&mut self, now: Instant, index: usize, out: &mut [u8]) -> Option<(usize, Origin)> {
         let Self { subscribers, tracks, batch, blocks, batch_base, stats, events, report_soon, stranded, .. } = self;
         let subscriber = subscribers.get_mut(index)?;
         let mut at = usize::try_from(subscriber.cursor.saturating_sub(*batch_base)).unwrap_or(usize::MAX);
@@ -137,7 +139,9 @@ impl Room {
                 stranded.push((track_index, index));
             }
             let Some(numbers) = numbers else { continue };
-            written = subscription.write(out, numbers, (pending.seq, stored), &track.layers, block, stats);
+            let origin = subscription.origin(numbers.0.seq as u16); // the wire carries 16 bits
+            let len = subscription.write(out, numbers, (pending.seq, stored), &track.layers, block, stats);
+            written = len.map(|len| (len, origin));
             stats.unwritten += u64::from(written.is_none());
             if stats.switches == began {
                 continue;

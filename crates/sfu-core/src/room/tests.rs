@@ -9,6 +9,7 @@ mod pair;
 mod pipe;
 mod random;
 mod relocate;
+mod repair;
 mod switches;
 mod upstream;
 mod viewer;

@@ -15,13 +15,16 @@ impl Room {
     /// When `handle_timeout` wants to be called. `None`: not before the next input.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        [self.next_tick, self.nack_due, self.probe_due].into_iter().flatten().min()
+        [self.next_tick, self.nack_due, self.probe_due, self.seconds.due()].into_iter().flatten().min()
     }
 
     /// Does what is due; early calls do nothing.
     pub fn handle_timeout(&mut self, now: Instant) {
         if self.nack_due.is_some_and(|due| due <= now) {
             self.send_nacks(now);
+        }
+        if self.seconds.due().is_some_and(|due| due <= now) {
+            self.repeat_again(now);
         }
         if self.probe_due.is_some_and(|due| due <= now) {
             self.feed_probes(now);
