@@ -115,9 +115,10 @@ HEAD = """# Bad networks
 
 Made by `make network` (`tests/e2e/test_network_table.py`): a server and three Chromiums with fake devices, each in a network
 namespace with a cable of its own. A speaker publishes VP8 in two layers (640 and 320 wide, 1,000 and 250 kbit/s of a film with
-grain) and Opus with RED, the second one 330 kbit/s and Opus; {span} s of each network, read from Chromium's `getStats`. *Frozen* is the share of the time in which the impaired picture stood (Chromium's
-`totalFreezesDuration`), *concealed* the share of the audio that was made up, silence left out. *Control* is somebody whose
-path is free, looking at the same moment. Losses are of whole Ethernet frames both ways, in runs of three on average.
+grain) and Opus with RED, the second one 330 kbit/s and Opus; {span} s of each network, read from Chromium's `getStats`.
+*Frozen* is the share of the time in which the impaired picture stood (Chromium's `totalFreezesDuration`), *concealed* the
+share of the audio that was made up, silence left out. *Control* is somebody whose path is free, looking at the same moment.
+Losses are of whole Ethernet frames both ways, in runs of three on average.
 """
 COLUMNS = "| {} | frozen | frames/s | audio concealed | lost | smaller / larger picture after | control frozen |\n|---|---|---|---|---|---|---|\n"
 

@@ -1,14 +1,15 @@
 //! One track for one subscriber: which layer it gets, and the numbers of what goes out.
 
+mod repeat;
+mod report;
+
 use std::time::{Duration, Instant};
 
 use convene_rtp::red;
-use convene_rtp::rtcp::{ReportBlock, SenderInfo};
-use convene_types::{MediaKind, PeerId, Pt, SeqNo, Ssrc, TrackId};
+use convene_types::{MediaKind, Pt, SeqNo, Ssrc};
 
-use crate::bwe::Origin;
 use crate::cut::{ALL, Cut, level_of, step, temporal_of};
-use crate::flow::{Flow, Reports};
+use crate::flow::Reports;
 use crate::history::Stored;
 use crate::layer::Layer;
 use crate::loss::Loss;
@@ -16,23 +17,10 @@ use crate::munge::{Munger, Numbers, Pts, Run, Skip, Start};
 use crate::redundancy::{MAX_BLOCKS, Redundancy};
 use crate::share::Share;
 use crate::spec::{Egress, PtMap};
-use crate::sr::{self, Clock};
+use crate::sr::Clock;
 use crate::stats::Stats;
 use crate::track::{Target, choose};
-use crate::write::{self, Block, Outgoing, Red, Rtx, Shape};
-
-/// Retransmissions remembered, so that a packet asked for twice within a round trip is sent once.
-const RECENT_RTX: usize = 64;
-/// Bounds of the time in which a packet is sent again once at most, and what holds before a report told the round trip.
-const MIN_RTX_PAUSE: Duration = Duration::from_millis(10);
-const START_RTX_PAUSE: Duration = Duration::from_millis(30);
-const MAX_RTX_PAUSE: Duration = Duration::from_millis(150);
-/// Of how many packets a probe's repeats are, and how large those must be: small ones cost more packets than they tell.
-const PROBE_REACH: u16 = 24;
-const MIN_PROBE_BYTES: usize = 300;
-/// Padding of a packet that has nothing to repeat: the most that its count says (RFC 3550 §5.1), less a round figure's
-/// odds.
-const PADDING_BYTES: u8 = 240;
+use crate::write::{self, Block, Outgoing, Red, Shape};
 
 /// A packet that waits for the flush.
 #[derive(Clone, Copy, Debug)]
@@ -289,156 +277,9 @@ impl Subscription {
         1.0 + f64::from(if self.egress.make_red.is_some() { self.redundancy.blocks() } else { 0 })
     }
 
-    /// Whether a packet that was asked for may be sent again; counts the reason if not. `scarce`: the path has no room to
-    /// spare.
-    pub(crate) fn may_repeat(&mut self, now: Instant, seq: u16, scarce: bool, stats: &mut Stats) -> bool {
-        if self.egress.rtx_ssrc.is_none() {
-            stats.nack_without_rtx += 1;
-            return false;
-        }
-        let Some((run, _)) = self.munger.find(seq) else {
-            stats.nack_missed += 1;
-            return false;
-        };
-        // A keyframe began the present run: nothing before it is needed to go on.
-        if scarce && self.munger.is_over(run) {
-            stats.nack_superseded += 1;
-            return false;
-        }
-        if self.recent_rtx.is_empty() {
-            self.recent_rtx = vec![None; RECENT_RTX];
-        }
-        let pause = self.round_trip.map_or(START_RTX_PAUSE, |rtt| rtt / 2).clamp(MIN_RTX_PAUSE, MAX_RTX_PAUSE);
-        let Some(slot) = self.recent_rtx.get_mut(usize::from(seq) % RECENT_RTX) else { return false };
-        if slot.is_some_and(|(sent, at)| sent == seq && now.saturating_duration_since(at) < pause) {
-            stats.nack_suppressed += 1;
-            return false;
-        }
-        *slot = Some((seq, now));
-        true
-    }
-
-    /// Whether what is lost is worth more than one repeat, and one without being asked. On a path that loses much, repeats
-    /// and requests are lost as often as packets are, and the next chance is a round trip away: by then the picture has
-    /// stopped. Not where the path is `scarce`: there the loss may be our own doing.
-    pub(crate) const fn is_worth_more(&self, scarce: bool) -> bool {
-        self.loss.is_bad() && !scarce
-    }
-
-    /// What to send again of a packet that goes out under this number.
-    pub(crate) fn origin(&self, seq: u16) -> Origin {
-        if self.egress.rtx_ssrc.is_some() { Origin::new(self.track, seq) } else { Origin::NONE }
-    }
-
-    /// Writes a packet again, as RTX.
-    pub(crate) fn repeat(&mut self, out: &mut [u8], seq: u16, layers: &[Layer], stats: &mut Stats) -> Option<usize> {
-        let (run, in_seq) = self.munger.find(seq)?;
-        let layer = layers.get(usize::from(run.layer)).filter(|layer| layer.generation == run.generation);
-        let found = layer.and_then(|layer| Some((layer.history.get(in_seq)?, &layer.uplink)));
-        let Some((stored, uplink)) = found else {
-            stats.nack_missed += 1;
-            return None;
-        };
-        let Some((pt, Some(rtx_pt), ssrc)) = self.pts_of(run, stored.meta.pt) else {
-            stats.nack_without_rtx += 1;
-            return None;
-        };
-        let numbers = run.numbers(in_seq, stored.meta).filter(|_| run.trim.has(in_seq, &stored.meta.part));
-        let Some(numbers) = numbers else {
-            stats.nack_missed += 1;
-            return None;
-        };
-        let rtx = Rtx { ssrc, pt: rtx_pt, seq: SeqNo(self.rtx_seq) };
-        let playout_delay = self.loss.playout_delay(uplink);
-        let outgoing = Outgoing { egress: &self.egress, run, numbers, pt, stored, playout_delay, red: None };
-        let written = write::retransmission(out, &outgoing, &rtx)?;
-        self.rtx_seq = self.rtx_seq.wrapping_add(1);
-        Some(written)
-    }
-
-    /// Writes a packet for a probe: one of the last that went out once more, if `repeats` may be, else padding. `None`: RTX
-    /// was not negotiated.
-    pub(crate) fn probe(&mut self, out: &mut [u8], layers: &[Layer], repeats: bool) -> Option<usize> {
-        let ssrc = self.egress.rtx_ssrc.filter(|_| self.kind == MediaKind::Video && !self.paused)?;
-        let repeated = self.last_seq().filter(|_| repeats).and_then(|last| {
-            let seq = last.wrapping_sub(self.probe_back % PROBE_REACH);
-            self.probe_back = self.probe_back.wrapping_add(1);
-            let (run, in_seq) = self.munger.find(seq)?;
-            let layer = layers.get(usize::from(run.layer)).filter(|layer| layer.generation == run.generation)?;
-            let large = layer.history.get(in_seq)?.bytes.len() >= MIN_PROBE_BYTES;
-            large.then(|| self.repeat(out, seq, layers, &mut Stats::default()))?
-        });
-        repeated.or_else(|| {
-            let pt = self.egress.pts.iter().find_map(|map| map.rtx)?;
-            let rtx = Rtx { ssrc, pt, seq: SeqNo(self.rtx_seq) };
-            let written = write::padding(out, &self.egress, &rtx, self.munger.last_ts(), PADDING_BYTES)?;
-            self.rtx_seq = self.rtx_seq.wrapping_add(1);
-            Some(written)
-        })
-    }
-
-    fn last_seq(&self) -> Option<u16> {
-        self.munger.last_seq()
-    }
-
-    /// The sender report of `now`. `None`: nothing goes out, or the publisher told no time yet.
-    pub(crate) fn sender_report(&mut self, now: Instant, layers: &[Layer]) -> Option<SenderInfo> {
-        let run = self.munger.run()?;
-        let (ntp, rtp_ts) = clock(layers, run)?.at(now);
-        self.last_sr = Some((sr::compact_ntp(ntp), now));
-        Some(SenderInfo {
-            ssrc: self.egress.ssrc,
-            ntp,
-            rtp_ts: rtp_ts.wrapping_add(run.ts_offset),
-            packets: self.packets,
-            octets: self.octets,
-        })
-    }
-
-    /// A receiver report: RFC 3550 §6.4.1 gives the round trip.
-    pub(crate) fn receiver_report(&mut self, now: Instant, block: &ReportBlock, congested: bool) {
-        let rate = if self.kind == MediaKind::Video { 90.0 } else { 48.0 };
-        let (lost, jitter_ms) = (f32::from(block.fraction_lost) / 256.0, block.jitter as f32 / rate);
-        self.reported = Some((lost, jitter_ms));
-        self.reports.add(lost, jitter_ms);
-        if self.kind == MediaKind::Video {
-            self.loss.report(now, block.fraction_lost, self.round_trip);
-        } else {
-            self.redundancy.report(now, block.fraction_lost, congested);
-        }
-        let Some((_, at)) = self.last_sr.filter(|(ntp, _)| *ntp == block.last_sr && block.last_sr != 0) else { return };
-        let held = Duration::from_micros((u64::from(block.delay_since_last_sr) * 1_000_000) >> 16);
-        if let Some(sample) = now.saturating_duration_since(at).checked_sub(held) {
-            self.round_trip = Some(self.round_trip.map_or(sample, |smoothed| (smoothed * 7 + sample) / 8));
-        }
-    }
-
-    /// What went out since the last time; the caller knows the peer, the track and the layer.
-    pub(crate) fn measure(&mut self) -> Flow {
-        let (packets, octets) = std::mem::replace(&mut self.measured, (self.packets, self.octets));
-        let (loss, jitter_ms) = self.reports.take();
-        Flow {
-            peer: PeerId(0),
-            track: TrackId(0),
-            published: false,
-            packets: self.packets.wrapping_sub(packets),
-            bytes: self.octets.wrapping_sub(octets).into(),
-            loss,
-            jitter_ms,
-            round_trip_ms: self.round_trip.map_or(0.0, |rtt| rtt.as_secs_f32() * 1e3),
-            layer: 0,
-            starved: self.share.is_starved(),
-        }
-    }
-
     /// Media packets that went out; wraps.
     pub(crate) const fn packets(&self) -> u32 {
         self.packets
-    }
-
-    /// The round trip, once a report has told it.
-    pub(crate) const fn round_trip(&self) -> Option<Duration> {
-        self.round_trip
     }
 
     fn starts(&self, pending: &Pending, stored: Stored<'_>) -> Option<Target> {
@@ -484,15 +325,6 @@ impl Subscription {
 
     fn map_pt(&self, pt: Pt) -> Option<PtMap> {
         self.egress.pts.iter().find(|map| map.from == pt).copied()
-    }
-
-    /// Payload type, that of RTX, and the SSRC of RTX.
-    fn pts_of(&self, run: &Run, pt: Pt) -> Option<(Pt, Option<Pt>, Ssrc)> {
-        let ssrc = self.egress.rtx_ssrc?;
-        if pt == run.pts.from {
-            return Some((run.pts.to, run.pts.rtx, ssrc));
-        }
-        self.map_pt(pt).map(|map| (map.to, map.rtx, ssrc))
     }
 }
 

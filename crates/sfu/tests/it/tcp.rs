@@ -1,11 +1,9 @@
 //! The door for media over TCP: whoever does not begin with a check for a peer of ours is shown out.
 
-use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Arc;
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use convene_sfu::{Options, Spread, accept, start};
-use convene_telemetry::Metrics;
+use convene_sfu::accept;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
@@ -46,21 +44,9 @@ async fn is_closed(stream: &TcpStream) -> bool {
 
 #[tokio::test]
 async fn strangers_are_shown_out() {
-    let metrics = Arc::new(Metrics::new());
-    let local = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let listener = TcpListener::bind((local, 0)).await.unwrap();
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
-    let (handle, workers) = start(&Options {
-        bind: local,
-        ports: vec![0],
-        advertised: vec![local],
-        tcp_port: Some(address.port()),
-        spread: Spread::ByLoad,
-        max_load: 2.0,
-        loudest: 0,
-        metrics: metrics.clone(),
-    })
-    .unwrap();
+    let (handle, workers, metrics) = crate::node(Some(address.port()));
     let door = tokio::spawn(accept(listener, handle.clone()));
 
     let rows = [

@@ -1,10 +1,6 @@
 //! Which section of an offer carries which announced track.
 
-use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Arc;
-
-use convene_sfu::{Answer, Bind, Options, PeerOptions, Publication, Room, Spread, start};
-use convene_telemetry::Metrics;
+use convene_sfu::{Answer, Bind, PeerOptions, Publication, Room};
 use convene_types::{MediaKind, PeerId, TrackId};
 
 const SESSION: &str = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n";
@@ -54,18 +50,7 @@ fn at(mid: &str, track: u64) -> (String, u64) {
 async fn tracks_are_found_by_name_and_where_the_client_makes_names_up_by_kind() {
     const AUDIO: MediaKind = MediaKind::Audio;
     const VIDEO: MediaKind = MediaKind::Video;
-    let local = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let options = Options {
-        bind: local,
-        ports: vec![0],
-        advertised: vec![local],
-        tcp_port: None,
-        spread: Spread::ByLoad,
-        max_load: 2.0,
-        loudest: 0,
-        metrics: Arc::new(Metrics::new()),
-    };
-    let (handle, workers) = start(&options).unwrap();
+    let (handle, workers, _) = crate::node(None);
     let (room, _events) = handle.open_room("names").await.unwrap();
     let peer = handle.new_peer_id();
     let label = "firefox".to_owned();

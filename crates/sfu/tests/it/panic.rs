@@ -1,11 +1,8 @@
 //! A panic costs the room it happened in, and nothing else on the same worker.
 
-use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Arc;
 use std::time::Duration;
 
-use convene_sfu::{Error, Event, Handle, Options, PeerOptions, Spread, start};
-use convene_telemetry::Metrics;
+use convene_sfu::{Error, Event, Handle, PeerOptions};
 use tokio::time::timeout;
 
 const SOON: Duration = Duration::from_secs(5);
@@ -16,19 +13,7 @@ fn peer(handle: &Handle) -> PeerOptions {
 
 #[tokio::test]
 async fn a_panic_ends_one_room() {
-    let metrics = Arc::new(Metrics::new());
-    let local = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let options = Options {
-        bind: local,
-        ports: vec![0],
-        advertised: vec![local],
-        tcp_port: None,
-        spread: Spread::ByLoad,
-        max_load: 2.0,
-        loudest: 0,
-        metrics: metrics.clone(),
-    };
-    let (handle, workers) = start(&options).unwrap();
+    let (handle, workers, metrics) = crate::node(None);
     let (doomed, mut last_words) = handle.open_room("doomed").await.unwrap();
     let (other, _events) = handle.open_room("other").await.unwrap();
     doomed.add_peer(peer(&handle)).await.unwrap();
