@@ -1,5 +1,6 @@
 mod audio;
 mod bandwidth;
+mod bottleneck;
 mod control;
 mod downstream;
 mod layered;
