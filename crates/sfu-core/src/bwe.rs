@@ -24,6 +24,7 @@ mod groups;
 mod ledger;
 mod losses;
 mod prober;
+mod reference;
 mod trend;
 
 use std::time::{Duration, Instant};
@@ -37,6 +38,7 @@ pub(crate) use self::ledger::Origin;
 use self::ledger::{Fate, Ledger};
 use self::losses::Losses;
 use self::prober::Prober;
+use self::reference::Reference;
 use self::trend::{Trend, Usage};
 
 /// Bytes that a packet has on the wire beyond its plaintext: GCM tag, UDP and IPv4 headers. The path carries those too.
@@ -68,11 +70,8 @@ const MAX_MISSING: usize = 64;
 /// Feedback that settles the loss of more than one packet in this many tells of a queue that overflows.
 const LOSSY_PART: u32 = 3;
 
-/// Units of the feedback's reference time and deltas (§3.1).
-const REFERENCE_US: i64 = 64_000;
+/// Unit of the feedback's deltas (§3.1).
 const DELTA_US: i64 = 250;
-/// The reference time has 24 bits.
-const REFERENCE_WRAP: u32 = 1 << 24;
 
 /// What an estimator did, for counters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -93,8 +92,7 @@ pub(crate) struct Estimator {
     aimd: Aimd,
     losses: Losses,
     prober: Prober,
-    /// The last reference time as it came, and unwrapped.
-    reference: Option<(u32, i64)>,
+    reference: Reference,
     /// The number behind the last that feedback told of.
     told: Option<u16>,
     /// What the last feedback told to be missing.
@@ -122,7 +120,7 @@ impl Estimator {
             aimd: Aimd::new(START),
             losses: Losses::new(),
             prober: Prober::new(),
-            reference: None,
+            reference: Reference::default(),
             told: None,
             missing: Vec::new(),
             heard_us: None,
@@ -260,11 +258,8 @@ impl Estimator {
     }
 
     fn take_arrivals(&mut self, feedback: &TransportCc<'_>) -> Usage {
-        let mut arrival_us = self.unwrap_reference(feedback.reference_time_64ms) * REFERENCE_US;
-        let base = feedback.base_seq.0;
-        let next = self.told.replace(base.wrapping_add(feedback.count));
-        // Numbers below the next were told of before; libwebrtc repeats them where packets overtook each other.
-        let mut skipped = next.is_some_and(|next| (1..1 << 15).contains(&base.wrapping_sub(next)));
+        let mut arrival_us = self.reference.micros(feedback.reference_time_64ms);
+        let mut skipped = self.is_behind_a_gap(feedback);
         for (seq, delta) in feedback.arrivals() {
             let Some(delta) = delta else {
                 if let Some(packet) = self.ledger.reported(seq.0) {
@@ -297,17 +292,16 @@ impl Estimator {
         self.trend.verdict()
     }
 
-    fn unwrap_reference(&mut self, reference: u32) -> i64 {
-        let unwrapped = match self.reference {
-            None => i64::from(reference),
-            Some((last, unwrapped)) => {
-                let ahead = reference.wrapping_sub(last) % REFERENCE_WRAP;
-                let back = ahead >= REFERENCE_WRAP / 2;
-                unwrapped + i64::from(ahead) - if back { i64::from(REFERENCE_WRAP) } else { 0 }
-            }
-        };
-        self.reference = Some((reference, unwrapped));
-        unwrapped
+    /// Whether feedback before this one is missing. Numbers that were told of may be told of again: libwebrtc does so where
+    /// packets overtook each other.
+    fn is_behind_a_gap(&mut self, feedback: &TransportCc<'_>) -> bool {
+        let newer = |one: u16, than: u16| (1..1 << 15).contains(&one.wrapping_sub(than));
+        let (base, end) = (feedback.base_seq.0, feedback.base_seq.0.wrapping_add(feedback.count));
+        let before = self.told;
+        if before.is_none_or(|told| newer(end, told)) {
+            self.told = Some(end);
+        }
+        before.is_some_and(|told| newer(base, told))
     }
 
     fn micros(&self, now: Instant) -> i64 {
