@@ -239,9 +239,9 @@ impl Estimator {
     }
 
     fn conclude_probe(&mut self, now_us: i64) {
-        let Some((found, slowed)) = self.prober.result(now_us, self.ledger.newest_arrived()) else { return };
+        let Some((found, pace)) = self.prober.result(now_us, self.ledger.newest_arrived()) else { return };
         self.tally.probes_up += u64::from(found > self.estimate());
-        self.aimd.raise(now_us, found, slowed);
+        self.aimd.raise(now_us, found, pace);
         self.losses.raise(found);
         self.known |= !self.prober.found_all();
     }

@@ -2,6 +2,7 @@
 //! (draft-ietf-rmcat-gcc-02 §5.5, with growth bound to what was seen to arrive).
 
 use super::acked::Acked;
+use super::prober::Pace;
 use super::trend::Usage;
 
 /// Part of what arrives that is taken when a queue grows: below it, so that the queue empties.
@@ -18,6 +19,8 @@ const BELOW_LIMIT: f64 = 0.95;
 /// How far the target may stand above what arrives and still grow: beyond it nothing tells whether it is true.
 const MAX_AHEAD: f64 = 1.5;
 const MAX_AHEAD_BITS: f64 = 10_000.0;
+/// A hurried probe that found more than this many times a limit seen lately is believed when the next one says so too.
+const CONTRADICTS: f64 = 1.2;
 /// After a decrease the queue empties first.
 const HOLD_US: i64 = 300_000;
 /// How long the rate at which a queue grew is remembered, if no probe says more.
@@ -31,21 +34,33 @@ pub(super) struct Aimd {
     target: f64,
     /// What arrived when a queue last grew or a probe was slowed down, and when.
     limit: Option<(f64, i64)>,
+    /// What a hurried probe found beyond the limit, until the next one has told.
+    claim: Option<f64>,
     hold_until_us: i64,
     updated_us: Option<i64>,
 }
 
 impl Aimd {
     pub(super) fn new(start: f64) -> Self {
-        Self { target: start, limit: None, hold_until_us: i64::MIN, updated_us: None }
+        Self { target: start, limit: None, claim: None, hold_until_us: i64::MIN, updated_us: None }
     }
 
     pub(super) fn target(&self) -> f64 {
         self.target
     }
 
-    /// A probe arrived at this rate. `slowed`: it was sent faster, so that this is all there is.
-    pub(super) fn raise(&mut self, now_us: i64, found: f64, slowed: bool) {
+    /// A probe arrived at this rate.
+    pub(super) fn raise(&mut self, now_us: i64, found: f64, pace: Pace) {
+        let beyond = self.limit.is_some_and(|(limit, at)| now_us - at < LIMIT_US && found > limit * CONTRADICTS);
+        let found = match self.claim.take() {
+            Some(claimed) if beyond => found.min(claimed),
+            None if beyond && pace == Pace::Hurried => {
+                self.claim = Some(found);
+                return;
+            }
+            _ => found,
+        };
+        let slowed = pace == Pace::Slowed;
         self.target = self.target.max(found);
         self.limit = match self.limit {
             Some((limit, _)) if slowed => Some((limit.max(found), now_us)),
@@ -119,10 +134,15 @@ mod tests {
         let acked = arriving(1e6);
         let mut aimd = Aimd::new(1e6);
         aimd.update(0, Usage::Over, &acked);
-        aimd.raise(0, 0.9e6, true);
+        aimd.raise(0, 0.9e6, Pace::Slowed);
         (1..=20).for_each(|tick| aimd.update(tick * 100_000, Usage::Normal, &acked));
         assert!((0.94e6..0.96e6).contains(&aimd.target()), "{}", aimd.target());
-        aimd.raise(2_000_000, 3e6, false);
+        aimd.raise(2_000_000, 3e6, Pace::Hurried);
+        assert!(aimd.target() < 1e6, "what was held back says little");
+        aimd.raise(2_400_000, 1e6, Pace::Slowed);
+        aimd.raise(2_800_000, 3e6, Pace::Hurried);
+        assert!(aimd.target() < 1.1e6, "the one between saw the limit");
+        aimd.raise(3_200_000, 4e6, Pace::Even);
         assert_eq!((aimd.target(), aimd.limit), (3e6, None));
     }
 }

@@ -35,6 +35,9 @@ const UP_FOUND: f64 = 0.75;
 /// A probe that arrives slower than this part of what was sent has found the path's limit, and this much of the limit is
 /// taken.
 const LIMIT_FOUND: f64 = 0.9;
+/// One that arrives faster than it was sent by this much was held back on its way and let go together, by a radio that
+/// waited for its slot or a machine that slept: its pace is not the path's.
+const HURRIED: f64 = 1.5;
 const TAKEN: f64 = 0.92;
 
 /// Part of a probe's bytes left out at each end of its arrivals: there jitter stretches it, in the middle it cancels out.
@@ -44,6 +47,18 @@ const MIN_TRIMMED: usize = 12;
 const MIN_MIDDLE_US: i64 = LENGTH_US / 2;
 /// Packets of a probe that are looked at: one at 100 Mbit/s has so many of full size.
 const MAX_ARRIVALS: usize = 1_024;
+
+/// How a probe arrived, beside how it was sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// As it was sent.
+    #[default]
+    Even,
+    /// Slower: this is all there is.
+    Slowed,
+    /// Faster: it says little.
+    Hurried,
+}
 
 /// A probe and what arrived of it.
 #[derive(Debug)]
@@ -159,8 +174,8 @@ impl Prober {
         }
     }
 
-    /// The rate that a probe found, once its answer is complete, and whether it arrived slower than it was sent.
-    pub(super) fn result(&mut self, now_us: i64, newest_arrived_us: i64) -> Option<(f64, bool)> {
+    /// The rate that a probe found, once its answer is complete, and at which pace it came.
+    pub(super) fn result(&mut self, now_us: i64, newest_arrived_us: i64) -> Option<(f64, Pace)> {
         let probe = self.probe.as_mut()?;
         let end = probe.from_us + LENGTH_US;
         let complete = newest_arrived_us >= end || probe.is_answered() || now_us > end + PATIENCE_US;
@@ -202,7 +217,7 @@ impl Probe {
         self.arrivals.iter().map(|(_, bytes)| u64::from(*bytes)).sum()
     }
 
-    fn found(&mut self) -> Option<(f64, bool)> {
+    fn found(&mut self) -> Option<(f64, Pace)> {
         self.sendings.sort_unstable();
         self.arrivals.sort_unstable();
         let middle = |packets: &[(i64, u16)]| trim(packets).is_some_and(|middle| span(middle) >= MIN_MIDDLE_US);
@@ -212,11 +227,13 @@ impl Probe {
         let arrived = self.arrived_bytes();
         let through = arrived as f64 / (arrived + self.missing_bytes) as f64;
         // By what share of its pace it was slowed down, which is known from the packets that were told of.
-        let pace = (arriving / sent).min(1.0);
-        let slowed = pace < LIMIT_FOUND;
-        let taken = if slowed { pace * TAKEN } else { pace };
+        let (part, pace) = match arriving / sent {
+            part if part < LIMIT_FOUND => (part * TAKEN, Pace::Slowed),
+            part if part > HURRIED => (1.0, Pace::Hurried),
+            part => (part.min(1.0), Pace::Even),
+        };
         let sent_rate = self.rate.min(self.sent_bytes as f64 * 8e6 / LENGTH_US as f64);
-        Some((sent_rate * through * taken, slowed))
+        Some((sent_rate * through * part, pace))
     }
 }
 
@@ -244,7 +261,7 @@ mod tests {
     use super::*;
 
     /// Runs one probe over a link of this rate with the given media beside it; what was found.
-    fn probe(prober: &mut Prober, now_us: i64, estimate: f64, desired: f64, link: f64) -> Option<(f64, bool)> {
+    fn probe(prober: &mut Prober, now_us: i64, estimate: f64, desired: f64, link: f64) -> Option<(f64, Pace)> {
         assert!(prober.begin(now_us, estimate, desired));
         let mut free_at = now_us as f64;
         let mut now = now_us;
@@ -275,9 +292,9 @@ mod tests {
             (5e6, 50e6, 100e6, 14e6, 16e6),
         ];
         for (estimate, desired, link, least, most) in rows {
-            let (found, slowed) = probe(&mut Prober::new(), 1_000, estimate, desired, link).unwrap_or_default();
+            let (found, pace) = probe(&mut Prober::new(), 1_000, estimate, desired, link).unwrap_or_default();
             assert!((least..=most).contains(&found), "{estimate} {desired} {link}: {found}");
-            assert_eq!(slowed, link < 1e6, "{link}");
+            assert_eq!(pace == Pace::Slowed, link < 1e6, "{link}");
         }
         assert!(!Prober::new().begin(0, 1e6, 0.9e6), "it is enough");
     }
