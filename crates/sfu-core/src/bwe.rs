@@ -240,10 +240,11 @@ impl Estimator {
 
     fn conclude_probe(&mut self, now_us: i64) {
         let Some((found, pace)) = self.prober.result(now_us, self.ledger.newest_arrived()) else { return };
-        self.tally.probes_up += u64::from(found > self.estimate());
-        self.aimd.raise(now_us, found, pace);
-        self.losses.raise(found);
         self.known |= !self.prober.found_all();
+        let before = self.estimate();
+        let Some(believed) = self.aimd.raise(now_us, found, pace) else { return };
+        self.tally.probes_up += u64::from(believed > before);
+        self.losses.raise(believed);
     }
 
     /// Forgets what is under way and how delays were.

@@ -49,14 +49,14 @@ impl Aimd {
         self.target
     }
 
-    /// A probe arrived at this rate.
-    pub(super) fn raise(&mut self, now_us: i64, found: f64, pace: Pace) {
+    /// A probe arrived at this rate; what of it is believed. `None`: nothing yet.
+    pub(super) fn raise(&mut self, now_us: i64, found: f64, pace: Pace) -> Option<f64> {
         let beyond = self.limit.is_some_and(|(limit, at)| now_us - at < LIMIT_US && found > limit * CONTRADICTS);
         let found = match self.claim.take() {
             Some(claimed) if beyond => found.min(claimed),
             None if beyond && pace == Pace::Hurried => {
                 self.claim = Some(found);
-                return;
+                return None;
             }
             _ => found,
         };
@@ -67,6 +67,7 @@ impl Aimd {
             None if slowed => Some((found, now_us)),
             limit => limit.filter(|(limit, _)| *limit > found),
         };
+        Some(found)
     }
 
     pub(super) fn update(&mut self, now_us: i64, usage: Usage, acked: &Acked) {
@@ -137,7 +138,7 @@ mod tests {
         aimd.raise(0, 0.9e6, Pace::Slowed);
         (1..=20).for_each(|tick| aimd.update(tick * 100_000, Usage::Normal, &acked));
         assert!((0.94e6..0.96e6).contains(&aimd.target()), "{}", aimd.target());
-        aimd.raise(2_000_000, 3e6, Pace::Hurried);
+        assert_eq!(aimd.raise(2_000_000, 3e6, Pace::Hurried), None);
         assert!(aimd.target() < 1e6, "what was held back says little");
         aimd.raise(2_400_000, 1e6, Pace::Slowed);
         aimd.raise(2_800_000, 3e6, Pace::Hurried);
