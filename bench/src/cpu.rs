@@ -1,9 +1,11 @@
 //! CPU time and memory of processes and threads, from `/proc`.
 
 use std::fs;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use core_affinity::CoreId;
 
 /// CPU time of every thread of a process, in nanosecond resolution (`schedstat`; `stat` counts in 10 ms ticks).
 pub fn of_process(pid: u32) -> Result<Duration> {
@@ -29,9 +31,12 @@ pub fn resident_kib(pid: u32) -> Result<u64> {
     line.split_whitespace().nth(1).and_then(|value| value.parse().ok()).context("VmRSS is no number")
 }
 
-/// Pins the calling thread (and threads and processes it starts) to one core.
+/// Pins the calling thread (and threads and processes it starts) to one of the cores this process was started on, by its
+/// place among them.
 pub fn pin(core: usize) {
-    if let Some(id) = core_affinity::get_core_ids().unwrap_or_default().get(core) {
+    // Asked once, before the first pin: a pinned thread is told of its own core only, and could never be moved off it.
+    static CORES: LazyLock<Vec<CoreId>> = LazyLock::new(|| core_affinity::get_core_ids().unwrap_or_default());
+    if let Some(id) = CORES.get(core) {
         core_affinity::set_for_current(*id);
     }
 }

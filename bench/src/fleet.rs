@@ -1,9 +1,10 @@
 //! Many clients on one thread: one poll over all their sockets.
 
 use std::net::IpAddr;
+use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
 use crate::client::{Client, Media, Seen};
 use crate::target::Target;
@@ -16,8 +17,11 @@ const JOIN_WINDOW: usize = 1_024;
 /// How often timers of idle clients run.
 const TICK: Duration = Duration::from_millis(20);
 
-/// Nothing is under way any more when nothing has come for so long, or after the longest wait.
-const QUIET: Duration = Duration::from_millis(300);
+/// How often sockets are read while throughput is measured. A client that slept until the next datagram would have the
+/// server's core wake it for each, which no network card asks of a sender.
+pub const READ_EVERY: Duration = Duration::from_millis(2);
+
+/// Longest wait for what is under way.
 const MAX_SETTLE: Duration = Duration::from_secs(5);
 
 /// Longest wait for one client to connect.
@@ -26,6 +30,8 @@ const CONNECT: Duration = Duration::from_secs(15);
 /// Publishers and subscribers.
 pub struct Fleet {
     clients: Vec<Client>,
+    /// Answers that some of them wait for.
+    answers: Vec<(usize, Receiver<Result<String>>)>,
     /// How many of them are connected; to count them each time would cost more than their handshakes.
     connected: usize,
     /// Indices of the publishers, in the order in which they came.
@@ -42,6 +48,7 @@ impl Fleet {
     pub fn new(ip: IpAddr) -> Result<Self> {
         Ok(Self {
             clients: Vec::new(),
+            answers: Vec::new(),
             connected: 0,
             publishers: Vec::new(),
             ip,
@@ -73,8 +80,9 @@ impl Fleet {
         let start = Instant::now();
         for _ in 0..count {
             let number = self.clients.len();
-            let client = target.subscribe(self.socket()?, room, &format!("s{number}"), (media, streams))?;
-            self.clients.push(client);
+            let joining = target.subscribe(self.socket()?, room, &format!("s{number}"), (media, streams))?;
+            self.clients.push(joining.client);
+            self.answers.extend(joining.answer.map(|answer| (number, answer)));
             self.turn(Duration::ZERO)?;
             if self.clients.len().saturating_sub(self.connected) >= JOIN_WINDOW {
                 self.wait_connected(self.clients.len() - JOIN_WINDOW / 2, CONNECT)?;
@@ -97,6 +105,7 @@ impl Fleet {
             client.receive(&mut self.inbox);
             self.connected = self.connected + usize::from(client.connected) - usize::from(before);
         }
+        self.take_answers()?;
         let now = Instant::now();
         if now - self.ticked >= TICK {
             self.ticked = now;
@@ -109,11 +118,32 @@ impl Fleet {
         Ok(())
     }
 
-    /// Lets what is under way arrive: until nothing has come for a while.
-    pub fn settle(&mut self) -> Result<()> {
+    fn take_answers(&mut self) -> Result<()> {
+        let mut at = 0;
+        while let Some((number, answer)) = self.answers.get(at) {
+            match answer.try_recv() {
+                Ok(answer) => {
+                    self.clients.get_mut(*number).context("no such client")?.accept(answer?)?;
+                    self.answers.swap_remove(at);
+                }
+                Err(TryRecvError::Empty) => at += 1,
+                Err(TryRecvError::Disconnected) => bail!("nobody answers client {number}"),
+            }
+        }
+        Ok(())
+    }
+
+    /// Sleeps, then handles what has arrived.
+    pub fn look(&mut self, after: Duration) -> Result<()> {
+        std::thread::sleep(after);
+        self.turn(Duration::ZERO)
+    }
+
+    /// Lets what is under way arrive: until nothing has come for so long.
+    pub fn settle(&mut self, quiet_for: Duration) -> Result<()> {
         let latest = Instant::now() + MAX_SETTLE;
         let (mut seen, mut quiet) = (self.seen().packets, Instant::now());
-        while quiet.elapsed() < QUIET && Instant::now() < latest {
+        while quiet.elapsed() < quiet_for && Instant::now() < latest {
             self.turn(Duration::from_millis(5))?;
             let now = self.seen().packets;
             if now != seen {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::client::{Client, Media};
 use crate::cpu;
-use crate::target::Target;
+use crate::target::{Joining, Target};
 use crate::udp::Udp;
 
 const PLUGIN: &str = "janus.plugin.videoroom";
@@ -151,7 +151,7 @@ impl Target for Janus {
         client.accept(sdp(&published)?)
     }
 
-    fn subscribe(&mut self, udp: Udp, _room: &str, _name: &str, (media, streams): (Media, usize)) -> Result<Client> {
+    fn subscribe(&mut self, udp: Udp, _room: &str, _name: &str, (media, streams): (Media, usize)) -> Result<Joining> {
         ensure!(streams == 1, "one stream a subscriber");
         let feed = self.feed.context("nobody publishes")?;
         let handle = self.attach()?;
@@ -168,7 +168,7 @@ impl Target for Janus {
         let mut client = Client::answerer(udp, media)?;
         let answer = json!({ "type": "answer", "sdp": client.answer(sdp(&offered)?)? });
         self.message(&handle, json!({ "request": "start" }), Some(answer))?;
-        Ok(client)
+        Ok(Joining { client, answer: None })
     }
 }
 

@@ -61,22 +61,10 @@ impl Server {
         self.child.id()
     }
 
-    /// Posts an SDP offer to `/whip/{room}` or `/whep/{room}`; returns the answer.
-    pub fn negotiate(
-        &self,
-        agent: &ureq::Agent,
-        path: &str,
-        room: &str,
-        identity: &str,
-        offer: &str,
-    ) -> Result<String> {
-        let mut reply = agent
-            .post(format!("http://127.0.0.1:{}/{path}/{room}", self.base))
-            .header("Content-Type", "application/sdp")
-            .header("Authorization", &format!("Bearer {}", token(identity, room)?))
-            .send(offer)
-            .with_context(|| format!("{path} as {identity}"))?;
-        reply.body_mut().read_to_string().context("reading the answer")
+    /// Where it is asked for calls.
+    #[must_use]
+    pub fn http(&self) -> Http {
+        Http { base: self.base, agent: ureq::Agent::new_with_defaults() }
     }
 
     fn wait_ready(&mut self) -> Result<()> {
@@ -99,6 +87,26 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill(); // it may have ended already
         let _ = self.child.wait();
+    }
+}
+
+/// Negotiates with a server; its clones share connections.
+#[derive(Clone, Debug)]
+pub struct Http {
+    base: u16,
+    agent: ureq::Agent,
+}
+
+impl Http {
+    /// Posts an SDP offer to `/whip/{room}` or `/whep/{room}`; returns the answer.
+    pub fn negotiate(&self, path: &str, room: &str, identity: &str, offer: &str) -> Result<String> {
+        let request = self
+            .agent
+            .post(format!("http://127.0.0.1:{}/{path}/{room}", self.base))
+            .header("Content-Type", "application/sdp")
+            .header("Authorization", &format!("Bearer {}", token(identity, room)?));
+        let mut reply = request.send(offer).with_context(|| format!("{path} as {identity}"))?;
+        reply.body_mut().read_to_string().context("reading the answer")
     }
 }
 

@@ -1,10 +1,17 @@
 //! A media server under load: how a client publishes to it and subscribes. One for Convene, one for each peer.
 
-use anyhow::Result;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+
+use anyhow::{Context as _, Result};
 
 use crate::client::{Client, Media};
-use crate::server::Server;
+use crate::server::{Http, Server};
 use crate::udp::Udp;
+
+/// Offers that wait for their answers at once. One after the other, each join would take the server's whole answer long, and
+/// the clients' core would be idle meanwhile.
+const ASKED_AT_ONCE: usize = 8;
 
 /// See the module.
 pub trait Target {
@@ -12,21 +19,50 @@ pub trait Target {
     fn pid(&self) -> u32;
     /// Negotiates a publisher.
     fn publish(&mut self, client: &mut Client, room: &str, name: &str) -> Result<()>;
-    /// Makes and negotiates a subscriber of so many streams of the room.
-    fn subscribe(&mut self, udp: Udp, room: &str, name: &str, wanted: (Media, usize)) -> Result<Client>;
+    /// Makes a subscriber of so many streams of the room and begins to negotiate it.
+    fn subscribe(&mut self, udp: Udp, room: &str, name: &str, wanted: (Media, usize)) -> Result<Joining>;
+}
+
+/// A subscriber to be.
+pub struct Joining {
+    /// It.
+    pub client: Client,
+    /// Brings the answer that it waits for, if it waits for one.
+    pub answer: Option<Receiver<Result<String>>>,
 }
 
 /// Convene, by WHIP and WHEP.
 pub struct Convene {
     server: Server,
-    agent: ureq::Agent,
+    http: Http,
+    offers: Sender<Offer>,
+}
+
+struct Offer {
+    room: String,
+    name: String,
+    sdp: String,
+    answer: Sender<Result<String>>,
 }
 
 impl Convene {
-    /// A running server.
+    /// A running server. Call it where its clients run: the threads that ask it are on the same core.
     #[must_use]
     pub fn new(server: Server) -> Self {
-        Self { server, agent: ureq::Agent::new_with_defaults() }
+        let (offers, waiting) = channel::<Offer>();
+        let waiting = Arc::new(Mutex::new(waiting));
+        let http = server.http();
+        for _ in 0..ASKED_AT_ONCE {
+            let (http, waiting) = (http.clone(), Arc::clone(&waiting));
+            // They end with the target, which has the other end of the channel.
+            std::thread::spawn(move || {
+                while let Some(offer) = waiting.lock().ok().and_then(|waiting| waiting.recv().ok()) {
+                    let answer = http.negotiate("whep", &offer.room, &offer.name, &offer.sdp);
+                    let _ = offer.answer.send(answer); // nobody waits any more: the run failed
+                }
+            });
+        }
+        Self { server, http, offers }
     }
 }
 
@@ -37,13 +73,14 @@ impl Target for Convene {
 
     fn publish(&mut self, client: &mut Client, room: &str, name: &str) -> Result<()> {
         let offer = client.offer()?;
-        client.accept(self.server.negotiate(&self.agent, "whip", room, name, &offer)?)
+        client.accept(self.http.negotiate("whip", room, name, &offer)?)
     }
 
-    fn subscribe(&mut self, udp: Udp, room: &str, name: &str, (media, streams): (Media, usize)) -> Result<Client> {
+    fn subscribe(&mut self, udp: Udp, room: &str, name: &str, (media, streams): (Media, usize)) -> Result<Joining> {
         let mut client = Client::subscriber(udp, media, streams)?;
-        let offer = client.offer()?;
-        client.accept(self.server.negotiate(&self.agent, "whep", room, name, &offer)?)?;
-        Ok(client)
+        let (answer, answered) = channel();
+        let offer = Offer { room: room.to_owned(), name: name.to_owned(), sdp: client.offer()?, answer };
+        self.offers.send(offer).ok().context("nobody asks the server")?;
+        Ok(Joining { client, answer: Some(answered) })
     }
 }

@@ -117,7 +117,9 @@ fn compare(args: &Args, subscribers: usize) -> Result<Comparison> {
         ours.push(run(args, load, || {
             let ip = args.ip.to_string();
             let settings = [("CONVENE_MEDIA_NODE_IP", &*ip)];
-            Ok(Box::new(Convene::new(Server::start(&args.binary, args.port_base, SERVER_CORE, args.ip, &settings)?)))
+            let server = Server::start(&args.binary, args.port_base, SERVER_CORE, args.ip, &settings)?;
+            cpu::pin(CLIENT_CORE); // and the threads that come with the target
+            Ok(Box::new(Convene::new(server)))
         })?);
         let folder = std::env::temp_dir().join(format!("convene-bench-janus-{}", std::process::id()));
         theirs.push(

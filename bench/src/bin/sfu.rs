@@ -17,6 +17,9 @@ use convene_bench::target::Convene;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const AUDIO_BYTES: usize = 100;
 /// Audio packets a second that reach each subscriber: three people who talk at once.
 const AUDIO_PPS: u64 = 150;
@@ -148,7 +151,7 @@ fn audio(args: &Args, subscribers: usize) -> Load {
 /// A server of its own for each row, so that none pays for the clients of another.
 fn target(args: &Args, settings: &[(&str, &str)]) -> Result<Convene> {
     let server = Server::start(&args.binary, args.port_base, SERVER_CORE, Server::LOOPBACK, settings)?;
-    cpu::pin(CLIENT_CORE);
+    cpu::pin(CLIENT_CORE); // and the threads that come with the target
     Ok(Convene::new(server))
 }
 

@@ -9,8 +9,8 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use super::source::{Load, Source};
-use crate::client::{Log, Media, Seen};
-use crate::fleet::Fleet;
+use crate::client::{Log, Media};
+use crate::fleet::{Fleet, READ_EVERY};
 use crate::target::Target;
 use crate::udp::Udp;
 use crate::{cpu, limit};
@@ -19,6 +19,14 @@ use crate::{cpu, limit};
 pub const SERVER_CORE: usize = 0;
 /// See [`SERVER_CORE`].
 pub const CLIENT_CORE: usize = 1;
+
+/// Server and limit take turns so many times.
+const ROUNDS: u32 = 5;
+
+/// All has arrived when nothing has come for so long.
+const QUIET: Duration = Duration::from_millis(300);
+/// The same between rounds: short, for the server's idle time is charged to the packets.
+const BETWEEN_ROUNDS: Duration = Duration::from_millis(30);
 
 /// What one run measured. Keys are stable; see bench/README.md.
 #[derive(Clone, Debug, Serialize)]
@@ -41,8 +49,12 @@ pub struct Row {
     pub forwarded_pps_per_core: f64,
     /// 1/s of CPU time; 0 where no limit was measured.
     pub limit_pps_per_core: f64,
-    /// Forwarded over limit.
+    /// Forwarded over limit: the median of the rounds; 0 where no limit was measured.
     pub ratio: f64,
+    /// The same: the lowest.
+    pub ratio_min: f64,
+    /// The same: the highest.
+    pub ratio_max: f64,
     /// Microseconds.
     pub cpu_us_per_packet: f64,
     /// Share.
@@ -59,7 +71,33 @@ pub struct Row {
     pub cpu_ms_per_join: f64,
 }
 
-/// Runs a load for `span`. `limits`: measures the limit of the machine behind it.
+/// What was sent, what it cost, and what of it arrived.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sample {
+    expected: u64,
+    arrived: u64,
+    cpu: Duration,
+    elapsed: Duration,
+}
+
+impl Sample {
+    /// Packets that arrived, per CPU second.
+    fn pps_per_core(&self) -> f64 {
+        self.arrived as f64 / self.cpu.as_secs_f64()
+    }
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            expected: self.expected + other.expected,
+            arrived: self.arrived + other.arrived,
+            cpu: self.cpu + other.cpu,
+            elapsed: self.elapsed + other.elapsed,
+        }
+    }
+}
+
+/// Runs a load for `span` in all. `limits`: in rounds, with the limit of the machine behind each, so that what the machine
+/// does meanwhile befalls both.
 pub fn measure(target: &mut dyn Target, ip: IpAddr, load: Load, span: Duration, limits: bool) -> Result<Row> {
     let mut fleet = Fleet::new(ip)?;
     let pid = target.pid();
@@ -70,18 +108,22 @@ pub fn measure(target: &mut dyn Target, ip: IpAddr, load: Load, span: Duration, 
 
     let mut source = Source::new(load);
     source.run(&mut fleet, Duration::from_secs(2))?; // keyframe, caches, clocks
-    fleet.settle()?;
-    let (seen_before, cpu_before, start) = (fleet.seen(), cpu::of_process(pid)?, Instant::now());
-    let expected = source.run(&mut fleet, span)?;
-    let elapsed = start.elapsed();
-    fleet.settle()?;
-    let cpu = cpu::of_process(pid)? - cpu_before;
-    let seen = since(fleet.seen(), seen_before);
+    fleet.settle(QUIET)?;
+    let verified_before = fleet.seen().verified;
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        ours.push(measure_server(pid, &mut fleet, &mut source, span / ROUNDS)?);
+        if limits {
+            theirs.push(measure_limit(load, span / ROUNDS, ip, &mut fleet)?);
+        }
+    }
     let rss = cpu::resident_kib(pid)?;
-    ensure!(seen.verified > 0, "no packet was opened by a client: {seen:?}");
+    let verified = fleet.seen().verified - verified_before;
+    ensure!(verified > 0, "no packet was opened by a client: {ours:?}");
 
-    let limit = if limits { measure_limit(load, span, ip, &mut fleet)? } else { 0.0 };
-    let per_core = seen.packets as f64 / cpu.as_secs_f64();
+    let all = ours.iter().copied().fold(Sample::default(), Sample::add);
+    let ratios = spread(ours.iter().zip(&theirs).map(|(our, their)| our.pps_per_core() / their.pps_per_core()));
+    let per_core = all.pps_per_core();
     let joined = (load.rooms * load.subscribers) as f64;
     Ok(Row {
         media: if load.media == Media::Video { "video" } else { "audio" },
@@ -90,18 +132,36 @@ pub fn measure(target: &mut dyn Target, ip: IpAddr, load: Load, span: Duration, 
         subscribers: load.subscribers,
         burst: load.burst,
         packet_bytes: load.packet_bytes,
-        forwarded_pps: seen.packets as f64 / elapsed.as_secs_f64(),
+        forwarded_pps: all.arrived as f64 / all.elapsed.as_secs_f64(),
         forwarded_pps_per_core: per_core,
-        limit_pps_per_core: limit,
-        ratio: if limits { per_core / limit } else { 0.0 },
+        limit_pps_per_core: theirs.iter().copied().reduce(Sample::add).map_or(0.0, |all| all.pps_per_core()),
+        ratio: ratios.1,
+        ratio_min: ratios.0,
+        ratio_max: ratios.2,
         cpu_us_per_packet: 1e6 / per_core,
-        loss: 1.0 - seen.packets as f64 / expected as f64,
-        verified_packets: seen.verified,
+        loss: 1.0 - all.arrived as f64 / all.expected as f64,
+        verified_packets: verified,
         rss_kib_per_subscriber: rss.saturating_sub(rss_before) as f64 / joined,
         joins_per_s: joined / join_time.as_secs_f64(),
         joins_per_s_per_core: joined / join_cpu.as_secs_f64(),
         cpu_ms_per_join: join_cpu.as_secs_f64() * 1e3 / joined,
     })
+}
+
+fn measure_server(pid: u32, fleet: &mut Fleet, source: &mut Source, span: Duration) -> Result<Sample> {
+    let (before, cpu_before, start) = (fleet.seen().packets, cpu::of_process(pid)?, Instant::now());
+    let expected = source.run(fleet, span)?;
+    let elapsed = start.elapsed();
+    fleet.settle(BETWEEN_ROUNDS)?;
+    Ok(Sample { expected, arrived: fleet.seen().packets - before, cpu: cpu::of_process(pid)? - cpu_before, elapsed })
+}
+
+/// Minimum, median, maximum; zeros if there is none.
+fn spread(values: impl Iterator<Item = f64>) -> (f64, f64, f64) {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    let at = |index: usize| values.get(index).copied().unwrap_or_default();
+    (at(0), at(values.len() / 2), at(values.len().saturating_sub(1)))
 }
 
 /// Microseconds from the write of a packet to its arrival, as clients see it: of all packets, and of the subscriber who
@@ -116,11 +176,12 @@ pub fn latency(
     publish(target, &mut fleet, load)?;
     join(target, &mut fleet, load)?;
     let mut source = Source::new(load);
+    source.timed = true;
     source.run(&mut fleet, Duration::from_secs(2))?;
-    fleet.settle()?;
+    fleet.settle(QUIET)?;
     fleet.subscribers().for_each(|client| client.log = Some(Log::default()));
     source.run(&mut fleet, span)?;
-    fleet.settle()?;
+    fleet.settle(QUIET)?;
     let (mut all, mut last) = (Histogram::<u64>::new(3)?, Histogram::<u64>::new(3)?);
     let mut latest = vec![None; 1 << 16];
     for client in fleet.subscribers() {
@@ -157,7 +218,7 @@ fn join(target: &mut dyn Target, fleet: &mut Fleet, load: Load) -> Result<Durati
 }
 
 /// The same packets from a thread on the server's core to the same sockets, which this thread goes on reading.
-fn measure_limit(load: Load, span: Duration, ip: IpAddr, fleet: &mut Fleet) -> Result<f64> {
+fn measure_limit(load: Load, span: Duration, ip: IpAddr, fleet: &mut Fleet) -> Result<Sample> {
     let receivers = fleet.subscribers().map(|client| client.udp.address()).collect::<Result<_>>()?;
     let load = limit::Load {
         receivers,
@@ -169,24 +230,22 @@ fn measure_limit(load: Load, span: Duration, ip: IpAddr, fleet: &mut Fleet) -> R
     let done = AtomicBool::new(false);
     let poll = mio::Poll::new()?;
     let udp = Udp::bind(poll.registry(), mio::Token(0), ip)?;
-    std::thread::scope(|scope| {
+    fleet.subscribers().for_each(|client| client.only_counts = true);
+    let (before, start) = (fleet.seen().packets, Instant::now());
+    let (expected, cpu) = std::thread::scope(|scope| {
         let limit = scope.spawn(|| {
             cpu::pin(SERVER_CORE);
-            let result = limit::measure(&udp, &load);
+            let result = limit::run(&udp, &load);
             done.store(true, Ordering::Release);
             result
         });
         while !done.load(Ordering::Acquire) {
-            fleet.turn(Duration::from_millis(1))?;
+            fleet.look(READ_EVERY)?;
         }
         limit.join().ok().context("the limit's thread panicked")?
-    })
-}
-
-fn since(now: Seen, before: Seen) -> Seen {
-    Seen {
-        packets: now.packets - before.packets,
-        lost: now.lost.saturating_sub(before.lost),
-        verified: now.verified - before.verified,
-    }
+    })?;
+    let elapsed = start.elapsed();
+    fleet.settle(BETWEEN_ROUNDS)?;
+    fleet.subscribers().for_each(|client| client.only_counts = false);
+    Ok(Sample { expected, arrived: fleet.seen().packets - before, cpu, elapsed })
 }

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use bytes::Bytes;
 
 use crate::client::Media;
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, READ_EVERY};
 
 /// Sequence numbers go round after this many.
 const SEQS: usize = 1 << 16;
@@ -56,6 +56,8 @@ pub struct Source {
     next: usize,
     /// When the first publisher sent which number; for the latency.
     sent: Vec<Option<Instant>>,
+    /// Arrivals are timed: sockets are read as soon as something is there.
+    pub timed: bool,
 }
 
 impl Source {
@@ -72,7 +74,7 @@ impl Source {
             delta.splice(..1, [0x00]);
         }
         let numbers = vec![(1, 1); load.rooms * load.publishers];
-        Self { load, key, delta, numbers, next: 0, sent: vec![None; SEQS] }
+        Self { load, key, delta, numbers, next: 0, sent: vec![None; SEQS], timed: false }
     }
 
     /// Sends at pace and receives meanwhile; packets that subscribers should get of it.
@@ -87,7 +89,11 @@ impl Source {
                 self.send_frame(fleet)?;
                 sent += (self.load.burst * self.load.subscribers) as u64;
             }
-            fleet.turn(next.saturating_duration_since(now).min(Duration::from_millis(1)))?;
+            let wait = next.saturating_duration_since(now);
+            match self.timed {
+                true => fleet.turn(wait.min(Duration::from_millis(1)))?,
+                false => fleet.look(wait.min(READ_EVERY))?,
+            }
         }
         Ok(sent)
     }

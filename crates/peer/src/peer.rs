@@ -224,6 +224,13 @@ impl Peer {
         self.transport.unprotect_rtcp(packet)
     }
 
+    /// Reads a little of each cache line that [`Self::protect_rtp`] needs, so that they are there when it is called:
+    /// what is `depth` pointers away, at most 2.
+    #[must_use]
+    pub fn touch(&self, depth: usize) -> u64 {
+        self.transport.touch(depth)
+    }
+
     /// Seals `packet[..length]` in place; `packet` has room for the tag. Returns the sealed length.
     pub fn protect_rtp(&mut self, packet: &mut [u8], length: usize) -> Result<usize, SealError> {
         self.transport.protect_rtp(packet, length)

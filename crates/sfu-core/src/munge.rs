@@ -164,6 +164,11 @@ impl Munger {
         self.run.as_ref()
     }
 
+    /// Reads what placing a packet needs.
+    pub(crate) fn touch(&self) -> u64 {
+        self.last.map_or(0, |last| last.seq) ^ self.run.as_ref().map_or(0, |run| run.out_start ^ run.trim.touch())
+    }
+
     /// The run that goes on, or else the last one.
     pub(crate) fn last_run(&self) -> Option<&Run> {
         self.run.as_ref().or(self.ended.back()).or(self.carried.as_ref())

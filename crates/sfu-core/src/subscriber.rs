@@ -83,6 +83,18 @@ impl Subscriber {
         self.subscriptions.iter_mut()
     }
 
+    /// Reads a little of each of its own cache lines that a packet needs.
+    pub(crate) fn touch(&self) -> u64 {
+        let lens = self.places.len() ^ self.subscriptions.len() ^ self.rtx.len();
+        lens as u64 ^ self.cursor ^ u64::from(self.stamp.is_some()) ^ u64::from(self.queued)
+    }
+
+    /// The same of its first subscription, of which most have no more.
+    pub(crate) fn touch_first(&self) -> u64 {
+        let place = self.places.first().copied().unwrap_or_default();
+        u64::from(place) ^ self.subscriptions.first().map_or(0, Subscription::touch)
+    }
+
     /// Whether anything is known of its path, or may be.
     pub(crate) const fn is_estimated(&self) -> bool {
         self.estimator.is_some() || self.remb.is_known()

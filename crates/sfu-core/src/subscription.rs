@@ -277,6 +277,21 @@ impl Subscription {
         1.0 + f64::from(if self.egress.make_red.is_some() { self.redundancy.blocks() } else { 0 })
     }
 
+    /// Reads a little of each cache line that a packet needs.
+    pub(crate) fn touch(&self) -> u64 {
+        let run = self
+            .munger
+            .run()
+            .map_or(0, |run| u64::from(run.layer) ^ u64::from(run.ts_offset) ^ u64::from(run.pts.to.0));
+        run ^ u64::from(self.packets)
+            ^ u64::from(self.egress.ssrc.0)
+            ^ u64::from(self.egress.make_red.is_some())
+            ^ u64::from(self.redundancy.blocks())
+            ^ u64::from(self.wanted.is_some())
+            ^ u64::from(self.shape.is_some())
+            ^ self.munger.touch()
+    }
+
     /// Media packets that went out; wraps.
     pub(crate) const fn packets(&self) -> u32 {
         self.packets

@@ -55,6 +55,11 @@ pub(crate) struct Trim {
 }
 
 impl Trim {
+    /// Reads what placing a packet needs.
+    pub(crate) fn touch(&self) -> u64 {
+        self.since ^ self.key ^ u64::from(self.intact) ^ self.stretches.len() as u64 ^ self.earlier.len() as u64
+    }
+
     pub(crate) fn new(start: u64, cut: Cut) -> Self {
         Self {
             cut,

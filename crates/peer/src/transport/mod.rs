@@ -260,6 +260,15 @@ impl Transport {
         Ok(len)
     }
 
+    /// See [`Peer::touch`](crate::Peer::touch).
+    pub(crate) fn touch(&self, depth: usize) -> u64 {
+        match (depth, &self.srtp) {
+            (0, srtp) => self.remote().map_or(0, |remote| u64::from(remote.port())) ^ u64::from(srtp.is_some()),
+            (_, Some(srtp)) => srtp.touch(depth - 1),
+            (_, None) => 0,
+        }
+    }
+
     /// Seals the RTP packet `buf[..len]` in place; the length with its tag, for which `buf` needs
     /// [`MAX_RTP_OVERHEAD`] bytes more. Per SSRC each seq seals once; late ones may come up to 2,047 behind the newest.
     ///

@@ -36,6 +36,17 @@ impl Room {
         }
     }
 
+    /// The subscribers that come next, at most `count`. What packets for them need is brought into the cache on the way, in
+    /// one pass for each step from pointer to pointer, so that the memory is asked for all of them at once: at its turn,
+    /// each would wait for every step alone.
+    pub fn upcoming(&self, count: usize) -> impl Iterator<Item = PeerId> {
+        let next = || self.current.iter().chain(&self.active).take(count);
+        let subscribers = || next().filter_map(|index| self.subscribers.get(*index));
+        std::hint::black_box(subscribers().fold(0, |sum, subscriber| sum ^ subscriber.touch()));
+        std::hint::black_box(subscribers().fold(0, |sum, subscriber| sum ^ subscriber.touch_first()));
+        subscribers().map(|subscriber| subscriber.peer)
+    }
+
     /// Writes the next plaintext RTP packet for the subscriber that `next_subscriber` named; its length. `None`: it has
     /// everything. `out` should hold 1,600 bytes: what does not fit is counted and left out.
     pub fn write_next(&mut self, now: Instant, out: &mut [u8]) -> Option<usize> {

@@ -82,7 +82,7 @@ impl Session {
             return Err(CryptoError::AuthenticationFailed);
         };
         let cipher = |master| match profile {
-            Profile::AeadAes128Gcm => Ok::<_, CryptoError>(Cipher::Gcm(Box::new(Gcm::new(crypto, master)?))),
+            Profile::AeadAes128Gcm => Ok::<_, CryptoError>(Cipher::Gcm(Gcm::new(crypto, master)?)),
             Profile::Aes128CmSha1 => Ok(Cipher::Cm(Box::new(Cm::new(crypto, master)?))),
         };
         Ok(Self {
@@ -98,6 +98,14 @@ impl Session {
 
     pub(crate) fn profile(&self) -> Profile {
         self.profile
+    }
+
+    /// Reads what sealing the next packet of the SSRC sealed last needs; at depth 1 what is behind a pointer.
+    pub(crate) fn touch(&self, depth: usize) -> u64 {
+        match depth {
+            0 => u64::from(self.rtcp_index) ^ self.ours.rtp_overhead() as u64 ^ u64::from(self.sent.has_last()),
+            _ => self.sent.touch_last(),
+        }
     }
 
     /// Seals the packet `buf[..len]` in place; the length with tag.
@@ -184,9 +192,9 @@ impl From<Refused> for DropReason {
     }
 }
 
-/// One direction's keys. Boxed so that a session without GCM is not paid by those with it.
+/// One direction's keys. GCM, which nearly all sessions use, lies in place: one pointer less to follow for each packet.
 enum Cipher {
-    Gcm(Box<Gcm>),
+    Gcm(Gcm),
     Cm(Box<Cm>),
 }
 
