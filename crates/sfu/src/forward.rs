@@ -151,3 +151,56 @@ fn touch(peers: impl Iterator<Item = PeerId>, sessions: &FxHashMap<PeerId, Sessi
     }
     count
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{MAX_RUNS, Outbox};
+    use crate::socket::Path;
+
+    /// Segment and number of packets of each send.
+    fn sends(outbox: &Outbox) -> Vec<(usize, usize)> {
+        outbox.runs.iter().map(|run| (run.segment, run.segments)).collect()
+    }
+
+    fn path(port: u16) -> Path {
+        Path { remote: ([127, 0, 0, 1], port).into(), local_ip: None, via: None }
+    }
+
+    #[test]
+    fn packets_of_one_size_share_a_send_that_a_shorter_one_ends() {
+        let mut outbox = Outbox::new();
+        for len in [1_200, 1_200, 700, 1_200, 1_300] {
+            outbox.push(path(1), len, 64);
+        }
+        assert_eq!(sends(&outbox), [(1_200, 3), (1_200, 1), (1_300, 1)]);
+        assert_eq!(outbox.runs.iter().map(|run| run.start).collect::<Vec<_>>(), [0, 3_100, 4_300]);
+    }
+
+    #[test]
+    fn a_send_is_of_one_subscriber_and_no_longer_than_the_kernel_takes() {
+        let mut outbox = Outbox::new();
+        outbox.push(path(1), 100, 2);
+        outbox.next_subscriber();
+        for _ in 0..3 {
+            outbox.push(path(2), 100, 2);
+        }
+        assert_eq!(sends(&outbox), [(100, 1), (100, 2), (100, 1)]);
+        assert_eq!(outbox.runs.iter().map(|run| run.path.remote.port()).collect::<Vec<_>>(), [1, 2, 2]);
+    }
+
+    #[test]
+    fn it_is_full_before_a_packet_might_not_fit() {
+        let mut outbox = Outbox::new();
+        while !outbox.is_full() {
+            outbox.push(path(1), 1_400, 64);
+        }
+        assert!(outbox.end <= outbox.arena.len(), "the last one fitted");
+        let mut outbox = Outbox::new();
+        for _ in 0..MAX_RUNS {
+            assert!(!outbox.is_full());
+            outbox.next_subscriber();
+            outbox.push(path(1), 100, 64);
+        }
+        assert!(outbox.is_full());
+    }
+}
