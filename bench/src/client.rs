@@ -63,6 +63,12 @@ pub struct Log {
 }
 
 impl Log {
+    /// Of packets that arrive with the numbers they were sent with.
+    #[must_use]
+    pub fn unmoved() -> Self {
+        Self { arrivals: Vec::new(), offset: Some(0) }
+    }
+
     /// The publisher's numbers and when they were here. Empty while no packet was opened.
     pub fn arrivals(&self) -> impl Iterator<Item = (u16, Instant)> {
         let offset = self.offset;

@@ -29,16 +29,28 @@ pub struct Load {
     pub span: Duration,
 }
 
-/// Sends it all: how many packets, and the CPU time of the calling thread.
-pub fn run(udp: &Udp, load: &Load) -> Result<(u64, Duration)> {
+/// What was sent.
+#[derive(Clone, Debug)]
+pub struct Sent {
+    /// Packets.
+    pub packets: u64,
+    /// CPU time of the thread that sent them.
+    pub cpu: Duration,
+    /// The first number of each burst, and when the burst began.
+    pub bursts: Vec<(u16, Instant)>,
+}
+
+/// Sends it all.
+pub fn run(udp: &Udp, load: &Load) -> Result<Sent> {
     let keys = load.receivers.iter().map(|_| key()).collect::<Result<Vec<_>>>()?;
     let packet = vec![0x5a; load.packet_bytes];
     let sealed = load.packet_bytes + TAG_BYTES;
     let mut arena = vec![0; sealed * load.burst];
     let (mut seq, mut sent) = (0_u16, 0_u64);
     let (start, cpu_start) = (Instant::now(), cpu::of_this_thread()?);
-    let mut bursts = 0_u32;
+    let mut bursts = Vec::new();
     while start.elapsed() < load.span {
+        bursts.push((seq, Instant::now()));
         for (key, to) in keys.iter().zip(&load.receivers) {
             for (index, out) in arena.chunks_exact_mut(sealed).enumerate() {
                 seal(key, out, &packet, seq.wrapping_add(index as u16))?;
@@ -47,11 +59,10 @@ pub fn run(udp: &Udp, load: &Load) -> Result<(u64, Duration)> {
             sent += load.burst as u64;
         }
         seq = seq.wrapping_add(load.burst as u16);
-        bursts += 1;
-        let next = start + Duration::from_secs_f64(f64::from(bursts) / load.bursts_per_s);
+        let next = start + Duration::from_secs_f64(bursts.len() as f64 / load.bursts_per_s);
         std::thread::sleep(next.saturating_duration_since(Instant::now()));
     }
-    Ok((sent, cpu::of_this_thread()? - cpu_start))
+    Ok(Sent { packets: sent, cpu: cpu::of_this_thread()? - cpu_start, bursts })
 }
 
 fn key() -> Result<LessSafeKey> {

@@ -155,8 +155,8 @@ fn run(args: &Args, load: Load, start: impl Fn() -> Result<Box<dyn Target>>) -> 
     let mut target = start()?;
     cpu::pin(CLIENT_CORE);
     let half = Load { target_pps: load.target_pps / 2, ..load };
-    let (_, last) = sfu::latency(&mut *target, args.ip, half, span)?;
-    Ok(Round { row, last_p99_ms: last.value_at_quantile(0.99) as f64 / 1e3 })
+    let (server, _) = sfu::latency(&mut *target, args.ip, half, span)?;
+    Ok(Round { row, last_p99_ms: server.last.value_at_quantile(0.99) as f64 / 1e3 })
 }
 
 fn side(rounds: &[Round]) -> Side {

@@ -100,6 +100,11 @@ struct Latency {
     p99_ms: f64,
     last_p50_ms: f64,
     last_p99_ms: f64,
+    limit_p50_ms: f64,
+    limit_p99_ms: f64,
+    /// The server's less the limit's.
+    added_p50_ms: f64,
+    added_p99_ms: f64,
 }
 
 fn main() -> Result<()> {
@@ -165,15 +170,21 @@ fn row_with(args: &Args, load: Load, settings: &[(&str, &str)]) -> Result<Row> {
 
 fn time(args: &Args, load: Load) -> Result<Latency> {
     let span = Duration::from_secs(args.seconds);
-    let (all, last) = sfu::latency(&mut target(args, &[])?, Server::LOOPBACK, load, span)?;
+    let (server, limit) = sfu::latency(&mut target(args, &[])?, Server::LOOPBACK, load, span)?;
     let ms = |histogram: &Histogram<u64>, quantile| histogram.value_at_quantile(quantile) as f64 / 1e3;
+    let (p50_ms, p99_ms) = (ms(&server.all, 0.5), ms(&server.all, 0.99));
+    let (limit_p50_ms, limit_p99_ms) = (ms(&limit.all, 0.5), ms(&limit.all, 0.99));
     Ok(Latency {
         subscribers: load.subscribers,
         target_pps: load.target_pps,
-        p50_ms: ms(&all, 0.5),
-        p99_ms: ms(&all, 0.99),
-        last_p50_ms: ms(&last, 0.5),
-        last_p99_ms: ms(&last, 0.99),
+        p50_ms,
+        p99_ms,
+        last_p50_ms: ms(&server.last, 0.5),
+        last_p99_ms: ms(&server.last, 0.99),
+        limit_p50_ms,
+        limit_p99_ms,
+        added_p50_ms: p50_ms - limit_p50_ms,
+        added_p99_ms: p99_ms - limit_p99_ms,
     })
 }
 
@@ -208,13 +219,15 @@ fn print(report: &Report, json: bool) -> Result<()> {
     if let Some(latency) = &report.latency {
         writeln!(
             out,
-            "latency at {} packets/s to {} subscribers: p50 {:.2} ms, p99 {:.2} ms; of the last one p50 {:.2} ms, p99 {:.2} ms",
+            "latency at {} packets/s to {} subscribers: p50 {:.2} ms, p99 {:.2} ms; of the last one p50 {:.2} ms, p99 {:.2} ms; added to the limit's: p50 {:.2} ms, p99 {:.2} ms",
             latency.target_pps,
             latency.subscribers,
             latency.p50_ms,
             latency.p99_ms,
             latency.last_p50_ms,
-            latency.last_p99_ms
+            latency.last_p99_ms,
+            latency.added_p50_ms,
+            latency.added_p99_ms
         )?;
     }
     Ok(())

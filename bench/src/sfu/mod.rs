@@ -1,7 +1,9 @@
 //! What the `sfu` load tool measures: a load, one run of it against a server, and the limit of the machine beside it.
 
+mod latency;
 mod run;
 mod source;
 
-pub use run::{CLIENT_CORE, Row, SERVER_CORE, latency, measure};
+pub use latency::{Latency, latency};
+pub use run::{CLIENT_CORE, Row, SERVER_CORE, measure};
 pub use source::{Load, Source};

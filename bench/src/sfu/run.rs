@@ -1,15 +1,14 @@
-//! One run: everybody joins, the load flows, CPU time and memory of the server are read; then the limit.
+//! One run: everybody joins; the load flows and CPU time of the server is read, in turns with the limit.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use super::source::{Load, Source};
-use crate::client::{Log, Media};
+use crate::client::Media;
 use crate::fleet::{Fleet, READ_EVERY};
 use crate::target::Target;
 use crate::udp::Udp;
@@ -24,7 +23,7 @@ pub const CLIENT_CORE: usize = 1;
 const ROUNDS: u32 = 5;
 
 /// All has arrived when nothing has come for so long.
-const QUIET: Duration = Duration::from_millis(300);
+pub(super) const QUIET: Duration = Duration::from_millis(300);
 /// The same between rounds: short, for the server's idle time is charged to the packets.
 const BETWEEN_ROUNDS: Duration = Duration::from_millis(30);
 
@@ -164,43 +163,7 @@ fn spread(values: impl Iterator<Item = f64>) -> (f64, f64, f64) {
     (at(0), at(values.len() / 2), at(values.len().saturating_sub(1)))
 }
 
-/// Microseconds from the write of a packet to its arrival, as clients see it: of all packets, and of the subscriber who
-/// gets each packet last.
-pub fn latency(
-    target: &mut dyn Target,
-    ip: IpAddr,
-    load: Load,
-    span: Duration,
-) -> Result<(Histogram<u64>, Histogram<u64>)> {
-    let mut fleet = Fleet::new(ip)?;
-    publish(target, &mut fleet, load)?;
-    join(target, &mut fleet, load)?;
-    let mut source = Source::new(load);
-    source.timed = true;
-    source.run(&mut fleet, Duration::from_secs(2))?;
-    fleet.settle(QUIET)?;
-    fleet.subscribers().for_each(|client| client.log = Some(Log::default()));
-    source.run(&mut fleet, span)?;
-    fleet.settle(QUIET)?;
-    let (mut all, mut last) = (Histogram::<u64>::new(3)?, Histogram::<u64>::new(3)?);
-    let mut latest = vec![None; 1 << 16];
-    for client in fleet.subscribers() {
-        let Some(log) = &client.log else { continue };
-        for (seq, at) in log.arrivals() {
-            let Some(sent) = source.sent_at(seq).filter(|sent| *sent <= at) else { continue };
-            let took = u64::try_from((at - sent).as_micros())?;
-            all.record(took)?;
-            if let Some(slot) = latest.get_mut(usize::from(seq)) {
-                *slot = Some(slot.map_or(took, |known: u64| known.max(took)));
-            }
-        }
-    }
-    latest.into_iter().flatten().try_for_each(|took| last.record(took))?;
-    ensure!(!all.is_empty(), "no packet was timed");
-    Ok((all, last))
-}
-
-fn publish(target: &mut dyn Target, fleet: &mut Fleet, load: Load) -> Result<()> {
+pub(super) fn publish(target: &mut dyn Target, fleet: &mut Fleet, load: Load) -> Result<()> {
     for room in 0..load.rooms {
         for _ in 0..load.publishers {
             fleet.publish(target, &format!("bench{room}"), load.media)?;
@@ -209,7 +172,7 @@ fn publish(target: &mut dyn Target, fleet: &mut Fleet, load: Load) -> Result<()>
     Ok(())
 }
 
-fn join(target: &mut dyn Target, fleet: &mut Fleet, load: Load) -> Result<Duration> {
+pub(super) fn join(target: &mut dyn Target, fleet: &mut Fleet, load: Load) -> Result<Duration> {
     let mut took = Duration::ZERO;
     for room in 0..load.rooms {
         took += fleet.join(target, &format!("bench{room}"), load.media, (load.subscribers, load.publishers))?;
@@ -217,8 +180,24 @@ fn join(target: &mut dyn Target, fleet: &mut Fleet, load: Load) -> Result<Durati
     Ok(took)
 }
 
-/// The same packets from a thread on the server's core to the same sockets, which this thread goes on reading.
 fn measure_limit(load: Load, span: Duration, ip: IpAddr, fleet: &mut Fleet) -> Result<Sample> {
+    let (before, start) = (fleet.seen().packets, Instant::now());
+    let sent = run_limit(load, span, ip, fleet, |fleet| fleet.look(READ_EVERY))?;
+    let elapsed = start.elapsed();
+    fleet.settle(BETWEEN_ROUNDS)?;
+    fleet.subscribers().for_each(|client| client.only_counts = false);
+    Ok(Sample { expected: sent.packets, arrived: fleet.seen().packets - before, cpu: sent.cpu, elapsed })
+}
+
+/// The same packets from a thread on the server's core to the same sockets, which this thread goes on reading: `read` does.
+/// From here on clients count packets and open none.
+pub(super) fn run_limit(
+    load: Load,
+    span: Duration,
+    ip: IpAddr,
+    fleet: &mut Fleet,
+    mut read: impl FnMut(&mut Fleet) -> Result<()>,
+) -> Result<limit::Sent> {
     let receivers = fleet.subscribers().map(|client| client.udp.address()).collect::<Result<_>>()?;
     let load = limit::Load {
         receivers,
@@ -231,8 +210,7 @@ fn measure_limit(load: Load, span: Duration, ip: IpAddr, fleet: &mut Fleet) -> R
     let poll = mio::Poll::new()?;
     let udp = Udp::bind(poll.registry(), mio::Token(0), ip)?;
     fleet.subscribers().for_each(|client| client.only_counts = true);
-    let (before, start) = (fleet.seen().packets, Instant::now());
-    let (expected, cpu) = std::thread::scope(|scope| {
+    std::thread::scope(|scope| {
         let limit = scope.spawn(|| {
             cpu::pin(SERVER_CORE);
             let result = limit::run(&udp, &load);
@@ -240,12 +218,8 @@ fn measure_limit(load: Load, span: Duration, ip: IpAddr, fleet: &mut Fleet) -> R
             result
         });
         while !done.load(Ordering::Acquire) {
-            fleet.look(READ_EVERY)?;
+            read(fleet)?;
         }
         limit.join().ok().context("the limit's thread panicked")?
-    })?;
-    let elapsed = start.elapsed();
-    fleet.settle(BETWEEN_ROUNDS)?;
-    fleet.subscribers().for_each(|client| client.only_counts = false);
-    Ok(Sample { expected, arrived: fleet.seen().packets - before, cpu, elapsed })
+    })
 }

@@ -1,0 +1,73 @@
+//! How long packets are under way: through the server, and as the limit sends them.
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use hdrhistogram::Histogram;
+
+use super::run::{QUIET, join, publish, run_limit};
+use super::source::{Load, Source};
+use crate::client::Log;
+use crate::fleet::Fleet;
+use crate::target::Target;
+
+/// Longest sleep of the clients.
+const TURN: Duration = Duration::from_millis(1);
+
+/// Microseconds from the write of a packet to its arrival, as clients see it.
+pub struct Latency {
+    /// Of all packets.
+    pub all: Histogram<u64>,
+    /// Of each packet for the subscriber who gets it last.
+    pub last: Histogram<u64>,
+}
+
+/// The server's, and then that of the limit: what it takes to seal and send so many packets one after the other, and to
+/// read them, is in both.
+pub fn latency(target: &mut dyn Target, ip: IpAddr, load: Load, span: Duration) -> Result<(Latency, Latency)> {
+    let mut fleet = Fleet::new(ip)?;
+    publish(target, &mut fleet, load)?;
+    join(target, &mut fleet, load)?;
+    let mut source = Source::new(load);
+    source.timed = true;
+    source.run(&mut fleet, Duration::from_secs(2))?;
+    fleet.settle(QUIET)?;
+    fleet.subscribers().for_each(|client| client.log = Some(Log::default()));
+    source.run(&mut fleet, span)?;
+    fleet.settle(QUIET)?;
+    let server = times(&mut fleet, |seq| source.sent_at(seq))?;
+
+    fleet.subscribers().for_each(|client| client.log = Some(Log::unmoved()));
+    let sent = run_limit(load, span, ip, &mut fleet, |fleet| fleet.turn(TURN))?;
+    fleet.settle(QUIET)?;
+    let mut began = vec![None; 1 << 16];
+    for (first, at) in sent.bursts {
+        for index in 0..load.burst {
+            if let Some(slot) = began.get_mut(usize::from(first.wrapping_add(index as u16))) {
+                *slot = Some(at);
+            }
+        }
+    }
+    let limit = times(&mut fleet, |seq| began.get(usize::from(seq)).copied().flatten())?;
+    Ok((server, limit))
+}
+
+fn times(fleet: &mut Fleet, sent_at: impl Fn(u16) -> Option<Instant>) -> Result<Latency> {
+    let (mut all, mut last) = (Histogram::<u64>::new(3)?, Histogram::<u64>::new(3)?);
+    let mut latest = vec![None; 1 << 16];
+    for client in fleet.subscribers() {
+        let Some(log) = &client.log else { continue };
+        for (seq, at) in log.arrivals() {
+            let Some(sent) = sent_at(seq).filter(|sent| *sent <= at) else { continue };
+            let took = u64::try_from((at - sent).as_micros())?;
+            all.record(took)?;
+            if let Some(slot) = latest.get_mut(usize::from(seq)) {
+                *slot = Some(slot.map_or(took, |known: u64| known.max(took)));
+            }
+        }
+    }
+    latest.into_iter().flatten().try_for_each(|took| last.record(took))?;
+    ensure!(!all.is_empty(), "no packet was timed");
+    Ok(Latency { all, last })
+}
