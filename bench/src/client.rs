@@ -20,7 +20,6 @@ use rtc::rtp_transceiver::rtp_sender::{
 use rtc::rtp_transceiver::{RTCRtpSenderId, RTCRtpTransceiverDirection, RTCRtpTransceiverInit};
 use rtc::sansio::Protocol as _;
 use rtc::shared::{TaggedBytesMut, TransportContext, TransportProtocol};
-use rustc_hash::FxHashMap;
 
 use crate::udp::{Inbox, Udp};
 
@@ -47,8 +46,6 @@ pub enum Media {
 pub struct Seen {
     /// Media packets that arrived.
     pub packets: u64,
-    /// Sequence numbers that never arrived, as of the highest seen.
-    pub lost: u64,
     /// Packets that the client's own SRTP opened.
     pub verified: u64,
 }
@@ -89,7 +86,6 @@ pub struct Client {
     pub connected: bool,
     /// What has arrived.
     pub seen: Seen,
-    highest: FxHashMap<u32, u16>,
     /// Kept while it is there. Of one stream: the client must not have several.
     pub log: Option<Log>,
     /// When its timers are due: to ask a thousand connections fifty times a second costs more than their handshakes.
@@ -159,7 +155,6 @@ impl Client {
             pt,
             connected: false,
             seen: Seen::default(),
-            highest: FxHashMap::default(),
             log: None,
             due: None,
             only_counts: false,
@@ -193,13 +188,13 @@ impl Client {
 
     /// Reads everything that has arrived.
     pub fn receive(&mut self, inbox: &mut Inbox) {
-        let Self { connection, local, seen, highest, log, udp, only_counts, .. } = self;
+        let Self { connection, local, seen, log, udp, only_counts, .. } = self;
         let (local, now) = (*local, log.as_ref().map(|_| Instant::now()));
         let mut handled = false;
         udp.drain(inbox, |from, datagram| {
-            let whole_stack = match media_header(datagram) {
-                Some((ssrc, seq)) => {
-                    count(seen, highest, ssrc, seq);
+            let whole_stack = match media_seq(datagram) {
+                Some(seq) => {
+                    seen.packets += 1;
                     if let (Some(log), Some(now)) = (log.as_mut(), now) {
                         log.arrivals.push((seq, now));
                     }
@@ -311,21 +306,9 @@ fn codec(media: Media) -> RTCRtpCodecParameters {
     RTCRtpCodecParameters { rtp_codec, payload_type }
 }
 
-/// SSRC and sequence number of an (S)RTP datagram that is no RTCP (RFC 5761 §4).
-fn media_header(datagram: &[u8]) -> Option<(u32, u16)> {
-    let [first, second, high, low, _, _, _, _, ssrc @ ..] = datagram else { return None };
+/// Sequence number of an (S)RTP datagram that is no RTCP (RFC 5761 §4).
+fn media_seq(datagram: &[u8]) -> Option<u16> {
+    let [first, second, high, low, _, _, _, _, _, _, _, _, ..] = datagram else { return None };
     let rtp = (128..=191).contains(first) && !(192..=223).contains(second);
-    rtp.then_some((u32::from_be_bytes(*ssrc.first_chunk()?), u16::from_be_bytes([*high, *low])))
-}
-
-fn count(seen: &mut Seen, highest: &mut FxHashMap<u32, u16>, ssrc: u32, seq: u16) {
-    seen.packets += 1;
-    let last = highest.entry(ssrc).or_insert(seq.wrapping_sub(1));
-    let ahead = seq.wrapping_sub(*last);
-    if ahead < 0x8000 {
-        seen.lost += u64::from(ahead).saturating_sub(1);
-        *last = seq;
-    } else {
-        seen.lost = seen.lost.saturating_sub(1); // late, not lost
-    }
+    rtp.then_some(u16::from_be_bytes([*high, *low]))
 }

@@ -174,7 +174,6 @@ impl Fleet {
     pub fn seen(&mut self) -> Seen {
         self.subscribers().fold(Seen::default(), |sum, client| Seen {
             packets: sum.packets + client.seen.packets,
-            lost: sum.lost + client.seen.lost,
             verified: sum.verified + client.seen.verified,
         })
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::Parser;
+use convene_bench::chat::stats::Spread;
 use convene_bench::client::Media;
 use convene_bench::cpu;
 use convene_bench::janus::Janus;
@@ -45,14 +46,6 @@ struct Args {
     /// Prints one JSON object with stable keys instead of text.
     #[arg(long)]
     json: bool,
-}
-
-/// Minimum, median and maximum over the rounds.
-#[derive(Clone, Copy, Serialize)]
-struct Spread {
-    min: f64,
-    median: f64,
-    max: f64,
 }
 
 #[derive(Serialize)]
@@ -123,8 +116,12 @@ fn compare(args: &Args, subscribers: usize) -> Result<Comparison> {
         })?);
         let folder = std::env::temp_dir().join(format!("convene-bench-janus-{}", std::process::id()));
         theirs.push(
-            run(args, load, || Ok(Box::new(Janus::start(&folder, args.ip, SERVER_CORE)?)))
-                .with_context(|| format!("janus, round {round}"))?,
+            run(args, load, || {
+                let janus = Janus::start(&folder, args.ip, SERVER_CORE)?;
+                cpu::pin(CLIENT_CORE);
+                Ok(Box::new(janus))
+            })
+            .with_context(|| format!("janus, round {round}"))?,
         );
         let _ = std::fs::remove_dir_all(folder); // a temporary folder
     }
@@ -134,7 +131,7 @@ fn compare(args: &Args, subscribers: usize) -> Result<Comparison> {
         subscribers,
         burst,
         target_pps,
-        pps_per_core_ratio: spread(ratios.collect()),
+        pps_per_core_ratio: Spread::of(ratios),
         convene: side(&ours),
         janus: side(&theirs),
     })
@@ -149,18 +146,16 @@ struct Round {
 fn run(args: &Args, load: Load, start: impl Fn() -> Result<Box<dyn Target>>) -> Result<Round> {
     let span = Duration::from_secs(args.seconds);
     let mut target = start()?;
-    cpu::pin(CLIENT_CORE);
     let row = sfu::measure(&mut *target, args.ip, load, span, false)?;
     drop(target);
     let mut target = start()?;
-    cpu::pin(CLIENT_CORE);
     let half = Load { target_pps: load.target_pps / 2, ..load };
-    let (server, _) = sfu::latency(&mut *target, args.ip, half, span)?;
-    Ok(Round { row, last_p99_ms: server.last.value_at_quantile(0.99) as f64 / 1e3 })
+    let latency = sfu::latency(&mut *target, args.ip, half, span)?;
+    Ok(Round { row, last_p99_ms: latency.last.value_at_quantile(0.99) as f64 / 1e3 })
 }
 
 fn side(rounds: &[Round]) -> Side {
-    let of = |read: fn(&Round) -> f64| spread(rounds.iter().map(read).collect());
+    let of = |read: fn(&Round) -> f64| Spread::of(rounds.iter().map(read));
     Side {
         pps_per_core: of(|round| round.row.forwarded_pps_per_core),
         cpu_us_per_packet: of(|round| round.row.cpu_us_per_packet),
@@ -169,10 +164,4 @@ fn side(rounds: &[Round]) -> Side {
         loss: of(|round| round.row.loss),
         last_p99_ms: of(|round| round.last_p99_ms),
     }
-}
-
-fn spread(mut values: Vec<f64>) -> Spread {
-    values.sort_by(f64::total_cmp);
-    let at = |index: usize| values.get(index).copied().unwrap_or(f64::NAN);
-    Spread { min: at(0), median: at(values.len() / 2), max: at(values.len().saturating_sub(1)) }
 }

@@ -170,7 +170,7 @@ fn row_with(args: &Args, load: Load, settings: &[(&str, &str)]) -> Result<Row> {
 
 fn time(args: &Args, load: Load) -> Result<Latency> {
     let span = Duration::from_secs(args.seconds);
-    let (server, limit) = sfu::latency(&mut target(args, &[])?, Server::LOOPBACK, load, span)?;
+    let (server, limit) = sfu::latencies(&mut target(args, &[])?, Server::LOOPBACK, load, span)?;
     let ms = |histogram: &Histogram<u64>, quantile| histogram.value_at_quantile(quantile) as f64 / 1e3;
     let (p50_ms, p99_ms) = (ms(&server.all, 0.5), ms(&server.all, 0.99));
     let (limit_p50_ms, limit_p99_ms) = (ms(&limit.all, 0.5), ms(&limit.all, 0.99));

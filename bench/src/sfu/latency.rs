@@ -25,21 +25,32 @@ pub struct Latency {
 
 /// The server's, and then that of the limit: what it takes to seal and send so many packets one after the other, and to
 /// read them, is in both.
-pub fn latency(target: &mut dyn Target, ip: IpAddr, load: Load, span: Duration) -> Result<(Latency, Latency)> {
+pub fn latencies(target: &mut dyn Target, ip: IpAddr, load: Load, span: Duration) -> Result<(Latency, Latency)> {
     let mut fleet = Fleet::new(ip)?;
-    publish(target, &mut fleet, load)?;
-    join(target, &mut fleet, load)?;
+    Ok((of_server(target, &mut fleet, load, span)?, of_limit(ip, &mut fleet, load, span)?))
+}
+
+/// The server's alone.
+pub fn latency(target: &mut dyn Target, ip: IpAddr, load: Load, span: Duration) -> Result<Latency> {
+    of_server(target, &mut Fleet::new(ip)?, load, span)
+}
+
+fn of_server(target: &mut dyn Target, fleet: &mut Fleet, load: Load, span: Duration) -> Result<Latency> {
+    publish(target, fleet, load)?;
+    join(target, fleet, load)?;
     let mut source = Source::new(load);
     source.timed = true;
-    source.run(&mut fleet, Duration::from_secs(2))?;
+    source.run(fleet, Duration::from_secs(2))?;
     fleet.settle(QUIET)?;
     fleet.subscribers().for_each(|client| client.log = Some(Log::default()));
-    source.run(&mut fleet, span)?;
+    source.run(fleet, span)?;
     fleet.settle(QUIET)?;
-    let server = times(&mut fleet, |seq| source.sent_at(seq))?;
+    times(fleet, |seq| source.sent_at(seq))
+}
 
+fn of_limit(ip: IpAddr, fleet: &mut Fleet, load: Load, span: Duration) -> Result<Latency> {
     fleet.subscribers().for_each(|client| client.log = Some(Log::unmoved()));
-    let sent = run_limit(load, span, ip, &mut fleet, |fleet| fleet.turn(TURN))?;
+    let sent = run_limit(load, span, ip, fleet, |fleet| fleet.turn(TURN))?;
     fleet.settle(QUIET)?;
     let mut began = vec![None; 1 << 16];
     for (first, at) in sent.bursts {
@@ -49,8 +60,7 @@ pub fn latency(target: &mut dyn Target, ip: IpAddr, load: Load, span: Duration) 
             }
         }
     }
-    let limit = times(&mut fleet, |seq| began.get(usize::from(seq)).copied().flatten())?;
-    Ok((server, limit))
+    times(fleet, |seq| began.get(usize::from(seq)).copied().flatten())
 }
 
 fn times(fleet: &mut Fleet, sent_at: impl Fn(u16) -> Option<Instant>) -> Result<Latency> {

@@ -4,6 +4,6 @@ mod latency;
 mod run;
 mod source;
 
-pub use latency::{Latency, latency};
+pub use latency::{Latency, latencies, latency};
 pub use run::{CLIENT_CORE, Row, SERVER_CORE, measure};
 pub use source::{Load, Source};

@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde::Serialize;
 
 use super::source::{Load, Source};
+use crate::chat::stats::Spread;
 use crate::client::Media;
 use crate::fleet::{Fleet, READ_EVERY};
 use crate::target::Target;
@@ -121,7 +122,7 @@ pub fn measure(target: &mut dyn Target, ip: IpAddr, load: Load, span: Duration, 
     ensure!(verified > 0, "no packet was opened by a client: {ours:?}");
 
     let all = ours.iter().copied().fold(Sample::default(), Sample::add);
-    let ratios = spread(ours.iter().zip(&theirs).map(|(our, their)| our.pps_per_core() / their.pps_per_core()));
+    let ratios = Spread::of(ours.iter().zip(&theirs).map(|(our, their)| our.pps_per_core() / their.pps_per_core()));
     let per_core = all.pps_per_core();
     let joined = (load.rooms * load.subscribers) as f64;
     Ok(Row {
@@ -134,9 +135,9 @@ pub fn measure(target: &mut dyn Target, ip: IpAddr, load: Load, span: Duration, 
         forwarded_pps: all.arrived as f64 / all.elapsed.as_secs_f64(),
         forwarded_pps_per_core: per_core,
         limit_pps_per_core: theirs.iter().copied().reduce(Sample::add).map_or(0.0, |all| all.pps_per_core()),
-        ratio: ratios.1,
-        ratio_min: ratios.0,
-        ratio_max: ratios.2,
+        ratio: ratios.median,
+        ratio_min: ratios.min,
+        ratio_max: ratios.max,
         cpu_us_per_packet: 1e6 / per_core,
         loss: 1.0 - all.arrived as f64 / all.expected as f64,
         verified_packets: verified,
@@ -153,14 +154,6 @@ fn measure_server(pid: u32, fleet: &mut Fleet, source: &mut Source, span: Durati
     let elapsed = start.elapsed();
     fleet.settle(BETWEEN_ROUNDS)?;
     Ok(Sample { expected, arrived: fleet.seen().packets - before, cpu: cpu::of_process(pid)? - cpu_before, elapsed })
-}
-
-/// Minimum, median, maximum; zeros if there is none.
-fn spread(values: impl Iterator<Item = f64>) -> (f64, f64, f64) {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    let at = |index: usize| values.get(index).copied().unwrap_or_default();
-    (at(0), at(values.len() / 2), at(values.len().saturating_sub(1)))
 }
 
 pub(super) fn publish(target: &mut dyn Target, fleet: &mut Fleet, load: Load) -> Result<()> {
