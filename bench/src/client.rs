@@ -1,13 +1,17 @@
 //! One WebRTC client on webrtc-rs' sans-I/O `RTCPeerConnection`: a publisher or a subscriber.
 
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use bytes::{Bytes, BytesMut};
+use rtc::crypto::SignatureScheme;
 use rtc::media_stream::MediaStreamTrack;
+use rtc::peer_connection::certificate::{CertificateParams, RTCCertificate};
 use rtc::peer_connection::configuration::RTCConfigurationBuilder;
 use rtc::peer_connection::configuration::media_engine::{MIME_TYPE_OPUS, MIME_TYPE_VP8, MediaEngine};
+use rtc::peer_connection::configuration::setting_engine::SettingEngineBuilder;
 use rtc::peer_connection::event::RTCPeerConnectionEvent;
 use rtc::peer_connection::message::{RTCMessage, TaggedRTCMessage};
 use rtc::peer_connection::sdp::RTCSessionDescription;
@@ -27,6 +31,16 @@ const VP8_PT: u8 = 96;
 const OPUS_PT: u8 = 111;
 /// Where the SSRCs of publishers begin.
 const FIRST_SSRC: u32 = 0x00c0_ffee;
+
+/// Between two of a client's ICE checks. At the crate's 200 ms, a join would take two rounds of that, whatever the server
+/// does; Chromium sends one each 50 ms.
+const ICE_CHECK_EVERY: Duration = Duration::from_millis(20);
+/// Checks until a client gives up: ten seconds, so that a server that is slow to answer is slow and no failure.
+const ICE_CHECKS: u16 = 500;
+
+/// All clients show the same certificate. Each would make one of its own, which a device does once and a server never
+/// sees; here it would be work of the core that all of them share.
+static CERTIFICATE: LazyLock<Result<RTCCertificate>> = LazyLock::new(certificate);
 
 /// Of the media packets that arrive, one in this many goes through the client's whole stack (decryption, replay check);
 /// the others are counted by their cleartext RTP header, so that the generator's core can keep up with the server's.
@@ -132,8 +146,12 @@ impl Client {
         let codec = codec(media);
         let pt = codec.payload_type;
         engine.register_codec(codec, kind(media))?;
+        let certificate = CERTIFICATE.as_ref().ok().context("making a certificate")?.clone();
+        let settings =
+            SettingEngineBuilder::new().with_ice_connection_attempts(Some(ICE_CHECK_EVERY), Some(ICE_CHECKS));
         let mut connection = RTCPeerConnectionBuilder::new()
-            .with_configuration(RTCConfigurationBuilder::new().build())
+            .with_configuration(RTCConfigurationBuilder::new().with_certificates(vec![certificate]).build())
+            .with_setting_engine(settings.build())
             .with_media_engine(engine)
             .build(Instant::now())?;
         let local = udp.address()?;
@@ -278,6 +296,12 @@ impl Client {
         }
         self.due = self.connection.poll_timeout();
     }
+}
+
+fn certificate() -> Result<RTCCertificate> {
+    let provider = rtc::crypto::default_provider()?;
+    let params = CertificateParams::new(vec!["bench".to_owned()])?;
+    Ok(RTCCertificate::generate(provider.crypto(), SignatureScheme::EcdsaP256Sha256, params)?)
 }
 
 fn kind(media: Media) -> RtpCodecKind {

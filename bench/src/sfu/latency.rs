@@ -37,7 +37,7 @@ pub fn latency(target: &mut dyn Target, ip: IpAddr, load: Load, span: Duration) 
 
 fn of_server(target: &mut dyn Target, fleet: &mut Fleet, load: Load, span: Duration) -> Result<Latency> {
     publish(target, fleet, load)?;
-    join(target, fleet, load)?;
+    join(target, fleet, load, load.subscribers)?;
     let mut source = Source::new(load);
     source.timed = true;
     source.run(fleet, Duration::from_secs(2))?;

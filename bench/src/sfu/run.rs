@@ -28,6 +28,10 @@ pub(super) const QUIET: Duration = Duration::from_millis(300);
 /// The same between rounds: short, for the server's idle time is charged to the packets.
 const BETWEEN_ROUNDS: Duration = Duration::from_millis(30);
 
+/// Publishers send so long to one subscriber a room, who is not counted: buffers whose size is that of the publishers'
+/// rate are not the memory of those who come after.
+const FIRST_ALONE: Duration = Duration::from_secs(2);
+
 /// What one run measured. Keys are stable; see bench/README.md.
 #[derive(Clone, Debug, Serialize)]
 pub struct Row {
@@ -61,7 +65,7 @@ pub struct Row {
     pub loss: f64,
     /// Packets that a client's SRTP opened.
     pub verified_packets: u64,
-    /// KiB.
+    /// KiB, of each but the first of a room.
     pub rss_kib_per_subscriber: f64,
     /// 1/s, wall clock.
     pub joins_per_s: f64,
@@ -102,11 +106,15 @@ pub fn measure(target: &mut dyn Target, ip: IpAddr, load: Load, span: Duration, 
     let mut fleet = Fleet::new(ip)?;
     let pid = target.pid();
     publish(target, &mut fleet, load)?;
+    let mut source = Source::new(load);
+    let first = usize::from(load.subscribers > 1);
+    join(target, &mut fleet, load, first)?;
+    source.run(&mut fleet, FIRST_ALONE)?;
+    fleet.settle(QUIET)?;
     let (rss_before, cpu_before) = (cpu::resident_kib(pid)?, cpu::of_process(pid)?);
-    let join_time = join(target, &mut fleet, load)?;
+    let join_time = join(target, &mut fleet, load, load.subscribers - first)?;
     let join_cpu = cpu::of_process(pid)? - cpu_before;
 
-    let mut source = Source::new(load);
     source.run(&mut fleet, Duration::from_secs(2))?; // keyframe, caches, clocks
     fleet.settle(QUIET)?;
     let verified_before = fleet.seen().verified;
@@ -124,7 +132,7 @@ pub fn measure(target: &mut dyn Target, ip: IpAddr, load: Load, span: Duration, 
     let all = ours.iter().copied().fold(Sample::default(), Sample::add);
     let ratios = Spread::of(ours.iter().zip(&theirs).map(|(our, their)| our.pps_per_core() / their.pps_per_core()));
     let per_core = all.pps_per_core();
-    let joined = (load.rooms * load.subscribers) as f64;
+    let joined = (load.rooms * (load.subscribers - first)) as f64;
     Ok(Row {
         media: if load.media == Media::Video { "video" } else { "audio" },
         rooms: load.rooms,
@@ -165,10 +173,11 @@ pub(super) fn publish(target: &mut dyn Target, fleet: &mut Fleet, load: Load) ->
     Ok(())
 }
 
-pub(super) fn join(target: &mut dyn Target, fleet: &mut Fleet, load: Load) -> Result<Duration> {
+/// So many subscribers come into each room; how long that takes.
+pub(super) fn join(target: &mut dyn Target, fleet: &mut Fleet, load: Load, count: usize) -> Result<Duration> {
     let mut took = Duration::ZERO;
     for room in 0..load.rooms {
-        took += fleet.join(target, &format!("bench{room}"), load.media, (load.subscribers, load.publishers))?;
+        took += fleet.join(target, &format!("bench{room}"), load.media, (count, load.publishers))?;
     }
     Ok(took)
 }
