@@ -33,26 +33,34 @@ const MISSED_FRAMES: u32 = 4;
 /// Bounds of the time that takes; the upper one is the operator's. A frame of 30 a second may be late by this much.
 const MIN_PATIENCE: Duration = Duration::from_millis(250);
 
-/// How far apart frames come.
+/// How far apart frames are taken: by their timestamps, for a path that gets slow spreads their arrivals.
 #[derive(Clone, Copy, Debug, Default)]
 struct Pace {
-    last: Option<(u32, Instant)>,
+    last: Option<u32>,
     interval: Option<Duration>,
+    /// Frames since it was found to have stopped. `None`: it never was, or has sent a keyframe since.
+    since_stop: Option<u32>,
 }
 
 impl Pace {
     /// A packet of a frame, by its timestamp.
-    fn note(&mut self, now: Instant, ts: u32) {
-        let Some((before, at)) = self.last else {
-            self.last = Some((ts, now));
+    fn note(&mut self, ts: u32, rate: u32, keyframe: bool) {
+        let Some(before) = self.last else {
+            self.last = Some(ts);
             return;
         };
-        if ts.wrapping_sub(before).cast_signed() <= 0 {
+        let ticks = ts.wrapping_sub(before);
+        if ticks.cast_signed() <= 0 {
             return; // of the same frame, or late
         }
-        let sample = now.saturating_duration_since(at);
-        self.interval = Some(self.interval.map_or(sample, |smoothed| (smoothed * 7 + sample) / 8));
-        self.last = Some((ts, now));
+        self.last = Some(ts);
+        self.since_stop = self.since_stop.filter(|_| !keyframe).map(|frames| frames.saturating_add(1));
+        let sample = Duration::from_micros(u64::from(ticks) * 1_000_000 / u64::from(rate.max(1)));
+        // Frames that are lost make a few of them look far apart.
+        self.interval = Some(self.interval.map_or(sample, |smoothed| match sample > smoothed {
+            true => (smoothed * 31 + sample) / 32,
+            false => (smoothed * 7 + sample) / 8,
+        }));
     }
 }
 
@@ -125,7 +133,7 @@ pub(crate) struct Layer {
     pub(crate) clock: Option<Clock>,
     /// RTP clock in Hz.
     pub(crate) rate: u32,
-    /// When its last packet with media came in.
+    /// When a packet with media last came in that was its newest.
     pub(crate) flowed: Option<Instant>,
     pace: Pace,
     /// Its newest packet's number and timestamp, and how far the timestamps of neighbours are apart.
@@ -219,8 +227,11 @@ impl Layer {
         }
         let mut reshaped = false;
         if !meta.is_padding() {
-            self.flowed = Some(now);
-            self.pace.note(now, meta.ts);
+            // Repeats come in for a second after the publisher has stopped it, if its path is what made it stop.
+            if self.flowed.is_none() || matches!(seen, Seen::Newest { .. }) {
+                self.flowed = Some(now);
+            }
+            self.pace.note(meta.ts, self.rate, meta.keyframe);
             reshaped = self.shape.note(&meta.part, meta.keyframe);
             self.volumes.add(meta.part.present & self.shape.cuts(), meta.kept_len());
         }
@@ -235,9 +246,22 @@ impl Layer {
     }
 
     /// How long after the newest packet of its track it still counts as alive.
-    pub(crate) fn patience(&self, longest: Duration) -> Duration {
+    fn patience(&self, longest: Duration) -> Duration {
         let missed = self.pace.interval.map_or(longest, |interval| interval * MISSED_FRAMES);
         missed.max(MIN_PATIENCE).min(longest)
+    }
+
+    /// Whether it counts as alive, beside a track whose newest packet came then. One that has stopped is back with a keyframe
+    /// or a few frames: a single one was still under way.
+    pub(crate) fn is_alive(&self, newest: Instant, longest: Duration) -> bool {
+        let lag = self.flowed.map(|flowed| newest.saturating_duration_since(flowed));
+        lag.is_some_and(|lag| lag <= self.patience(longest))
+            && self.pace.since_stop.is_none_or(|frames| frames >= MISSED_FRAMES)
+    }
+
+    /// It was alive and is not any more.
+    pub(crate) fn stop(&mut self) {
+        self.pace.since_stop = Some(0);
     }
 
     /// A packet that is still kept, by the publisher's number.

@@ -135,16 +135,17 @@ impl Track {
     /// a muted camera's layers all stay as they are. `true`: it changed.
     pub(crate) fn update_live(&mut self, config: &Config) -> bool {
         let Some(newest) = self.layers.iter().filter_map(|layer| layer.flowed).max() else { return false };
-        let alive = |layer: &Layer| {
-            let patience = layer.patience(config.layer_timeout);
-            layer.flowed.is_some_and(|flowed| newest.saturating_duration_since(flowed) <= patience)
-        };
-        let live = self.layers.iter().enumerate().filter(|(_, layer)| alive(layer));
+        let alive = self.layers.iter().enumerate().filter(|(_, layer)| layer.is_alive(newest, config.layer_timeout));
         let live = match self.layers.as_slice() {
             [only] => only.shape.live(),
-            _ => live.fold(0_u8, |bits, (index, _)| bits | 1 << index),
+            _ => alive.fold(0_u8, |bits, (index, _)| bits | 1 << index),
         };
-        std::mem::replace(&mut self.live, live) != live
+        let before = std::mem::replace(&mut self.live, live);
+        if let [_, _, ..] = self.layers.as_slice() {
+            let stopped = self.layers.iter_mut().enumerate().filter(|(index, _)| before & !live & (1 << index) != 0);
+            stopped.for_each(|(_, layer)| layer.stop());
+        }
+        before != live
     }
 }
 

@@ -185,9 +185,9 @@ fn red_of_a_publisher_is_opus_for_the_room_and_may_be_red_again_for_a_subscriber
     }
 }
 
-/// Sends 15 frames a second of these layers for so long; when a keyframe of the middle layer was first asked for, in ms.
-fn film(world: &mut World, seqs: &mut [u16; 3], layers: &[u8], ms: u64) -> Option<u64> {
-    let mut asked = None;
+/// Sends 15 frames a second of these layers for so long; what the publisher is told meanwhile, and after how many ms.
+fn film(world: &mut World, seqs: &mut [u16; 3], layers: &[u8], ms: u64) -> Vec<(u64, String)> {
+    let mut told = Vec::new();
     for at in 0..ms {
         world.pass(1);
         if at % 66 == 0 {
@@ -203,10 +203,14 @@ fn film(world: &mut World, seqs: &mut [u16; 3], layers: &[u8], ms: u64) -> Optio
             }
             world.flush();
         }
-        let plis = world.told_of(ALICE, "pli 501");
-        asked = asked.or((!plis.is_empty()).then_some(at));
+        told.extend(world.told(ALICE).into_iter().map(|line| (at, line)));
     }
-    asked
+    told
+}
+
+/// When a keyframe of the middle layer was first asked for.
+fn asked(told: &[(u64, String)]) -> Option<u64> {
+    told.iter().find(|(_, line)| line == "pli 501").map(|(at, _)| *at)
 }
 
 #[test]
@@ -216,9 +220,48 @@ fn a_top_layer_that_stops_is_left_after_a_few_frames_and_one_that_stutters_is_no
     let mut seqs = [65_529; 3];
     film(&mut world, &mut seqs, &[0, 1, 2], 3_000);
     for _ in 0..5 {
-        assert_eq!(film(&mut world, &mut seqs, &[0, 1], 2 * 66), None, "two frames left out");
-        assert_eq!(film(&mut world, &mut seqs, &[0, 1, 2], 10 * 66), None);
+        assert_eq!(asked(&film(&mut world, &mut seqs, &[0, 1], 2 * 66)), None, "two frames left out");
+        assert_eq!(asked(&film(&mut world, &mut seqs, &[0, 1, 2], 10 * 66)), None);
     }
-    let asked = film(&mut world, &mut seqs, &[0, 1], 1_000).unwrap();
+    let asked = asked(&film(&mut world, &mut seqs, &[0, 1], 1_000)).unwrap();
     assert!(asked <= 350, "{asked} ms");
+}
+
+/// A path that got slow made the publisher stop its top layer, and lost much of what it sent of it last.
+#[test]
+fn repeats_of_a_layer_that_has_stopped_neither_keep_it_alive_nor_are_asked_for() {
+    let mut world = World::new(3);
+    world.subscribe(BOB, VIDEO);
+    let mut seqs = [65_529; 3];
+    film(&mut world, &mut seqs, &[0, 1, 2], 3_000);
+    let first_lost = seqs[2].wrapping_add(1);
+    seqs[2] = seqs[2].wrapping_add(29);
+    let mut told = film(&mut world, &mut seqs, &[0, 1, 2], 66);
+    for picture in 0..15 {
+        // One more of them comes with each picture, because it was asked for before.
+        world.send_rtx(picture, frame(2, first_lost.wrapping_add(picture), false)).unwrap();
+        let later = film(&mut world, &mut seqs, &[0, 1], 66);
+        told.extend(later.into_iter().map(|(at, line)| (66 * u64::from(picture + 1) + at, line)));
+    }
+    let asked = asked(&told).unwrap();
+    assert!(asked <= 66 + 350, "{asked} ms");
+    let nacks: Vec<u64> = told.iter().filter(|(_, line)| line.starts_with("nack 502")).map(|(at, _)| *at).collect();
+    assert!(!nacks.is_empty() && nacks.iter().all(|at| *at <= asked), "{nacks:?}, stopped after {asked} ms");
+}
+
+/// It stops for good, but for a picture that was under way still.
+#[test]
+fn a_single_picture_of_a_layer_that_has_stopped_keeps_nobody_waiting_for_more() {
+    let mut world = World::new(3);
+    world.subscribe(BOB, VIDEO);
+    let mut seqs = [65_529; 3];
+    film(&mut world, &mut seqs, &[0, 1, 2], 3_000);
+    assert!(asked(&film(&mut world, &mut seqs, &[0, 1], 400)).is_some());
+    film(&mut world, &mut seqs, &[0, 1, 2], 66);
+    world.send(frame(1, seqs[1].wrapping_add(1), true)).unwrap();
+    assert_eq!(world.flush().len(), 1, "what was asked for is taken");
+    // Where it goes on, it is back.
+    seqs[1] = seqs[1].wrapping_add(1);
+    let told = film(&mut world, &mut seqs, &[0, 1, 2], 6 * 66);
+    assert!(told.iter().any(|(_, line)| line == "pli 502"), "{told:?}");
 }
