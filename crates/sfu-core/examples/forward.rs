@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use convene_rtp::ext::{self, Kind};
 use convene_rtp::packet::{Fields, write_header};
-use convene_sfu_core::{Config, Egress, PtMap, Room, RtpIn, TrackSpec};
+use convene_sfu_core::{Config, Egress, PtMap, Room, RtpIn, Sink, TrackSpec};
 use convene_types::{Codec, MediaKind, PeerId, Pt, SeqNo, Ssrc, TrackId};
 
 const SUBSCRIBERS: u64 = 200;
@@ -36,6 +36,22 @@ fn packet(seq: u32) -> Vec<u8> {
     bytes.truncate(len + PAYLOAD_BYTES);
     bytes.iter_mut().skip(len).zip(descriptor).for_each(|(to, from)| *to = from);
     bytes
+}
+
+/// Packets of one subscriber, side by side.
+struct Arena {
+    bytes: Vec<u8>,
+    end: usize,
+}
+
+impl Sink for Arena {
+    fn space(&mut self) -> &mut [u8] {
+        self.bytes.get_mut(self.end..).unwrap_or_default()
+    }
+
+    fn take(&mut self, len: usize) {
+        self.end += len + 16; // where the tag would be
+    }
 }
 
 fn main() {
@@ -69,7 +85,8 @@ fn main() {
         room.subscribe(now, PeerId(peer), TRACK, egress);
     }
     let mut arena = vec![0_u8; 64 << 10];
-    let (mut ingest, mut forward, mut copy, mut written) = (Vec::new(), Vec::new(), Vec::new(), 0_u64);
+    let mut packets_out = Arena { bytes: vec![0_u8; 64 << 10], end: 0 };
+    let (mut ingest, mut forward, mut copy) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..ROUNDS {
         now += Duration::from_millis(2);
         let mut packets: Vec<Vec<u8>> = (0..BATCH).map(|index| packet(round * BATCH + index)).collect();
@@ -80,11 +97,8 @@ fn main() {
         ingest.push(begin.elapsed());
         let begin = Instant::now();
         while room.next_subscriber().is_some() {
-            let mut end = 0;
-            while let Some(len) = room.write_next(now, arena.get_mut(end..).unwrap_or_default()) {
-                end += len + 16; // where the tag would be
-                written += 1;
-            }
+            packets_out.end = 0;
+            room.write(now, &mut packets_out);
         }
         forward.push(begin.elapsed());
         let begin = Instant::now();
@@ -102,7 +116,7 @@ fn main() {
         room.handle_timeout(now);
         while room.poll_rtcp(now).is_some() {}
     }
-    assert_eq!(written, SUBSCRIBERS * u64::from(BATCH * ROUNDS), "{:?}", room.stats());
+    assert_eq!(room.stats().packets_out, SUBSCRIBERS * u64::from(BATCH * ROUNDS), "{:?}", room.stats());
     println!("ingest  {:7.1} ns/packet", median(ingest) / f64::from(BATCH));
     println!("forward {:7.1} ns/packet and subscriber", median(forward) / f64::from(BATCH) / SUBSCRIBERS as f64);
     println!(

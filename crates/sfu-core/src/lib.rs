@@ -3,7 +3,7 @@
 //! ```text
 //! decrypted RTP -> Room::handle_rtp -> layer (unwrap, close gaps, NACK, reception) -> history + batch
 //!                                                                                      |
-//! Room::next_subscriber -> Room::write_next: pick by layer, number by munge, copy + patch -> plaintext RTP to seal
+//! Room::next_subscriber -> Room::write: pick by layer, number by munge, copy + patch -> plaintext RTP to seal
 //! Room::handle_rtcp <- SR of publishers, NACK/PLI/FIR/RR of subscribers
 //!                      TWCC feedback, REMB -> bwe (what the path carries) -> allocate (layers and pauses)
 //! Room::poll_rtcp   -> NACK/PLI/TWCC/RR to publishers, SR+SDES to subscribers
@@ -63,6 +63,6 @@ pub use drop_reason::Drop;
 pub use event::{Event, Speaker};
 pub use flow::Flow;
 pub use quality::{Grade, Rating};
-pub use room::{Again, Moved, Room};
+pub use room::{Again, Moved, Room, Show, Sink};
 pub use spec::{Egress, PtMap, RedPts, RtpIn, TrackSpec};
 pub use stats::Stats;

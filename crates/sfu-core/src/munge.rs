@@ -118,6 +118,7 @@ pub(crate) struct Munger {
 
 impl Run {
     /// What a packet of this run with this number in the layer has on the way out. `None`: too long ago to tell.
+    #[inline]
     pub(crate) fn numbers(&self, seq: u64, meta: &Meta) -> Option<Numbers> {
         let (left_out, pictures) = self.trim.before(seq)?;
         let picture_offset = self.picture_offset.wrapping_sub(if meta.picture.dense { pictures } else { 0 });
@@ -231,10 +232,10 @@ impl Munger {
     }
 
     /// The numbers of a packet of the run.
+    #[inline]
     pub(crate) fn place(&mut self, now: Instant, seq: u64, meta: &Meta) -> Result<Numbers, Skip> {
         let run = self.run.as_mut().filter(|run| run.in_start <= seq).ok_or(Skip::Outside)?;
-        run.trim.look(seq, &meta.part, meta.keyframe);
-        if !run.trim.has(seq, &meta.part) {
+        if !run.trim.passes(seq, &meta.part, meta.keyframe) {
             if run.trim.leave_out(seq, meta) {
                 return Err(Skip::LeftOut);
             }

@@ -39,13 +39,14 @@ use crate::subscription::Pending;
 use crate::track::Track;
 use crate::write::Block;
 
+pub use flush::{Show, Sink};
 pub use pipe::Again;
 pub use relocate::Moved;
 
 /// One room's forwarding state.
 ///
 /// Input: `handle_rtp`, `handle_rtcp`, `handle_timeout` and the control calls. Output: `next_subscriber` with
-/// `write_next` until both have nothing, then `poll_rtcp`, `poll_event` and `poll_timeout`.
+/// `write` until it has nothing, then `poll_rtcp`, `poll_event` and `poll_timeout`.
 #[derive(Debug)]
 pub struct Room {
     config: Config,
@@ -71,7 +72,7 @@ pub struct Room {
     active: VecDeque<usize>,
     /// The highest layer of video that is forwarded, for want of CPU time.
     ceiling: u8,
-    /// The one that `write_next` writes for.
+    /// The one that `write` writes for.
     current: Option<usize>,
     urgent: bool,
     rtcp: VecDeque<(PeerId, Vec<u8>)>,

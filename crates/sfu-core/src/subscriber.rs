@@ -70,6 +70,7 @@ impl Subscriber {
         }
     }
 
+    #[inline]
     pub(crate) fn get_mut(&mut self, track: usize) -> Option<&mut Subscription> {
         let place = self.places.get(track).copied().filter(|place| *place != NONE)?;
         self.subscriptions.get_mut(place as usize)

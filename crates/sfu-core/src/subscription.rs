@@ -138,6 +138,7 @@ impl Subscription {
 
     /// Whether it has come to wait for a keyframe since its last selection: it was to get less of a stream with the next
     /// picture, but missed where that begins. Says so once.
+    #[inline]
     pub(crate) fn is_stranded(&mut self) -> bool {
         let waits = self.wanted().is_some();
         !std::mem::replace(&mut self.waits, waits) && waits
@@ -191,6 +192,7 @@ impl Subscription {
     }
 
     /// Decides on a packet of the batch and numbers it. `None`: not for this subscriber.
+    #[inline]
     pub(crate) fn accept(
         &mut self,
         now: Instant,
@@ -232,6 +234,7 @@ impl Subscription {
     }
 
     /// Writes a packet of the run that goes on; `accept` has just numbered it.
+    #[inline]
     pub(crate) fn write(
         &self,
         out: &mut [u8],

@@ -98,13 +98,32 @@ impl Trim {
             || (cut.spatial() < self.cut.spatial() && self.intact & (1 << cut.spatial()) != 0)
     }
 
-    /// Looks at a packet as it comes: another cut may come into force with it.
-    pub(crate) fn look(&mut self, seq: u64, part: &Part, keyframe: bool) {
-        if seq > self.seen {
+    /// Looks at a packet as it comes, and says whether it goes out. For most there is little to look at: the cut stays, and
+    /// has them.
+    pub(crate) fn passes(&mut self, seq: u64, part: &Part, keyframe: bool) -> bool {
+        if self.cut != self.goal || seq < self.since || !part.is_in(self.cut) {
+            self.look(seq, part, keyframe);
+            return self.has(seq, part);
+        }
+        self.see(seq, keyframe);
+        true
+    }
+
+    /// Notes how far the stream has come. Whether it is new.
+    fn see(&mut self, seq: u64, keyframe: bool) -> bool {
+        let new = seq > self.seen;
+        if new {
             self.seen = seq;
             if keyframe {
                 (self.intact, self.key, self.fell) = (EVERY, seq, None);
             }
+        }
+        new
+    }
+
+    /// Looks at a packet as it comes: another cut may come into force with it.
+    pub(crate) fn look(&mut self, seq: u64, part: &Part, keyframe: bool) {
+        if self.see(seq, keyframe) {
             let cut = if self.cut == self.goal || !part.start { self.cut } else { self.turn(part, keyframe) };
             if cut != self.cut {
                 self.come_to(seq, cut, keyframe);
@@ -217,6 +236,9 @@ impl Trim {
 
     /// Packets and pictures left out before a number. `None`: too long ago to tell.
     pub(crate) fn before(&self, seq: u64) -> Option<(u64, u16)> {
+        if self.stretches.is_empty() {
+            return Some((0, 0));
+        }
         match self.stretches.iter().rev().find(|stretch| stretch.from <= seq) {
             Some(stretch) => Some((u64::from(stretch.packets), stretch.pictures)),
             None => (!self.forgetful).then_some((0, 0)),

@@ -91,6 +91,7 @@ pub(crate) struct Rtx {
 }
 
 /// Writes a media packet; its length. `None`: it does not fit.
+#[inline]
 pub(crate) fn media(out: &mut [u8], outgoing: &Outgoing<'_>, shape: Option<Shape>, block: &mut Block) -> Option<usize> {
     let fields = fields(outgoing, outgoing.egress.ssrc, outgoing.pt, SeqNo(outgoing.numbers.seq as u16));
     let moves = outgoing.run.moves_frames() && outgoing.numbers.frame.is_some();
@@ -198,6 +199,7 @@ fn move_frame(value: &[u8], frame: u16) -> [u8; 256] {
 }
 
 /// Copies the payload and patches picture id and TL0PICIDX; its length.
+#[inline]
 fn payload(out: &mut [u8], outgoing: &Outgoing<'_>) -> Option<usize> {
     let Stored { meta, bytes } = outgoing.stored;
     if outgoing.numbers.blank {

@@ -4,6 +4,8 @@
 
 use std::time::Instant;
 
+use convene_peer::Peer;
+use convene_sfu_core::Sink;
 use convene_types::{PeerId, RoomId};
 use rustc_hash::FxHashMap;
 
@@ -96,6 +98,47 @@ impl Outbox {
     }
 }
 
+/// Seals the packets of one subscriber.
+struct Sealing<'a> {
+    peer: &'a mut Peer,
+    path: Path,
+    max_segments: usize,
+    outbox: &'a mut Outbox,
+    network: &'a mut Network,
+    counters: &'a mut Counters,
+    wrote: bool,
+}
+
+impl Sink for Sealing<'_> {
+    fn space(&mut self) -> &mut [u8] {
+        self.outbox.spare()
+    }
+
+    fn take(&mut self, len: usize) {
+        match self.peer.protect_rtp(self.outbox.spare(), len) {
+            Ok(sealed) => {
+                self.wrote = true;
+                self.outbox.push(self.path, sealed, self.max_segments);
+            }
+            Err(_) => self.counters.dropped("seal_failed"),
+        }
+        if self.outbox.is_full() {
+            self.outbox.send(self.network, self.counters);
+        }
+    }
+}
+
+/// What is for a subscriber whose path is not known yet.
+struct Lost<'a>(&'a mut Outbox);
+
+impl Sink for Lost<'_> {
+    fn space(&mut self) -> &mut [u8] {
+        self.0.spare()
+    }
+
+    fn take(&mut self, _len: usize) {}
+}
+
 impl Worker {
     /// Sends everything a room has for its subscribers.
     pub(crate) fn flush_room(&mut self, now: Instant, id: RoomId, since: Instant) {
@@ -111,22 +154,21 @@ impl Worker {
             touched = touched.saturating_sub(1);
             let session = self.sessions.get_mut(&peer);
             let Some((session, path)) = session.and_then(|session| session.path().map(|path| (session, path))) else {
-                while room.core.write_next(now, self.outbox.spare()).is_some() {}
+                room.core.write(now, &mut Lost(&mut self.outbox));
                 continue;
             };
             self.outbox.next_subscriber();
-            while let Some(len) = room.core.write_next(now, self.outbox.spare()) {
-                match session.peer.protect_rtp(self.outbox.spare(), len) {
-                    Ok(sealed) => {
-                        wrote = true;
-                        self.outbox.push(path, sealed, max_segments);
-                    }
-                    Err(_) => self.counters.dropped("seal_failed"),
-                }
-                if self.outbox.is_full() {
-                    self.outbox.send(&mut self.network, &mut self.counters);
-                }
-            }
+            let mut sealing = Sealing {
+                peer: &mut session.peer,
+                path,
+                max_segments,
+                outbox: &mut self.outbox,
+                network: &mut self.network,
+                counters: &mut self.counters,
+                wrote: false,
+            };
+            room.core.write(now, &mut sealing);
+            wrote |= sealing.wrote;
         }
         self.outbox.send(&mut self.network, &mut self.counters);
         if wrote {
@@ -146,7 +188,7 @@ fn touch(peers: impl Iterator<Item = PeerId>, sessions: &FxHashMap<PeerId, Sessi
         count += 1;
     }
     for depth in 0..=2 {
-        let sum = group.iter().flatten().fold(0, |sum, session| sum ^ session.peer.touch(depth));
+        let sum = group.iter().flatten().fold(0, |sum, session| sum ^ session.touch(depth));
         std::hint::black_box(sum);
     }
     count

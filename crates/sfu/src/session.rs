@@ -106,6 +106,12 @@ impl Session {
         Some(Path { remote: self.peer.remote()?, local_ip: self.local_ip, via: self.via })
     }
 
+    /// Reads a little of each cache line that [`Self::path`] and sealing need: see [`Peer::touch`].
+    pub(crate) fn touch(&self, depth: usize) -> u64 {
+        let own = if depth == 0 { self.via.unwrap_or(0) as u64 ^ u64::from(self.local_ip.is_some()) } else { 0 };
+        own ^ self.peer.touch(depth)
+    }
+
     /// The earliest time it wants to be called.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         [self.peer.poll_timeout(), self.connect_deadline].into_iter().flatten().min()

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use convene_rtp::ext::{Kind, Map};
 use convene_rtp::packet::View;
 use convene_rtp::seq::Unwrapper;
-use convene_sfu_core::{Config, Egress, PtMap, RedPts, Room, RtpIn, TrackSpec};
+use convene_sfu_core::{Config, Egress, PtMap, RedPts, Room, RtpIn, Show, TrackSpec};
 use convene_types::{Codec, MediaKind, PeerId, Pt, Ssrc, TrackId};
 
 const PUBLISHER: PeerId = PeerId(1);
@@ -18,7 +18,6 @@ pub(crate) fn run(input: &[u8]) {
     let mut now = Instant::now();
     let mut room = room(now);
     let (mut used, mut numbers) = (HashSet::new(), HashMap::new());
-    let mut out = [0; 2_048];
     let mut rest = input;
     while let Some(([kind, length], tail)) = rest.split_first_chunk::<2>().map(|(head, tail)| (*head, tail)) {
         let (bytes, tail) = tail.split_at(usize::from(length).min(tail.len()));
@@ -37,12 +36,13 @@ pub(crate) fn run(input: &[u8]) {
             room.handle_timeout(now);
         }
         while let Some(peer) = room.next_subscriber() {
-            while let Some(length) = room.write_next(now, &mut out) {
-                let view = View::parse(out.get(..length).unwrap_or_default()).expect("what goes out is RTP");
+            let mut show = Show::to(|packet| {
+                let view = View::parse(packet).expect("what goes out is RTP");
                 let stream = (peer, view.ssrc());
                 let index = numbers.entry(stream).or_insert_with(Unwrapper::new).unwrap(view.seq());
                 assert!(used.insert((stream, index)), "a number was used twice");
-            }
+            });
+            room.write(now, &mut show);
         }
         while room.poll_rtcp(now).is_some() {}
         while room.poll_event().is_some() {}

@@ -7,11 +7,42 @@ use convene_types::PeerId;
 use super::Room;
 use crate::bwe::Origin;
 use crate::event::Event;
+use crate::stats::Stats;
 use crate::subscriber::Subscriber;
 
+/// Takes the plaintext RTP packets of a flush.
+pub trait Sink {
+    /// Where the next packet is written. It should have 1,600 bytes: what does not fit is counted and left out.
+    fn space(&mut self) -> &mut [u8];
+    /// Takes the packet of `len` bytes that stands there.
+    fn take(&mut self, len: usize);
+}
+
+/// A sink that shows each packet to somebody.
+pub struct Show<F> {
+    space: Box<[u8; 1_600]>,
+    each: F,
+}
+
+impl<F: FnMut(&[u8])> Show<F> {
+    /// To this one.
+    pub fn to(each: F) -> Self {
+        Self { space: Box::new([0; 1_600]), each }
+    }
+}
+
+impl<F: FnMut(&[u8])> Sink for Show<F> {
+    fn space(&mut self) -> &mut [u8] {
+        self.space.as_mut_slice()
+    }
+
+    fn take(&mut self, len: usize) {
+        (self.each)(self.space.get(..len).unwrap_or_default());
+    }
+}
+
 impl Room {
-    /// The next subscriber that may have something to send; `write_next` then writes for it until it returns `None`.
-    /// `None` here ends the flush.
+    /// The next subscriber that may have something to send, for which `write` then writes it. `None` ends the flush.
     pub fn next_subscriber(&mut self) -> Option<PeerId> {
         if let Some(unfinished) = self.current.take() {
             self.active.push_back(unfinished);
@@ -47,29 +78,20 @@ impl Room {
         subscribers().map(|subscriber| subscriber.peer)
     }
 
-    /// Writes the next plaintext RTP packet for the subscriber that `next_subscriber` named; its length. `None`: it has
-    /// everything. `out` should hold 1,600 bytes: what does not fit is counted and left out.
-    pub fn write_next(&mut self, now: Instant, out: &mut [u8]) -> Option<usize> {
-        let index = self.current?;
-        let written = self.write_rtx(now, index, out);
-        let written = written.or_else(|| self.write_media(now, index, out));
-        let written = written.or_else(|| Some((self.write_probe(index, out)?, Origin::NONE)));
-        match written {
-            Some((len, origin)) => {
-                if let (Some(subscriber), Some(packet)) = (self.subscribers.get_mut(index), out.get_mut(..len)) {
-                    subscriber.stamp(now, packet, origin);
-                }
-                self.stats.packets_out += 1;
-                self.stats.bytes_out += len as u64;
-            }
-            None => {
-                self.current = None;
-                if let Some(subscriber) = self.subscribers.get_mut(index) {
-                    subscriber.queued = false;
-                }
+    /// Writes everything that waits for the subscriber that `next_subscriber` named: repeats, then media, then what a probe
+    /// wants.
+    pub fn write(&mut self, now: Instant, sink: &mut impl Sink) {
+        let Some(index) = self.current.take() else { return };
+        self.write_repeats(now, index, sink);
+        self.write_media(now, index, sink);
+        while let Some(len) = self.write_probe(index, sink.space()) {
+            if let Some(subscriber) = self.subscribers.get_mut(index) {
+                hand_over(now, subscriber, sink, (len, Origin::NONE), &mut self.stats);
             }
         }
-        written.map(|(len, _)| len)
+        if let Some(subscriber) = self.subscribers.get_mut(index) {
+            subscriber.queued = false;
+        }
     }
 
     /// Something waits that should not be gathered with later packets: audio, or a retransmission.
@@ -99,38 +121,32 @@ impl Room {
         }
     }
 
-    fn write_rtx(&mut self, now: Instant, index: usize, out: &mut [u8]) -> Option<(usize, Origin)> {
-        let subscriber = self.subscribers.get_mut(index)?;
-        if subscriber.rtx.is_empty() {
-            return None;
-        }
+    fn write_repeats(&mut self, now: Instant, index: usize, sink: &mut impl Sink) {
+        let Some(subscriber) = self.subscribers.get_mut(index).filter(|subscriber| !subscriber.rtx.is_empty()) else {
+            return;
+        };
         let budget = subscriber.budget(now);
-        if !subscriber.repairs.may(now, budget) {
-            self.stats.rtx_over_budget += subscriber.rtx.len() as u64;
-            subscriber.rtx.clear(); // who still needs them asks again
-            return None;
-        }
-        while let Some((track, seq)) = subscriber.rtx.pop_front() {
+        while subscriber.repairs.may(now, budget) {
+            let Some((track, seq)) = subscriber.rtx.pop_front() else { return };
             let Some(layers) = self.tracks.get(track).map(|track| &track.layers) else { continue };
             let Some(subscription) = subscriber.get_mut(track) else { continue };
-            if let Some(len) = subscription.repeat(out, seq, layers, &mut self.stats) {
+            if let Some(len) = subscription.repeat(sink.space(), seq, layers, &mut self.stats) {
                 self.stats.rtx_out += 1;
                 subscriber.repairs.spend(len);
-                return Some((len, Origin::new(track, seq)));
+                hand_over(now, subscriber, sink, (len, Origin::new(track, seq)), &mut self.stats);
             }
         }
-        None
+        self.stats.rtx_over_budget += subscriber.rtx.len() as u64;
+        subscriber.rtx.clear(); // who still needs them asks again
     }
 
-    fn write_media(&mut self, now: Instant, index: usize, out: &mut [u8]) -> Option<(usize, Origin)> {
+    fn write_media(&mut self, now: Instant, index: usize, sink: &mut impl Sink) {
         let Self { subscribers, tracks, batch, blocks, batch_base, stats, events, report_soon, stranded, .. } = self;
-        let subscriber = subscribers.get_mut(index)?;
-        let mut at = usize::try_from(subscriber.cursor.saturating_sub(*batch_base)).unwrap_or(usize::MAX);
-        let mut written = None;
-        while written.is_none()
-            && let (Some(pending), Some(block)) = (batch.get(at), blocks.get_mut(at))
-        {
-            at += 1;
+        let Some(subscriber) = subscribers.get_mut(index) else { return };
+        let from = usize::try_from(subscriber.cursor.saturating_sub(*batch_base)).unwrap_or(usize::MAX);
+        subscriber.cursor = subscriber.cursor.max(*batch_base + batch.len() as u64);
+        let fresh = batch.get(from..).unwrap_or_default();
+        for (pending, block) in fresh.iter().zip(blocks.get_mut(from..).unwrap_or_default()) {
             let Some((track_index, track)) = pending.track.and_then(|index| Some((index, tracks.get(index)?))) else {
                 continue;
             };
@@ -151,20 +167,38 @@ impl Room {
             }
             let Some(numbers) = numbers else { continue };
             let origin = subscription.origin(numbers.0.seq as u16); // the wire carries 16 bits
-            let len = subscription.write(out, numbers, (pending.seq, stored), &track.layers, block, stats);
-            written = len.map(|len| (len, origin));
-            stats.unwritten += u64::from(written.is_none());
-            if stats.switches == began {
-                continue;
+            let len = subscription.write(sink.space(), numbers, (pending.seq, stored), &track.layers, block, stats);
+            let starts = stats.switches != began;
+            let told = starts && !std::mem::replace(&mut subscription.flowing, true);
+            match len {
+                Some(len) => hand_over(now, subscriber, sink, (len, origin), stats),
+                None => stats.unwritten += 1,
             }
-            if !std::mem::replace(&mut subscription.flowing, true) {
+            if told {
                 events.push_back(Event::TrackFlowing { peer: subscriber.peer, track: track.id });
             }
-            report_at_next_tick(subscriber, index, report_soon);
+            if starts {
+                report_at_next_tick(subscriber, index, report_soon);
+            }
         }
-        subscriber.cursor = *batch_base + at as u64;
-        written
     }
+}
+
+/// A packet that was written where the sink wanted it, of so many bytes, gets its stamp and goes out.
+#[inline]
+fn hand_over(
+    now: Instant,
+    subscriber: &mut Subscriber,
+    sink: &mut impl Sink,
+    (len, origin): (usize, Origin),
+    stats: &mut Stats,
+) {
+    if let Some(packet) = sink.space().get_mut(..len) {
+        subscriber.stamp(now, packet, origin);
+    }
+    stats.packets_out += 1;
+    stats.bytes_out += len as u64;
+    sink.take(len);
 }
 
 /// A subscriber whose stream began or moved learns its clock soon.

@@ -23,7 +23,7 @@ use convene_rtp::packet::{Fields, View};
 use convene_rtp::rtcp::{Packet, packets};
 use convene_types::{Codec, MediaKind, PeerId, Pt, SeqNo, Ssrc, TrackId};
 
-use super::Room;
+use super::{Room, Show};
 use crate::Drop;
 use crate::config::Config;
 use crate::event::Event;
@@ -216,11 +216,10 @@ impl World {
 
     /// Everything that goes out in a flush.
     fn flush(&mut self) -> Vec<Out> {
-        let mut out = [0; 1_600];
         let mut sent = Vec::new();
         while let Some(to) = self.room.next_subscriber() {
-            while let Some(len) = self.room.write_next(self.now, &mut out) {
-                let view = View::parse(&out[..len]).unwrap();
+            let mut show = Show::to(|packet| {
+                let view = View::parse(packet).unwrap();
                 sent.push(Out {
                     to,
                     ssrc: view.ssrc(),
@@ -232,7 +231,8 @@ impl World {
                     payload: view.payload().to_vec(),
                     padding: view.padding_len(),
                 });
-            }
+            });
+            self.room.write(self.now, &mut show);
         }
         self.gather();
         sent

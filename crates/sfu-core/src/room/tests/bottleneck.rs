@@ -141,12 +141,11 @@ impl Sim {
 
     /// What the room has for the subscriber goes onto the link; what it has for the publisher reaches it later.
     fn flush(&mut self) {
-        let (now, mut out) = (self.now(), [0; 1_600]);
+        let (now, mut sent) = (self.now(), Vec::new());
         while self.room.next_subscriber().is_some() {
-            while let Some(len) = self.room.write_next(now, &mut out) {
-                self.send(out[..len].to_vec());
-            }
+            self.room.write(now, &mut Show::to(|packet| sent.push(packet.to_vec())));
         }
+        sent.into_iter().for_each(|packet| self.send(packet));
         while let Some((to, bytes)) = self.room.poll_rtcp(now) {
             if to != ALICE {
                 continue;

@@ -147,11 +147,8 @@ impl Pair {
     }
 
     fn flush_near(&mut self, now: Instant) {
-        let mut out = [0; 1_600];
         while self.near.next_subscriber().is_some() {
-            while let Some(len) = self.near.write_next(now, &mut out) {
-                self.down.send(self.ms, out[..len].to_vec());
-            }
+            self.near.write(now, &mut Show::to(|packet| self.down.send(self.ms, packet.to_vec())));
         }
         while let Some((to, bytes)) = self.near.poll_rtcp(now) {
             if to == FAR {
@@ -172,16 +169,16 @@ impl Pair {
     }
 
     fn flush_far(&mut self, now: Instant) {
-        let mut out = [0; 1_600];
         while self.far.next_subscriber().is_some() {
-            while let Some(len) = self.far.write_next(now, &mut out) {
-                let view = View::parse(&out[..len]).unwrap();
+            let mut show = Show::to(|packet| {
+                let view = View::parse(packet).unwrap();
                 if view.ssrc() == out_ssrc(VIEWER, VIDEO) {
                     self.viewer.take(self.ms, &view);
                 } else {
                     *self.audio.last_mut().unwrap() += 1;
                 }
-            }
+            });
+            self.far.write(now, &mut show);
         }
         while let Some((to, bytes)) = self.far.poll_rtcp(now) {
             if to == ALICE {
