@@ -7,7 +7,7 @@ import time
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Page, async_playwright, expect
 
 HERE = Path(__file__).parent
 SDK = HERE.parents[1] / "crates/web/ui/node_modules/livekit-client/dist/livekit-client.umd.js"
@@ -34,6 +34,9 @@ FLAGS = [
 
 
 ORIGIN = "http://localhost:1/"
+
+# Playwright's own 5 s are those of a machine with nothing else to do: what is expected comes, but beside other tests later.
+expect.set_options(timeout=20_000)
 
 
 @asynccontextmanager

@@ -1,6 +1,7 @@
 #!/bin/bash
-# Runs the tests of this folder. Those that wait more than they work go side by side, in three processes; those that judge
-# pictures, sounds or time come behind them, alone. Arguments are pytest's: then it is one process.
+# Runs the tests of this folder. Those that wait more than they work go side by side, and so do browsers and clients that are
+# judged by what they show; those that judge pictures, sounds or time come behind them, alone. Arguments are pytest's: then it
+# is one process.
 set -u
 cd "$(dirname "$0")"
 pytest=(../.venv/bin/python -m pytest --durations=12)
@@ -8,21 +9,37 @@ if (($#)); then
     exec "${pytest[@]}" "$@"
 fi
 
-one=(test_chat_blobs.py test_chat_faults.py test_chat_kill.py test_chat_matrix.py test_chat_quic.py test_chat_rules.py)
-other=(test_admin.py test_operators.py test_refusals.py test_rest_schema.py test_room_service.py test_sms.py test_webhooks.py)
-# Of what is left behind when many have come and gone.
-left=(test_churn.py test_soak.py)
+# Lanes of the first group, and of the second one. `left`: what is left behind when many have come and gone.
+declare -A lanes=(
+    [chat]="test_chat_blobs.py test_chat_faults.py test_chat_kill.py test_chat_matrix.py test_chat_quic.py test_chat_rules.py"
+    [rest]="test_admin.py test_operators.py test_refusals.py test_rest_schema.py test_room_service.py test_sms.py test_webhooks.py"
+    [left]="test_churn.py test_soak.py"
+    [web]="test_web_accounts.py test_web_chat.py test_web_client.py"
+    [sdks]="test_chat_terminal.py test_gstreamer.py test_livekit_sdk.py test_modified_client.py test_people_story.py test_whip_whep.py"
+)
 
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
 status=0
-"${pytest[@]}" "${one[@]}" >"$logs/one" 2>&1 &
-first=$!
-"${pytest[@]}" "${left[@]}" >"$logs/left" 2>&1 &
-second=$!
-"${pytest[@]}" "${other[@]}" || status=1
-wait $first || status=1
-wait $second || status=1
-cat "$logs/one" "$logs/left"
-"${pytest[@]}" $(printf -- '--ignore=%s ' "${one[@]}" "${other[@]}" "${left[@]}") || status=1
+
+# The lanes that are named, side by side; what each printed, one after the other.
+beside() {
+    local lane job jobs=()
+    for lane; do
+        # shellcheck disable=SC2086 # a list of files
+        "${pytest[@]}" ${lanes[$lane]} >"$logs/$lane" 2>&1 &
+        jobs+=($!)
+    done
+    for job in "${jobs[@]}"; do
+        wait "$job" || status=1
+    done
+    for lane; do
+        cat "$logs/$lane"
+    done
+}
+
+beside chat rest left
+beside web sdks
+# shellcheck disable=SC2046,SC2086 # lists of files
+"${pytest[@]}" $(printf -- '--ignore=%s ' ${lanes[*]}) || status=1
 exit $status

@@ -46,7 +46,7 @@ async def test_from_a_link_to_calls_that_ring_on_every_device(server):
         ana, bo, phone = await two(browser, server)
         # Ana has had the directory open all the while. It looks again each 20 s, and when its tab is shown.
         await ana.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
-        await expect(ana.get_by_role("list", name="People").get_by_role("link", name=BO)).to_be_visible(timeout=2_000)
+        await expect(ana.get_by_role("list", name="People").get_by_role("link", name=BO)).to_be_visible(timeout=10_000)
         await set_password(bo)
         tablet = await visit(browser, server)
         await by_password(tablet, phone)
