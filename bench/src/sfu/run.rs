@@ -20,8 +20,9 @@ pub const SERVER_CORE: usize = 0;
 /// See [`SERVER_CORE`].
 pub const CLIENT_CORE: usize = 1;
 
-/// Server and limit take turns so many times.
-const ROUNDS: u32 = 5;
+/// Server and limit take turns so many times: the speed of a virtual machine changes by half from one ten seconds to the
+/// next, which has to befall both.
+const ROUNDS: u32 = 20;
 
 /// All has arrived when nothing has come for so long.
 pub(super) const QUIET: Duration = Duration::from_millis(300);
