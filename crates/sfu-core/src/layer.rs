@@ -251,15 +251,18 @@ impl Layer {
         missed.max(MIN_PATIENCE).min(longest)
     }
 
-    /// Whether it counts as alive, beside a track whose newest packet came then. One that has stopped is back with a keyframe
-    /// or a few frames: a single one was still under way.
+    /// Whether it counts as alive, beside a track whose newest packet came then.
     pub(crate) fn is_alive(&self, newest: Instant, longest: Duration) -> bool {
         let lag = self.flowed.map(|flowed| newest.saturating_duration_since(flowed));
-        lag.is_some_and(|lag| lag <= self.patience(longest))
-            && self.pace.since_stop.is_none_or(|frames| frames >= MISSED_FRAMES)
+        lag.is_some_and(|lag| lag <= self.patience(longest)) && !self.has_stopped()
     }
 
-    /// It was alive and is not any more.
+    /// Whether it was stopped and is not back yet: with a keyframe or a few frames it is, a single one was under way.
+    pub(crate) fn has_stopped(&self) -> bool {
+        self.pace.since_stop.is_some_and(|frames| frames < MISSED_FRAMES)
+    }
+
+    /// It was alive beside others of its track, and is not any more.
     pub(crate) fn stop(&mut self) {
         self.pace.since_stop = Some(0);
     }

@@ -135,17 +135,18 @@ impl Track {
     /// a muted camera's layers all stay as they are. `true`: it changed.
     pub(crate) fn update_live(&mut self, config: &Config) -> bool {
         let Some(newest) = self.layers.iter().filter_map(|layer| layer.flowed).max() else { return false };
-        let alive = self.layers.iter().enumerate().filter(|(_, layer)| layer.is_alive(newest, config.layer_timeout));
-        let live = match self.layers.as_slice() {
-            [only] => only.shape.live(),
-            _ => alive.fold(0_u8, |bits, (index, _)| bits | 1 << index),
-        };
-        let before = std::mem::replace(&mut self.live, live);
-        if let [_, _, ..] = self.layers.as_slice() {
-            let stopped = self.layers.iter_mut().enumerate().filter(|(index, _)| before & !live & (1 << index) != 0);
-            stopped.for_each(|(_, layer)| layer.stop());
+        let mut live = 0_u8;
+        for (index, layer) in self.layers.iter_mut().enumerate() {
+            let alive = layer.is_alive(newest, config.layer_timeout);
+            if !alive && self.live & (1 << index) != 0 {
+                layer.stop();
+            }
+            live |= u8::from(alive) << index;
         }
-        before != live
+        if let [only] = self.layers.as_slice() {
+            live = only.shape.live();
+        }
+        std::mem::replace(&mut self.live, live) != live
     }
 }
 

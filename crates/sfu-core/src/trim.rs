@@ -122,7 +122,7 @@ impl Trim {
     }
 
     /// Looks at a packet as it comes: another cut may come into force with it.
-    pub(crate) fn look(&mut self, seq: u64, part: &Part, keyframe: bool) {
+    fn look(&mut self, seq: u64, part: &Part, keyframe: bool) {
         if self.see(seq, keyframe) {
             let cut = if self.cut == self.goal || !part.start { self.cut } else { self.turn(part, keyframe) };
             if cut != self.cut {
@@ -236,9 +236,6 @@ impl Trim {
 
     /// Packets and pictures left out before a number. `None`: too long ago to tell.
     pub(crate) fn before(&self, seq: u64) -> Option<(u64, u16)> {
-        if self.stretches.is_empty() {
-            return Some((0, 0));
-        }
         match self.stretches.iter().rev().find(|stretch| stretch.from <= seq) {
             Some(stretch) => Some((u64::from(stretch.packets), stretch.pictures)),
             None => (!self.forgetful).then_some((0, 0)),

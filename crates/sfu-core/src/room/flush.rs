@@ -168,17 +168,15 @@ impl Room {
             let Some(numbers) = numbers else { continue };
             let origin = subscription.origin(numbers.0.seq as u16); // the wire carries 16 bits
             let len = subscription.write(sink.space(), numbers, (pending.seq, stored), &track.layers, block, stats);
-            let starts = stats.switches != began;
-            let told = starts && !std::mem::replace(&mut subscription.flowing, true);
+            if stats.switches != began {
+                if !std::mem::replace(&mut subscription.flowing, true) {
+                    events.push_back(Event::TrackFlowing { peer: subscriber.peer, track: track.id });
+                }
+                report_at_next_tick(subscriber, index, report_soon);
+            }
             match len {
                 Some(len) => hand_over(now, subscriber, sink, (len, origin), stats),
                 None => stats.unwritten += 1,
-            }
-            if told {
-                events.push_back(Event::TrackFlowing { peer: subscriber.peer, track: track.id });
-            }
-            if starts {
-                report_at_next_tick(subscriber, index, report_soon);
             }
         }
     }

@@ -41,16 +41,15 @@ impl Room {
         self.nack_due = None;
         for (_, track) in &mut self.tracks {
             let Some(publisher) = self.publishers.get(track.publisher) else { continue };
-            let (live, one_of_several) = (track.live, track.layers.len() > 1);
-            for (index, layer) in track.layers.iter_mut().enumerate().filter(|(_, layer)| !layer.nack.is_empty()) {
+            for layer in track.layers.iter_mut().filter(|layer| !layer.nack.is_empty()) {
                 let Some(ssrc) = layer.ssrc else { continue };
                 if layer.users == 0 {
                     layer.nack.clear();
                     continue;
                 }
-                // It has stopped: its viewers wait for the keyframe of another layer, which repeats would only delay on the
-                // path that made it stop.
-                if one_of_several && live & (1 << index) == 0 {
+                // Its viewers wait for the keyframe of another layer, which repeats would only delay on the path that made
+                // it stop.
+                if layer.has_stopped() {
                     continue;
                 }
                 let lost = layer.nack.poll(now, &mut seqs);

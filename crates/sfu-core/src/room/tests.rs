@@ -91,6 +91,21 @@ struct Out {
 }
 
 impl Out {
+    fn read(to: PeerId, packet: &[u8]) -> Self {
+        let view = View::parse(packet).unwrap();
+        Self {
+            to,
+            ssrc: view.ssrc(),
+            pt: view.pt(),
+            seq: view.seq().0,
+            ts: view.ts(),
+            marker: view.marker(),
+            extensions: view.extensions().map(|(id, value)| (id, value.to_vec())).collect(),
+            payload: view.payload().to_vec(),
+            padding: view.padding_len(),
+        }
+    }
+
     /// Picture id and TL0PICIDX of what `vp8` made.
     fn picture(&self) -> (u16, u8) {
         (u16::from_be_bytes([self.payload[2] & 0x7f, self.payload[3]]), self.payload[4])
@@ -218,21 +233,7 @@ impl World {
     fn flush(&mut self) -> Vec<Out> {
         let mut sent = Vec::new();
         while let Some(to) = self.room.next_subscriber() {
-            let mut show = Show::to(|packet| {
-                let view = View::parse(packet).unwrap();
-                sent.push(Out {
-                    to,
-                    ssrc: view.ssrc(),
-                    pt: view.pt(),
-                    seq: view.seq().0,
-                    ts: view.ts(),
-                    marker: view.marker(),
-                    extensions: view.extensions().map(|(id, value)| (id, value.to_vec())).collect(),
-                    payload: view.payload().to_vec(),
-                    padding: view.padding_len(),
-                });
-            });
-            self.room.write(self.now, &mut show);
+            self.room.write(self.now, &mut Show::to(|packet| sent.push(Out::read(to, packet))));
         }
         self.gather();
         sent

@@ -82,13 +82,13 @@ fn turns_where_the_stream_allows() {
             // A picture before: its lower layers are left out.
             for spatial in 0..2 {
                 seq += 1;
-                trim.look(seq, &aside(spatial, 0), false);
+                trim.passes(seq, &aside(spatial, 0), false);
             }
         }
         trim.aim(goal);
         for (index, ((part, keyframe), want)) in frames.into_iter().zip(want).enumerate() {
             seq += 1;
-            trim.look(seq, &part, keyframe);
+            trim.passes(seq, &part, keyframe);
             if name.starts_with("then") && index < 3 {
                 assert!(trim.awaits_keyframe());
                 continue;
@@ -146,8 +146,7 @@ fn remembers_a_bounded_number_of_stretches() {
 
 /// Has a packet looked at and put where it belongs.
 fn take(trim: &mut Trim, seq: u64, part: Part, keyframe: bool) -> bool {
-    trim.look(seq, &part, keyframe);
-    let has = trim.has(seq, &part);
+    let has = trim.passes(seq, &part, keyframe);
     if has {
         trim.place(seq);
     } else {

@@ -208,6 +208,15 @@ fn film(world: &mut World, seqs: &mut [u16; 3], layers: &[u8], ms: u64) -> Vec<(
     told
 }
 
+/// Bob sees the top layer of three, whose last numbers are these.
+fn watched() -> (World, [u16; 3]) {
+    let mut world = World::new(3);
+    world.subscribe(BOB, VIDEO);
+    let mut seqs = [65_529; 3];
+    film(&mut world, &mut seqs, &[0, 1, 2], 3_000);
+    (world, seqs)
+}
+
 /// When a keyframe of the middle layer was first asked for.
 fn asked(told: &[(u64, String)]) -> Option<u64> {
     told.iter().find(|(_, line)| line == "pli 501").map(|(at, _)| *at)
@@ -215,10 +224,7 @@ fn asked(told: &[(u64, String)]) -> Option<u64> {
 
 #[test]
 fn a_top_layer_that_stops_is_left_after_a_few_frames_and_one_that_stutters_is_not() {
-    let mut world = World::new(3);
-    world.subscribe(BOB, VIDEO);
-    let mut seqs = [65_529; 3];
-    film(&mut world, &mut seqs, &[0, 1, 2], 3_000);
+    let (mut world, mut seqs) = watched();
     for _ in 0..5 {
         assert_eq!(asked(&film(&mut world, &mut seqs, &[0, 1], 2 * 66)), None, "two frames left out");
         assert_eq!(asked(&film(&mut world, &mut seqs, &[0, 1, 2], 10 * 66)), None);
@@ -230,10 +236,7 @@ fn a_top_layer_that_stops_is_left_after_a_few_frames_and_one_that_stutters_is_no
 /// A path that got slow made the publisher stop its top layer, and lost much of what it sent of it last.
 #[test]
 fn repeats_of_a_layer_that_has_stopped_neither_keep_it_alive_nor_are_asked_for() {
-    let mut world = World::new(3);
-    world.subscribe(BOB, VIDEO);
-    let mut seqs = [65_529; 3];
-    film(&mut world, &mut seqs, &[0, 1, 2], 3_000);
+    let (mut world, mut seqs) = watched();
     let first_lost = seqs[2].wrapping_add(1);
     seqs[2] = seqs[2].wrapping_add(29);
     let mut told = film(&mut world, &mut seqs, &[0, 1, 2], 66);
@@ -252,10 +255,7 @@ fn repeats_of_a_layer_that_has_stopped_neither_keep_it_alive_nor_are_asked_for()
 /// It stops for good, but for a picture that was under way still.
 #[test]
 fn a_single_picture_of_a_layer_that_has_stopped_keeps_nobody_waiting_for_more() {
-    let mut world = World::new(3);
-    world.subscribe(BOB, VIDEO);
-    let mut seqs = [65_529; 3];
-    film(&mut world, &mut seqs, &[0, 1, 2], 3_000);
+    let (mut world, mut seqs) = watched();
     assert!(asked(&film(&mut world, &mut seqs, &[0, 1], 400)).is_some());
     film(&mut world, &mut seqs, &[0, 1, 2], 66);
     world.send(frame(1, seqs[1].wrapping_add(1), true)).unwrap();

@@ -280,21 +280,7 @@ impl Run {
 
     fn flush(&mut self, now: Instant) {
         while let Some(to) = self.room.next_subscriber() {
-            let mut show = Show::to(|packet| {
-                let view = View::parse(packet).unwrap();
-                self.decoder.take(Out {
-                    to,
-                    ssrc: view.ssrc(),
-                    pt: view.pt(),
-                    seq: view.seq().0,
-                    ts: view.ts(),
-                    marker: view.marker(),
-                    extensions: view.extensions().map(|(id, value)| (id, value.to_vec())).collect(),
-                    payload: view.payload().to_vec(),
-                    padding: view.padding_len(),
-                });
-            });
-            self.room.write(now, &mut show);
+            self.room.write(now, &mut Show::to(|packet| self.decoder.take(Out::read(to, packet))));
         }
     }
 }
