@@ -180,6 +180,25 @@ async def test_what_is_written_offline_goes_out_once_and_in_order(server):
         assert (await texts(bo)).count("kept") == 1
 
 
+async def test_a_browser_that_thinks_itself_offline_and_a_request_without_an_answer_connect(server):
+    asked = []
+
+    async def swallow_the_first(route):
+        asked.append(route)
+        if len(asked) > 1:
+            await route.continue_()
+
+    async with chromium() as browser:
+        (name,) = names("Ana")
+        context = await browser.new_context(viewport=DESKTOP)
+        # As Chromium says on a machine without a network, whose own server is there all the same.
+        await context.add_init_script("Object.defineProperty(Navigator.prototype, 'onLine', { get: () => false })")
+        await context.route(re.compile("/im/info"), swallow_the_first)
+        page = await sign_in(context, server, name)
+        assert len(asked) == 2
+        assert not await page.evaluate("navigator.onLine")
+
+
 async def test_a_restarted_server_is_found_again(tmp_path, monkeypatch):
     first = start_server(tmp_path)
     async with two(first) as (ana, bo, ana_name, bo_name):

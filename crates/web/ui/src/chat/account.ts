@@ -3,6 +3,7 @@
 import type { Company } from '../account/company';
 
 import { randomId, unhex } from './bytes';
+import { TCP_MS } from './link/link';
 
 export interface Account {
   /** Names the local copy: another account never sees it. */
@@ -32,7 +33,7 @@ export function developmentAccount(user: string, name: string): Account {
   const ask = async () => {
     const headers = { 'content-type': 'application/json' };
     const body = JSON.stringify({ user, name });
-    const response = await fetch('/dev/chat-token', { method: 'POST', headers, body });
+    const response = await fetch('/dev/chat-token', { method: 'POST', headers, body, signal: AbortSignal.timeout(TCP_MS) });
     if (response.status === 404 || response.status === 405) throw new SignedOut('this server is not in development mode');
     if (!response.ok) throw new Error(`the server answered ${response.status}`);
     return ((await response.json()) as { token: string }).token;

@@ -324,19 +324,18 @@ export class Client {
     let stale: string | undefined;
     while (!this.stopped && this.phase !== 'replaced' && this.phase !== 'signedOut') {
       let again = 0;
-      if (navigator.onLine) {
-        try {
-          const token: string = await this.account.token(stale);
-          stale = undefined;
-          again = await this.converse(token, () => backoff.reset());
-        } catch (error) {
-          if (error instanceof SignedOut) this.end(Code.UNAUTHENTICATED);
-          else if (error instanceof Refused) {
-            const { code, retryAfterMs } = error.refusal;
-            if (FINAL.includes(code)) this.end(code);
-            if (code === Code.UNAUTHENTICATED) stale = await this.account.token().catch(() => undefined);
-            again = retryAfterMs;
-          }
+      // Whatever `navigator.onLine` says: it is wrong where the server runs on this machine, and on some networks.
+      try {
+        const token: string = await this.account.token(stale);
+        stale = undefined;
+        again = await this.converse(token, () => backoff.reset());
+      } catch (error) {
+        if (error instanceof SignedOut) this.end(Code.UNAUTHENTICATED);
+        else if (error instanceof Refused) {
+          const { code, retryAfterMs } = error.refusal;
+          if (FINAL.includes(code)) this.end(code);
+          if (code === Code.UNAUTHENTICATED) stale = await this.account.token().catch(() => undefined);
+          again = retryAfterMs;
         }
       }
       this.lost();

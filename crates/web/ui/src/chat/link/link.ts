@@ -7,7 +7,9 @@ import { openWebSocket } from './websocket';
 import { openWebTransport } from './webtransport';
 
 /** UDP that does not answer is given up after this. Longer delays chat where UDP is blocked, shorter gives up slow networks. */
-const OPEN_MS = 3000;
+const UDP_MS = 3000;
+/** Each step over TCP, which passes where a page was loaded: some lost SYNs and a slow TLS handshake fit in. */
+export const TCP_MS = 10_000;
 /** After a WebTransport that failed, the next connections go straight to the WebSocket for this long. */
 const AVOID_UDP_MS = 5 * 60_000;
 
@@ -35,18 +37,18 @@ export interface Info {
 let udpFailedAt = -Infinity;
 
 export async function openLink(take: Take): Promise<Link> {
-  const response = await fetch('/im/info', { cache: 'no-store' });
+  const response = await fetch('/im/info', { cache: 'no-store', signal: AbortSignal.timeout(TCP_MS) });
   if (!response.ok) throw new Error(`/im/info answers ${response.status}`);
   const info = (await response.json()) as Info;
   const avoided = performance.now() - udpFailedAt < AVOID_UDP_MS;
   if (typeof WebTransport === 'function' && !avoided) {
     try {
-      return await openWebTransport(info, OPEN_MS, take);
+      return await openWebTransport(info, UDP_MS, take);
     } catch {
       udpFailedAt = performance.now();
     }
   }
-  return openWebSocket(ownUrl() + info.websocket, take);
+  return openWebSocket(ownUrl() + info.websocket, TCP_MS, take);
 }
 
 /** The network is another: UDP may pass there. */

@@ -2,18 +2,23 @@
 
 import { decode } from '../../wire/codec';
 
+import { inTime } from './intime';
 import type { Link, Take } from './link';
 
-export async function openWebSocket(url: string, take: Take): Promise<Link> {
+export async function openWebSocket(url: string, patienceMs: number, take: Take): Promise<Link> {
   const socket = new WebSocket(url);
   socket.binaryType = 'arraybuffer';
   // Why it ended is said in the last frame, and nowhere else.
   const over = new Promise<number>((resolve) => {
     socket.onclose = () => resolve(0);
   });
-  await new Promise<void>((resolve, reject) => {
+  const open = new Promise<void>((resolve, reject) => {
     socket.onopen = () => resolve();
     socket.onerror = () => reject(new Error('the WebSocket did not open'));
+  });
+  await inTime(open, patienceMs, 'the WebSocket').catch((error: unknown) => {
+    socket.close();
+    throw error;
   });
   socket.onmessage = (message: MessageEvent<ArrayBuffer>) => {
     try {

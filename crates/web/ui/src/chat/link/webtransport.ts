@@ -3,6 +3,7 @@
 import { decode } from '../../wire/codec';
 import { Cutter, withPrefix } from '../../wire/framing';
 
+import { inTime } from './intime';
 import type { Info, Link, Take } from './link';
 
 /** How long the code of the end may take behind the end of the control stream. */
@@ -20,16 +21,15 @@ export async function openWebTransport(info: Info, patienceMs: number, take: Tak
     ({ closeCode = 0 }) => closeCode,
     () => 0,
   );
-  await inTime(transport.ready, patienceMs).catch((error: unknown) => {
-    transport.close();
-    throw error;
-  });
   const lane = async () => {
     const { readable, writable } = await transport.createBidirectionalStream();
     const writer = writable.getWriter();
     return { writer, done: drain(readable, take) };
   };
-  const control = await lane();
+  const control = await inTime(transport.ready.then(lane), patienceMs, 'WebTransport').catch((error: unknown) => {
+    transport.close();
+    throw error;
+  });
   void feeds(transport, take);
   void datagrams(transport, take);
   const hints = transport.datagrams.writable.getWriter();
@@ -55,14 +55,6 @@ export async function openWebTransport(info: Info, patienceMs: number, take: Tak
 const nothing = () => undefined;
 
 const after = (ms: number) => new Promise<number>((resolve) => setTimeout(() => resolve(0), ms));
-
-async function inTime<T>(promise: Promise<T>, ms: number): Promise<T> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error('WebTransport did not open in time')), ms);
-  });
-  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
-}
 
 /** Reads a stream to its end. */
 async function drain(readable: ReadableStream<Uint8Array>, take: Take) {
