@@ -10,6 +10,7 @@ pub mod handshake;
 pub mod idle;
 pub mod net;
 pub mod node;
+pub mod paced;
 pub mod pair;
 pub mod plain_log;
 pub mod prosody;

@@ -34,8 +34,8 @@ async def sent(page) -> dict[str, int]:
     return frames
 
 
-@pytest.mark.parametrize("codec", ["vp9", "av1"])
-async def test_who_lacks_the_codec_gets_the_backup(server, room_name, codec):
+@pytest.mark.parametrize(("codec", "single"), [("vp9", True), ("av1", True), ("av1", False)], ids=["vp9", "av1", "two-connections"])
+async def test_who_lacks_the_codec_gets_the_backup(server, room_name, codec, single):
     first = f"video/{codec.upper()}"
     async with chromium() as browser:
         publisher, able, unable = [await open_page(browser) for _ in range(3)]
@@ -43,7 +43,7 @@ async def test_who_lacks_the_codec_gets_the_backup(server, room_name, codec):
         await join(able, server, "able", room_name, publish=False)
         await decodes(able, "publisher", first)
         assert "video/VP8" not in await sent(publisher), "nobody needs it"
-        await join(unable, server, "unable", room_name, publish=False, decodes=["video/VP8"])
+        await join(unable, server, "unable", room_name, publish=False, decodes=["video/VP8"], single=single)
         await decodes(unable, "publisher", "video/VP8")
         await decodes(able, "publisher", first)
         tracks = [track for track in await able.evaluate("remoteTracks()") if track["kind"] == "video"]

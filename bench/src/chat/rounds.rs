@@ -21,6 +21,9 @@ use crate::cpu;
 /// Sends under way: one of each sender, and eight.
 const TASKS: [usize; 2] = [engine::SENDERS, engine::SENDERS * 8];
 
+/// Sends a second of the paced load: what an organisation of some ten thousand says in its busiest minutes.
+pub const PACED_PER_S: u32 = 1_000;
+
 /// How much is measured.
 #[derive(Clone, Copy, Debug)]
 pub struct Extent {
@@ -49,12 +52,16 @@ pub struct Durability {
     pub send_64: Figures,
     /// Sends over QUIC with 512 under way.
     pub send_512: Figures,
+    /// Sends over QUIC, a thousand a second of 64 senders.
+    pub send_paced: Figures,
     /// `send_64` / `engine_64`, per second.
     pub send_ratio_64: Spread,
     /// `send_512` / `engine_512`, per second.
     pub send_ratio_512: Spread,
     /// 99th percentile of `send_64` / that of fdatasync.
     pub send_p99_per_fdatasync_p99: Spread,
+    /// The same of `send_paced`.
+    pub paced_p99_per_fdatasync_p99: Spread,
 }
 
 /// One kind of load over the rounds.
@@ -97,16 +104,18 @@ pub async fn run(place: &Place, scratch: &Path, source: &Path, stored: u64, exte
     let store = engine::start(&bare.join(DATABASE))?;
     let bench = Bench { scratch, node, sessions, store, layout };
     let mut probes = Vec::new();
-    let (mut plain, mut engine, mut send) = (Vec::new(), [Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
+    let (mut plain, mut paced) = (Vec::new(), Vec::new());
+    let (mut engine, mut send) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
     for _ in 0..extent.rounds {
         probes.push(bench.probe(extent.span / 2)?);
         plain.push(bench.plain_log(extent.span).await?);
+        paced.push(bench.paced(extent.span).await?);
         for ((tasks, engine), send) in TASKS.into_iter().zip(&mut engine).zip(&mut send) {
             engine.push(bench.engine(tasks, extent.span).await?);
             send.push(bench.send(tasks, extent.span).await?);
         }
     }
-    Ok(report(stored, &probes, &plain, &engine, &send))
+    Ok(report(stored, &probes, &plain, &engine, &send, &paced))
 }
 
 impl Bench<'_> {
@@ -126,6 +135,12 @@ impl Bench<'_> {
         Ok((round, others()?.saturating_sub(before)))
     }
 
+    async fn paced(&self, span: Duration) -> Result<Measured> {
+        let before = self.node.cpu()?;
+        let round = send::paced_round(&self.sessions, &self.layout, PACED_PER_S, BODY_BYTES, span).await?;
+        Ok((round, self.node.cpu()? - before))
+    }
+
     async fn send(&self, tasks: usize, span: Duration) -> Result<Measured> {
         let before = self.node.cpu()?;
         let round = send::round(&self.sessions, &self.layout, tasks, BODY_BYTES, span).await?;
@@ -139,10 +154,13 @@ fn report(
     plain: &[Measured],
     engine: &[Vec<Measured>; 2],
     send: &[Vec<Measured>; 2],
+    paced: &[Measured],
 ) -> Durability {
     let ([engine_64, engine_512], [send_64, send_512]) = (engine, send);
     let p99 = |latency: &Latency| latency.quantile_ms(0.99);
-    let over_probe = send_64.iter().zip(probes).map(|((round, _), probe)| p99(&round.latency) / p99(probe));
+    let over_probe = |rounds: &[Measured]| {
+        Spread::of(rounds.iter().zip(probes).map(|((round, _), probe)| p99(&round.latency) / p99(probe)))
+    };
     Durability {
         stored,
         fdatasync_p50_ms: Spread::of(probes.iter().map(|probe| probe.quantile_ms(0.5))),
@@ -152,9 +170,11 @@ fn report(
         engine_512: figures(engine_512),
         send_64: figures(send_64),
         send_512: figures(send_512),
+        send_paced: figures(paced),
         send_ratio_64: ratio(send_64, engine_64),
         send_ratio_512: ratio(send_512, engine_512),
-        send_p99_per_fdatasync_p99: Spread::of(over_probe),
+        send_p99_per_fdatasync_p99: over_probe(send_64),
+        paced_p99_per_fdatasync_p99: over_probe(paced),
     }
 }
 

@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result};
 use crate::chat::closed_loop::{self, Round};
 use crate::chat::engine::{self, Layout};
 use crate::chat::net::Net;
+use crate::chat::paced;
 use crate::chat::session::{Opening, Session, client_id};
 
 /// One session for each sender of the layout.
@@ -28,14 +29,25 @@ pub async fn round(
     span: Duration,
 ) -> Result<Round> {
     let (sessions, layout) = (sessions.clone(), layout.clone());
-    closed_loop::run(tasks, span, move |task, turn| {
-        let (sessions, layout) = (sessions.clone(), layout.clone());
-        async move {
-            let (sender, conv) = layout.pick(task, turn);
-            let session = sessions.get(sender).context("no session for a sender")?;
-            session.send_text(conv, client_id(), engine::text(turn, body)).await?;
-            Ok(())
-        }
-    })
-    .await
+    closed_loop::run(tasks, span, move |task, turn| one(sessions.clone(), layout.clone(), task, turn, body)).await
+}
+
+/// One round with so many sends a second, of all senders together.
+pub async fn paced_round(
+    sessions: &Arc<Vec<Session>>,
+    layout: &Arc<Layout>,
+    per_s: u32,
+    body: usize,
+    span: Duration,
+) -> Result<Round> {
+    let (sessions, layout) = (sessions.clone(), layout.clone());
+    let work = move |task, turn| one(sessions.clone(), layout.clone(), task, turn, body);
+    paced::run(engine::SENDERS, per_s, span, work).await
+}
+
+async fn one(sessions: Arc<Vec<Session>>, layout: Arc<Layout>, task: usize, turn: u64, body: usize) -> Result<()> {
+    let (sender, conv) = layout.pick(task, turn);
+    let session = sessions.get(sender).context("no session for a sender")?;
+    session.send_text(conv, client_id(), engine::text(turn, body)).await?;
+    Ok(())
 }

@@ -150,6 +150,11 @@ impl Peer {
         self.take_remote(now, OfferChange::default())
     }
 
+    /// Codecs that the client was offered and has never taken.
+    pub fn lacks(&self) -> impl Iterator<Item = Codec> {
+        self.sdp.lacks()
+    }
+
     /// A trickle or restart fragment of WHIP or WHEP (RFC 8840): `Some` is the reply to a restart.
     pub fn handle_fragment(&mut self, now: Instant, text: &str) -> Result<Option<String>, SdpError> {
         let change = self.sdp.handle_fragment(&Fragment::parse(text)?)?;

@@ -15,8 +15,9 @@ const FORGET: u32 = 64;
 const MAX_MISSING: usize = 256;
 /// Packets that are asked for and have not come, before another is asked for as well: 20 KB, a third of a second of
 /// 500 kbit/s. A path that loses so many is full, and repeats only keep it so; one in ten lost of 4 Mbit/s has ten under way
-/// at a round trip of 250 ms.
-const MAX_ASKED: usize = 16;
+/// at a round trip of 250 ms. Each repeat that comes allows one more, one that has to be asked for again halves it.
+const MIN_ASKED: usize = 16;
+const MAX_ASKED: usize = 64;
 /// Times a packet is asked for.
 const MAX_TRIES: u8 = 8;
 /// Bounds of the time between two tries, and the first value of it, before a recovery has told the round trip.
@@ -42,11 +43,13 @@ pub(crate) struct Generator {
     round_trip: Option<Duration>,
     /// How long to wait for a packet that may only be late.
     tolerance: Duration,
+    /// Packets that may be asked for and not have come, `MIN_ASKED..=MAX_ASKED`.
+    window: usize,
 }
 
 impl Generator {
     pub(crate) const fn new() -> Self {
-        Self { missing: Vec::new(), round_trip: None, tolerance: REORDER_TOLERANCE }
+        Self { missing: Vec::new(), round_trip: None, tolerance: REORDER_TOLERANCE, window: MIN_ASKED }
     }
 
     /// Nothing is missing any more: the stream began anew.
@@ -83,6 +86,9 @@ impl Generator {
         if missing.tries == 1 && !late {
             self.round_trip = Some(self.round_trip.map_or(since_asked, |smoothed| (smoothed * 7 + since_asked) / 8));
         }
+        if missing.tries > 0 && !late {
+            self.window = (self.window + 1).min(MAX_ASKED);
+        }
         let lateness = if late { now.saturating_duration_since(missing.noticed) } else { Duration::ZERO };
         self.learn(lateness.clamp(REORDER_TOLERANCE, MAX_TOLERANCE));
         !late
@@ -113,9 +119,12 @@ impl Generator {
         let retry = self.round_trip.map_or(START_RETRY, |round_trip| round_trip * 3 / 2).clamp(MIN_RETRY, MAX_RETRY);
         let before = self.missing.len();
         self.missing.retain(|missing| missing.due > now || missing.tries < MAX_TRIES);
+        if self.missing.iter().any(|missing| missing.tries > 0 && missing.due <= now) {
+            self.window = (self.window / 2).max(MIN_ASKED);
+        }
         let mut asked = self.missing.iter().filter(|missing| missing.tries > 0).count();
         for missing in self.missing.iter_mut().filter(|missing| missing.due <= now) {
-            if missing.tries == 0 && asked >= MAX_ASKED {
+            if missing.tries == 0 && asked >= self.window {
                 missing.due = now + MIN_RETRY;
                 continue;
             }
@@ -147,7 +156,7 @@ mod tests {
         let mut generator = Generator::new();
         assert!(generator.gap(start, ExtSeq(BASE), ExtSeq(BASE + 61)));
         let mut now = start + REORDER_TOLERANCE;
-        assert_eq!(polled(&mut generator, now).len(), MAX_ASKED);
+        assert_eq!(polled(&mut generator, now).len(), MIN_ASKED);
         assert!(generator.due() > Some(now), "nobody waits without an end");
         now += MIN_RETRY;
         assert!(polled(&mut generator, now).is_empty());
@@ -155,8 +164,31 @@ mod tests {
             generator.arrived(now, ExtSeq(BASE + seq), true);
         }
         now += MIN_RETRY;
-        let next: Vec<u16> = (17..20).map(|seq| ExtSeq(BASE + seq).seq().0).collect();
-        assert_eq!(polled(&mut generator, now), next, "as many more as have come");
+        let next: Vec<u16> = (17..23).map(|seq| ExtSeq(BASE + seq).seq().0).collect();
+        assert_eq!(polled(&mut generator, now), next, "for each that has come, two more");
+        now += START_RETRY;
+        let again: Vec<u16> = (4..23).map(|seq| ExtSeq(BASE + seq).seq().0).collect();
+        assert_eq!(polled(&mut generator, now), again, "a path that does not answer is asked for no more than that");
+    }
+
+    #[test]
+    fn a_long_gap_on_a_path_that_answers_is_filled_in_two_turns() {
+        let mut now = Instant::now();
+        let mut generator = Generator::new();
+        assert!(generator.gap(now, ExtSeq(BASE), ExtSeq(BASE + 49)));
+        now += REORDER_TOLERANCE;
+        let mut turns = 0;
+        while !generator.is_empty() {
+            let mut out = Vec::new();
+            generator.poll(now, &mut out);
+            now += MIN_RETRY;
+            for seq in out {
+                let of = |seq: u16| BASE + u64::from(seq.wrapping_sub(ExtSeq(BASE).seq().0));
+                generator.arrived(now, ExtSeq(of(seq.0)), true);
+            }
+            turns += 1;
+        }
+        assert_eq!(turns, 2);
     }
 
     #[test]

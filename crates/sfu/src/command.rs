@@ -7,7 +7,7 @@ use convene_types::{PeerId, RoomId, TrackId};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::handle::{
-    Answer, Channel, Error, Event, LayerTarget, Missing, Offer, PeerOptions, Publication, Subscription,
+    Answer, Answered, Channel, Error, Event, LayerTarget, Missing, Offer, PeerOptions, Publication, Subscription,
 };
 use crate::pipe::Exported;
 use crate::relocate::Departed;
@@ -61,7 +61,7 @@ pub(crate) enum Action {
     Answer {
         peer: PeerId,
         sdp: String,
-        reply: Reply<()>,
+        reply: Reply<Answered>,
     },
     IceRestartFragment {
         peer: PeerId,

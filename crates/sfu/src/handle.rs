@@ -91,6 +91,13 @@ pub struct Incoming {
     pub codec: Option<Codec>,
 }
 
+/// What a client's answer to our offer says.
+#[derive(Clone, Debug, Default)]
+pub struct Answered {
+    /// Codecs that it was offered, in this offer or an earlier one, and has never taken.
+    pub lacks: Vec<Codec>,
+}
+
 /// Our answer to an offer.
 #[derive(Clone, Debug)]
 pub struct Answer {

@@ -36,8 +36,8 @@ mod worker;
 pub use acceptor::accept;
 pub use balance::balance;
 pub use handle::{
-    Answer, Bind, Channel, Error, Event, Flow, GoneReason, Grade, Incoming, LayerTarget, Missing, Offer, PeerOptions,
-    Publication, Rating, Speaker, Subscription,
+    Answer, Answered, Bind, Channel, Error, Event, Flow, GoneReason, Grade, Incoming, LayerTarget, Missing, Offer,
+    PeerOptions, Publication, Rating, Speaker, Subscription,
 };
 pub use places::Spread;
 pub use room_handle::{Events, Handle, MAX_ROOM_EVENTS, Room};

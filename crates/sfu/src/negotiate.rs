@@ -8,7 +8,7 @@ use convene_sfu_core::{Egress, PtMap, RedPts, TrackSpec};
 use convene_types::{Codec, MediaKind, Mid, PeerId, Pt, Rid, RoomId, Ssrc, TrackId};
 
 use crate::control::CONNECT_TIMEOUT;
-use crate::handle::{Answer, Error, Event, Incoming, Missing, Offer, Publication, Subscription};
+use crate::handle::{Answer, Answered, Error, Event, Incoming, Missing, Offer, Publication, Subscription};
 use crate::room::{RoomState, TrackEntry};
 use crate::session::{MAX_SUBSCRIPTIONS_PER_PEER, MAX_TRACKS_PER_PEER, Published, Session, Subscribed};
 use crate::worker::Worker;
@@ -45,13 +45,14 @@ impl Worker {
         Ok(offer)
     }
 
-    pub(crate) fn handle_answer(&mut self, now: Instant, id: PeerId, sdp: &str) -> Result<(), Error> {
+    pub(crate) fn handle_answer(&mut self, now: Instant, id: PeerId, sdp: &str) -> Result<Answered, Error> {
         let session = self.sessions.get_mut(&id).ok_or(Error::NoSuchPeer)?;
         session.peer.handle_answer(now, sdp).map_err(bad_sdp)?;
+        let lacks = session.peer.lacks().collect();
         self.pending += usize::from(start_connect_deadline(session, now));
         self.activate(now, id);
         self.service(now, id);
-        Ok(())
+        Ok(Answered { lacks })
     }
 
     pub(crate) fn restart_ice(&mut self, now: Instant, id: PeerId, fragment: &str) -> Result<String, Error> {

@@ -10,7 +10,7 @@ use tokio::sync::{OnceCell, RwLock, mpsc, oneshot};
 
 use crate::command::{Action, Command, Reply};
 use crate::handle::{
-    Answer, Channel, Error, Event, LayerTarget, Missing, Offer, PeerOptions, Publication, Subscription,
+    Answer, Answered, Channel, Error, Event, LayerTarget, Missing, Offer, PeerOptions, Publication, Subscription,
 };
 use crate::places::{self, Places, Site, Spread};
 use crate::speaking::Speaking;
@@ -309,7 +309,7 @@ impl Room {
     }
 
     /// The client's answer to the last [`Room::create_offer`].
-    pub async fn answer(&self, peer: PeerId, sdp: String) -> Result<(), Error> {
+    pub async fn answer(&self, peer: PeerId, sdp: String) -> Result<Answered, Error> {
         self.ask(peer, |reply| Action::Answer { peer, sdp, reply }).await
     }
 

@@ -284,9 +284,11 @@ impl Actor {
             tracing::debug!(offer_id, "answer to an older offer ignored");
             return Ok(());
         }
-        let result = self.room.answer(peers.subscriber, sdp).await;
-        self.state.handle_answered(id);
-        Ok(result?)
+        let answered = self.room.answer(peers.subscriber, sdp).await;
+        // One that is unusable says nothing, and is over all the same.
+        self.state.handle_answered(id, answered.as_ref().map_or(&[], |answered| &answered.lacks));
+        answered?;
+        Ok(())
     }
 
     async fn restart_ice(&mut self, id: ParticipantId, fragment: String) -> Result<String, Error> {

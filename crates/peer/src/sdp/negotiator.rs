@@ -6,7 +6,7 @@ use convene_types::{Codec, MediaKind, Mid, Ssrc, TrackId};
 
 use super::codec::{CodecParams, match_codec};
 use super::error::SdpError;
-use super::offer::PtTable;
+use super::offer::{Choice, PtTable};
 use super::section::{Outgoing, Section, SectionKind};
 use super::transport::RemoteTransport;
 use super::{MAX_PENDING, MAX_SECTIONS, answer, offer};
@@ -76,6 +76,8 @@ pub struct Negotiator {
     pub(super) awaiting: Option<usize>,
     /// Offerer: payload types given out.
     pub(super) pts: PtTable,
+    /// Offerer: what the client's answers have taken and left out.
+    pub(super) choice: Choice,
 }
 
 impl Negotiator {
@@ -106,6 +108,7 @@ impl Negotiator {
             allow_mixed: false,
             awaiting: None,
             pts: PtTable::default(),
+            choice: Choice::default(),
         }
     }
 
@@ -129,6 +132,11 @@ impl Negotiator {
     /// Takes the client's answer to the last [`Negotiator::create_offer`].
     pub fn handle_answer(&mut self, sdp: &str) -> Result<OfferChange, SdpError> {
         offer::handle_answer(self, sdp)
+    }
+
+    /// Offerer: codecs that the client was offered and has never taken.
+    pub fn lacks(&self) -> impl Iterator<Item = Codec> {
+        self.choice.lacks()
     }
 
     /// Replaces our ICE credentials in every further description.

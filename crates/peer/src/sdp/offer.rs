@@ -110,6 +110,7 @@ pub(super) fn handle_answer(state: &mut Negotiator, sdp: &str) -> Result<OfferCh
 
     // Nothing fails from here on.
     for (section, media) in state.sections.iter_mut().zip(answer.media).take(offered) {
+        state.choice.note(section, &media.section);
         apply(section, media.section);
     }
     let lost: Vec<_> = state.sections.iter_mut().filter(|s| s.rejected).filter_map(|s| s.outgoing.take()).collect();
@@ -165,6 +166,36 @@ fn apply(section: &mut Section, answer: Section) {
         section.codecs = codecs;
     }
     section.refresh_flags();
+}
+
+/// What the client's answers say of its decoders.
+#[derive(Debug, Default)]
+pub(super) struct Choice {
+    taken: Vec<Codec>,
+    left_out: Vec<Codec>,
+}
+
+impl Choice {
+    /// `section` is still as it was offered.
+    fn note(&mut self, section: &Section, answer: &Section) {
+        let carried = section.outgoing.as_ref().map(|outgoing| outgoing.key);
+        // Another track was put here since: these are not the codecs that the client has answered.
+        if carried.is_none() || carried != section.offered {
+            return;
+        }
+        for codec in section.wire.offered_codecs.iter().map(|offered| offered.codec) {
+            let takes = !answer.rejected && answer.codecs.iter().any(|answered| answered.codec == codec);
+            let list = if takes { &mut self.taken } else { &mut self.left_out };
+            if !list.contains(&codec) {
+                list.push(codec);
+            }
+        }
+    }
+
+    /// A section may be refused for another reason than its codecs: what was taken once, the client has.
+    pub(super) fn lacks(&self) -> impl Iterator<Item = Codec> {
+        self.left_out.iter().copied().filter(|codec| !self.taken.contains(codec))
+    }
 }
 
 /// Payload types of our offers. One format has one payload type in every section of the transport (RFC 9143 §10.1.1).

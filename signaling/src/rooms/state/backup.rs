@@ -1,8 +1,8 @@
 //! Backup codecs: a publisher of VP9 or AV1 may say that it would send another codec as well, for those who cannot decode the
 //! first. It does so when it is told that somebody needs it, as a stream of its own, that is the same track to everybody.
 //!
-//! What a receiver can decode is read from its offers. Nothing is known of clients that we offer to (two-connection mode),
-//! which get the first codec.
+//! What a receiver can decode is read from its offers; of a client that we offer to (two-connection mode) it is known once it
+//! has answered without a codec.
 
 use std::collections::BTreeSet;
 
@@ -81,6 +81,15 @@ impl State {
         }
     }
 
+    /// What a participant's answers say that it cannot decode.
+    pub(super) fn note_lacks(&mut self, id: ParticipantId, codecs: &[Codec]) {
+        let Some(participant) = self.participants.get_mut(&id) else { return };
+        let lacks = codecs.iter().map(|codec| tracks::mime_type(*codec).to_ascii_lowercase()).collect();
+        if std::mem::replace(&mut participant.lacks, lacks) != participant.lacks {
+            self.reconcile_subscriber(id);
+        }
+    }
+
     /// Whether a stream, of the first codec or of the other, is the one that a participant gets of its track.
     pub(super) fn is_carrier(&self, participant: &Participant, track: &Track) -> bool {
         match track.first.and_then(|first| self.tracks.get(&first)) {
@@ -123,8 +132,7 @@ impl State {
 /// Whether the first codec of a track is none that a participant decodes, and there is another.
 fn needs_backup(participant: &Participant, first: &Track) -> bool {
     let Some(backup) = &first.backup else { return false };
-    let decodes: &BTreeSet<String> = &participant.decodes;
-    !decodes.is_empty()
-        && !decodes.contains(&first.info.mime_type.to_ascii_lowercase())
-        && decodes.contains(&backup.mime_type)
+    let known: &BTreeSet<String> = &participant.decodes;
+    let can = |codec: &str| !participant.lacks.contains(codec) && (known.is_empty() || known.contains(codec));
+    !can(&first.info.mime_type.to_ascii_lowercase()) && can(&backup.mime_type)
 }

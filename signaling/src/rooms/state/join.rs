@@ -52,6 +52,7 @@ impl State {
             wants: HashMap::new(),
             targets: HashMap::new(),
             decodes: BTreeSet::new(),
+            lacks: BTreeSet::new(),
             policy: None,
             negotiation: Negotiation::default(),
             last_data_seq: 0,

@@ -137,6 +137,8 @@ struct Participant {
     targets: HashMap<TrackId, LayerTarget>,
     /// What its offers say that it can decode, as `video/vp8`; empty: not known.
     decodes: BTreeSet<String>,
+    /// What its answers say that it cannot decode.
+    lacks: BTreeSet<String>,
     policy: Option<SubscriptionPolicy>,
     negotiation: Negotiation,
     last_data_seq: u32,

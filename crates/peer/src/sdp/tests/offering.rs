@@ -171,7 +171,10 @@ fn the_client_chooses() {
     assert_eq!((video.exts.id(Kind::Mid), video.exts.id(Kind::DependencyDescriptor)), (Some(1), None));
     assert!(negotiator.carrier(TrackId(2)).is_none(), "refused for good");
     assert!(!negotiator.needs_negotiation());
+    let lacks = |negotiator: &Negotiator, codec| negotiator.lacks().any(|lacked| lacked == codec);
+    assert!(lacks(&negotiator, Codec::Vp8) && lacks(&negotiator, Codec::Opus) && !lacks(&negotiator, Codec::H264));
     let offer = offer_taken(&mut negotiator);
+    assert!(!lacks(&negotiator, Codec::Vp8), "taken by now");
     assert_eq!(directions(&offer), ["-", "sendonly", "x"]);
     assert_eq!(section(&offer, 1)[0], "m=video 9 UDP/TLS/RTP/SAVPF 96 97 102 103", "everything is offered again");
 }

@@ -104,7 +104,11 @@ impl Room {
 
     /// Joined, connected, and told of it.
     fn active(&mut self, identity: &str) -> Client {
-        let mut client = self.join(identity);
+        self.active_as(identity, Mode::Single)
+    }
+
+    fn active_as(&mut self, identity: &str, mode: Mode) -> Client {
+        let mut client = self.try_join(JoinRequest::new(identity, mode)).unwrap();
         self.state.handle_connected(self.now, client.peers.subscriber);
         client.read();
         client
@@ -142,12 +146,17 @@ impl Room {
 
     /// Announced, and carried by a section of an offer.
     fn publish(&mut self, of: &Client, request: TrackRequest) -> (TrackId, TrackInfo) {
-        let kind = request.kind;
+        let codec = if request.kind == MediaKind::Audio { Codec::Opus } else { Codec::Vp8 };
         let (track, info) = self.announce(of, request);
-        let codec = if kind == MediaKind::Audio { Codec::Opus } else { Codec::Vp8 };
-        let incoming = Incoming { mid: mid("7"), kind, msid_track: None, track: Some(track), codec: Some(codec) };
-        self.state.handle_offer_answered(self.now, of.id, &answer(vec![incoming], Missing::default()));
+        self.bind(of.id, track, codec);
         (track, info)
+    }
+
+    /// An offer carries what was announced.
+    fn bind(&mut self, owner: ParticipantId, track: TrackId, codec: Codec) {
+        let incoming =
+            Incoming { mid: mid("7"), kind: codec.kind(), msid_track: None, track: Some(track), codec: Some(codec) };
+        self.state.handle_offer_answered(self.now, owner, &answer(vec![incoming], Missing::default()));
     }
 }
 

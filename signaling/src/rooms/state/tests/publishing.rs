@@ -59,12 +59,6 @@ fn who_cannot_decode_the_first_codec_gets_the_other_once_it_is_sent() {
     let codec = |mime_type: &str| CodecInfo { mime_type: mime_type.into(), ..CodecInfo::default() };
     let request = TrackRequest { codecs: vec![codec("video/vp9"), codec("video/vp8")], ..camera() };
     let (first, info) = room.announce(&alice, request);
-    let publisher = alice.id;
-    let bind = |room: &mut Room, track, codec| {
-        let kind = MediaKind::Video;
-        let incoming = Incoming { mid: mid("7"), kind, msid_track: None, track: Some(track), codec: Some(codec) };
-        room.state.handle_offer_answered(room.now, publisher, &answer(vec![incoming], Missing::default()));
-    };
     let subscribed = |room: &mut Room| {
         let of = |action| {
             if let Action::Subscribe { participant, subscription, .. } = action {
@@ -75,7 +69,7 @@ fn who_cannot_decode_the_first_codec_gets_the_other_once_it_is_sent() {
         };
         room.actions().into_iter().filter_map(of).collect::<Vec<_>>()
     };
-    bind(&mut room, first, Codec::Vp9);
+    room.bind(alice.id, first, Codec::Vp9);
     assert_eq!(subscribed(&mut room), [(bob.id, first)]);
     let now = room.at(1);
     room.state.handle_timeout(now);
@@ -94,7 +88,7 @@ fn who_cannot_decode_the_first_codec_gets_the_other_once_it_is_sent() {
     let stream = TrackId(9_000);
     assert_eq!(room.state.handle_backup_added(alice.id, &info.sid, stream, other.clone()).unwrap().sid, info.sid);
     assert!(room.state.check_backup(alice.id, &info.sid, &other).is_err(), "it is there");
-    bind(&mut room, stream, Codec::Vp8);
+    room.bind(alice.id, stream, Codec::Vp8);
     assert_eq!(subscribed(&mut room), [(carol.id, stream)]);
     let shown = room.state.participant_info(alice.id).unwrap().tracks;
     assert_eq!((shown.len(), shown[0].codecs[1].cid.as_str()), (1, "clone"), "one track to everybody");
@@ -111,6 +105,29 @@ fn who_cannot_decode_the_first_codec_gets_the_other_once_it_is_sent() {
     room.state.handle_track_ended(room.now, first);
     assert!(room.state.participant_info(alice.id).unwrap().tracks.is_empty());
     assert!(room.actions().iter().any(|action| matches!(action, Action::Unpublish(track) if *track == stream)));
+}
+
+#[test]
+fn who_answers_without_a_codec_gets_the_other() {
+    let mut room = Room::new();
+    let (alice, bob) = (room.active("alice"), room.active_as("bob", Mode::Dual));
+    let codec = |mime_type: &str| CodecInfo { mime_type: mime_type.into(), ..CodecInfo::default() };
+    let request = TrackRequest { codecs: vec![codec("video/av1"), codec("video/vp8")], ..camera() };
+    let (first, info) = room.announce(&alice, request);
+    room.bind(alice.id, first, Codec::Av1);
+    assert_eq!(room.subscriptions(&bob).0, [first]);
+    room.state.handle_answered(bob.id, &[Codec::Av1]);
+    assert_eq!(room.subscriptions(&bob), (vec![], vec![first]));
+    room.state.handle_answered(bob.id, &[Codec::Av1]);
+    assert_eq!(room.subscriptions(&bob), (vec![], vec![]), "nothing new");
+    let stream = TrackId(9_000);
+    room.state
+        .handle_backup_added(alice.id, &info.sid, stream, TrackRequest { cid: "clone".into(), ..camera() })
+        .unwrap();
+    room.bind(alice.id, stream, Codec::Vp8);
+    assert_eq!(room.subscriptions(&bob).0, [stream]);
+    room.state.handle_answered(bob.id, &[Codec::Av1, Codec::Vp8]);
+    assert_eq!(room.subscriptions(&bob), (vec![first], vec![stream]), "who decodes neither keeps the first");
 }
 
 #[test]
