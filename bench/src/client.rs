@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use bytes::{Bytes, BytesMut};
 use rtc::crypto::SignatureScheme;
 use rtc::media_stream::MediaStreamTrack;
@@ -146,7 +146,7 @@ impl Client {
         let codec = codec(media);
         let pt = codec.payload_type;
         engine.register_codec(codec, kind(media))?;
-        let certificate = CERTIFICATE.as_ref().ok().context("making a certificate")?.clone();
+        let certificate = CERTIFICATE.as_ref().map_err(|error| anyhow!("making a certificate: {error:#}"))?.clone();
         let settings =
             SettingEngineBuilder::new().with_ice_connection_attempts(Some(ICE_CHECK_EVERY), Some(ICE_CHECKS));
         let mut connection = RTCPeerConnectionBuilder::new()
