@@ -285,8 +285,11 @@ impl Actor {
             return Ok(());
         }
         let answered = self.room.answer(peers.subscriber, sdp).await;
-        // One that is unusable says nothing, and is over all the same.
-        self.state.handle_answered(id, answered.as_ref().map_or(&[], |answered| &answered.lacks));
+        // One that is unusable says nothing of the client, and is over all the same.
+        if let Ok(answered) = &answered {
+            self.state.note_lacks(id, &answered.lacks);
+        }
+        self.state.handle_answered(id);
         answered?;
         Ok(())
     }

@@ -81,8 +81,8 @@ impl State {
         }
     }
 
-    /// What a participant's answers say that it cannot decode.
-    pub(super) fn note_lacks(&mut self, id: ParticipantId, codecs: &[Codec]) {
+    /// Codecs that a participant was offered and has never taken in an answer.
+    pub(in crate::rooms) fn note_lacks(&mut self, id: ParticipantId, codecs: &[Codec]) {
         let Some(participant) = self.participants.get_mut(&id) else { return };
         let lacks = codecs.iter().map(|codec| tracks::mime_type(*codec).to_ascii_lowercase()).collect();
         if std::mem::replace(&mut participant.lacks, lacks) != participant.lacks {

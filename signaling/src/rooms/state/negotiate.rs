@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use convene_sfu::{Error as MediaError, Missing, Offer};
-use convene_types::{Codec, Mid, TrackId};
+use convene_types::{Mid, TrackId};
 
 use super::{Action, Now, State};
 use crate::rooms::model::ParticipantId;
@@ -157,9 +157,7 @@ impl State {
     }
 
     /// The answer to our offer was taken, or was unusable: the next offer may follow.
-    /// `lacks`: codecs that it was offered and has never taken.
-    pub(in crate::rooms) fn handle_answered(&mut self, id: ParticipantId, lacks: &[Codec]) {
-        self.note_lacks(id, lacks);
+    pub(in crate::rooms) fn handle_answered(&mut self, id: ParticipantId) {
         if let Some(participant) = self.participants.get_mut(&id) {
             participant.negotiation.outstanding = None;
             self.unsettled.insert(id);

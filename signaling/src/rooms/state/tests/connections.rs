@@ -65,7 +65,7 @@ fn our_offers_follow_one_another() {
     assert_eq!(offers(&mut room), 0, "the first one has no answer");
     assert!(!room.state.takes_answer(bob.id, 2));
     assert!(room.state.takes_answer(bob.id, 1));
-    room.state.handle_answered(bob.id, &[]);
+    room.state.handle_answered(bob.id);
     assert!(!room.state.takes_answer(bob.id, 1), "one offer, one answer");
     assert_eq!(offers(&mut room), 1);
     room.state.handle_offer_made(room.now, bob.id, offer());

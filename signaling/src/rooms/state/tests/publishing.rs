@@ -116,9 +116,9 @@ fn who_answers_without_a_codec_gets_the_other() {
     let (first, info) = room.announce(&alice, request);
     room.bind(alice.id, first, Codec::Av1);
     assert_eq!(room.subscriptions(&bob).0, [first]);
-    room.state.handle_answered(bob.id, &[Codec::Av1]);
+    room.state.note_lacks(bob.id, &[Codec::Av1]);
     assert_eq!(room.subscriptions(&bob), (vec![], vec![first]));
-    room.state.handle_answered(bob.id, &[Codec::Av1]);
+    room.state.note_lacks(bob.id, &[Codec::Av1]);
     assert_eq!(room.subscriptions(&bob), (vec![], vec![]), "nothing new");
     let stream = TrackId(9_000);
     room.state
@@ -126,7 +126,7 @@ fn who_answers_without_a_codec_gets_the_other() {
         .unwrap();
     room.bind(alice.id, stream, Codec::Vp8);
     assert_eq!(room.subscriptions(&bob).0, [stream]);
-    room.state.handle_answered(bob.id, &[Codec::Av1, Codec::Vp8]);
+    room.state.note_lacks(bob.id, &[Codec::Av1, Codec::Vp8]);
     assert_eq!(room.subscriptions(&bob), (vec![first], vec![stream]), "who decodes neither keeps the first");
 }
 
