@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use parking_lot::Mutex;
+use tokio::task::JoinHandle;
 
 use crate::chat::stats::Latency;
 
@@ -45,6 +46,15 @@ where
             })
         })
         .collect();
+    collect(start, running, &latency).await
+}
+
+/// Waits for the tasks that began at `start`; each answers how many things it did.
+pub(super) async fn collect(
+    start: Instant,
+    running: Vec<JoinHandle<Result<u64>>>,
+    latency: &Mutex<Latency>,
+) -> Result<Round> {
     let mut done = 0;
     for task in running {
         done += task.await.context("a task of the load panicked")??;

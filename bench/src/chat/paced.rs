@@ -5,10 +5,10 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use parking_lot::Mutex;
 
-use crate::chat::closed_loop::Round;
+use crate::chat::closed_loop::{self, Round};
 use crate::chat::stats::Latency;
 
 /// Runs `tasks` of `work(task, turn)` for `span`, all together `per_s` a second. What begins late because the one before it
@@ -41,10 +41,5 @@ where
             })
         })
         .collect();
-    let mut done = 0;
-    for task in running {
-        done += task.await.context("a task of the load panicked")??;
-    }
-    let latency = latency.lock().clone();
-    Ok(Round { per_s: done as f64 / start.elapsed().as_secs_f64(), done, latency })
+    closed_loop::collect(start, running, &latency).await
 }
