@@ -13,6 +13,7 @@ use serde::Serialize;
 use crate::chat::closed_loop::Round;
 use crate::chat::engine::{self, BODY_BYTES, Layout};
 use crate::chat::node::{DATABASE, Node, Place};
+use crate::chat::send::Load;
 use crate::chat::session::Session;
 use crate::chat::stats::{Latency, Spread};
 use crate::chat::{disk, plain_log, send};
@@ -22,7 +23,7 @@ use crate::cpu;
 const TASKS: [usize; 2] = [engine::SENDERS, engine::SENDERS * 8];
 
 /// Sends a second of the paced load: what an organisation of some ten thousand says in its busiest minutes.
-pub const PACED_PER_S: u32 = 1_000;
+const PACED_PER_S: u32 = 1_000;
 
 /// How much is measured.
 #[derive(Clone, Copy, Debug)]
@@ -109,10 +110,10 @@ pub async fn run(place: &Place, scratch: &Path, source: &Path, stored: u64, exte
     for _ in 0..extent.rounds {
         probes.push(bench.probe(extent.span / 2)?);
         plain.push(bench.plain_log(extent.span).await?);
-        paced.push(bench.paced(extent.span).await?);
+        paced.push(bench.send(Load::PerSecond(PACED_PER_S), extent.span).await?);
         for ((tasks, engine), send) in TASKS.into_iter().zip(&mut engine).zip(&mut send) {
             engine.push(bench.engine(tasks, extent.span).await?);
-            send.push(bench.send(tasks, extent.span).await?);
+            send.push(bench.send(Load::UnderWay(tasks), extent.span).await?);
         }
     }
     Ok(report(stored, &probes, &plain, &engine, &send, &paced))
@@ -135,15 +136,9 @@ impl Bench<'_> {
         Ok((round, others()?.saturating_sub(before)))
     }
 
-    async fn paced(&self, span: Duration) -> Result<Measured> {
+    async fn send(&self, load: Load, span: Duration) -> Result<Measured> {
         let before = self.node.cpu()?;
-        let round = send::paced_round(&self.sessions, &self.layout, PACED_PER_S, BODY_BYTES, span).await?;
-        Ok((round, self.node.cpu()? - before))
-    }
-
-    async fn send(&self, tasks: usize, span: Duration) -> Result<Measured> {
-        let before = self.node.cpu()?;
-        let round = send::round(&self.sessions, &self.layout, tasks, BODY_BYTES, span).await?;
+        let round = send::round(&self.sessions, &self.layout, load, BODY_BYTES, span).await?;
         Ok((round, self.node.cpu()? - before))
     }
 }

@@ -20,29 +20,29 @@ pub async fn sessions(net: &Net) -> Result<Arc<Vec<Session>>> {
     Ok(Arc::new(sessions))
 }
 
-/// One round with `tasks` sends under way, over the conversations of the layout in turn.
+/// How much is sent.
+#[derive(Clone, Copy, Debug)]
+pub enum Load {
+    /// So many sends are under way at any time.
+    UnderWay(usize),
+    /// So many are begun a second, by all senders together.
+    PerSecond(u32),
+}
+
+/// One round of this load, over the conversations of the layout in turn.
 pub async fn round(
     sessions: &Arc<Vec<Session>>,
     layout: &Arc<Layout>,
-    tasks: usize,
-    body: usize,
-    span: Duration,
-) -> Result<Round> {
-    let (sessions, layout) = (sessions.clone(), layout.clone());
-    closed_loop::run(tasks, span, move |task, turn| one(sessions.clone(), layout.clone(), task, turn, body)).await
-}
-
-/// One round with so many sends a second, of all senders together.
-pub async fn paced_round(
-    sessions: &Arc<Vec<Session>>,
-    layout: &Arc<Layout>,
-    per_s: u32,
+    load: Load,
     body: usize,
     span: Duration,
 ) -> Result<Round> {
     let (sessions, layout) = (sessions.clone(), layout.clone());
     let work = move |task, turn| one(sessions.clone(), layout.clone(), task, turn, body);
-    paced::run(engine::SENDERS, per_s, span, work).await
+    match load {
+        Load::UnderWay(tasks) => closed_loop::run(tasks, span, work).await,
+        Load::PerSecond(per_s) => paced::run(engine::SENDERS, per_s, span, work).await,
+    }
 }
 
 async fn one(sessions: Arc<Vec<Session>>, layout: Arc<Layout>, task: usize, turn: u64, body: usize) -> Result<()> {
