@@ -30,6 +30,8 @@ from livekit import api
 ROOT = Path(__file__).resolve().parents[2]
 BINARY = Path(os.environ.get("CONVENE_TEST_BIN", ROOT / "target/release/convene"))
 START_DEADLINE_S = 30
+# A server's ports lie in a block of its own.
+PORTS_A_BLOCK, PORT_BLOCKS = 40, 200
 # Asked for by name only, in `make network` and `make browsers`.
 ON_DEMAND = {"CONVENE_TEST_TABLE": "test_network_table.py", "CONVENE_TEST_FIREFOX": "test_firefox.py"}
 collect_ignore = [file for variable, file in ON_DEMAND.items() if variable not in os.environ]
@@ -137,8 +139,9 @@ class Server:
 
 
 def free_port_base() -> int:
-    """A base whose ports (N, N+1, N+3 tcp; N+2, N+10, N+11 udp) are free right now."""
-    for base in range(20_000 + os.getpid() % 8_000, 60_000, 40):
+    """A base whose ports (N, N+1, N+3 tcp; N+2, N+10, N+11 udp) are free right now. Processes that look at the same moment
+    look in different places."""
+    for base in range(20_000 + os.getpid() % PORT_BLOCKS * PORTS_A_BLOCK, 60_000, PORTS_A_BLOCK):
         try:
             for offset, kind in [(0, 1), (1, 1), (3, 1), (2, 2), (10, 2), (11, 2)]:
                 with socket.socket(socket.AF_INET, socket.SOCK_STREAM if kind == 1 else socket.SOCK_DGRAM) as probe:
