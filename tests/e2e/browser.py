@@ -10,7 +10,7 @@ from pathlib import Path
 from playwright.async_api import Page, async_playwright, expect
 
 HERE = Path(__file__).parent
-SDK = HERE.parents[1] / "crates/web/ui/node_modules/livekit-client/dist/livekit-client.umd.js"
+SDK = HERE.parents[1] / "crates/web/ui/node_modules/livekit-client/dist"
 CHROMIUM = "/usr/bin/chromium"
 TICK_S = 0.02
 # Chromium calls it a freeze when a frame comes 150 ms later than usual.
@@ -41,7 +41,7 @@ expect.set_options(timeout=20_000)
 
 @asynccontextmanager
 async def chromium(*extra: str, executable: str = CHROMIUM):
-    """A browser whose test page needs no web server: Playwright answers its two requests, so it runs in any namespace."""
+    """A browser whose test page needs no web server: Playwright answers its requests, so it runs in any namespace."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=executable, args=[*FLAGS, *extra])
         try:
@@ -50,9 +50,16 @@ async def chromium(*extra: str, executable: str = CHROMIUM):
             await browser.close()
 
 
+def answer(path: str) -> tuple[str, str]:
+    """Text and type of what the test page asks for: a script of the SDK, or the page itself."""
+    if path.endswith(".js"):
+        return (SDK / path.removeprefix("/")).read_text(), "text/javascript"
+    return (HERE / "page.html").read_text(), "text/html"
+
+
 async def _answer(route):
-    name = SDK if route.request.url.endswith(SDK.name) else HERE / "page.html"
-    await route.fulfill(body=name.read_text(), content_type="text/javascript" if name == SDK else "text/html")
+    body, content_type = answer(route.request.url.removeprefix(ORIGIN))
+    await route.fulfill(body=body, content_type=content_type)
 
 
 async def open_page(browser) -> Page:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import aiohttp
 from aiohttp import web
-from browser import HERE, SDK
+from browser import answer
 
 FIREFOX = "/usr/bin/firefox-esr"
 ANSWER_WITHIN_S = 60
@@ -82,12 +82,12 @@ class Page:
 async def served():
     """The test page on the loopback, where browsers allow cameras. Yields its address."""
 
-    async def answer(request):
-        name = SDK if request.path.endswith(SDK.name) else HERE / "page.html"
-        return web.Response(text=name.read_text(), content_type="text/javascript" if name == SDK else "text/html")
+    async def respond(request):
+        text, content_type = answer(request.path)
+        return web.Response(text=text, content_type=content_type)
 
     app = web.Application()
-    app.router.add_get("/{name:.*}", answer)
+    app.router.add_get("/{name:.*}", respond)
     runner = web.AppRunner(app)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)

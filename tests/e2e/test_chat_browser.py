@@ -19,7 +19,7 @@ from im_blobs import download
 from im_client import Device
 from im_proto import DESCRIPTORS
 
-PROTOBUF = SDK.parents[2] / "@bufbuild/protobuf/dist/esm"
+PROTOBUF = SDK.parents[1] / "@bufbuild/protobuf/dist/esm"
 
 needs_namespaces = pytest.mark.skipif(
     not shutil.which("ip") or not netns.available(), reason="needs the right to make network namespaces and TAP devices"

@@ -192,12 +192,12 @@ impl Worker {
             entry.branches.push(Branch { worker: to, layers: Some(0) });
         }
         let (codecs, muted, home) = (entry.codecs.clone(), entry.muted, self.pipes.own());
-        Ok(Exported { spec: entry.spec.clone(), codecs, muted, home })
+        Ok(Exported { spec: entry.spec.clone(), codecs, redundant: entry.redundant, muted, home })
     }
 
     /// Makes a track of another worker's known here.
     pub(crate) fn import(&mut self, now: Instant, id: RoomId, exported: Exported) -> Result<(), Error> {
-        let Exported { spec, codecs, muted, home } = exported;
+        let Exported { spec, codecs, redundant, muted, home } = exported;
         let room = self.rooms.get_mut(&id).ok_or(Error::Closed)?;
         if room.tracks.contains_key(&spec.track) {
             return Ok(());
@@ -206,7 +206,7 @@ impl Worker {
         room.core.add_piped_track(now, spec.clone());
         room.core.set_muted(spec.track, muted);
         let track = spec.track;
-        room.tracks.insert(track, TrackEntry { home: Some(home), muted, ..TrackEntry::new(spec, codecs) });
+        room.tracks.insert(track, TrackEntry { home: Some(home), muted, ..TrackEntry::new(spec, codecs, redundant) });
         Ok(())
     }
 }

@@ -49,6 +49,9 @@ pub struct Publication {
     pub kind: MediaKind,
     /// What the publisher is to send with, where it leaves the order of codecs to the answer and offers this one.
     pub codec: Option<Codec>,
+    /// Audio may be put into RED for who loses packets: not what is encrypted end to end, where the payload has to arrive as
+    /// it was sent.
+    pub redundant: bool,
     /// RIDs from the lowest to the highest layer, where the caller knows the order (LiveKit: `q h f`); empty: as in the
     /// offer's `a=simulcast`, taken from lowest to highest.
     pub rids: Vec<Rid>,

@@ -205,7 +205,7 @@ fn bind(now: Instant, room: &mut RoomState, session: &mut Session, index: usize,
     let track = published.publication.track;
     let spec = track_spec(track, id, section, rids.len());
     room.core.add_track(now, spec.clone());
-    room.tracks.insert(track, TrackEntry::new(spec, section.codecs.clone()));
+    room.tracks.insert(track, TrackEntry::new(spec, section.codecs.clone(), published.publication.redundant));
     let apt = section.codecs.iter().filter_map(|codec| Some((codec.rtx?, codec.pt))).collect();
     (published.mid, published.apt, published.publication.rids) = (Some(mid), apt, rids);
 }
@@ -264,10 +264,10 @@ fn egress(section: &Section, entry: &TrackEntry, subscribed: &Subscribed) -> Egr
     }
 }
 
-/// RED for a subscriber that takes it, made of a publisher's plain Opus. Its format names the payload type of the Opus in
+/// RED for a subscriber that takes it, made of a publisher's plain Opus, where that may be. Its format names the payload type of the Opus in
 /// it, once for each block (RFC 2198 §4).
 fn made_red(entry: &TrackEntry, section: &Section) -> Option<RedPts> {
-    let from = entry.codecs.iter().find(|codec| codec.codec == Codec::Opus)?;
+    let from = entry.codecs.iter().find(|codec| entry.redundant && codec.codec == Codec::Opus)?;
     let opus = match_codec(from, &section.codecs)?;
     let names = |codec: &CodecParams| codec.fmtp.split('/').all(|block| block.trim().parse() == Ok(opus.pt.0));
     let red = section.codecs.iter().find(|codec| codec.codec == Codec::Red && names(codec))?;

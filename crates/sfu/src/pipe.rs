@@ -53,6 +53,7 @@ pub(crate) enum Piped {
 pub(crate) struct Exported {
     pub(crate) spec: TrackSpec,
     pub(crate) codecs: Vec<CodecParams>,
+    pub(crate) redundant: bool,
     pub(crate) muted: bool,
     pub(crate) home: usize,
 }

@@ -25,6 +25,8 @@ const MAX_EVENT_BACKLOG: usize = 4_096;
 pub(crate) struct TrackEntry {
     pub(crate) publisher: PeerId,
     pub(crate) codecs: Vec<CodecParams>,
+    /// It may go out as RED.
+    pub(crate) redundant: bool,
     /// For other workers that import it.
     pub(crate) spec: core::TrackSpec,
     pub(crate) muted: bool,
@@ -38,9 +40,9 @@ pub(crate) struct TrackEntry {
 
 impl TrackEntry {
     /// A track of a publisher here.
-    pub(crate) fn new(spec: core::TrackSpec, codecs: Vec<CodecParams>) -> Self {
+    pub(crate) fn new(spec: core::TrackSpec, codecs: Vec<CodecParams>, redundant: bool) -> Self {
         let publisher = spec.publisher;
-        Self { publisher, codecs, spec, muted: false, branches: Vec::new(), home: None, told: None }
+        Self { publisher, codecs, redundant, spec, muted: false, branches: Vec::new(), home: None, told: None }
     }
 }
 

@@ -265,7 +265,8 @@ impl Actor {
             self.state.check_track(id, &request)?;
             let track = self.media.new_track_id();
             let (bind, kind) = (Bind::Mid(incoming.mid), incoming.kind);
-            self.room.publish(peer, Publication { track, bind, kind, codec: None, rids: Vec::new() }).await?;
+            let publication = Publication { track, bind, kind, codec: None, redundant: true, rids: Vec::new() };
+            self.room.publish(peer, publication).await?;
             self.state.handle_track_added(id, track, request);
             incoming.track = Some(track);
         }
@@ -375,12 +376,14 @@ impl Actor {
 /// one that they have announced; audio is announced as Opus, and goes as RED unless they say otherwise.
 fn publication(track: TrackId, request: &TrackRequest) -> Publication {
     let announced = request.codecs.first().and_then(|codec| codec.mime_type.rsplit('/').next());
+    // What is encrypted end to end can neither be taken apart here nor put together.
+    let redundant = !request.extras.disable_red && request.extras.encryption == 0;
     let codec = match request.kind {
         MediaKind::Video => announced.and_then(Codec::from_name).filter(|codec| codec.kind() == MediaKind::Video),
-        // What is encrypted end to end cannot be taken apart here.
-        MediaKind::Audio => (!request.extras.disable_red && request.extras.encryption == 0).then_some(Codec::Red),
+        MediaKind::Audio => redundant.then_some(Codec::Red),
     };
-    Publication { track, bind: Bind::Msid(request.cid.clone()), kind: request.kind, codec, rids: rids(request) }
+    let bind = Bind::Msid(request.cid.clone());
+    Publication { track, bind, kind: request.kind, codec, redundant, rids: rids(request) }
 }
 
 /// RIDs of a simulcast track, lowest first; empty where the offer's order is good enough.

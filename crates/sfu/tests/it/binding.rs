@@ -31,7 +31,8 @@ struct Client {
 impl Client {
     async fn announces(&self, track: u64, kind: MediaKind, cid: &str) {
         let bind = Bind::Msid(cid.to_owned());
-        let publication = Publication { track: TrackId(track), bind, kind, codec: None, rids: Vec::new() };
+        let publication =
+            Publication { track: TrackId(track), bind, kind, codec: None, redundant: true, rids: Vec::new() };
         self.room.publish(self.peer, publication).await.expect("announced");
     }
 

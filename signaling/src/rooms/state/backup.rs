@@ -75,7 +75,7 @@ impl State {
     pub(super) fn note_codecs(&mut self, id: ParticipantId, codecs: &[Codec]) {
         let Some(participant) = self.participants.get_mut(&id) else { return };
         let known = participant.decodes.len();
-        participant.decodes.extend(codecs.iter().map(|codec| tracks::mime_type(*codec).to_ascii_lowercase()));
+        participant.decodes.extend(names(codecs));
         if participant.decodes.len() != known {
             self.reconcile_subscriber(id);
         }
@@ -84,7 +84,7 @@ impl State {
     /// Codecs that a participant was offered and has never taken in an answer.
     pub(in crate::rooms) fn note_lacks(&mut self, id: ParticipantId, codecs: &[Codec]) {
         let Some(participant) = self.participants.get_mut(&id) else { return };
-        let lacks = codecs.iter().map(|codec| tracks::mime_type(*codec).to_ascii_lowercase()).collect();
+        let lacks = names(codecs).collect();
         if std::mem::replace(&mut participant.lacks, lacks) != participant.lacks {
             self.reconcile_subscriber(id);
         }
@@ -127,6 +127,11 @@ impl State {
         let backup = self.tracks.get_mut(&id).and_then(|track| track.backup.as_mut());
         backup.is_some_and(|backup| backup.demand.update(now.at, wanted))
     }
+}
+
+/// As `decodes` and `lacks` of participants have them.
+fn names(codecs: &[Codec]) -> impl Iterator<Item = String> {
+    codecs.iter().map(|codec| tracks::mime_type(*codec).to_ascii_lowercase())
 }
 
 /// Whether the first codec of a track is none that a participant decodes, and there is another.
