@@ -21,10 +21,12 @@
 mod acked;
 mod aimd;
 mod groups;
+mod late;
 mod ledger;
 mod losses;
 mod prober;
 mod reference;
+mod silence;
 mod trend;
 
 use std::time::{Duration, Instant};
@@ -34,11 +36,13 @@ use convene_rtp::rtcp::TransportCc;
 use self::acked::Acked;
 use self::aimd::Aimd;
 use self::groups::Groups;
+use self::late::Late;
 pub(crate) use self::ledger::Origin;
 use self::ledger::{Fate, Ledger};
 use self::losses::Losses;
 use self::prober::Prober;
 use self::reference::Reference;
+use self::silence::Silence;
 use self::trend::{Trend, Usage};
 
 /// Bytes that a packet has on the wire beyond its plaintext: GCM tag, UDP and IPv4 headers. The path carries those too.
@@ -93,6 +97,8 @@ pub(crate) struct Estimator {
     losses: Losses,
     prober: Prober,
     reference: Reference,
+    silence: Silence,
+    late: Late,
     /// The number behind the last that feedback told of.
     told: Option<u16>,
     /// What the last feedback told to be missing.
@@ -121,6 +127,8 @@ impl Estimator {
             losses: Losses::new(),
             prober: Prober::new(),
             reference: Reference::default(),
+            silence: Silence::new(),
+            late: Late::default(),
             told: None,
             missing: Vec::new(),
             heard_us: None,
@@ -184,6 +192,7 @@ impl Estimator {
             self.interrupt();
         }
         let usage = self.take_arrivals(feedback);
+        self.silence.broken(now_us, self.ledger.newest_arrived());
         let losses = &mut self.losses;
         let (mut settled, mut gone) = (0_u32, 0_u32);
         self.ledger.settle(|lost| {
@@ -204,9 +213,19 @@ impl Estimator {
         self.estimate() < before
     }
 
-    /// What the last feedback told to be missing; once.
+    /// What the last feedback told to be missing, where that is likely to be lost; once.
     pub(crate) fn take_missing(&mut self) -> Vec<Origin> {
-        std::mem::take(&mut self.missing)
+        let missing = std::mem::take(&mut self.missing);
+        if self.late.is_usual() { Vec::new() } else { missing }
+    }
+
+    /// What the client should have told of by now, where its feedback does not come; each packet once.
+    pub(crate) fn take_overdue(&mut self, now: Instant) -> Vec<Origin> {
+        let mut overdue = Vec::new();
+        if let Some(sent_until) = self.silence.overdue(self.micros(now)) {
+            self.ledger.unanswered(sent_until, |origin| overdue.push(origin));
+        }
+        overdue
     }
 
     /// The client's address changed, or ICE was restarted: the path may be another one. The estimate stays until the new
@@ -264,6 +283,7 @@ impl Estimator {
         for (seq, delta) in feedback.arrivals() {
             let Some(delta) = delta else {
                 if let Some(packet) = self.ledger.reported(seq.0) {
+                    self.late.missing();
                     self.prober.missing(packet.cluster, packet.bytes);
                     if packet.origin.track().is_some() && self.missing.len() < MAX_MISSING {
                         self.missing.push(packet.origin);
@@ -278,6 +298,9 @@ impl Estimator {
             let Some(packet) = self.ledger.arrived(seq.0) else { continue };
             if packet.fate == Fate::Arrived {
                 continue; // told twice
+            }
+            if packet.fate == Fate::Missing {
+                self.late.came();
             }
             self.acked.add(arrival_us, packet.bytes);
             if packet.cluster != 0 {

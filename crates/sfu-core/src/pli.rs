@@ -12,6 +12,8 @@ const MAX_DOUBLINGS: u8 = 3;
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Throttle {
     wanted: bool,
+    /// It stays so until one comes.
+    insists: bool,
     asked: Option<Instant>,
     /// Requests since the last keyframe.
     unanswered: u8,
@@ -23,9 +25,15 @@ impl Throttle {
         self.wanted = true;
     }
 
+    /// Packets are lost for good: nobody can go on without a keyframe, and the request may be lost as they were. Made again
+    /// while there is hope: then subscribers ask, who know whether they still wait.
+    pub(crate) fn insist(&mut self) {
+        (self.wanted, self.insists) = (true, true);
+    }
+
     /// A keyframe came: what was asked for until now is answered.
     pub(crate) fn answered(&mut self) {
-        (self.wanted, self.unanswered) = (false, 0);
+        (self.wanted, self.insists, self.unanswered) = (false, false, 0);
     }
 
     pub(crate) const fn is_wanted(&self) -> bool {
@@ -40,7 +48,9 @@ impl Throttle {
         if !(self.wanted && due) {
             return false;
         }
-        *self = Self { wanted: false, asked: Some(now), unanswered: self.unanswered.saturating_add(1) };
+        (self.asked, self.unanswered) = (Some(now), self.unanswered.saturating_add(1));
+        self.insists &= self.unanswered < PATIENT_AFTER;
+        self.wanted = self.insists;
         true
     }
 }
@@ -83,6 +93,22 @@ mod tests {
             }
         }
         assert!(throttle.is_wanted());
+    }
+
+    #[test]
+    fn insists_until_a_keyframe_comes_or_does_not() {
+        let interval = Duration::from_millis(500);
+        let start = Instant::now();
+        let asked = |throttle: &mut Throttle, from: u64, to: u64| -> Vec<u64> {
+            (from..to).filter(|ms| throttle.poll(start + Duration::from_millis(*ms), interval)).collect()
+        };
+        let mut throttle = Throttle::default();
+        throttle.insist();
+        assert_eq!(asked(&mut throttle, 0, 700), [0, 500]);
+        throttle.answered();
+        assert!(asked(&mut throttle, 700, 5_000).is_empty());
+        throttle.insist();
+        assert_eq!(asked(&mut throttle, 5_000, 30_000), [5_000, 5_500, 6_000, 6_500]);
     }
 
     #[test]

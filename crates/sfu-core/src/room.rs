@@ -88,6 +88,8 @@ pub struct Room {
     probe_due: Option<Instant>,
     /// Subscribers with a probe under way.
     probing: Vec<usize>,
+    /// Subscribers whose path loses packets.
+    lossy: Vec<usize>,
     next_tick: Option<Instant>,
     ticks: u64,
     active_until: Instant,
@@ -130,6 +132,7 @@ impl Room {
             seconds: Seconds::default(),
             probe_due: None,
             probing: Vec::new(),
+            lossy: Vec::new(),
             next_tick: None,
             ticks: 0,
             active_until: now,

@@ -30,6 +30,8 @@ pub(crate) struct Subscriber {
     pub(crate) cursor: u64,
     /// A sender report is due at the next tick.
     pub(crate) report_soon: bool,
+    /// It is in the list of those whose path loses packets.
+    pub(crate) watched: bool,
     /// What its packets are stamped with, if anything was negotiated.
     stamp: Option<Stamp>,
     pub(crate) estimator: Option<Box<Estimator>>,
@@ -58,6 +60,7 @@ impl Subscriber {
             queued: false,
             cursor,
             report_soon: false,
+            watched: false,
             stamp: None,
             estimator: None,
             repairs: Repairs::default(),
@@ -204,7 +207,8 @@ impl Subscriber {
 
     /// As it comes into another room, whose batch is at `cursor`: nothing waits for it there.
     pub(crate) fn arriving(mut self, cursor: u64) -> Self {
-        (self.cursor, self.queued, self.report_soon, self.probe_bytes) = (cursor, false, false, 0);
+        (self.cursor, self.probe_bytes) = (cursor, 0);
+        (self.queued, self.report_soon, self.watched) = (false, false, false);
         self
     }
 

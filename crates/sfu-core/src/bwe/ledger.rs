@@ -66,6 +66,8 @@ pub(super) struct Ledger {
     next: u64,
     /// Every packet before this one is accounted for.
     settled: u64,
+    /// Of every packet before this one it was asked whether it is answered.
+    asked: u64,
     /// When the newest packet that arrived was sent.
     newest_arrived_us: i64,
     may_grow: bool,
@@ -73,7 +75,14 @@ pub(super) struct Ledger {
 
 impl Ledger {
     pub(super) fn new() -> Self {
-        Self { slots: Vec::new(), next: 1 << 16, settled: 1 << 16, newest_arrived_us: i64::MIN, may_grow: false }
+        Self {
+            slots: Vec::new(),
+            next: 1 << 16,
+            settled: 1 << 16,
+            asked: 1 << 16,
+            newest_arrived_us: i64::MIN,
+            may_grow: false,
+        }
     }
 
     /// Feedback comes: it is worth remembering more.
@@ -123,6 +132,20 @@ impl Ledger {
                 Fate::Missing | Fate::Unknown => return,
             }
             self.settled += 1;
+        }
+    }
+
+    /// What packets carry that were sent up to a time and of which nothing is known; each once.
+    pub(super) fn unanswered(&mut self, sent_until_us: i64, mut each: impl FnMut(Origin)) {
+        self.asked = self.asked.max(self.settled);
+        while self.asked < self.next {
+            let Some(packet) = self.slot_mut(self.asked).filter(|packet| packet.sent_us <= sent_until_us) else {
+                return;
+            };
+            if packet.fate == Fate::Unknown && packet.origin.track().is_some() {
+                each(packet.origin);
+            }
+            self.asked += 1;
         }
     }
 

@@ -159,6 +159,7 @@ impl Room {
         self.active.retain(|active| *active != index);
         self.report_soon.retain(|waiting| *waiting != index);
         self.probing.retain(|probing| *probing != index);
+        self.lossy.retain(|lossy| *lossy != index);
         self.current = self.current.filter(|current| *current != index);
         Some(subscriber)
     }

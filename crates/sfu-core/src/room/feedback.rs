@@ -89,8 +89,10 @@ impl Room {
         let Some(index) = self.subscriber_places.get(&from) else { return };
         let Some(subscriber) = self.subscribers.get_mut(*index) else { return };
         let congested = subscriber.is_congested(now);
-        if let Some(subscription) = subscriber.by_ssrc(block.ssrc) {
-            subscription.receiver_report(now, block, congested);
+        let Some(subscription) = subscriber.by_ssrc(block.ssrc) else { return };
+        subscription.receiver_report(now, block, congested);
+        if subscription.is_worth_more(false) && !std::mem::replace(&mut subscriber.watched, true) {
+            self.lossy.push(*index);
         }
     }
 

@@ -97,7 +97,7 @@ impl Room {
         let restarted = generation != before;
         self.stats.restarts += u64::from(restarted);
         if lossy && track.kind == MediaKind::Video {
-            layer.pli.request();
+            layer.pli.insist();
             self.pli_wanted = true;
         }
         if !track.started {

@@ -82,6 +82,30 @@ impl Room {
         self.send_repeats(index);
     }
 
+    /// Sends again what should have been told of by now to those whose path loses packets and whose feedback does not come.
+    pub(super) fn repeat_overdue(&mut self, now: Instant) {
+        for index in std::mem::take(&mut self.lossy) {
+            let Some(subscriber) = self.subscribers.get_mut(index).filter(|subscriber| subscriber.watched) else {
+                continue;
+            };
+            let lossy = subscriber.iter_mut().any(|subscription| subscription.is_worth_more(false));
+            subscriber.watched = lossy;
+            if !lossy {
+                continue;
+            }
+            self.lossy.push(index);
+            // A queue that grows delays feedback as well, and more would make it longer.
+            if subscriber.is_congested(now) {
+                continue;
+            }
+            let budget = subscriber.budget(now);
+            let overdue =
+                subscriber.estimator.as_mut().map(|estimator| estimator.take_overdue(now)).unwrap_or_default();
+            let most = subscriber.repairs.spare(now, budget);
+            self.repeat_missing(now, index, overdue.get(..most).unwrap_or(&overdue));
+        }
+    }
+
     /// Sends the second copies that are due.
     pub(super) fn repeat_again(&mut self, now: Instant) {
         while let Some(second) = self.seconds.0.pop_front_if(|second| second.due <= now) {

@@ -55,7 +55,7 @@ impl Room {
                 let lost = layer.nack.poll(now, &mut seqs);
                 self.stats.lost_in += lost as u64;
                 if lost > 0 && track.kind == MediaKind::Video {
-                    layer.pli.request();
+                    layer.pli.insist();
                     self.pli_wanted = true;
                 }
                 if !seqs.is_empty() {

@@ -70,6 +70,7 @@ impl Room {
         if self.ticks.is_multiple_of(MEASURE_TICKS) {
             self.measure();
         }
+        self.repeat_overdue(now);
         self.send_soon_reports(now);
         self.send_receiver_reports(now, self.ticks % REPORT_TICKS, REPORT_TICKS);
         self.send_sender_reports(now, self.ticks % REPORT_TICKS, REPORT_TICKS);

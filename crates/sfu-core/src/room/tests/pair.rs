@@ -269,6 +269,32 @@ fn loss_between_two_rooms_costs_neither_the_layer_nor_the_picture() {
     }
 }
 
+/// Reports, requests and feedback are lost as media is, and on their way a burst lasts long.
+#[test]
+fn loss_both_ways_costs_little_more() {
+    // (loss in percent, in a row, part of the time frozen at most: of all seeds, and of one)
+    let rows = [(5, 3, 0.0006, 0.01), (10, 3, 0.003, 0.02), (5, 6, 0.006, 0.03)];
+    for (loss_percent, burst, of_all, of_one) in rows {
+        let (mut sum, mut most, mut sent, mut repeated) = (0.0, 0.0_f64, 0, 0);
+        for seed in 1..=20 {
+            let mut pair = Pair::new(seed, GOOD);
+            pair.run(5_000);
+            for wire in [&mut pair.down, &mut pair.up] {
+                (wire.link.loss_percent, wire.link.burst) = (loss_percent, burst);
+            }
+            pair.run(60_000);
+            let frozen = pair.viewer.frozen(6_000, 65_000);
+            (sum, most) = (sum + frozen / 20.0, most.max(frozen));
+            let (near, _) = pair.stats();
+            (sent, repeated) = (sent + near.packets_out, repeated + near.rtx_out);
+        }
+        let repeated = repeated as f64 / sent as f64;
+        eprintln!("loss {loss_percent} % by {burst} both ways: frozen {sum:.4}, most {most:.4}, repeats {repeated:.3}");
+        assert!(sum <= of_all && most <= of_one, "{loss_percent} % by {burst}: {sum} {most}");
+        assert!(repeated < 0.04 * loss_percent as f64, "{loss_percent} % by {burst}: {repeated}");
+    }
+}
+
 #[test]
 fn delay_that_varies_and_reorders_between_two_rooms_is_no_congestion() {
     for seed in 1..=3 {
@@ -278,8 +304,12 @@ fn delay_that_varies_and_reorders_between_two_rooms_is_no_congestion() {
         pair.run(40_000);
         let (share, frozen) = (pair.viewer.share(12_000, 45_000, 2), pair.viewer.frozen(12_000, 45_000));
         let (near, _) = pair.stats();
-        eprintln!("100 +- 50 ms, seed {seed}: full size {share:.3}, frozen {frozen:.4}, {} overuses", near.overuses);
+        eprintln!(
+            "100 +- 50 ms, seed {seed}: full size {share:.3}, frozen {frozen:.4}, {} overuses, {} repeats",
+            near.overuses, near.rtx_out
+        );
         assert!(share > 0.8 && frozen <= 0.01, "{seed}: {share} {frozen}");
+        assert!(near.rtx_out * 10 < near.packets_out, "{seed}: what is only late is sent again {} times", near.rtx_out);
     }
 }
 

@@ -89,7 +89,7 @@ fn a_lossy_path_gets_what_its_feedback_lacks() {
     let repeats = lossy.feedback(&[sent[2].clone(), sent[4].clone(), sent[6].clone()]);
     assert_eq!(originals(&repeats), [sent[3].seq, sent[5].seq]);
     // The first of them and the last frame are lost.
-    lossy.world.pass(200);
+    lossy.world.pass(100);
     let once_more = lossy.feedback(&repeats[1..]);
     assert_eq!(originals(&once_more), [sent[7].seq, sent[3].seq]);
     assert!(lossy.feedback(&once_more).is_empty(), "all is there");
@@ -97,4 +97,31 @@ fn a_lossy_path_gets_what_its_feedback_lacks() {
 
     let mut clean = Lossy::new(2);
     assert!(clean.feedback(&[sent[0].clone(), sent[7].clone()]).is_empty(), "it asks if it wants them");
+}
+
+#[test]
+fn a_lossy_path_whose_feedback_does_not_come_gets_what_is_overdue_once() {
+    let mut lossy = Lossy::new(TENTH);
+    let sent = lossy.sent.clone();
+    lossy.world.pass(40);
+    assert!(lossy.feedback(&sent[..6]).is_empty());
+    let mut repeats = Vec::new();
+    for ms in 1..=300 {
+        lossy.world.pass(1);
+        repeats.extend(originals(&lossy.world.flush()).into_iter().map(|seq| (ms, seq)));
+    }
+    let [(first, one), (second, other)] = repeats[..] else { panic!("{repeats:?}") };
+    assert_eq!([one, other], [sent[6].seq, sent[7].seq], "of the others something is known");
+    assert!(first == second && (150..250).contains(&first), "{first} ms");
+
+    let mut clean = Lossy::new(2);
+    clean.feedback(&sent[..6]);
+    clean.world.pass(400);
+    assert!(clean.world.flush().is_empty());
+
+    let mut cut = Lossy::new(TENTH);
+    cut.feedback(&sent[..2]);
+    cut.world.now += Duration::from_secs(2);
+    cut.world.pass(100);
+    assert!(cut.world.flush().is_empty(), "a path that carries nothing is not filled with repeats");
 }
