@@ -7,6 +7,7 @@
 //!                      |                 grow?) -------> aimd --+--> estimate
 //!                      +-----> losses (settled packets) --------+
 //!                      +-----> prober (rate of a cluster) ------+
+//!                      +-----> again (missing, overdue) ----------> what goes out once more
 //! ```
 //!
 //! An SFU differs from an encoder in one way that shapes all of this: it cannot fill the path at will. What it sends
@@ -19,6 +20,7 @@
 //! input gives equal output to the bit.
 
 mod acked;
+mod again;
 mod aimd;
 mod groups;
 mod late;
@@ -34,15 +36,14 @@ use std::time::{Duration, Instant};
 use convene_rtp::rtcp::TransportCc;
 
 use self::acked::Acked;
+use self::again::Again;
 use self::aimd::Aimd;
 use self::groups::Groups;
-use self::late::Late;
 pub(crate) use self::ledger::Origin;
 use self::ledger::{Fate, Ledger};
 use self::losses::Losses;
 use self::prober::Prober;
 use self::reference::Reference;
-use self::silence::Silence;
 use self::trend::{Trend, Usage};
 
 /// Bytes that a packet has on the wire beyond its plaintext: GCM tag, UDP and IPv4 headers. The path carries those too.
@@ -67,9 +68,6 @@ const SILENT_AFTER_US: i64 = 3_000_000;
 
 /// What a receiver report tells of happened in the last 5 s (RFC 3550 §6.2), and its own way is part of it.
 const REPORTED_US: i64 = 6_000_000;
-
-/// Packets that one feedback may tell to be missing and that are looked at: more are a path that is down.
-const MAX_MISSING: usize = 64;
 
 /// Feedback that settles the loss of more than one packet in this many tells of a queue that overflows.
 const LOSSY_PART: u32 = 3;
@@ -97,12 +95,9 @@ pub(crate) struct Estimator {
     losses: Losses,
     prober: Prober,
     reference: Reference,
-    silence: Silence,
-    late: Late,
+    again: Again,
     /// The number behind the last that feedback told of.
     told: Option<u16>,
-    /// What the last feedback told to be missing.
-    missing: Vec<Origin>,
     heard_us: Option<i64>,
     /// When the first packet after the last feedback went out.
     unanswered_us: Option<i64>,
@@ -127,10 +122,8 @@ impl Estimator {
             losses: Losses::new(),
             prober: Prober::new(),
             reference: Reference::default(),
-            silence: Silence::new(),
-            late: Late::default(),
+            again: Again::default(),
             told: None,
-            missing: Vec::new(),
             heard_us: None,
             unanswered_us: None,
             known: false,
@@ -192,7 +185,7 @@ impl Estimator {
             self.interrupt();
         }
         let usage = self.take_arrivals(feedback);
-        self.silence.broken(now_us, self.ledger.newest_arrived());
+        self.again.heard(now_us, self.ledger.newest_arrived());
         let losses = &mut self.losses;
         let (mut settled, mut gone) = (0_u32, 0_u32);
         self.ledger.settle(|lost| {
@@ -215,17 +208,13 @@ impl Estimator {
 
     /// What the last feedback told to be missing, where that is likely to be lost; once.
     pub(crate) fn take_missing(&mut self) -> Vec<Origin> {
-        let missing = std::mem::take(&mut self.missing);
-        if self.late.is_usual() { Vec::new() } else { missing }
+        self.again.take_missing()
     }
 
     /// What the client should have told of by now, where its feedback does not come; each packet once.
     pub(crate) fn take_overdue(&mut self, now: Instant) -> Vec<Origin> {
-        let mut overdue = Vec::new();
-        if let Some(sent_until) = self.silence.overdue(self.micros(now)) {
-            self.ledger.unanswered(sent_until, |origin| overdue.push(origin));
-        }
-        overdue
+        let now_us = self.micros(now);
+        self.again.take_overdue(now_us, &mut self.ledger)
     }
 
     /// The client's address changed, or ICE was restarted: the path may be another one. The estimate stays until the new
@@ -283,11 +272,8 @@ impl Estimator {
         for (seq, delta) in feedback.arrivals() {
             let Some(delta) = delta else {
                 if let Some(packet) = self.ledger.reported(seq.0) {
-                    self.late.missing();
                     self.prober.missing(packet.cluster, packet.bytes);
-                    if packet.origin.track().is_some() && self.missing.len() < MAX_MISSING {
-                        self.missing.push(packet.origin);
-                    }
+                    self.again.missing(&packet);
                 }
                 continue;
             };
@@ -300,7 +286,7 @@ impl Estimator {
                 continue; // told twice
             }
             if packet.fate == Fate::Missing {
-                self.late.came();
+                self.again.came();
             }
             self.acked.add(arrival_us, packet.bytes);
             if packet.cluster != 0 {

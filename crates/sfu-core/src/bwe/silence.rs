@@ -24,11 +24,13 @@ pub(super) struct Silence {
     heard_us: Option<i64>,
 }
 
-impl Silence {
-    pub(super) fn new() -> Self {
+impl Default for Silence {
+    fn default() -> Self {
         Self { interval_us: START_INTERVAL_US, answer_us: START_ANSWER_US, heard_us: None }
     }
+}
 
+impl Silence {
     /// Feedback came; the newest packet that it tells of was sent at `sent_us`.
     pub(super) fn broken(&mut self, now_us: i64, sent_us: i64) {
         let interval = self.heard_us.replace(now_us).map(|heard| now_us - heard);
@@ -55,7 +57,7 @@ mod tests {
 
     #[test]
     fn learns_when_feedback_is_due_and_takes_an_outage_for_none() {
-        let mut silence = Silence::new();
+        let mut silence = Silence::default();
         assert_eq!(silence.overdue(1_000_000), None, "nothing was ever heard");
         for turn in 0..100 {
             silence.broken(turn * 60_000, turn * 60_000 - 40_000);
