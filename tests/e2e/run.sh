@@ -14,8 +14,9 @@ declare -A lanes=(
     [chat]="test_chat_blobs.py test_chat_faults.py test_chat_kill.py test_chat_matrix.py test_chat_quic.py test_chat_rules.py"
     [rest]="test_admin.py test_operators.py test_refusals.py test_rest_schema.py test_room_service.py test_sms.py test_webhooks.py"
     [left]="test_churn.py test_soak.py"
+    [calls]="test_backup_codec.py test_encryption.py test_reach.py"
     [web]="test_web_accounts.py test_web_chat.py test_web_client.py"
-    [sdks]="test_chat_terminal.py test_encryption.py test_gstreamer.py test_livekit_sdk.py test_modified_client.py test_people_story.py test_whip_whep.py"
+    [sdks]="test_chat_terminal.py test_gstreamer.py test_livekit_sdk.py test_modified_client.py test_people_story.py test_whip_whep.py"
 )
 
 logs=$(mktemp -d)
@@ -38,7 +39,7 @@ beside() {
     done
 }
 
-beside chat rest left
+beside chat rest left calls
 beside web sdks
 # shellcheck disable=SC2046,SC2086 # lists of files
 "${pytest[@]}" $(printf -- '--ignore=%s ' ${lanes[*]}) || status=1

@@ -264,8 +264,8 @@ fn egress(section: &Section, entry: &TrackEntry, subscribed: &Subscribed) -> Egr
     }
 }
 
-/// RED for a subscriber that takes it, made of a publisher's plain Opus, where that may be. Its format names the payload type of the Opus in
-/// it, once for each block (RFC 2198 §4).
+/// RED for a subscriber that takes it, made of a publisher's plain Opus, where that may be. Its format names the payload type
+/// of the Opus in it, once for each block (RFC 2198 §4).
 fn made_red(entry: &TrackEntry, section: &Section) -> Option<RedPts> {
     let from = entry.codecs.iter().find(|codec| entry.redundant && codec.codec == Codec::Opus)?;
     let opus = match_codec(from, &section.codecs)?;
