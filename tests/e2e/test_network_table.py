@@ -79,7 +79,7 @@ class Picture:
 
     def lost(self) -> float:
         lost, got = self._did(1, "packetsLost"), self._did(1, "packetsReceived")
-        return lost / (lost + got) if lost + got > 0 else 0.0
+        return max(0.0, lost / (lost + got)) if lost + got > 0 else 0.0  # what comes twice counts against what is lost
 
     def width(self) -> int:
         return self.rows[-1][1].get("frameWidth", 0)
