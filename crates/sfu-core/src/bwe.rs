@@ -16,8 +16,8 @@
 //!
 //! It is not a pacer and knows no tracks: `Room` sends, and `crate::allocate` spends the estimate.
 //!
-//! Invariants: it reads no clock; it allocates only when its ledger grows or packets are missing, never per packet; equal
-//! input gives equal output to the bit.
+//! Invariants: it reads no clock; it allocates only when its ledger grows or packets are missing or overdue, never per packet;
+//! equal input gives equal output to the bit.
 
 mod acked;
 mod again;

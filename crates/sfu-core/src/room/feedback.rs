@@ -91,7 +91,7 @@ impl Room {
         let congested = subscriber.is_congested(now);
         let Some(subscription) = subscriber.by_ssrc(block.ssrc) else { return };
         subscription.receiver_report(now, block, congested);
-        if subscription.is_worth_more(false) && !std::mem::replace(&mut subscriber.watched, true) {
+        if subscription.is_lossy() && !std::mem::replace(&mut subscriber.watched, true) {
             self.lossy.push(*index);
         }
     }

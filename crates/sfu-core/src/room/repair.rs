@@ -2,7 +2,8 @@
 //! transport-wide feedback does not have it.
 //!
 //! On a lossy path requests are lost like everything else, and a receiver that only receives knows no round trip: libwebrtc
-//! asks again after 100 ms. Feedback comes each 50 to 100 ms whatever was lost, and also tells that a repeat was.
+//! asks again after 100 ms. Feedback comes each 50 to 100 ms whatever was lost, and also tells that a repeat was. Where it
+//! does not come either, what it should have told of goes out again.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -88,7 +89,7 @@ impl Room {
             let Some(subscriber) = self.subscribers.get_mut(index).filter(|subscriber| subscriber.watched) else {
                 continue;
             };
-            let lossy = subscriber.iter_mut().any(|subscription| subscription.is_worth_more(false));
+            let lossy = subscriber.iter_mut().any(|subscription| subscription.is_lossy());
             subscriber.watched = lossy;
             if !lossy {
                 continue;

@@ -58,7 +58,12 @@ impl Subscription {
     /// and requests are lost as often as packets are, and the next chance is a round trip away: by then the picture has
     /// stopped. Not where the path is `scarce`: there the loss may be our own doing.
     pub(crate) const fn is_worth_more(&self, scarce: bool) -> bool {
-        self.loss.is_bad() && !scarce
+        self.is_lossy() && !scarce
+    }
+
+    /// Whether its receiver lost much lately.
+    pub(crate) const fn is_lossy(&self) -> bool {
+        self.loss.is_bad()
     }
 
     /// What to send again of a packet that goes out under this number.
