@@ -1,5 +1,5 @@
 # Convene: `make run` starts it for development, `make test` checks everything. Both install what is missing first.
-# SHORT=1 makes lint, fuzz, bench and soak finish in CI time; `make test` sets it.
+# SHORT=1 makes fuzz, bench and soak finish in CI time; `make test` sets it.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -55,12 +55,13 @@ build: ui need-build ## Build the release binary with the web client in it
 ui: $(UI)/dist/index.html ## Build the web client
 
 .PHONY: test
-test: ## Everything that CI checks: lint, unit tests, real clients, fuzz, soak and bench in their short forms
+test: need-build ## Everything that CI checks: lint, unit tests, real clients, fuzz, soak and bench in their short forms
+	$(CARGO) fmt --all --check
 	@$(MAKE) --no-print-directory build BUILD_SCOPE="$(EVERYTHING)"
-	@$(MAKE) --no-print-directory lint SHORT=1
 	@$(MAKE) --no-print-directory bench SHORT=1
 	@$(MAKE) --no-print-directory unit
-	@$(MAKE) --no-print-directory e2e SHORT=1 BUILD_SCOPE="$(EVERYTHING)"
+	@CONVENE_TEST_BESIDE='make -C ../.. --no-print-directory lint' \
+	  $(MAKE) --no-print-directory e2e SHORT=1 BUILD_SCOPE="$(EVERYTHING)"
 
 .PHONY: unit
 unit: ui need-build ## Unit tests, of the web client too, and the tidy test
@@ -91,10 +92,11 @@ bench: ## Packets and durable messages a second a core, beside the limits of the
 	target/release/api $(API_BENCH_ARGS)
 
 .PHONY: bench-peers
-bench-peers: ## The same calls on Convene and on Janus, the same chat on Convene and on Prosody, side by side
+bench-peers: ## The same calls on Convene, Janus and mediasoup, the same chat on Convene and on Prosody, side by side
 	@$(MAKE) --no-print-directory build BUILD_SCOPE="$(EVERYTHING)"
 	@bench/peers/need.sh janus iproute2
 	@bench/peers/need.sh prosody lua-dbi-sqlite3
+	@bench/peers/mediasoup/need.sh
 	bench/peers/in-namespace.sh target/release/media-peers --ip 10.78.0.1 $(MEDIA_PEERS_ARGS)
 	target/release/peers
 

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use crate::client::{Client, Media};
 use crate::cpu;
@@ -22,6 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A running Janus with one room; ended when dropped.
 pub struct Janus {
     child: Child,
+    /// Its configuration; goes with it.
+    _folder: TempDir,
     agent: ureq::Agent,
     session: String,
     transactions: u64,
@@ -33,11 +36,12 @@ pub struct Janus {
 
 impl Janus {
     /// Starts Janus on one core, with media at `ip`, which may not be the loopback, and its API on the loopback.
-    pub fn start(folder: &Path, ip: IpAddr, core: usize) -> Result<Self> {
-        configure(folder, ip)?;
+    pub fn start(ip: IpAddr, core: usize) -> Result<Self> {
+        let folder = tempfile::tempdir().context("a temporary folder")?;
+        configure(folder.path(), ip)?;
         cpu::pin(core);
         let child = Command::new("janus")
-            .arg(format!("--configs-folder={}", folder.display()))
+            .arg(format!("--configs-folder={}", folder.path().display()))
             .args(["--debug-level=1", "--disable-colors"])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -45,6 +49,7 @@ impl Janus {
             .context("starting janus")?;
         let mut janus = Self {
             child,
+            _folder: folder,
             agent: ureq::Agent::new_with_defaults(),
             session: "http://127.0.0.1:8088/janus".to_owned(),
             transactions: 0,
@@ -177,7 +182,6 @@ fn sdp(event: &Value) -> Result<String> {
 }
 
 fn configure(folder: &Path, ip: IpAddr) -> Result<()> {
-    fs::create_dir_all(folder)?;
     let write =
         |name: &str, text: String| fs::write(folder.join(name), text).with_context(|| format!("writing {name}"));
     write(

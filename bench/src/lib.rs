@@ -9,6 +9,7 @@ pub mod cpu;
 pub mod fleet;
 pub mod janus;
 pub mod limit;
+pub mod mediasoup;
 pub mod server;
 pub mod sfu;
 pub mod target;

@@ -10,6 +10,7 @@ use jsonwebtoken::{EncodingKey, Header};
 use serde_json::json;
 
 use crate::cpu;
+use crate::target::Process;
 
 /// A running server; ended when dropped.
 pub struct Server {
@@ -55,18 +56,6 @@ impl Server {
         Ok(server)
     }
 
-    /// Its process id.
-    #[must_use]
-    pub fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// Where it is asked for calls.
-    #[must_use]
-    pub fn http(&self) -> Http {
-        Http { base: self.base, agent: ureq::Agent::new_with_defaults() }
-    }
-
     fn wait_ready(&mut self) -> Result<()> {
         let deadline = Instant::now() + Duration::from_secs(20);
         while Instant::now() < deadline {
@@ -80,6 +69,16 @@ impl Server {
             std::thread::sleep(Duration::from_millis(50));
         }
         bail!("the server is not ready after 20 s")
+    }
+}
+
+impl Process for Server {
+    fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    fn http(&self) -> Http {
+        Http::at(self.base)
     }
 }
 
@@ -98,6 +97,11 @@ pub struct Http {
 }
 
 impl Http {
+    /// On a port of the loopback.
+    pub(crate) fn at(base: u16) -> Self {
+        Self { base, agent: ureq::Agent::new_with_defaults() }
+    }
+
     /// Posts an SDP offer to `/whip/{room}` or `/whep/{room}`; returns the answer.
     pub fn negotiate(&self, path: &str, room: &str, identity: &str, offer: &str) -> Result<String> {
         let request = self

@@ -1,4 +1,4 @@
-//! A media server under load: how a client publishes to it and subscribes. One for Convene, one for each peer.
+//! A media server under load: how a client publishes to it and subscribes.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use anyhow::{Context as _, Result};
 
 use crate::client::{Client, Media};
-use crate::server::{Http, Server};
+use crate::server::Http;
 use crate::udp::Udp;
 
 /// Offers that wait for their answers at once. One after the other, each join would take the server's whole answer long, and
@@ -31,9 +31,17 @@ pub struct Joining {
     pub answer: Option<Receiver<Result<String>>>,
 }
 
-/// Convene, by WHIP and WHEP.
-pub struct Convene {
-    server: Server,
+/// The process of a server; dropped, it ends.
+pub trait Process {
+    /// Its process id.
+    fn pid(&self) -> u32;
+    /// Where it is asked.
+    fn http(&self) -> Http;
+}
+
+/// A server by WHIP and WHEP.
+pub struct Whip<S> {
+    server: S,
     http: Http,
     offers: Sender<Offer>,
 }
@@ -45,10 +53,10 @@ struct Offer {
     answer: Sender<Result<String>>,
 }
 
-impl Convene {
+impl<S: Process> Whip<S> {
     /// A running server. Call it where its clients run: the threads that ask it are on the same core.
     #[must_use]
-    pub fn new(server: Server) -> Self {
+    pub fn new(server: S) -> Self {
         let (offers, waiting) = channel::<Offer>();
         let waiting = Arc::new(Mutex::new(waiting));
         let http = server.http();
@@ -66,7 +74,7 @@ impl Convene {
     }
 }
 
-impl Target for Convene {
+impl<S: Process> Target for Whip<S> {
     fn pid(&self) -> u32 {
         self.server.pid()
     }

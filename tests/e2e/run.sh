@@ -1,7 +1,7 @@
 #!/bin/bash
 # Runs the tests of this folder. Those that wait more than they work go side by side, and so do browsers and clients that are
 # judged by what they show; those that judge pictures, sounds or time come behind them, alone. Arguments are pytest's: then it
-# is one process.
+# is one process. CONVENE_TEST_BESIDE is a command that gets what the first ones leave of the machine.
 set -u
 cd "$(dirname "$0")"
 pytest=(../.venv/bin/python -m pytest --durations=12)
@@ -39,8 +39,12 @@ beside() {
     done
 }
 
+nice -n 19 bash -c "${CONVENE_TEST_BESIDE:-true}" >"$logs/beside" 2>&1 &
+other=$!
 beside chat rest left calls
 beside web sdks
+wait "$other" || status=1
+cat "$logs/beside"
 # shellcheck disable=SC2046,SC2086 # lists of files
 "${pytest[@]}" $(printf -- '--ignore=%s ' ${lanes[*]}) || status=1
 exit $status

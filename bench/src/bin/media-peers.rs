@@ -1,4 +1,4 @@
-//! The same calls on Convene and on Janus, on the same core, in alternating rounds.
+//! The same calls on Convene, on Janus, and on mediasoup where its worker is, on the same core, in alternating rounds.
 
 use std::io::Write as _;
 use std::net::IpAddr;
@@ -11,9 +11,10 @@ use convene_bench::chat::stats::Spread;
 use convene_bench::client::Media;
 use convene_bench::cpu;
 use convene_bench::janus::Janus;
+use convene_bench::mediasoup::Mediasoup;
 use convene_bench::server::Server;
 use convene_bench::sfu::{self, CLIENT_CORE, Load, SERVER_CORE};
-use convene_bench::target::{Convene, Target};
+use convene_bench::target::{Target, Whip};
 use serde::Serialize;
 
 /// Packets a core, side by side. Janus ignores loopback addresses: run it where `--ip` is none.
@@ -58,20 +59,32 @@ struct Side {
     last_p99_ms: Spread,
 }
 
+/// A peer, and how far ahead of it Convene is.
+#[derive(Serialize)]
+struct Beside {
+    name: &'static str,
+    #[serde(flatten)]
+    side: Side,
+    /// Of the same round: packets per second of CPU time, Convene's over the peer's.
+    pps_per_core_ratio: Spread,
+}
+
 #[derive(Serialize)]
 struct Comparison {
     subscribers: usize,
     burst: usize,
     target_pps: u64,
     convene: Side,
-    janus: Side,
-    /// Of the same round: ours over theirs.
-    pps_per_core_ratio: Spread,
+    peers: Vec<Beside>,
 }
 
 fn main() -> Result<()> {
     let args = Args::parse();
-    let rows = args.subscribers.iter().map(|n| compare(&args, *n)).collect::<Result<Vec<_>>>()?;
+    let mut peers = vec![Peer::Janus];
+    if Mediasoup::is_installed() {
+        peers.push(Peer::Mediasoup);
+    }
+    let rows = args.subscribers.iter().map(|n| compare(&args, &peers, *n)).collect::<Result<Vec<_>>>()?;
     let mut out = std::io::stdout().lock();
     if args.json {
         writeln!(out, "{}", serde_json::to_string(&serde_json::json!({ "rows": rows }))?)?;
@@ -83,63 +96,100 @@ fn main() -> Result<()> {
             "{} subscribers, bursts of {}, {} packets/s; min/median/max",
             row.subscribers, row.burst, row.target_pps
         )?;
-        for (name, side) in [("convene", &row.convene), ("janus", &row.janus)] {
-            let Spread { min, median, max } = side.pps_per_core;
-            writeln!(
-                out,
-                "  {name:<8} {min:>8.0}/{median:>8.0}/{max:>8.0} packets/s per core, {:.2} us, loss {:.4} %, {:.0} KiB each, {:.2} ms CPU a join, last subscriber p99 {:.1} ms",
-                side.cpu_us_per_packet.median,
-                side.loss.median * 100.0,
-                side.rss_kib_per_subscriber.median,
-                side.cpu_ms_per_join.median,
-                side.last_p99_ms.median,
-            )?;
+        print(&mut out, "convene", &row.convene)?;
+        for peer in &row.peers {
+            print(&mut out, peer.name, &peer.side)?;
+            let Spread { min, median, max } = peer.pps_per_core_ratio;
+            writeln!(out, "  convene over {:<10} {min:.2}/{median:.2}/{max:.2}", peer.name)?;
         }
-        let Spread { min, median, max } = row.pps_per_core_ratio;
-        writeln!(out, "  ratio    {min:.2}/{median:.2}/{max:.2}")?;
     }
     Ok(())
 }
 
-fn compare(args: &Args, subscribers: usize) -> Result<Comparison> {
+fn print(out: &mut impl std::io::Write, name: &str, side: &Side) -> Result<()> {
+    let Spread { min, median, max } = side.pps_per_core;
+    writeln!(
+        out,
+        "  {name:<10} {min:>8.0}/{median:>8.0}/{max:>8.0} packets/s per core, {:.2} us, loss {:.4} %, {:.0} KiB each, {:.2} ms CPU a join, last subscriber p99 {:.1} ms",
+        side.cpu_us_per_packet.median,
+        side.loss.median * 100.0,
+        side.rss_kib_per_subscriber.median,
+        side.cpu_ms_per_join.median,
+        side.last_p99_ms.median,
+    )?;
+    Ok(())
+}
+
+fn compare(args: &Args, peers: &[Peer], subscribers: usize) -> Result<Comparison> {
     let (media, burst, target_pps) = (Media::Video, args.burst, args.target_pps);
     let load =
         Load { rooms: 1, publishers: 1, subscribers, media, burst, packet_bytes: 1_200, uneven: false, target_pps };
-    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    let mut ours = Vec::new();
+    let mut theirs: Vec<Vec<Round>> = peers.iter().map(|_| Vec::new()).collect();
     for round in 0..args.rounds {
-        ours.push(run(args, load, || {
-            let ip = args.ip.to_string();
-            let settings = [("CONVENE_MEDIA_NODE_IP", &*ip)];
-            let server = Server::start(&args.binary, args.port_base, SERVER_CORE, args.ip, &settings)?;
-            cpu::pin(CLIENT_CORE); // and the threads that come with the target
-            Ok(Box::new(Convene::new(server)))
-        })?);
-        let folder = std::env::temp_dir().join(format!("convene-bench-janus-{}", std::process::id()));
-        theirs.push(
-            run(args, load, || {
-                let janus = Janus::start(&folder, args.ip, SERVER_CORE)?;
-                cpu::pin(CLIENT_CORE);
-                Ok(Box::new(janus))
-            })
-            .with_context(|| format!("janus, round {round}"))?,
-        );
-        let _ = std::fs::remove_dir_all(folder); // a temporary folder
+        ours.push(run(args, load, || convene(args))?);
+        for (peer, rounds) in peers.iter().zip(&mut theirs) {
+            let measured = run(args, load, || peer.start(args));
+            rounds.push(measured.with_context(|| format!("{}, round {round}", peer.name()))?);
+        }
     }
-    let ratios =
-        ours.iter().zip(&theirs).map(|(our, their)| our.row.forwarded_pps_per_core / their.row.forwarded_pps_per_core);
-    Ok(Comparison {
-        subscribers,
-        burst,
-        target_pps,
-        pps_per_core_ratio: Spread::of(ratios),
-        convene: side(&ours),
-        janus: side(&theirs),
-    })
+    let beside = |(peer, rounds): (&Peer, &Vec<Round>)| Beside {
+        name: peer.name(),
+        side: side(rounds),
+        pps_per_core_ratio: Spread::of(ours.iter().zip(rounds).map(|(our, their)| our.pps() / their.pps())),
+    };
+    let peers = peers.iter().zip(&theirs).map(beside).collect();
+    Ok(Comparison { subscribers, burst, target_pps, peers, convene: side(&ours) })
+}
+
+fn convene(args: &Args) -> Result<Box<dyn Target>> {
+    let ip = args.ip.to_string();
+    let settings = [("CONVENE_MEDIA_NODE_IP", &*ip)];
+    let server = Server::start(&args.binary, args.port_base, SERVER_CORE, args.ip, &settings)?;
+    cpu::pin(CLIENT_CORE); // and the threads that come with the target
+    Ok(Box::new(Whip::new(server)))
+}
+
+/// Whom we compare with.
+#[derive(Clone, Copy)]
+enum Peer {
+    Janus,
+    Mediasoup,
+}
+
+impl Peer {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Janus => "janus",
+            Self::Mediasoup => "mediasoup",
+        }
+    }
+
+    fn start(self, args: &Args) -> Result<Box<dyn Target>> {
+        Ok(match self {
+            Self::Janus => {
+                let janus = Janus::start(args.ip, SERVER_CORE)?;
+                cpu::pin(CLIENT_CORE);
+                Box::new(janus)
+            }
+            Self::Mediasoup => {
+                let mediasoup = Mediasoup::start(args.ip, SERVER_CORE)?;
+                cpu::pin(CLIENT_CORE); // and the threads that come with the target
+                Box::new(Whip::new(mediasoup))
+            }
+        })
+    }
 }
 
 struct Round {
     row: sfu::Row,
     last_p99_ms: f64,
+}
+
+impl Round {
+    const fn pps(&self) -> f64 {
+        self.row.forwarded_pps_per_core
+    }
 }
 
 /// One round: the load, then the same at half the pace with every packet timed, each on a server of its own.

@@ -13,7 +13,7 @@ use convene_bench::client::Media;
 use convene_bench::cpu;
 use convene_bench::server::Server;
 use convene_bench::sfu::{self, CLIENT_CORE, Load, Row, SERVER_CORE};
-use convene_bench::target::Convene;
+use convene_bench::target::Whip;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
@@ -154,10 +154,10 @@ fn audio(args: &Args, subscribers: usize) -> Load {
 }
 
 /// A server of its own for each row, so that none pays for the clients of another.
-fn target(args: &Args, settings: &[(&str, &str)]) -> Result<Convene> {
+fn target(args: &Args, settings: &[(&str, &str)]) -> Result<Whip<Server>> {
     let server = Server::start(&args.binary, args.port_base, SERVER_CORE, Server::LOOPBACK, settings)?;
     cpu::pin(CLIENT_CORE); // and the threads that come with the target
-    Ok(Convene::new(server))
+    Ok(Whip::new(server))
 }
 
 fn row(args: &Args, load: Load) -> Result<Row> {

@@ -13,6 +13,7 @@ use crate::chat::net::Net;
 use crate::chat::session::{Opening, Session};
 use crate::cpu;
 use crate::server::Server;
+use crate::target::Process as _;
 
 /// QUIC listens at the server's first port plus this.
 const QUIC_OFFSET: u16 = 2;
