@@ -16,6 +16,7 @@ declare -A lanes=(
     [left]="test_churn.py test_soak.py"
     [calls]="test_backup_codec.py test_encryption.py test_reach.py"
     [web]="test_web_accounts.py test_web_chat.py test_web_client.py"
+    [ways]="test_chat_browser.py test_chat_network.py"
     [sdks]="test_chat_terminal.py test_gstreamer.py test_livekit_sdk.py test_modified_client.py test_people_story.py test_whip_whep.py"
 )
 
@@ -42,7 +43,7 @@ beside() {
 nice -n 19 bash -c "${CONVENE_TEST_BESIDE:-true}" >"$logs/beside" 2>&1 &
 other=$!
 beside chat rest left calls
-beside web sdks
+beside web ways sdks
 wait "$other" || status=1
 cat "$logs/beside"
 # shellcheck disable=SC2046,SC2086 # lists of files
