@@ -131,7 +131,7 @@ clean: ## Remove everything that was built or installed here
 need-build:
 	@tools/need cargo cc cmake
 need-e2e:
-	@tools/need chromium ip python3 venv
+	@tools/need chromium curl ip python3 venv
 
 $(UI)/node_modules/.package-lock.json: $(UI)/package-lock.json
 	@tools/need node
