@@ -14,7 +14,7 @@ use crate::target::Process;
 /// Where our script and what it needs are.
 const FOLDER: &str = "bench/peers/mediasoup";
 /// Its port for WHIP and WHEP, on the loopback.
-const HTTP_PORT: u16 = 27_980;
+const HTTP_PORT: u16 = 27_860;
 
 /// A running mediasoup; ended when dropped, and its worker with it.
 pub struct Mediasoup {

@@ -5,6 +5,7 @@
 //! ```
 
 #![allow(clippy::print_stdout, reason = "a program for a terminal")]
+#![allow(clippy::wildcard_enum_match_arm, reason = "of what a client tells, a bot needs little")]
 
 use std::error::Error;
 use std::path::PathBuf;
