@@ -1,7 +1,7 @@
 #!/bin/bash
 # Runs the tests of this folder. Those that wait more than they work go side by side, and so do browsers and clients that are
 # judged by what they show; those that judge pictures, sounds or time come behind them, alone. Arguments are pytest's: then it
-# is one process. CONVENE_TEST_BESIDE is a command that gets what the first ones leave of the machine.
+# is one process. CONVENE_TEST_BESIDE is a command that gets what the first ones leave of the machine: it waits for any of them.
 set -u
 cd "$(dirname "$0")"
 pytest=(../.venv/bin/python -m pytest --durations=12)
@@ -11,12 +11,11 @@ fi
 
 # Lanes of the first group, and of the second one. `left`: what is left behind when many have come and gone.
 declare -A lanes=(
-    [chat]="test_chat_blobs.py test_chat_faults.py test_chat_kill.py test_chat_matrix.py test_chat_quic.py test_chat_rules.py"
+    [chat]="test_chat_blobs.py test_chat_browser.py test_chat_faults.py test_chat_kill.py test_chat_matrix.py test_chat_network.py test_chat_quic.py test_chat_rules.py"
     [rest]="test_admin.py test_operators.py test_refusals.py test_rest_schema.py test_room_service.py test_sms.py test_webhooks.py"
     [left]="test_churn.py test_soak.py"
     [calls]="test_backup_codec.py test_encryption.py test_reach.py"
     [web]="test_web_accounts.py test_web_chat.py test_web_client.py"
-    [ways]="test_chat_browser.py test_chat_network.py"
     [sdks]="test_chat_terminal.py test_embedding.py test_gstreamer.py test_livekit_sdk.py test_modified_client.py test_people_story.py test_whip_whep.py"
 )
 
@@ -40,10 +39,10 @@ beside() {
     done
 }
 
-nice -n 19 bash -c "${CONVENE_TEST_BESIDE:-true}" >"$logs/beside" 2>&1 &
+chrt --idle 0 nice -n 19 bash -c "${CONVENE_TEST_BESIDE:-true}" >"$logs/beside" 2>&1 &
 other=$!
 beside chat rest left calls
-beside web ways sdks
+beside web sdks
 wait "$other" || status=1
 cat "$logs/beside"
 # shellcheck disable=SC2046,SC2086 # lists of files
