@@ -1,7 +1,7 @@
 #!/bin/bash
 # Runs the tests of this folder. Those that wait more than they work go side by side, and so do browsers and clients that are
 # judged by what they show; those that judge pictures, sounds or time come behind them, alone. Arguments are pytest's: then it
-# is one process. CONVENE_TEST_BESIDE is a command that gets what the first ones leave of the machine: it waits for any of them.
+# is one process. CONVENE_TEST_BESIDE is a command that gets what the first ones leave of the machine, and yields to them.
 set -u
 cd "$(dirname "$0")"
 pytest=(../.venv/bin/python -m pytest --durations=12)
