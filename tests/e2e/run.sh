@@ -16,7 +16,7 @@ declare -A lanes=(
     [left]="test_churn.py test_soak.py"
     [calls]="test_backup_codec.py test_encryption.py test_reach.py"
     [web]="test_web_accounts.py test_web_chat.py test_web_client.py"
-    [sdks]="test_chat_terminal.py test_embedding.py test_gstreamer.py test_livekit_sdk.py test_modified_client.py test_people_story.py test_whip_whep.py"
+    [sdks]="test_chat_terminal.py test_embedding.py test_gstreamer.py test_livekit_sdk.py test_modified_client.py test_whip_whep.py"
 )
 
 logs=$(mktemp -d)
