@@ -9,6 +9,7 @@ import secrets
 import time
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import livekit.rtc as rtc
 from im_client import Device
@@ -16,6 +17,21 @@ from sdk import Person
 
 CODE = re.compile(r"a code, in place of a message.*code=\"?(\d{6})")
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def code_in(log: Path, before: int) -> re.Match | None:
+    """The first code that a server has written behind so many bytes of its log."""
+    return CODE.search(COLOURS.sub("", log.read_bytes()[before:].decode(errors="replace")))
+
+
+def next_code(log: Path, before: int) -> str:
+    """That code, once it is there."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        if found := code_in(log, before):
+            return found.group(1)
+        time.sleep(0.05)
+    raise AssertionError("no code in the log")
 
 
 class Problem(Exception):
@@ -57,13 +73,7 @@ class Login:
         """Asks for a code and reads it in the log."""
         before = self.server.log.stat().st_size
         self.post("/v1/auth/codes", {"phone": self.phone, "purpose": purpose, "device_id": self.device})
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline:
-            text = COLOURS.sub("", self.server.log.read_bytes()[before:].decode(errors="replace"))
-            if found := CODE.search(text):
-                return found.group(1)
-            time.sleep(0.05)
-        raise AssertionError("no code in the log")
+        return next_code(self.server.log, before)
 
     def register(self, name: str) -> "Login":
         body = {"phone": self.phone, "code": self.code("register"), "display_name": name, "consent": "1", "device": {"id": self.device}}

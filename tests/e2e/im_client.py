@@ -496,7 +496,11 @@ async def make_group(owner: Device, *others: Device, title: str = "Test") -> int
 
 
 async def make_direct(one: Device, other: Device) -> int:
-    request = pb.Create(client_id=new_id(), kind=pb.CONVERSATION_KIND_DIRECT, members=[other.me.id])
+    return await direct_with(one, other.me.id)
+
+
+async def direct_with(one: Device, user: int) -> int:
+    request = pb.Create(client_id=new_id(), kind=pb.CONVERSATION_KIND_DIRECT, members=[user])
     return (await one.session.request(create=request)).conv
 
 

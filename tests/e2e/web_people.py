@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from accounts import CODE, COLOURS
+from accounts import code_in
 from browser import until
 from playwright.async_api import Page, expect
 from test_web_chat import DESKTOP, address, online
@@ -47,8 +47,7 @@ async def code_behind(server, before: int) -> str:
     """The next code, read where a development server writes it instead of sending it."""
 
     async def found():
-        text = COLOURS.sub("", server.log.read_bytes()[before:].decode(errors="replace"))
-        return CODE.search(text)
+        return code_in(server.log, before)
 
     return (await until(found, "a code in the log")).group(1)
 
