@@ -6,13 +6,22 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use aws_lc_rs::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use serde::Serialize;
 
 use crate::cpu;
 use crate::udp::Udp;
 
 const HEADER_BYTES: usize = 12;
 const TAG_BYTES: usize = 16;
+
+/// Whose AES-128-GCM seals. The server takes the one that is faster on the processor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Library {
+    /// aws-lc-rs: the limit that aims are set by.
+    AwsLc,
+    /// ring, which knows what some processors have and aws-lc-rs does not.
+    Ring,
+}
 
 /// What is sent.
 #[derive(Clone, Debug)]
@@ -27,6 +36,8 @@ pub struct Load {
     pub bursts_per_s: f64,
     /// How long.
     pub span: Duration,
+    /// Sealed by it.
+    pub library: Library,
 }
 
 /// What was sent.
@@ -42,7 +53,7 @@ pub struct Sent {
 
 /// Sends it all.
 pub fn run(udp: &Udp, load: &Load) -> Result<Sent> {
-    let keys = load.receivers.iter().map(|_| key()).collect::<Result<Vec<_>>>()?;
+    let keys = load.receivers.iter().map(|_| Key::new(load.library)).collect::<Result<Vec<_>>>()?;
     let packet = vec![0x5a; load.packet_bytes];
     let sealed = load.packet_bytes + TAG_BYTES;
     let mut arena = vec![0; sealed * load.burst];
@@ -65,13 +76,46 @@ pub fn run(udp: &Udp, load: &Load) -> Result<Sent> {
     Ok(Sent { packets: sent, cpu: cpu::of_this_thread()? - cpu_start, bursts })
 }
 
-fn key() -> Result<LessSafeKey> {
-    let unbound = UnboundKey::new(&AES_128_GCM, &[7; 16]).ok().context("AES key")?;
-    Ok(LessSafeKey::new(unbound))
+enum Key {
+    AwsLc(aws_lc_rs::aead::LessSafeKey),
+    Ring(Box<ring::aead::LessSafeKey>),
+}
+
+impl Key {
+    fn new(library: Library) -> Result<Self> {
+        let bytes = [7; 16];
+        Ok(match library {
+            Library::AwsLc => {
+                use aws_lc_rs::aead::{AES_128_GCM, LessSafeKey, UnboundKey};
+                Self::AwsLc(LessSafeKey::new(UnboundKey::new(&AES_128_GCM, &bytes).ok().context("AES key")?))
+            }
+            Library::Ring => {
+                use ring::aead::{AES_128_GCM, LessSafeKey, UnboundKey};
+                let key = UnboundKey::new(&AES_128_GCM, &bytes).ok().context("AES key")?;
+                Self::Ring(Box::new(LessSafeKey::new(key)))
+            }
+        })
+    }
+
+    fn seal(&self, nonce: [u8; 12], header: &[u8], payload: &mut [u8], tag: &mut [u8]) -> Option<()> {
+        match self {
+            Self::AwsLc(key) => {
+                use aws_lc_rs::aead::{Aad, Nonce};
+                let nonce = Nonce::assume_unique_for_key(nonce);
+                tag.copy_from_slice(key.seal_in_place_separate_tag(nonce, Aad::from(header), payload).ok()?.as_ref());
+            }
+            Self::Ring(key) => {
+                use ring::aead::{Aad, Nonce};
+                let nonce = Nonce::assume_unique_for_key(nonce);
+                tag.copy_from_slice(key.seal_in_place_separate_tag(nonce, Aad::from(header), payload).ok()?.as_ref());
+            }
+        }
+        Some(())
+    }
 }
 
 /// Copies a packet, stamps its header, and seals it as RFC 7714 does.
-fn seal(key: &LessSafeKey, out: &mut [u8], packet: &[u8], seq: u16) -> Result<()> {
+fn seal(key: &Key, out: &mut [u8], packet: &[u8], seq: u16) -> Result<()> {
     let (body, tag_space) = out.split_at_mut(packet.len());
     body.copy_from_slice(packet);
     let (header, payload) = body.split_at_mut(HEADER_BYTES);
@@ -80,10 +124,5 @@ fn seal(key: &LessSafeKey, out: &mut [u8], packet: &[u8], seq: u16) -> Result<()
     header.get_mut(2..4).context("header")?.copy_from_slice(&seq.to_be_bytes());
     let mut nonce = [0; 12];
     nonce[10..].copy_from_slice(&seq.to_be_bytes());
-    let tag = key
-        .seal_in_place_separate_tag(Nonce::assume_unique_for_key(nonce), Aad::from(&*header), payload)
-        .ok()
-        .context("sealing")?;
-    tag_space.copy_from_slice(tag.as_ref());
-    Ok(())
+    key.seal(nonce, header, payload, tag_space).context("sealing")
 }

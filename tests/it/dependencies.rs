@@ -14,7 +14,13 @@ const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 struct Rules {
     licences: Vec<String>,
-    banned: Vec<String>,
+    banned: Vec<Ban>,
+}
+
+struct Ban {
+    name: String,
+    /// Packages that may depend on it all the same.
+    wrappers: Vec<String>,
 }
 
 fn root() -> &'static Path {
@@ -28,16 +34,32 @@ fn rules() -> Rules {
     let text_of = |value: &toml::Value| value.as_str().unwrap().to_owned();
     Rules {
         licences: list("licenses", "allow").iter().map(text_of).collect(),
-        banned: list("bans", "deny").iter().map(|row| text_of(&row["crate"])).collect(),
+        banned: list("bans", "deny").iter().map(ban).collect(),
     }
+}
+
+fn ban(row: &toml::Value) -> Ban {
+    let wrappers = row.get("wrappers").and_then(|list| list.as_array().cloned()).unwrap_or_default();
+    let text_of = |value: &toml::Value| value.as_str().unwrap().to_owned();
+    Ban { name: text_of(&row["crate"]), wrappers: wrappers.iter().map(text_of).collect() }
 }
 
 /// Name and licence of each package that is built. `cargo tree` says what is built; `cargo metadata` also lists what a weak
 /// feature (`ring?/alloc`) would reach if something else turned it on.
 fn built() -> BTreeSet<(String, String)> {
-    let tree = ["tree", "--locked", "--workspace", "--prefix=none", "--edges=normal,build,dev", "--format={p}|{l}|"];
-    let output = Command::new(env!("CARGO")).args(tree).arg(format!("--target={TARGET}")).current_dir(root()).output();
-    let output = output.unwrap();
+    tree(&["--workspace"])
+}
+
+/// The packages that depend on this one by themselves.
+fn users_of(name: &str) -> BTreeSet<String> {
+    let packages = tree(&["--workspace", "--depth=1", "--invert", name]).into_iter();
+    packages.map(|(package, _)| name_of(&package).to_owned()).filter(|package| package != name).collect()
+}
+
+fn tree(what: &[&str]) -> BTreeSet<(String, String)> {
+    let all = ["tree", "--locked", "--prefix=none", "--edges=normal,build,dev", "--format={p}|{l}|"];
+    let target = format!("--target={TARGET}");
+    let output = Command::new(env!("CARGO")).args(all).arg(target).args(what).current_dir(root()).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let lines = String::from_utf8(output.stdout).unwrap();
     let row = |line: &str| {
@@ -47,20 +69,26 @@ fn built() -> BTreeSet<(String, String)> {
     lines.lines().filter(|line| !line.is_empty()).filter_map(row).collect()
 }
 
+/// `package` as `cargo tree` writes it: name, version, and where it comes from.
+fn name_of(package: &str) -> &str {
+    package.split(' ').next().unwrap_or_default()
+}
+
 #[test]
 fn licences_and_bans_are_kept() {
     let (rules, built) = (rules(), built());
     assert!(built.len() > 100, "cargo tree told of {} packages only", built.len());
-    let faults: Vec<_> = built.iter().flat_map(|(package, licence)| faults_of(&rules, package, licence)).collect();
+    let faults: Vec<_> =
+        built.iter().flat_map(|(package, licence)| faults_of(&rules, package, licence, users_of)).collect();
     assert!(faults.is_empty(), "\n\n{}\n", faults.join("\n"));
 }
 
-/// `package` as `cargo tree` writes it: name, version, and where it comes from.
-fn faults_of(rules: &Rules, package: &str, licence: &str) -> Vec<String> {
-    let name = package.split(' ').next().unwrap_or_default();
+/// `users` tells which packages depend on one.
+fn faults_of(rules: &Rules, package: &str, licence: &str, users: impl Fn(&str) -> BTreeSet<String>) -> Vec<String> {
     let mut faults = Vec::new();
-    if rules.banned.iter().any(|banned| banned == name) {
-        faults.push(format!("{package} is banned in deny.toml: find the feature that brings it (cargo tree -i)"));
+    if let Some(ban) = rules.banned.iter().find(|ban| ban.name == name_of(package)) {
+        let users = users(&ban.name).into_iter().filter(|user| !ban.wrappers.contains(user));
+        faults.extend(users.map(|user| format!("{user} depends on {package}, which is banned in deny.toml")));
     }
     if !is_allowed(licence, &rules.licences) {
         faults.push(format!("{package}: licence {licence:?} is not among those of deny.toml"));
@@ -135,9 +163,14 @@ fn the_rules_themselves_catch_what_they_are_for() {
         assert!(!is_allowed(refused, &allowed), "{refused}");
     }
 
-    let rules = Rules { licences: allowed.to_vec(), banned: vec!["ring".to_owned()] };
-    let faults = |package, licence| faults_of(&rules, package, licence).len();
-    assert_eq!(faults("serde v1.0.0", "MIT"), 0);
-    assert_eq!(faults("ring v0.17.0", "MIT"), 1);
-    assert_eq!(faults("unlicensed v0.1.0", ""), 1);
+    let banned = vec![Ban { name: "ring".to_owned(), wrappers: vec!["media".to_owned()] }];
+    let rules = Rules { licences: allowed.to_vec(), banned };
+    let faults = |package, licence, users: &[&str]| {
+        let users = |_: &str| users.iter().map(|user| (*user).to_owned()).collect();
+        faults_of(&rules, package, licence, users).len()
+    };
+    assert_eq!(faults("serde v1.0.0", "MIT", &["everybody"]), 0);
+    assert_eq!(faults("ring v0.17.0", "MIT", &["media"]), 0);
+    assert_eq!(faults("ring v0.17.0", "MIT", &["media", "somebody"]), 1);
+    assert_eq!(faults("unlicensed v0.1.0", "", &[]), 1);
 }

@@ -235,13 +235,14 @@ fn print(report: &Report, json: bool) -> Result<()> {
 
 fn line(row: &Row) -> String {
     format!(
-        "{:>2} x {:>2} x {:>4}  {:>8.0} of {:>8.0} /s  ratio {:.2}  {:.2} us  loss {:.4} %  {:>5.1} KiB each  {:>5.0} joins/s ({:.2} ms CPU)",
+        "{:>2} x {:>2} x {:>4}  {:>8.0} of {:>8.0} /s  ratio {:.2} (ring: {:.2})  {:.2} us  loss {:.4} %  {:>5.1} KiB each  {:>5.0} joins/s ({:.2} ms CPU)",
         row.rooms,
         row.publishers,
         row.subscribers,
         row.forwarded_pps_per_core,
         row.limit_pps_per_core,
         row.ratio,
+        row.ring_ratio,
         row.cpu_us_per_packet,
         row.loss * 100.0,
         row.rss_kib_per_subscriber,

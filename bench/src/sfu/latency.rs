@@ -10,6 +10,7 @@ use super::run::{QUIET, join, publish, run_limit};
 use super::source::{Load, Source};
 use crate::client::Log;
 use crate::fleet::Fleet;
+use crate::limit::Library;
 use crate::target::Target;
 
 /// Longest sleep of the clients.
@@ -50,7 +51,7 @@ fn of_server(target: &mut dyn Target, fleet: &mut Fleet, load: Load, span: Durat
 
 fn of_limit(ip: IpAddr, fleet: &mut Fleet, load: Load, span: Duration) -> Result<Latency> {
     fleet.subscribers().for_each(|client| client.log = Some(Log::unmoved()));
-    let sent = run_limit(load, span, ip, fleet, |fleet| fleet.turn(TURN))?;
+    let sent = run_limit((load, Library::AwsLc), span, ip, fleet, |fleet| fleet.turn(TURN))?;
     fleet.settle(QUIET)?;
     let mut began = vec![None; 1 << 16];
     for (first, at) in sent.bursts {

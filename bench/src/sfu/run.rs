@@ -11,6 +11,7 @@ use super::source::{Load, Source};
 use crate::chat::stats::Spread;
 use crate::client::Media;
 use crate::fleet::{Fleet, READ_EVERY};
+use crate::limit::Library;
 use crate::target::Target;
 use crate::udp::Udp;
 use crate::{cpu, limit};
@@ -60,6 +61,10 @@ pub struct Row {
     pub ratio_min: f64,
     /// The same: the highest.
     pub ratio_max: f64,
+    /// As `limit_pps_per_core`, sealed by ring.
+    pub ring_limit_pps_per_core: f64,
+    /// Forwarded over that: the median of the rounds.
+    pub ring_ratio: f64,
     /// Microseconds.
     pub cpu_us_per_packet: f64,
     /// Share.
@@ -119,19 +124,20 @@ pub fn measure(target: &mut dyn Target, ip: IpAddr, load: Load, span: Duration, 
     source.run(&mut fleet, Duration::from_secs(2))?; // keyframe, caches, clocks
     fleet.settle(QUIET)?;
     let verified_before = fleet.seen().verified;
-    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    let (mut ours, mut aws_lc, mut ring) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         ours.push(measure_server(pid, &mut fleet, &mut source, span / ROUNDS)?);
         if limits {
-            theirs.push(measure_limit(load, span / ROUNDS, ip, &mut fleet)?);
+            aws_lc.push(measure_limit(load, span / ROUNDS, ip, &mut fleet, Library::AwsLc)?);
+            ring.push(measure_limit(load, span / ROUNDS, ip, &mut fleet, Library::Ring)?);
         }
     }
     let rss = cpu::resident_kib(pid)?;
     let verified = fleet.seen().verified - verified_before;
     ensure!(verified > 0, "no packet was opened by a client: {ours:?}");
 
-    let all = ours.iter().copied().fold(Sample::default(), Sample::add);
-    let ratios = Spread::of(ours.iter().zip(&theirs).map(|(our, their)| our.pps_per_core() / their.pps_per_core()));
+    let all = sum(&ours);
+    let (ratios, ring_ratios) = (ratios(&ours, &aws_lc), ratios(&ours, &ring));
     let per_core = all.pps_per_core();
     let joined = (load.rooms * (load.subscribers - first)) as f64;
     Ok(Row {
@@ -143,10 +149,12 @@ pub fn measure(target: &mut dyn Target, ip: IpAddr, load: Load, span: Duration, 
         packet_bytes: load.packet_bytes,
         forwarded_pps: all.arrived as f64 / all.elapsed.as_secs_f64(),
         forwarded_pps_per_core: per_core,
-        limit_pps_per_core: theirs.iter().copied().reduce(Sample::add).map_or(0.0, |all| all.pps_per_core()),
+        limit_pps_per_core: if limits { sum(&aws_lc).pps_per_core() } else { 0.0 },
         ratio: ratios.median,
         ratio_min: ratios.min,
         ratio_max: ratios.max,
+        ring_limit_pps_per_core: if limits { sum(&ring).pps_per_core() } else { 0.0 },
+        ring_ratio: ring_ratios.median,
         cpu_us_per_packet: 1e6 / per_core,
         loss: 1.0 - all.arrived as f64 / all.expected as f64,
         verified_packets: verified,
@@ -155,6 +163,15 @@ pub fn measure(target: &mut dyn Target, ip: IpAddr, load: Load, span: Duration, 
         joins_per_s_per_core: joined / join_cpu.as_secs_f64(),
         cpu_ms_per_join: join_cpu.as_secs_f64() * 1e3 / joined,
     })
+}
+
+fn sum(samples: &[Sample]) -> Sample {
+    samples.iter().copied().fold(Sample::default(), Sample::add)
+}
+
+/// Of each round.
+fn ratios(ours: &[Sample], theirs: &[Sample]) -> Spread {
+    Spread::of(ours.iter().zip(theirs).map(|(our, their)| our.pps_per_core() / their.pps_per_core()))
 }
 
 fn measure_server(pid: u32, fleet: &mut Fleet, source: &mut Source, span: Duration) -> Result<Sample> {
@@ -183,9 +200,9 @@ pub(super) fn join(target: &mut dyn Target, fleet: &mut Fleet, load: Load, count
     Ok(took)
 }
 
-fn measure_limit(load: Load, span: Duration, ip: IpAddr, fleet: &mut Fleet) -> Result<Sample> {
+fn measure_limit(load: Load, span: Duration, ip: IpAddr, fleet: &mut Fleet, library: Library) -> Result<Sample> {
     let (before, start) = (fleet.seen().packets, Instant::now());
-    let sent = run_limit(load, span, ip, fleet, |fleet| fleet.look(READ_EVERY))?;
+    let sent = run_limit((load, library), span, ip, fleet, |fleet| fleet.look(READ_EVERY))?;
     let elapsed = start.elapsed();
     fleet.settle(BETWEEN_ROUNDS)?;
     fleet.subscribers().for_each(|client| client.only_counts = false);
@@ -195,7 +212,7 @@ fn measure_limit(load: Load, span: Duration, ip: IpAddr, fleet: &mut Fleet) -> R
 /// The same packets from a thread on the server's core to the same sockets, which this thread goes on reading: `read` does.
 /// From here on clients count packets and open none.
 pub(super) fn run_limit(
-    load: Load,
+    (load, library): (Load, Library),
     span: Duration,
     ip: IpAddr,
     fleet: &mut Fleet,
@@ -208,6 +225,7 @@ pub(super) fn run_limit(
         packet_bytes: load.packet_bytes,
         bursts_per_s: load.bursts_per_s() * load.publishers as f64,
         span,
+        library,
     };
     let done = AtomicBool::new(false);
     let poll = mio::Poll::new()?;

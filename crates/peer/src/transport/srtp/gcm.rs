@@ -1,31 +1,28 @@
 //! AEAD_AES_128_GCM (RFC 7714) of one direction, in place, without an allocation.
 
-use aws_lc_rs::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use rtc_crypto::{CryptoError, RTCCrypto};
 
+use super::aes::{Key, TAG_LEN};
 use super::keys::{Label, Master, derive};
 use super::wire::{RTCP_E_FLAG, RTCP_HEADER_LEN};
-
-/// RFC 7714 §12: 16 bytes, never shorter.
-pub(super) const TAG_LEN: usize = 16;
 
 /// The word with E flag and index that ends an SRTCP packet.
 const WORD_LEN: usize = 4;
 
 /// Keys of one direction.
 pub(super) struct Gcm {
-    rtp_key: LessSafeKey,
+    rtp_key: Key,
     rtp_salt: u128,
-    rtcp_key: LessSafeKey,
+    rtcp_key: Key,
     rtcp_salt: u128,
 }
 
 impl Gcm {
     pub(super) fn new(crypto: &dyn RTCCrypto, master: Master<'_>) -> Result<Self, CryptoError> {
         Ok(Self {
-            rtp_key: key(derive::<16>(crypto, master, Label::RtpKey)?)?,
+            rtp_key: Key::new(&derive(crypto, master, Label::RtpKey)?)?,
             rtp_salt: salt(derive::<12>(crypto, master, Label::RtpSalt)?),
-            rtcp_key: key(derive::<16>(crypto, master, Label::RtcpKey)?)?,
+            rtcp_key: Key::new(&derive(crypto, master, Label::RtcpKey)?)?,
             rtcp_salt: salt(derive::<12>(crypto, master, Label::RtcpSalt)?),
         })
     }
@@ -36,19 +33,15 @@ impl Gcm {
         let (packet, tail) = buf.split_at_mut_checked(len)?;
         let tag_out = tail.first_chunk_mut::<TAG_LEN>()?;
         let (header, payload) = packet.split_at_mut_checked(header_len)?;
-        let nonce = nonce(self.rtp_salt, ssrc, index);
-        let tag = self.rtp_key.seal_in_place_separate_tag(nonce, Aad::from(&*header), payload).ok()?;
-        tag_out.copy_from_slice(tag.as_ref());
+        *tag_out = self.rtp_key.seal(nonce(self.rtp_salt, ssrc, index), header, payload)?;
         len.checked_add(TAG_LEN)
     }
 
     /// Opens a packet in place; the plaintext length, or `None` when the tag is wrong.
     pub(super) fn open_rtp(&self, ssrc: u32, index: u64, packet: &mut [u8], header_len: usize) -> Option<usize> {
         let (header, sealed) = packet.split_at_mut_checked(header_len)?;
-        let (payload, tag) = sealed.split_last_chunk_mut::<TAG_LEN>()?;
-        let nonce = nonce(self.rtp_salt, ssrc, index);
-        let opened = self.rtp_key.open_in_place_separate_tag(nonce, Aad::from(&*header), tag, payload).ok()?;
-        header_len.checked_add(opened.len())
+        let opened = self.rtp_key.open(nonce(self.rtp_salt, ssrc, index), header, sealed)?;
+        header_len.checked_add(opened)
     }
 
     /// RFC 7714 §9.2: header and the E/index word are authenticated, the tag stands before the word.
@@ -59,8 +52,8 @@ impl Gcm {
         let (header, payload) = out.split_at_mut_checked(RTCP_HEADER_LEN)?;
         let nonce = nonce(self.rtcp_salt, ssrc, u64::from(index));
         let aad = rtcp_aad(header, word)?;
-        let tag = self.rtcp_key.seal_in_place_separate_tag(nonce, Aad::from(aad), payload).ok()?;
-        out.extend_from_slice(tag.as_ref());
+        let tag = self.rtcp_key.seal(nonce, &aad, payload)?;
+        out.extend_from_slice(&tag);
         out.extend_from_slice(&word);
         Some(out)
     }
@@ -69,22 +62,16 @@ impl Gcm {
     pub(super) fn open_rtcp(&self, ssrc: u32, index: u32, packet: &mut [u8]) -> Option<usize> {
         let (rest, word) = packet.split_last_chunk_mut::<WORD_LEN>()?;
         let (header, sealed) = rest.split_at_mut_checked(RTCP_HEADER_LEN)?;
-        let (payload, tag) = sealed.split_last_chunk_mut::<TAG_LEN>()?;
         let nonce = nonce(self.rtcp_salt, ssrc, u64::from(index));
         let aad = rtcp_aad(header, *word)?;
-        let opened = self.rtcp_key.open_in_place_separate_tag(nonce, Aad::from(aad), tag, payload).ok()?;
-        RTCP_HEADER_LEN.checked_add(opened.len())
+        let opened = self.rtcp_key.open(nonce, &aad, sealed)?;
+        RTCP_HEADER_LEN.checked_add(opened)
     }
 
     /// The E/index word of a packet.
     pub(super) fn rtcp_word(packet: &[u8]) -> Option<u32> {
         packet.last_chunk::<WORD_LEN>().map(|word| u32::from_be_bytes(*word))
     }
-}
-
-fn key(bytes: [u8; 16]) -> Result<LessSafeKey, CryptoError> {
-    let key = UnboundKey::new(&AES_128_GCM, &bytes).map_err(|_| CryptoError::AuthenticationFailed)?;
-    Ok(LessSafeKey::new(key))
 }
 
 fn salt(bytes: [u8; 12]) -> u128 {
@@ -95,11 +82,11 @@ fn salt(bytes: [u8; 12]) -> u128 {
 
 /// RFC 7714 §8.1 and §9.1: two zero bytes, SSRC, 48-bit index (for SRTCP: two zero bytes and its 31-bit index), all
 /// XOR the salt.
-fn nonce(salt: u128, ssrc: u32, index: u64) -> Nonce {
+fn nonce(salt: u128, ssrc: u32, index: u64) -> [u8; 12] {
     let wide = (salt ^ (u128::from(ssrc) << 48) ^ u128::from(index)).to_be_bytes();
     let mut bytes = [0u8; 12];
     bytes.copy_from_slice(&wide[4..]);
-    Nonce::assume_unique_for_key(bytes)
+    bytes
 }
 
 fn rtcp_aad(header: &[u8], word: [u8; WORD_LEN]) -> Option<[u8; RTCP_HEADER_LEN + WORD_LEN]> {

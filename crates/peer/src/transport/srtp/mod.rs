@@ -6,6 +6,7 @@
 //! Invariants: a nonce is never used twice with one key, because an index is marked before it seals and stays marked as
 //! long as the keys live; state for an SSRC of the client is made only after its tag was good.
 
+mod aes;
 mod cm;
 mod gcm;
 mod keys;
@@ -27,7 +28,7 @@ use self::wire::{RTCP_E_FLAG, RTCP_HEADER_LEN, RtpHeader, rtcp_ssrc};
 use crate::DropReason;
 
 /// Bytes that [`Session::protect_rtp`] may add.
-pub const MAX_RTP_OVERHEAD: usize = gcm::TAG_LEN;
+pub const MAX_RTP_OVERHEAD: usize = aes::TAG_LEN;
 
 /// SSRCs we accept from one client: 50 tracks of three layers with RTX are 300. Each costs 280 bytes.
 const MAX_INBOUND_SSRCS: usize = 512;
@@ -201,7 +202,7 @@ enum Cipher {
 impl Cipher {
     fn rtp_overhead(&self) -> usize {
         match self {
-            Cipher::Gcm(_) => gcm::TAG_LEN,
+            Cipher::Gcm(_) => aes::TAG_LEN,
             Cipher::Cm(_) => cm::TAG_LEN,
         }
     }
