@@ -89,7 +89,7 @@ impl Worker {
         }
         let span = tracing::info_span!("peer", room = %room.name, peer = %options.peer, label = %options.label);
         room.members.push(options.peer);
-        self.sessions.insert(options.peer, Session::new(room_id, options, peer, span));
+        self.sessions.insert(options.peer, Box::new(Session::new(room_id, options, peer, span)));
         self.enter_ufrag(options.peer);
         Ok(())
     }

@@ -180,7 +180,7 @@ impl Worker {
 
 /// Brings what sealing for these peers needs into the cache, in one pass for each step from pointer to pointer; how many
 /// there are.
-fn touch(peers: impl Iterator<Item = PeerId>, sessions: &FxHashMap<PeerId, Session>) -> usize {
+fn touch(peers: impl Iterator<Item = PeerId>, sessions: &FxHashMap<PeerId, Box<Session>>) -> usize {
     let mut group = [None; TOUCH];
     let mut count = 0;
     for (slot, peer) in group.iter_mut().zip(peers) {

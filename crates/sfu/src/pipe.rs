@@ -18,6 +18,7 @@ use tokio::sync::mpsc::error::TrySendError;
 
 use crate::demux::Name;
 use crate::socket::Path;
+use crate::waker::Waker;
 
 /// Packets on their way to one worker. At 100,000 packets a second through pipes it is 80 ms; more would only be delay that
 /// a late worker cannot make up for.
@@ -70,7 +71,7 @@ pub(crate) struct Branch {
 #[derive(Clone)]
 pub(crate) struct PipeSender {
     pub(crate) queue: mpsc::Sender<Piped>,
-    pub(crate) waker: Arc<mio::Waker>,
+    pub(crate) waker: Arc<Waker>,
 }
 
 /// One worker's ends of all pipes.
@@ -131,8 +132,7 @@ impl Pipes {
         }
         for (woken, sender) in self.woken.iter_mut().zip(&self.to) {
             if std::mem::take(woken) {
-                // A failed wake-up only delays until the worker's next timer.
-                let _ = sender.waker.wake();
+                sender.waker.wake();
             }
         }
     }
@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn a_full_pipe_loses_packets_and_keeps_what_must_not_be_lost_in_order() {
         let poll = mio::Poll::new().unwrap();
-        let waker = Arc::new(mio::Waker::new(poll.registry(), mio::Token(0)).unwrap());
+        let waker = Arc::new(Waker::new(poll.registry(), mio::Token(0)).unwrap());
         let (queue, inbox) = mpsc::channel(2);
         let (_other, none) = mpsc::channel(1);
         let mut far = Pipes::new(1, Vec::new(), inbox);

@@ -31,7 +31,7 @@ pub(crate) struct Relay {
 
 /// A peer between two workers.
 pub(crate) struct Departed {
-    session: Session,
+    session: Box<Session>,
     subscriber: Option<core::Moved>,
     /// The worker that it left.
     from: usize,

@@ -1,4 +1,4 @@
-//! One worker's UDP socket: batched receive with GRO, segmented send with GSO (through `quinn-udp`), and a waker.
+//! One worker's UDP socket: batched receive with GRO, segmented send with GSO (through `quinn-udp`).
 
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
@@ -88,12 +88,13 @@ impl Socket {
         registry.register(&mut SourceFd(&self.socket.as_raw_fd()), token, mio::Interest::READABLE)
     }
 
-    /// Fills the inbox once. `false`: nothing was waiting.
+    /// Fills the inbox once. Whether there may be more: what comes later than the last of a batch that is not full is told of
+    /// by `poll`.
     pub(crate) fn receive(&self, inbox: &mut Inbox) -> bool {
         let mut slices = inbox.slots.each_mut().map(|slot| IoSliceMut::new(slot));
         let received = self.state.recv(UdpSockRef::from(&self.socket), &mut slices, &mut inbox.meta);
         inbox.filled = received.unwrap_or(0); // WouldBlock, or an ICMP error of some peer: nothing to read either way
-        inbox.filled > 0
+        inbox.filled == BATCH_SIZE
     }
 
     /// Segments one send may carry; 1 where the kernel or device refused GSO.

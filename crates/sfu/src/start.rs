@@ -15,7 +15,7 @@ use crate::pipe::{MAX_PIPED, PipeSender, Pipes};
 use crate::places::Spread;
 use crate::room_handle::{Handle, WorkerEntry};
 use crate::socket::Socket;
-use crate::waker::{MAX_PENDING_COMMANDS, WorkerSender};
+use crate::waker::{MAX_PENDING_COMMANDS, Waker, WorkerSender};
 use crate::worker::{Parts, SOCKET, WAKE, Worker};
 
 /// What the media plane is made of.
@@ -85,7 +85,7 @@ pub fn start(options: &Options) -> Result<(Handle, Workers), StartError> {
     let mut ends = Vec::new();
     for _ in &options.ports {
         let poll = mio::Poll::new()?;
-        let waker = Arc::new(mio::Waker::new(poll.registry(), WAKE)?);
+        let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
         let (queue, inbox) = mpsc::channel(MAX_PIPED);
         ends.push((poll, PipeSender { queue, waker }, inbox));
     }
@@ -101,6 +101,7 @@ pub fn start(options: &Options) -> Result<(Handle, Workers), StartError> {
         let parts = Parts {
             index,
             poll,
+            waker: Arc::clone(&waker),
             network: Network::new(index, Arc::clone(&sockets)),
             commands,
             identity: identity.clone(),

@@ -27,6 +27,7 @@ use crate::session::Session;
 use crate::shed::{self, Shedder};
 use crate::socket::{Inbox, Path};
 use crate::timers::{Owner, Timers};
+use crate::waker::Waker;
 
 pub(crate) const SOCKET: mio::Token = mio::Token(0);
 pub(crate) const WAKE: mio::Token = mio::Token(1);
@@ -50,6 +51,7 @@ const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
 pub(crate) struct Parts {
     pub(crate) index: usize,
     pub(crate) poll: mio::Poll,
+    pub(crate) waker: Arc<Waker>,
     pub(crate) network: Network,
     pub(crate) commands: mpsc::Receiver<Command>,
     pub(crate) identity: Arc<Identity>,
@@ -73,7 +75,8 @@ pub(crate) struct Worker {
     /// In front of the ufrags of its peers, so that connections over TCP find it.
     pub(crate) tag: u16,
     pub(crate) rooms: FxHashMap<RoomId, RoomState>,
-    pub(crate) sessions: FxHashMap<PeerId, Session>,
+    /// Boxed: a session has 4 KB, and the table is walked for each packet and grows with each peer.
+    pub(crate) sessions: FxHashMap<PeerId, Box<Session>>,
     /// Peers that went on to other workers and are still reached by the socket here.
     pub(crate) relays: FxHashMap<PeerId, Relay>,
     /// Sessions that are negotiated and not connected: each join asks, so they are counted.
@@ -94,6 +97,7 @@ pub(crate) struct Worker {
     pub(crate) in_room: Option<RoomId>,
     loudest: u16,
     poll: mio::Poll,
+    waker: Arc<Waker>,
     more_to_read: bool,
     open_rooms: Arc<AtomicUsize>,
     load: Arc<AtomicU32>,
@@ -130,6 +134,7 @@ impl Worker {
             in_room: None,
             loudest: parts.loudest,
             poll: parts.poll,
+            waker: parts.waker,
             more_to_read: false,
             open_rooms: parts.open_rooms,
             load: parts.load,
@@ -160,12 +165,14 @@ impl Worker {
         let mut events = mio::Events::with_capacity(8);
         while !self.stopping {
             let before = Instant::now();
+            self.waker.doze();
             let timeout = self.sleep_for(before);
             if let Err(error) = self.poll.poll(&mut events, Some(timeout))
                 && error.kind() != std::io::ErrorKind::Interrupted
             {
                 tracing::error!(%error, "poll failed");
             }
+            self.waker.awake();
             let now = Instant::now();
             self.counters.slept(now - before);
             self.network.links.note(&events);
@@ -219,11 +226,12 @@ impl Worker {
     fn receive(&mut self, now: Instant, inbox: &mut Inbox) {
         self.more_to_read = false;
         for _ in 0..MAX_RECEIVES_PER_TURN {
-            if !self.network.receive(inbox) {
-                return;
-            }
+            let more = self.network.receive(inbox);
             for (path, datagram) in inbox.datagrams() {
                 self.handle_datagram(now, path, datagram);
+            }
+            if !more {
+                return;
             }
         }
         self.more_to_read = true;

@@ -71,11 +71,12 @@ impl Credentials {
     /// When the system has no randomness: nothing could go on safely then.
     #[must_use]
     pub fn random() -> Self {
-        Self::new(&mut || {
-            let mut bytes = [0u8; 8];
-            aws_lc_rs::rand::fill(&mut bytes).expect("the system's random source fails only when the system is broken");
-            u64::from_ne_bytes(bytes)
-        })
+        // All at once: what a call to the source costs is much more than the bytes.
+        let mut bytes = [[0u8; 8]; UFRAG_CHARS + PWD_CHARS];
+        let filled = aws_lc_rs::rand::fill(bytes.as_flattened_mut());
+        filled.expect("the system's random source fails only when the system is broken");
+        let mut words = bytes.into_iter().map(u64::from_ne_bytes);
+        Self::new(&mut || words.next().expect("a word for each character"))
     }
 }
 
