@@ -54,6 +54,9 @@ pub(crate) async fn note(mut told: Receiver<Arc<Happening>>, store: Store, metri
             }
             Err(RecvError::Closed) => return,
         };
+        if !store.outbox().may_be_wanted() {
+            continue;
+        }
         let Some(body) = webhook_event(&happening) else { continue };
         let op = Op::Enqueue { org: org_of_room(&happening.room.name), kind: Kinds::ROOMS, body };
         if let Err(refusal) = store.webhook(op).await {

@@ -146,6 +146,11 @@ impl Cache {
         Ok(orgs.iter().any(|org| wanted.get(org).is_some_and(|kinds| kinds.has(kind))))
     }
 
+    /// There are no endpoints, as far as was looked.
+    pub(crate) fn none_wanted(&self) -> bool {
+        self.wanted.as_ref().is_some_and(FxHashMap::is_empty)
+    }
+
     /// Endpoints have changed.
     pub(crate) fn forget_wanted(&mut self) {
         self.wanted = None;

@@ -171,6 +171,12 @@ impl Engine {
         std::mem::take(&mut self.enqueued)
     }
 
+    /// Whether it is known that there are no endpoints of webhooks.
+    #[must_use]
+    pub fn has_no_webhooks(&self) -> bool {
+        self.cache.none_wanted()
+    }
+
     /// Drops what the writer remembers, and what a panic left undone.
     pub fn reset(&mut self) {
         self.cache.clear();

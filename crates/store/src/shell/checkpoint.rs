@@ -100,7 +100,9 @@ impl Work {
             Err(error) => return tracing::debug!(%error, "looking at the write-ahead log"),
         };
         let grows = std::mem::replace(&mut self.seen, wal.all) != wal.all;
-        if wal.left == 0 || !grows || wal.left >= PIECE_BYTES {
+        let nothing = wal.left == 0 && wal.all < WORTH_BYTES;
+        let early = grows && (1..PIECE_BYTES).contains(&wal.left);
+        if !nothing && !early {
             self.checkpoint();
         }
     }

@@ -1,6 +1,6 @@
 //! Tells whoever delivers webhooks that something waits.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use tokio::sync::Notify;
 
@@ -11,6 +11,8 @@ use crate::webhooks::Enqueued;
 pub struct Outbox {
     filled: Notify,
     full: AtomicU64,
+    /// There are no endpoints at all.
+    idle: AtomicBool,
 }
 
 impl Outbox {
@@ -25,8 +27,15 @@ impl Outbox {
         self.full.swap(0, Relaxed)
     }
 
-    /// After the commit.
-    pub(super) fn note(&self, enqueued: Enqueued) {
+    /// Whether there may be an endpoint that is told of something.
+    #[must_use]
+    pub fn may_be_wanted(&self) -> bool {
+        !self.idle.load(Relaxed)
+    }
+
+    /// After the commit, before it is answered: who has made an endpoint finds that it is told. `idle`: there are none.
+    pub(super) fn note(&self, enqueued: Enqueued, idle: bool) {
+        self.idle.store(idle, Relaxed);
         self.full.fetch_add(enqueued.full.into(), Relaxed);
         if enqueued != Enqueued::default() {
             self.filled.notify_one();

@@ -125,7 +125,7 @@ impl Thread {
             }
         }
         let results = self.apply(ops);
-        self.outbox.note(self.engine.take_enqueued());
+        self.outbox.note(self.engine.take_enqueued(), self.engine.has_no_webhooks());
         for (done, result) in waiting.into_iter().zip(results) {
             if result.is_err() {
                 Stats::add(&self.stats.refusals, 1);

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use convene_accounts::webhook::Kinds;
 use convene_proto::im::{self, Code};
+use convene_store::webhooks;
 use convene_store::{Engine, EngineOptions, Op, Options, Outcome, Store, StoreError};
 use convene_types::{ConvId, UserId};
 
@@ -51,6 +53,24 @@ async fn a_full_disk_refuses_and_reads_go_on_until_there_is_space() {
     assert_eq!(store.integrity_check().unwrap(), Vec::<String>::new());
     store.stop();
     assert_eq!(code_of(store.write_async(append(10, 999, 1, "late")).await), Some(Code::Unavailable));
+}
+
+#[tokio::test]
+async fn it_is_known_when_nobody_is_told_of_anything_and_at_once_when_somebody_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::start(prepared(folder.path(), 1, 1)).unwrap();
+    let tell = || webhooks::Op::Enqueue { org: None, kind: Kinds::ROOMS, body: "{}".into() };
+    assert!(store.outbox().may_be_wanted(), "it has not looked yet");
+    store.webhook(tell()).await.unwrap();
+    assert!(!store.outbox().may_be_wanted());
+    let endpoint = vec![("https://h/".to_owned(), "key".to_owned())];
+    store.webhook(webhooks::Op::Configure(endpoint)).await.unwrap();
+    assert!(store.outbox().may_be_wanted(), "whoever has made an endpoint misses nothing");
+    assert_eq!(store.webhook(tell()).await.unwrap().waiting, 1);
+    assert!(store.outbox().may_be_wanted());
+    store.webhook(webhooks::Op::Configure(Vec::new())).await.unwrap();
+    store.webhook(tell()).await.unwrap();
+    assert!(!store.outbox().may_be_wanted());
 }
 
 fn code_of(result: Result<Outcome, convene_im_core::Refusal>) -> Option<Code> {
