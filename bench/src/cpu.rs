@@ -1,6 +1,8 @@
 //! CPU time and memory of processes and threads, from `/proc`.
 
 use std::fs;
+use std::io;
+use std::process::{Child, Command};
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -31,7 +33,7 @@ pub fn resident_kib(pid: u32) -> Result<u64> {
     line.split_whitespace().nth(1).and_then(|value| value.parse().ok()).context("VmRSS is no number")
 }
 
-/// Pins the calling thread (and threads and processes it starts) to one of the cores this process was started on, by its
+/// Pins the calling thread (and threads that it starts) to one of the cores this process was started on, by its
 /// place among them.
 pub fn pin(core: usize) {
     // Asked once, before the first pin: a pinned thread is told of its own core only, and could never be moved off it.
@@ -39,6 +41,16 @@ pub fn pin(core: usize) {
     if let Some(id) = CORES.get(core) {
         core_affinity::set_for_current(*id);
     }
+}
+
+/// Starts a process on one of those cores, wherever the calling thread is. It inherits the core from a thread that is there for
+/// nothing else.
+pub fn spawn_on(core: usize, command: &mut Command) -> io::Result<Child> {
+    let spawn = || {
+        pin(core);
+        command.spawn()
+    };
+    std::thread::scope(|scope| scope.spawn(spawn).join()).unwrap_or_else(|_| Err(io::Error::other("it panicked")))
 }
 
 fn first_number(text: &str) -> Option<u64> {

@@ -39,14 +39,13 @@ impl Janus {
     pub fn start(ip: IpAddr, core: usize) -> Result<Self> {
         let folder = tempfile::tempdir().context("a temporary folder")?;
         configure(folder.path(), ip)?;
-        cpu::pin(core);
-        let child = Command::new("janus")
+        let mut command = Command::new("janus");
+        command
             .arg(format!("--configs-folder={}", folder.path().display()))
             .args(["--debug-level=1", "--disable-colors"])
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .context("starting janus")?;
+            .stderr(Stdio::null());
+        let child = cpu::spawn_on(core, &mut command).context("starting janus")?;
         let mut janus = Self {
             child,
             _folder: folder,

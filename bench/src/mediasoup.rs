@@ -32,13 +32,12 @@ impl Mediasoup {
 
     /// Starts it on one core, with media at `ip`. Node, which asks the worker, is on the same core, and is not counted.
     pub fn start(ip: IpAddr, core: usize) -> Result<Self> {
-        cpu::pin(core);
-        let node = Command::new("node")
+        let mut command = Command::new("node");
+        command
             .arg(Path::new(FOLDER).join("server.mjs"))
             .args([HTTP_PORT.to_string(), ip.to_string()])
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("starting node")?;
+            .stdout(Stdio::piped());
+        let node = cpu::spawn_on(core, &mut command).context("starting node")?;
         let mut mediasoup = Self { node, worker: 0 };
         let mut line = String::new();
         BufReader::new(mediasoup.node.stdout.take().context("no output")?).read_line(&mut line)?;

@@ -40,17 +40,20 @@ impl Server {
         data_dir: &Path,
         settings: &[(&str, &str)],
     ) -> Result<Self> {
-        core.into_iter().for_each(cpu::pin); // inherited by the child
-        let child = Command::new(binary)
+        let mut command = Command::new(binary);
+        command
             .args(["serve", "--dev", "--port-base", &base.to_string()])
             .args(["--data-dir", &data_dir.to_string_lossy()])
             .env("CONVENE_LOG_FILTER", "warn")
             .env("CONVENE_MEDIA_WORKERS", "1")
             .env("CONVENE_MEDIA_NODE_IP", Self::LOOPBACK.to_string())
             .envs(settings.iter().copied())
-            .stdout(Stdio::null())
-            .spawn()
-            .with_context(|| format!("starting {}", binary.display()))?;
+            .stdout(Stdio::null());
+        let child = match core {
+            Some(core) => cpu::spawn_on(core, &mut command),
+            None => command.spawn(),
+        };
+        let child = child.with_context(|| format!("starting {}", binary.display()))?;
         let mut server = Self { child, base };
         server.wait_ready()?;
         Ok(server)

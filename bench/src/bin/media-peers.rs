@@ -80,6 +80,7 @@ struct Comparison {
 
 fn main() -> Result<()> {
     let args = Args::parse();
+    cpu::pin(CLIENT_CORE);
     let mut peers = vec![Peer::Janus];
     if Mediasoup::is_installed() {
         peers.push(Peer::Mediasoup);
@@ -143,11 +144,7 @@ fn compare(args: &Args, peers: &[Peer], subscribers: usize) -> Result<Comparison
 }
 
 fn convene(args: &Args) -> Result<Box<dyn Target>> {
-    let ip = args.ip.to_string();
-    let settings = [("CONVENE_MEDIA_NODE_IP", &*ip)];
-    let server = Server::start(&args.binary, args.port_base, SERVER_CORE, args.ip, &settings)?;
-    cpu::pin(CLIENT_CORE); // and the threads that come with the target
-    Ok(Box::new(Whip::new(server)))
+    Ok(Box::new(Whip::new(Server::start(&args.binary, args.port_base, SERVER_CORE, args.ip, &[])?)))
 }
 
 /// Whom we compare with.
@@ -167,16 +164,8 @@ impl Peer {
 
     fn start(self, args: &Args) -> Result<Box<dyn Target>> {
         Ok(match self {
-            Self::Janus => {
-                let janus = Janus::start(args.ip, SERVER_CORE)?;
-                cpu::pin(CLIENT_CORE);
-                Box::new(janus)
-            }
-            Self::Mediasoup => {
-                let mediasoup = Mediasoup::start(args.ip, SERVER_CORE)?;
-                cpu::pin(CLIENT_CORE); // and the threads that come with the target
-                Box::new(Whip::new(mediasoup))
-            }
+            Self::Janus => Box::new(Janus::start(args.ip, SERVER_CORE)?),
+            Self::Mediasoup => Box::new(Whip::new(Mediasoup::start(args.ip, SERVER_CORE)?)),
         })
     }
 }

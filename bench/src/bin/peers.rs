@@ -87,7 +87,6 @@ async fn measure(args: &Args) -> Result<Report> {
     let place = Place { binary: args.binary.clone(), port_base: args.port_base, cores: Some(CORES) };
     let mut ours = Ours::start(&place, &scratch.path().join("convene")).await?;
     let mut theirs = Theirs::start(&scratch.path().join("prosody"), args.prosody_port).await?;
-    cpu::pin(CORES.clients);
     let span = Duration::from_secs_f64(args.seconds);
     let mut measured = WINDOWS.map(|_| (Vec::new(), Vec::new()));
     for _ in 0..args.rounds {

@@ -109,6 +109,7 @@ struct Latency {
 
 fn main() -> Result<()> {
     let mut args = Args::parse();
+    cpu::pin(CLIENT_CORE);
     if args.short {
         (args.subscribers, args.only) = (vec![200], vec![Part::Video, Part::Latency]);
     }
@@ -155,9 +156,7 @@ fn audio(args: &Args, subscribers: usize) -> Load {
 
 /// A server of its own for each row, so that none pays for the clients of another.
 fn target(args: &Args, settings: &[(&str, &str)]) -> Result<Whip<Server>> {
-    let server = Server::start(&args.binary, args.port_base, SERVER_CORE, Server::LOOPBACK, settings)?;
-    cpu::pin(CLIENT_CORE); // and the threads that come with the target
-    Ok(Whip::new(server))
+    Ok(Whip::new(Server::start(&args.binary, args.port_base, SERVER_CORE, Server::LOOPBACK, settings)?))
 }
 
 fn row(args: &Args, load: Load) -> Result<Row> {

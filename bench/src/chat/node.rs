@@ -63,10 +63,10 @@ impl Node {
     /// Starts the server on a data directory.
     pub fn start(place: &Place, data_dir: &Path) -> Result<Self> {
         let core = place.cores.map(|cores| cores.server);
-        let server = Server::start_in(&place.binary, place.port_base, core, data_dir, &SETTINGS);
+        let server = Server::start_in(&place.binary, place.port_base, core, data_dir, &SETTINGS)?;
         place.cores.into_iter().for_each(|cores| cpu::pin(cores.clients));
         let quic = SocketAddr::from(([127, 0, 0, 1], place.port_base + QUIC_OFFSET));
-        Ok(Self { server: server?, net: Arc::new(Net::new(quic)?) })
+        Ok(Self { server, net: Arc::new(Net::new(quic)?) })
     }
 
     /// CPU time of the server so far.
