@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use convene_proto::limits::{ALPN, MAX_BULK_STREAMS};
+use convene_tls::Resolver;
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{Endpoint, IdleTimeout, ServerConfig, TokioRuntime, TransportConfig, VarInt};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::certificate::Resolver;
 use crate::tickets::Tickets;
 
 /// Streams a client may have open: the control stream, the bulk streams, and the CONNECT stream of WebTransport.

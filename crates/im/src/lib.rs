@@ -16,7 +16,6 @@
 mod accept;
 mod blobs;
 mod bulk;
-mod certificate;
 mod confirmed;
 mod endpoint;
 mod fanout;
@@ -46,8 +45,8 @@ mod writes;
 pub use convene_proto::im as wire;
 
 pub use convene_im_core::model::{Policy, Refusal};
+pub use convene_tls::Certificate;
 
-pub use certificate::{Certificate, CertificateError};
 pub use http::{Asker, Blob, Content};
 pub use options::{Limits, Login, Logins, Options, Pictures};
 pub use start::{Caller, Handle, Info, Server, StartError, start};

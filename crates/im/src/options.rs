@@ -7,9 +7,8 @@ use std::time::Duration;
 use convene_accounts::token::Authority;
 use convene_store::{Blobs, Store};
 use convene_telemetry::Metrics;
+use convene_tls::Certificate;
 use convene_types::{AccountId, DeviceId, SessionId};
-
-use crate::certificate::Certificate;
 
 /// Everything [`crate::start`] needs.
 pub struct Options {

@@ -10,10 +10,10 @@ use convene_proto::frame;
 use convene_proto::im::{self, Code, frame::Body, user_event};
 use convene_store::{Appended, Blobs, Store, UserPush};
 use convene_telemetry::Metrics;
+use convene_tls::Resolver;
 use convene_types::{ConvId, Useq};
 use tokio::sync::{Semaphore, broadcast};
 
-use crate::certificate::Resolver;
 use crate::fanout::{Answer, Event, Fanout, Job};
 use crate::flood::Flood;
 use crate::hub::Hub;

@@ -10,6 +10,7 @@ use convene_im_core::model::Refusal;
 use convene_proto::frame;
 use convene_proto::im::{self, Code, frame::Body};
 use convene_store::{Op, Outcome, Store};
+use convene_tls::{CertificateError, Resolver};
 use convene_types::{CallId, ConvId, DeviceId, OrgId, SessionId, UserId};
 use futures_util::{Sink, Stream};
 use quinn::Endpoint;
@@ -19,7 +20,6 @@ use tokio::time::{interval, sleep, timeout};
 use tracing::info;
 
 use crate::accept;
-use crate::certificate::{CertificateError, Resolver};
 use crate::endpoint;
 use crate::fanout::{Fanout, Parts};
 use crate::flood::Flood;
@@ -119,7 +119,7 @@ pub async fn start(options: Options) -> Result<(Handle, Server), StartError> {
         standings: broadcast::channel(MAX_BEHIND).0,
     });
     tasks.push(tokio::spawn(accept::run(endpoint.clone(), Arc::clone(&shared))));
-    tasks.push(tokio::spawn(resolver.keep_fresh()));
+    tasks.push(tokio::spawn(resolver.keep_fresh("chat")));
     tasks.push(tokio::spawn(sample(Arc::clone(&shared))));
     let handle = Handle { shared, address };
     tasks.push(tokio::spawn(retention::run(handle.clone())));

@@ -5,13 +5,14 @@
 //!  not ready -> rooms close, chat sessions end: all told to reconnect -> HTTP ends -> media workers, store end -> exit 0
 //! ```
 
+mod https;
 mod signals;
 
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result};
 use axum::Router;
@@ -20,6 +21,7 @@ use convene_api::Api;
 use convene_sfu::Spread;
 use convene_signaling::{Config, State, Turn, rooms};
 use convene_telemetry::{Metrics, Ready};
+use convene_tls::{Certificate, Resolver};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -32,6 +34,7 @@ use crate::admin;
 use crate::config::{DEV_KEY, LogFormat, Rooms, Settings};
 use crate::im::{self, Chat};
 use crate::webhooks;
+use https::Https;
 use signals::Signals;
 
 /// Longest time for rooms to close. A client that does not read must not keep the server.
@@ -62,6 +65,7 @@ async fn run(settings: &Settings) -> Result<()> {
     let mut signals = Signals::new().context("listening for signals")?; // first, so that none is missed
     let (metrics, ready) = (Arc::new(Metrics::new()), Ready::new());
     let http = bind(settings.http, "http").await?;
+    let certificate = certificate(settings)?;
     let ops = bind(settings.ops, "ops").await?;
     let media_tcp = match settings.media_tcp_port {
         Some(port) => Some(bind(SocketAddr::new(settings.media_bind, port), "media").await?),
@@ -87,9 +91,14 @@ async fn run(settings: &Settings) -> Result<()> {
     let noting = tokio::spawn(webhooks::note(told, chat.store.clone(), Arc::clone(&metrics)));
     let carrying = tokio::spawn(courier.run());
     let feeling = tokio::spawn(tell_stress(media.clone(), Arc::clone(&metrics), ready.clone()));
-    let ops = tokio::spawn(convene_telemetry::serve(ops, metrics, ready.clone()));
+    let renewing = certificate.clone().map(|certificate| tokio::spawn(certificate.keep_fresh("http")));
     let (end, ended) = oneshot::channel();
-    let mut http = serve_http(http, convene_signaling::router(&state), ended);
+    let router = convene_signaling::router(&state);
+    let mut http = match certificate {
+        Some(certificate) => serve_https(Https::new(http, certificate, Arc::clone(&metrics))?, router, ended),
+        None => serve_http(http, router, ended),
+    };
+    let ops = tokio::spawn(convene_telemetry::serve(ops, metrics, ready.clone()));
     ready.set(true);
     announce(settings);
 
@@ -103,6 +112,7 @@ async fn run(settings: &Settings) -> Result<()> {
         ((), ()) = async { tokio::join!(stop(&state, &media, workers, end, http), stop_chat(chat)) } => info!("stopped"),
         () = signals.next() => warn!("stopped at once by a second signal"),
     }
+    renewing.inspect(JoinHandle::abort);
     carrying.abort();
     noting.abort();
     feeling.abort();
@@ -174,15 +184,27 @@ fn room_options(rooms: &Rooms) -> rooms::Options {
     }
 }
 
+/// `None`: the HTTP port speaks no TLS.
+fn certificate(settings: &Settings) -> Result<Option<Arc<Resolver>>> {
+    let Some((chain, key)) = settings.http_certificate.clone() else { return Ok(None) };
+    let resolver = Resolver::new(Certificate::Files { chain, key }, SystemTime::now());
+    resolver.map(Some).context("preparing the certificate of the http port")
+}
+
 fn serve_http(listener: TcpListener, router: Router, ended: oneshot::Receiver<()>) -> JoinHandle<io::Result<()>> {
     let listener = listener.tap_io(|stream| {
         let _ = stream.set_nodelay(true); // signaling is small messages; where it fails they are late, not lost
     });
-    let ended = async move {
-        let _ = ended.await; // a dropped sender ends it too
-    };
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    tokio::spawn(async move { axum::serve(listener, service).with_graceful_shutdown(ended).await })
+    tokio::spawn(async move { axum::serve(listener, service).with_graceful_shutdown(until(ended)).await })
+}
+
+fn serve_https(listener: Https, router: Router, ended: oneshot::Receiver<()>) -> JoinHandle<io::Result<()>> {
+    tokio::spawn(async move { axum::serve(listener, https::routes(router)).with_graceful_shutdown(until(ended)).await })
+}
+
+async fn until(ended: oneshot::Receiver<()>) {
+    let _ = ended.await; // a dropped sender ends it too
 }
 
 fn announce(settings: &Settings) {
@@ -192,7 +214,8 @@ fn announce(settings: &Settings) {
     info!(http = %settings.http, chat = %settings.chat, ops = %settings.ops, workers = settings.media_ports.len(), "convene is up");
     if settings.dev {
         let (key, secret) = DEV_KEY;
-        info!("open http://localhost:{} (development: api key {key}, secret {secret})", settings.http.port());
+        let scheme = if settings.http_certificate.is_some() { "https" } else { "http" };
+        info!("open {scheme}://localhost:{} (development: api key {key}, secret {secret})", settings.http.port());
     }
 }
 

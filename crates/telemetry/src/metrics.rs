@@ -134,6 +134,8 @@ metrics! {
     im_swept: IntCounter = "convene_im_swept_total";
     /// Text messages by provider, and by what it answered: sent, bad_number, limited, failed, timeout, unreachable.
     sms: IntCounterVec = "convene_sms_total" ["provider", "outcome"];
+    /// TLS handshakes of the HTTP port, where it has a certificate: done, failed, timeout, or plain (no TLS was spoken).
+    http_handshakes: IntCounterVec = "convene_http_tls_handshakes_total" ["outcome"];
     /// Webhooks by outcome: delivered, dead (given up after a day), full (too much waits), lost (events that came faster
     /// than they were stored), or why an attempt failed.
     webhooks: IntCounterVec = "convene_webhooks_total" ["outcome"];
@@ -225,7 +227,7 @@ mod tests {
     }
 
     /// Dashboards and alerts name these: a change here is a change for every operator and goes into CHANGELOG.md.
-    const SNAPSHOT: [&str; 47] = [
+    const SNAPSHOT: [&str; 48] = [
         "convene_rooms gauge",
         "convene_tasks gauge",
         "convene_participants gauge",
@@ -270,6 +272,7 @@ mod tests {
         "convene_im_blob_bytes_total counter",
         "convene_im_swept_total counter",
         "convene_sms_total counter",
+        "convene_http_tls_handshakes_total counter",
         "convene_webhooks_total counter",
         "convene_access_log_total counter",
         "convene_im_session_panics_total counter",
@@ -342,6 +345,7 @@ mod tests {
             let counters = [
                 (&self.joins, 1),
                 (&self.sms, 2),
+                (&self.http_handshakes, 1),
                 (&self.webhooks, 1),
                 (&self.access_log, 1),
                 (&self.refused, 1),

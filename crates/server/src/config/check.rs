@@ -27,6 +27,8 @@ pub(crate) struct Settings {
     pub(crate) dev: bool,
     pub(crate) http: SocketAddr,
     pub(crate) trusted_proxies: Vec<Network>,
+    /// PEM files: chain and key. `None`: no TLS.
+    pub(crate) http_certificate: Option<(PathBuf, PathBuf)>,
     pub(crate) ops: SocketAddr,
     pub(crate) media_bind: IpAddr,
     /// One a worker.
@@ -89,6 +91,7 @@ impl Settings {
             dev: config.dev,
             http: SocketAddr::new(config.http.bind, http_port),
             trusted_proxies: trusted_proxies(&config.http.trusted_proxies)?,
+            http_certificate: certificate("http", &config.http.certificate, &config.http.certificate_key)?,
             ops: SocketAddr::new(config.ops.bind, ops_port),
             media_bind: config.media.bind,
             media_ports: media_ports(config)?,
@@ -100,7 +103,7 @@ impl Settings {
             loudest: config.media.loudest,
             rooms: rooms(&config.rooms)?,
             chat: SocketAddr::new(config.im.bind, chat_port),
-            chat_certificate: chat_certificate(&config.im)?,
+            chat_certificate: certificate("im", &config.im.certificate, &config.im.certificate_key)?,
             im: im(&config.im)?,
             accounts: accounts(&config.accounts)?,
             sms: config.sms.providers()?,
@@ -130,9 +133,10 @@ impl Settings {
             names => names,
         };
         let mut text = format!(
-            "configuration is good\n  http   {} (tcp)\n  chat   {} (udp)\n  ops    {} (tcp)\n  media  {} port {media}\n  \
+            "configuration is good\n  http   {} (tcp{})\n  chat   {} (udp)\n  ops    {} (tcp)\n  media  {} port {media}\n  \
              data   {}\n  keys   {keys}\n  sms    {sms}",
             self.http,
+            if self.http_certificate.is_some() { ", https" } else { "" },
             self.chat,
             self.ops,
             self.media_bind,
@@ -262,12 +266,12 @@ fn webhooks(config: &Config, keys: &HashMap<String, String>) -> Result<Webhooks>
     Ok(webhooks)
 }
 
-fn chat_certificate(im: &Im) -> Result<Option<(PathBuf, PathBuf)>> {
-    match (&im.certificate, &im.certificate_key) {
+fn certificate(of: &str, chain: &Option<PathBuf>, key: &Option<PathBuf>) -> Result<Option<(PathBuf, PathBuf)>> {
+    match (chain, key) {
         (Some(chain), Some(key)) => Ok(Some((chain.clone(), key.clone()))),
         (None, None) => Ok(None),
         (Some(_), None) | (None, Some(_)) => {
-            bail!("im.certificate and im.certificate_key go together: give both or none")
+            bail!("{of}.certificate and {of}.certificate_key go together: give both or none")
         }
     }
 }
@@ -369,7 +373,11 @@ mod tests {
             (Config { im: Im { max_members: 0, ..Im::default() }, ..with_keys(true, &[]) }, "max_members"),
             (
                 Config { im: Im { certificate: Some("a".into()), ..Im::default() }, ..with_keys(true, &[]) },
-                "certificate_key",
+                "im.certificate_key",
+            ),
+            (
+                Config { http: Http { certificate_key: Some("a".into()), ..Http::default() }, ..with_keys(true, &[]) },
+                "http.certificate_key",
             ),
             (
                 Config { im: Im { s3_bucket: Some("b".into()), ..Im::default() }, ..with_keys(true, &[]) },

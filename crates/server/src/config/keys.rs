@@ -60,10 +60,23 @@ pub(super) const KEYS: &[Key] = &[
         path: "http.bind",
         kind: Kind::Text,
         doc: "Address of the HTTP port: web client, signaling, Twirp, WHIP and WHEP. Browsers give camera and microphone\n\
-              to https or localhost only: put a TLS proxy in front for everybody else.",
+              to https or localhost only: give it a certificate, or put a TLS proxy in front.",
         example: None,
     },
     Key { path: "http.port", kind: Kind::Integer, doc: "Default: port_base.", example: Some("port = 7880") },
+    Key {
+        path: "http.certificate",
+        kind: Kind::Text,
+        doc: "Certificate of the HTTP port and those that lead to its root, a PEM file. The port speaks https with it, and\n\
+              nothing else. Read again when it changes.",
+        example: Some("certificate = \"/etc/convene/chain.pem\""),
+    },
+    Key {
+        path: "http.certificate_key",
+        kind: Kind::Text,
+        doc: "Its private key, a PEM file.",
+        example: Some("certificate_key = \"/etc/convene/key.pem\""),
+    },
     Key {
         path: "http.trusted_proxies",
         kind: Kind::List,

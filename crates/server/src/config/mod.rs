@@ -60,6 +60,10 @@ pub(crate) struct Http {
     pub(crate) bind: IpAddr,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) port: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) certificate: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) certificate_key: Option<PathBuf>,
     pub(crate) trusted_proxies: Vec<String>,
 }
 
@@ -221,7 +225,13 @@ impl Default for Config {
 
 impl Default for Http {
     fn default() -> Self {
-        Self { bind: Ipv4Addr::UNSPECIFIED.into(), port: None, trusted_proxies: Vec::new() }
+        Self {
+            bind: Ipv4Addr::UNSPECIFIED.into(),
+            port: None,
+            certificate: None,
+            certificate_key: None,
+            trusted_proxies: Vec::new(),
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! The certificate of the chat port: read from PEM files, or made by the server itself and replaced before it is old.
+//! The certificate of a port: read from PEM files, or made by the server itself and replaced before it is old.
 //!
 //! A browser takes a self-made certificate when the page knows its SHA-256, its key is ECDSA P-256 and it is valid for
 //! less than 14 days (WebTransport, "serverCertificateHashes"). So there are always two: the one in use, and the one that
@@ -66,9 +66,9 @@ const EARLIER: Duration = Duration::from_secs(60 * 60);
 const CHECK_EVERY: Duration = Duration::from_secs(60);
 const DAY_S: u64 = 24 * 60 * 60;
 
-/// Hands the certificate of the moment to each handshake. Shared by the endpoint and by `/im/info`.
+/// Hands the certificate of the moment to each handshake.
 #[derive(Debug)]
-pub(crate) struct Resolver {
+pub struct Resolver {
     source: Certificate,
     served: RwLock<Served>,
 }
@@ -84,7 +84,10 @@ struct Served {
 
 impl Resolver {
     /// Reads or makes the first certificate.
-    pub(crate) fn new(source: Certificate, now: SystemTime) -> Result<Arc<Self>, CertificateError> {
+    ///
+    /// # Errors
+    /// When there is none that serves TLS.
+    pub fn new(source: Certificate, now: SystemTime) -> Result<Arc<Self>, CertificateError> {
         let (current, next) = match &source {
             Certificate::SelfMade { names } => (make(names, now)?, Some(make(names, now)?)),
             Certificate::Files { chain, key } => (read(chain, key)?, None),
@@ -94,7 +97,8 @@ impl Resolver {
 
     /// SHA-256 of the certificates that a client has to accept though nobody vouches for them: the one in use and the
     /// next. Empty for certificates from files, which a root vouches for.
-    pub(crate) fn hashes(&self) -> Vec<[u8; 32]> {
+    #[must_use]
+    pub fn hashes(&self) -> Vec<[u8; 32]> {
         let served = self.served.read();
         let Some(next) = &served.next else { return Vec::new() };
         [&served.current, next].into_iter().filter_map(|key| Some(sha256(key.end_entity_cert().ok()?))).collect()
@@ -127,15 +131,15 @@ impl Resolver {
         Ok(true)
     }
 
-    /// Keeps the certificate fresh until it is dropped.
-    pub(crate) async fn keep_fresh(self: Arc<Self>) {
+    /// Keeps the certificate fresh until it is dropped. `port`: whose it is, for the log.
+    pub async fn keep_fresh(self: Arc<Self>, port: &'static str) {
         loop {
             tokio::time::sleep(CHECK_EVERY).await;
             match self.check(SystemTime::now()) {
-                Ok(true) => info!("the chat port has a new certificate"),
+                Ok(true) => info!(port, "the port has a new certificate"),
                 Ok(false) => {}
                 Err(error) => {
-                    warn!(error = &error as &dyn std::error::Error, "the chat port keeps its old certificate");
+                    warn!(port, error = &error as &dyn std::error::Error, "the port keeps its old certificate");
                 }
             }
         }

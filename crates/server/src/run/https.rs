@@ -1,0 +1,153 @@
+//! The HTTP port where it has a certificate: TLS handshakes go on beside each other, and axum gets what has come through.
+
+use std::future::pending;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::extract::connect_info::{ConnectInfo, Connected, IntoMakeServiceWithConnectInfo};
+use axum::http::HeaderValue;
+use axum::middleware::{Next, from_fn};
+use axum::response::Response;
+use axum::serve::{IncomingStream, Listener};
+use convene_telemetry::Metrics;
+use convene_tls::Resolver;
+use rustls::ServerConfig;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tracing::debug;
+
+/// Handshakes under way, and connections that axum has not taken yet. Beyond it newcomers wait in the kernel's queue.
+const MAX_HANDSHAKES: usize = 512;
+/// A handshake is two round trips; whoever says nothing for so long is let go.
+const MAX_HANDSHAKE: Duration = Duration::from_secs(10);
+/// The first byte of every TLS connection: a handshake record (RFC 8446 §5.1).
+const HANDSHAKE_RECORD: u8 = 22;
+/// For whoever has typed http.
+const PLAIN: &[u8] =
+    b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain\r\ncontent-length: 30\r\nconnection: close\r\n\r\n\
+    This port speaks https only.\r\n";
+
+type Accepted = (TlsStream<TcpStream>, SocketAddr);
+
+/// A listener for [`axum::serve`].
+pub(super) struct Https {
+    accepted: mpsc::Receiver<Accepted>,
+    address: SocketAddr,
+    accepting: JoinHandle<()>,
+}
+
+impl Https {
+    /// Accepts what comes to `listener`, with the certificate of the moment.
+    pub(super) fn new(listener: TcpListener, resolver: Arc<Resolver>, metrics: Arc<Metrics>) -> io::Result<Self> {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let mut config = config.map_err(io::Error::other)?.with_no_client_auth().with_cert_resolver(resolver);
+        config.alpn_protocols = vec![b"http/1.1".to_vec()]; // WebSockets over HTTP/2 are another protocol (RFC 8441)
+        let (to, accepted) = mpsc::channel(MAX_HANDSHAKES);
+        let address = listener.local_addr()?;
+        let accepting = tokio::spawn(accept(listener, TlsAcceptor::from(Arc::new(config)), metrics, to));
+        Ok(Self { accepted, address, accepting })
+    }
+}
+
+impl Drop for Https {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+impl Listener for Https {
+    type Io = TlsStream<TcpStream>;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> Accepted {
+        match self.accepted.recv().await {
+            Some(accepted) => accepted,
+            None => pending().await, // the task only ends with this
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        Ok(self.address)
+    }
+}
+
+/// Whoever stalls in a handshake keeps nobody else waiting.
+async fn accept(mut listener: TcpListener, acceptor: TlsAcceptor, metrics: Arc<Metrics>, to: mpsc::Sender<Accepted>) {
+    let slots = Arc::new(Semaphore::new(MAX_HANDSHAKES));
+    while let Ok(slot) = Arc::clone(&slots).acquire_owned().await {
+        let (stream, remote) = Listener::accept(&mut listener).await;
+        let (acceptor, metrics, to) = (acceptor.clone(), Arc::clone(&metrics), to.clone());
+        tokio::spawn(async move {
+            let outcome = match timeout(MAX_HANDSHAKE, handshake(&acceptor, stream)).await {
+                Ok(Ok(Some(stream))) => {
+                    let _ = to.send((stream, remote)).await; // refused only when the server stops
+                    "done"
+                }
+                Ok(Ok(None)) => "plain",
+                Ok(Err(error)) => {
+                    debug!(%remote, %error, "a TLS handshake failed");
+                    "failed"
+                }
+                Err(_) => "timeout",
+            };
+            metrics.http_handshakes.with_label_values(&[outcome]).inc();
+            drop(slot);
+        });
+    }
+}
+
+/// `None`: the client speaks no TLS, and was told so.
+async fn handshake(acceptor: &TlsAcceptor, mut stream: TcpStream) -> io::Result<Option<TlsStream<TcpStream>>> {
+    let _ = stream.set_nodelay(true); // signaling is small messages; where it fails they are late, not lost
+    let mut first = [0];
+    if stream.peek(&mut first).await? > 0 && first != [HANDSHAKE_RECORD] {
+        stream.write_all(PLAIN).await?;
+        stream.shutdown().await?;
+        return Ok(None);
+    }
+    acceptor.accept(stream).await.map(Some)
+}
+
+/// Where a connection comes from.
+#[derive(Clone, Copy)]
+pub(super) struct Remote(SocketAddr);
+
+impl Connected<IncomingStream<'_, Https>> for Remote {
+    fn connect_info(stream: IncomingStream<'_, Https>) -> Self {
+        Self(*stream.remote_addr())
+    }
+}
+
+/// The routes as they are behind TLS: they learn who asks as without it, and that addresses of this server are of https.
+pub(super) fn routes(router: Router) -> IntoMakeServiceWithConnectInfo<Router, Remote> {
+    router.layer(from_fn(tell)).into_make_service_with_connect_info::<Remote>()
+}
+
+async fn tell(ConnectInfo(Remote(remote)): ConnectInfo<Remote>, mut request: Request, next: Next) -> Response {
+    request.extensions_mut().insert(ConnectInfo(remote));
+    // As a proxy says it; what the client said of it is replaced.
+    request.headers_mut().insert("x-forwarded-proto", HeaderValue::from_static("https"));
+    next.run(request).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::PLAIN;
+
+    #[test]
+    fn what_plain_clients_are_told_is_as_long_as_it_says() {
+        let text = std::str::from_utf8(PLAIN).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains(&format!("content-length: {}\r\n", body.len())), "{}", body.len());
+    }
+}
