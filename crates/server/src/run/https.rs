@@ -16,7 +16,7 @@ use axum::serve::{IncomingStream, Listener};
 use convene_telemetry::Metrics;
 use convene_tls::Resolver;
 use rustls::ServerConfig;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
@@ -111,6 +111,9 @@ async fn handshake(acceptor: &TlsAcceptor, mut stream: TcpStream) -> io::Result<
     let _ = stream.set_nodelay(true); // signaling is small messages; where it fails they are late, not lost
     let mut first = [0];
     if stream.peek(&mut first).await? > 0 && first != [HANDSHAKE_RECORD] {
+        // A socket that is closed with something unread in it takes back what it has said.
+        let bytes = stream.read(&mut [0; 4_096]).await?;
+        debug!(bytes, "no TLS on the http port");
         stream.write_all(PLAIN).await?;
         stream.shutdown().await?;
         return Ok(None);
