@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use serde::Serialize;
 
 use crate::cpu;
 use crate::udp::Udp;
@@ -15,7 +14,7 @@ const HEADER_BYTES: usize = 12;
 const TAG_BYTES: usize = 16;
 
 /// Whose AES-128-GCM seals. The server takes the one that is faster on the processor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug)]
 pub enum Library {
     /// aws-lc-rs: the limit that aims are set by.
     AwsLc,

@@ -38,7 +38,8 @@ impl Prosody {
         let config = directory.join("prosody.cfg.lua");
         fs::write(&config, configuration(directory, port)).context("writing Prosody's configuration")?;
         let mut command = Command::new("prosody");
-        command.arg("-F").arg("--config").arg(&config).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()); // what matters is in prosody.log
+        command.arg("-F").arg("--config").arg(&config).stdin(Stdio::null());
+        command.stdout(Stdio::null()).stderr(Stdio::null()); // what matters is in prosody.log
         let child = cpu::spawn_on(core, &mut command).context("starting prosody")?;
         let address = SocketAddr::from(([127, 0, 0, 1], port));
         let mut prosody = Self { child, directory: directory.to_owned(), address };
