@@ -3,6 +3,7 @@
 
 pub mod catch_up;
 pub mod closed_loop;
+pub mod commits;
 pub mod disk;
 pub mod engine;
 pub mod fan_out;

@@ -43,7 +43,8 @@ impl Layout {
         (sender, conv.map_or(0, |conv| conv.0))
     }
 
-    fn append(&self, task: usize, turn: u64, body: usize) -> Result<Op> {
+    /// The append of a task in its turn.
+    pub fn append(&self, task: usize, turn: u64, body: usize) -> Result<Op> {
         let (sender, conv) = self.pick(task, turn);
         let kind = im::body::Kind::Text(im::Text { text: text(turn, body) });
         Ok(Op::Append {
@@ -99,7 +100,8 @@ pub fn start(path: &Path) -> Result<Store> {
     Store::start(Options::new(path)).with_context(|| format!("starting the store at {}", path.display()))
 }
 
-fn open(path: &Path) -> Result<Engine> {
+/// The database without the store's threads.
+pub fn open(path: &Path) -> Result<Engine> {
     Engine::open(path, EngineOptions::default()).with_context(|| format!("opening {}", path.display()))
 }
 

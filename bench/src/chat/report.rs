@@ -90,10 +90,12 @@ fn print_durability(out: &mut impl Write, row: &Durability) -> Result<()> {
     writeln!(out, "store of {} messages; of the rounds: min / median / max", row.stored)?;
     let (p50, p99) = (show(row.fdatasync_p50_ms, 3), show(row.fdatasync_p99_ms, 3));
     writeln!(out, "  fdatasync 4 KiB   p50 {p50} ms, p99 {p99} ms")?;
-    let lines: [(&str, &Figures); 6] = [
+    let lines: [(&str, &Figures); 8] = [
         ("plain log, 64", &row.plain_log),
+        ("SQLite, 64", &row.sqlite_64),
         ("store, 64", &row.engine_64),
         ("send, 64", &row.send_64),
+        ("SQLite, 512", &row.sqlite_512),
         ("store, 512", &row.engine_512),
         ("send, 512", &row.send_512),
         ("send, 1,000/s", &row.send_paced),
@@ -109,6 +111,8 @@ fn print_durability(out: &mut impl Write, row: &Durability) -> Result<()> {
             show(figures.cpu_us, 1)
         )?;
     }
+    let (ratio_64, ratio_512) = (show(row.send_per_sqlite_64, 2), show(row.send_per_sqlite_512, 2));
+    writeln!(out, "  send / SQLite     {ratio_64} with 64, {ratio_512} with 512")?;
     let (ratio_64, ratio_512) = (show(row.send_ratio_64, 2), show(row.send_ratio_512, 2));
     writeln!(out, "  send / store      {ratio_64} with 64, {ratio_512} with 512")?;
     let p99 = (show(row.send_p99_per_fdatasync_p99, 1), show(row.paced_p99_per_fdatasync_p99, 1));

@@ -1,8 +1,8 @@
-//! Durability, in alternating rounds: the disk, a plain log, the store, the server; and again. Figures of one round are
+//! Durability, in alternating rounds: the disk, a plain log, SQLite as it comes, the store, the server; and again. Figures of one round are
 //! divided by each other, so a neighbour that slows the machine for a while slows both sides of a ratio. Nobody is bound to
 //! a core: the store's one writer and the transport in front of it run beside each other, as they do in service.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::chat::node::{DATABASE, Node, Place};
 use crate::chat::send::Load;
 use crate::chat::session::Session;
 use crate::chat::stats::{Latency, Spread};
-use crate::chat::{disk, plain_log, send};
+use crate::chat::{commits, disk, plain_log, send};
 use crate::cpu;
 
 /// Sends under way: one of each sender, and eight.
@@ -45,6 +45,10 @@ pub struct Durability {
     pub fdatasync_p99_ms: Spread,
     /// A plain log with 64 under way.
     pub plain_log: Figures,
+    /// The same schema on SQLite as it comes, with 64 under way.
+    pub sqlite_64: Figures,
+    /// The same with 512 under way.
+    pub sqlite_512: Figures,
     /// The store with 64 under way.
     pub engine_64: Figures,
     /// The store with 512 under way.
@@ -55,6 +59,10 @@ pub struct Durability {
     pub send_512: Figures,
     /// Sends over QUIC, a thousand a second of 64 senders.
     pub send_paced: Figures,
+    /// `send_64` / `sqlite_64`, per second.
+    pub send_per_sqlite_64: Spread,
+    /// `send_512` / `sqlite_512`, per second.
+    pub send_per_sqlite_512: Spread,
     /// `send_64` / `engine_64`, per second.
     pub send_ratio_64: Spread,
     /// `send_512` / `engine_512`, per second.
@@ -83,6 +91,8 @@ pub struct Figures {
 /// What is loaded.
 struct Bench<'a> {
     scratch: &'a Path,
+    /// The database of SQLite as it comes.
+    plain: PathBuf,
     node: Node,
     sessions: Arc<Vec<Session>>,
     store: Store,
@@ -92,10 +102,29 @@ struct Bench<'a> {
 /// One part of a round, with the CPU time that it took.
 type Measured = (Round, Duration);
 
-/// Runs all rounds on two copies of the store at `source`: one for the server, one for the store without a transport.
+/// What was measured, round after round.
+#[derive(Default)]
+struct Rounds {
+    probes: Vec<Latency>,
+    plain_log: Vec<Measured>,
+    paced: Vec<Measured>,
+    /// For each of [`TASKS`].
+    closed: [Closed; 2],
+}
+
+/// So many under way.
+#[derive(Default)]
+struct Closed {
+    sqlite: Vec<Measured>,
+    engine: Vec<Measured>,
+    send: Vec<Measured>,
+}
+
+/// Runs all rounds on copies of the store at `source`: for the server, for the store without a transport, and for SQLite as
+/// it comes.
 pub async fn run(place: &Place, scratch: &Path, source: &Path, stored: u64, extent: Extent) -> Result<Durability> {
-    let (served, bare) = (scratch.join("served"), scratch.join("bare"));
-    for directory in [&served, &bare] {
+    let (served, bare, plain) = (scratch.join("served"), scratch.join("bare"), scratch.join("plain"));
+    for directory in [&served, &bare, &plain] {
         std::fs::create_dir_all(directory)?;
         std::fs::copy(source, directory.join(DATABASE)).context("copying the store")?;
     }
@@ -103,20 +132,19 @@ pub async fn run(place: &Place, scratch: &Path, source: &Path, stored: u64, exte
     let sessions = send::sessions(&node.net).await?;
     let layout = Arc::new(engine::prepare(&bare.join(DATABASE), 0)?);
     let store = engine::start(&bare.join(DATABASE))?;
-    let bench = Bench { scratch, node, sessions, store, layout };
-    let mut probes = Vec::new();
-    let (mut plain, mut paced) = (Vec::new(), Vec::new());
-    let (mut engine, mut send) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
+    let bench = Bench { scratch, plain: plain.join(DATABASE), node, sessions, store, layout };
+    let mut all = Rounds::default();
     for _ in 0..extent.rounds {
-        probes.push(bench.probe(extent.span / 2)?);
-        plain.push(bench.plain_log(extent.span).await?);
-        paced.push(bench.send(Load::PerSecond(PACED_PER_S), extent.span).await?);
-        for ((tasks, engine), send) in TASKS.into_iter().zip(&mut engine).zip(&mut send) {
-            engine.push(bench.engine(tasks, extent.span).await?);
-            send.push(bench.send(Load::UnderWay(tasks), extent.span).await?);
+        all.probes.push(bench.probe(extent.span / 2)?);
+        all.plain_log.push(bench.plain_log(extent.span).await?);
+        all.paced.push(bench.send(Load::PerSecond(PACED_PER_S), extent.span).await?);
+        for (tasks, closed) in TASKS.into_iter().zip(&mut all.closed) {
+            closed.sqlite.push(bench.sqlite(tasks, extent.span).await?);
+            closed.engine.push(bench.engine(tasks, extent.span).await?);
+            closed.send.push(bench.send(Load::UnderWay(tasks), extent.span).await?);
         }
     }
-    Ok(report(stored, &probes, &plain, &engine, &send, &paced))
+    Ok(report(stored, &all))
 }
 
 impl Bench<'_> {
@@ -126,6 +154,10 @@ impl Bench<'_> {
 
     async fn plain_log(&self, span: Duration) -> Result<Measured> {
         plain_log::round(self.scratch, engine::SENDERS, BODY_BYTES, span).await
+    }
+
+    async fn sqlite(&self, tasks: usize, span: Duration) -> Result<Measured> {
+        commits::round(&self.plain, &self.layout, tasks, BODY_BYTES, span).await
     }
 
     async fn engine(&self, tasks: usize, span: Duration) -> Result<Measured> {
@@ -143,33 +175,30 @@ impl Bench<'_> {
     }
 }
 
-fn report(
-    stored: u64,
-    probes: &[Latency],
-    plain: &[Measured],
-    engine: &[Vec<Measured>; 2],
-    send: &[Vec<Measured>; 2],
-    paced: &[Measured],
-) -> Durability {
-    let ([engine_64, engine_512], [send_64, send_512]) = (engine, send);
+fn report(stored: u64, all: &Rounds) -> Durability {
+    let [with_64, with_512] = &all.closed;
     let p99 = |latency: &Latency| latency.quantile_ms(0.99);
     let over_probe = |rounds: &[Measured]| {
-        Spread::of(rounds.iter().zip(probes).map(|((round, _), probe)| p99(&round.latency) / p99(probe)))
+        Spread::of(rounds.iter().zip(&all.probes).map(|((round, _), probe)| p99(&round.latency) / p99(probe)))
     };
     Durability {
         stored,
-        fdatasync_p50_ms: Spread::of(probes.iter().map(|probe| probe.quantile_ms(0.5))),
-        fdatasync_p99_ms: Spread::of(probes.iter().map(p99)),
-        plain_log: figures(plain),
-        engine_64: figures(engine_64),
-        engine_512: figures(engine_512),
-        send_64: figures(send_64),
-        send_512: figures(send_512),
-        send_paced: figures(paced),
-        send_ratio_64: ratio(send_64, engine_64),
-        send_ratio_512: ratio(send_512, engine_512),
-        send_p99_per_fdatasync_p99: over_probe(send_64),
-        paced_p99_per_fdatasync_p99: over_probe(paced),
+        fdatasync_p50_ms: Spread::of(all.probes.iter().map(|probe| probe.quantile_ms(0.5))),
+        fdatasync_p99_ms: Spread::of(all.probes.iter().map(p99)),
+        plain_log: figures(&all.plain_log),
+        sqlite_64: figures(&with_64.sqlite),
+        sqlite_512: figures(&with_512.sqlite),
+        engine_64: figures(&with_64.engine),
+        engine_512: figures(&with_512.engine),
+        send_64: figures(&with_64.send),
+        send_512: figures(&with_512.send),
+        send_paced: figures(&all.paced),
+        send_per_sqlite_64: ratio(&with_64.send, &with_64.sqlite),
+        send_per_sqlite_512: ratio(&with_512.send, &with_512.sqlite),
+        send_ratio_64: ratio(&with_64.send, &with_64.engine),
+        send_ratio_512: ratio(&with_512.send, &with_512.engine),
+        send_p99_per_fdatasync_p99: over_probe(&with_64.send),
+        paced_p99_per_fdatasync_p99: over_probe(&all.paced),
     }
 }
 

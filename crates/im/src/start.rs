@@ -9,7 +9,7 @@ use bytes::Bytes;
 use convene_im_core::model::Refusal;
 use convene_proto::frame;
 use convene_proto::im::{self, Code, frame::Body};
-use convene_store::{Op, Outcome, Store};
+use convene_store::{Op, Outcome, StatsSnapshot, Store};
 use convene_tls::{CertificateError, Resolver};
 use convene_types::{CallId, ConvId, DeviceId, OrgId, SessionId, UserId};
 use futures_util::{Sink, Stream};
@@ -129,14 +129,20 @@ pub async fn start(options: Options) -> Result<(Handle, Server), StartError> {
 /// Exports the store's counters.
 async fn sample(shared: Arc<Shared>) {
     let mut ticks = interval(SAMPLE_EVERY);
-    let (mut batches, mut ops) = (0, 0);
+    let (metrics, mut last) = (&shared.metrics, StatsSnapshot::default());
+    let failures = |what| metrics.im_store_failures.with_label_values(&[what]);
+    let (batches, reads, syncs) = (failures("batch"), failures("read"), failures("sync"));
     loop {
         ticks.tick().await;
         let stats = shared.store.stats();
-        shared.metrics.im_wal.set(i64::try_from(stats.wal_bytes).unwrap_or(i64::MAX));
-        shared.metrics.im_commits.inc_by(stats.batches.saturating_sub(batches));
-        shared.metrics.im_committed.inc_by(stats.ops.saturating_sub(ops));
-        (batches, ops) = (stats.batches, stats.ops);
+        metrics.im_wal.set(i64::try_from(stats.wal_bytes).unwrap_or(i64::MAX));
+        metrics.im_commits.inc_by(stats.batches.saturating_sub(last.batches));
+        metrics.im_committed.inc_by(stats.ops.saturating_sub(last.ops));
+        metrics.im_syncs.inc_by(stats.syncs.saturating_sub(last.syncs));
+        batches.inc_by(stats.failed_batches.saturating_sub(last.failed_batches));
+        reads.inc_by(stats.failed_reads.saturating_sub(last.failed_reads));
+        syncs.inc_by(stats.failed_syncs.saturating_sub(last.failed_syncs));
+        last = stats;
     }
 }
 

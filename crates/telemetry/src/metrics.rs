@@ -118,14 +118,18 @@ metrics! {
     im_repairs: IntCounter = "convene_im_repairs_total";
     /// Sessions ended by the server, by code.
     im_ended: IntCounterVec = "convene_im_sessions_ended_total" ["code"];
-    /// From an event's commit to its last online member's outbox.
+    /// From when an event is on the disk to its last online member's outbox.
     im_fanout: Histogram = "convene_im_fanout_seconds" {CHAT_BUCKETS};
-    /// From a send's arrival to its commit.
+    /// From a send's arrival until it is on the disk.
     im_commit: Histogram = "convene_im_commit_seconds" {CHAT_BUCKETS};
     /// Transactions of the store.
     im_commits: IntCounter = "convene_im_commits_total";
     /// Changes in those transactions: divided by their number, the batch size.
     im_committed: IntCounter = "convene_im_committed_changes_total";
+    /// Syncs of the store's write-ahead log: each brings to the disk what was committed during the one before.
+    im_syncs: IntCounter = "convene_im_syncs_total";
+    /// What the store could not do, for its disk: batch (a transaction, rolled back), read, sync.
+    im_store_failures: IntCounterVec = "convene_im_store_failures_total" ["what"];
     /// Size of the store's write-ahead log.
     im_wal: IntGauge = "convene_im_wal_bytes";
     /// Bytes of files and voice messages by direction: in is uploads, out downloads.
@@ -227,7 +231,7 @@ mod tests {
     }
 
     /// Dashboards and alerts name these: a change here is a change for every operator and goes into CHANGELOG.md.
-    const SNAPSHOT: [&str; 48] = [
+    const SNAPSHOT: [&str; 50] = [
         "convene_rooms gauge",
         "convene_tasks gauge",
         "convene_participants gauge",
@@ -268,6 +272,8 @@ mod tests {
         "convene_im_commit_seconds histogram",
         "convene_im_commits_total counter",
         "convene_im_committed_changes_total counter",
+        "convene_im_syncs_total counter",
+        "convene_im_store_failures_total counter",
         "convene_im_wal_bytes gauge",
         "convene_im_blob_bytes_total counter",
         "convene_im_swept_total counter",
@@ -364,6 +370,7 @@ mod tests {
                 (&self.im_early_data, 1),
                 (&self.im_frames, 2),
                 (&self.im_sends, 1),
+                (&self.im_store_failures, 1),
                 (&self.im_ended, 1),
                 (&self.im_blob_bytes, 1),
                 (&self.bandwidth, 1),

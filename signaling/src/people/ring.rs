@@ -120,6 +120,9 @@ impl People {
     /// Puts it into the outbox of webhooks that a call was answered. Its begin and its end are put there where they are written
     /// down. Handed over before anything that comes later, while the book is held: a receiver hears of it in between.
     fn tell_programs(&self, call: &Call) {
+        if !self.inner.store.outbox().may_be_wanted() {
+            return;
+        }
         let (org, conv, at_ms) = (call.org, call.conv, call.answered_ms.unwrap_or_default());
         let body = told::call(org, conv, told::Moment::Answered, &answer::record(call), at_ms);
         let op = webhooks::Op::Enqueue { org: Some(org), kind: Kinds::CALLS, body };

@@ -54,6 +54,8 @@ pub struct EngineOptions {
     pub policy: Policy,
     /// Somebody else does the checkpoints, on a connection of their own.
     pub checkpoints_elsewhere: bool,
+    /// Somebody else syncs the WAL behind each commit: what a commit has written is not on the disk before.
+    pub syncs_elsewhere: bool,
 }
 
 /// The writer's connection and what it remembers.
@@ -127,14 +129,28 @@ impl Engine {
         };
         pragmas().map_err(|error| schema::damaged(error, place.path()))?;
         schema::migrate(&mut conn, place.path())?;
+        if options.syncs_elsewhere {
+            // Syncs the WAL before a checkpoint and where it begins again; FULL does after each commit as well.
+            conn.pragma_update(None, "synchronous", "NORMAL")?;
+        }
         let cache = Cache::default();
         Ok(Self { conn, cache, place, options, erased: false, enqueued: Enqueued::default() })
     }
 
-    /// Carries a batch out, in order. When it returns `Ok`, all that was not refused is durable; `StoreError`: nothing
-    /// of it has happened, and the engine can be used again.
+    /// Carries a batch out, in order. When it returns `Ok`, all that was not refused is durable, unless somebody else
+    /// syncs; `StoreError`: nothing of it has happened, and the engine can be used again.
     pub fn apply(&mut self, batch: Vec<Op>, now_ms: i64) -> Result<Vec<Result<Outcome, Refusal>>, StoreError> {
-        let result = self.transact(batch, now_ms);
+        self.apply_announced(batch, now_ms, || ())
+    }
+
+    /// The same. `announce` is called before something that was changed can be seen by readers.
+    pub(crate) fn apply_announced(
+        &mut self,
+        batch: Vec<Op>,
+        now_ms: i64,
+        announce: impl FnOnce(),
+    ) -> Result<Vec<Result<Outcome, Refusal>>, StoreError> {
+        let result = self.transact(batch, now_ms, announce);
         match &result {
             Ok(_) => self.cache.trim(),
             Err(_) => self.cache.clear(),
@@ -142,8 +158,14 @@ impl Engine {
         result
     }
 
-    fn transact(&mut self, batch: Vec<Op>, now_ms: i64) -> Result<Vec<Result<Outcome, Refusal>>, StoreError> {
+    fn transact(
+        &mut self,
+        batch: Vec<Op>,
+        now_ms: i64,
+        announce: impl FnOnce(),
+    ) -> Result<Vec<Result<Outcome, Refusal>>, StoreError> {
         let tx = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let unchanged = tx.total_changes();
         let before = rows::load_bump(&tx)?;
         let mut work = Work {
             conn: &tx,
@@ -161,6 +183,9 @@ impl Engine {
             tx.prepare_cached("UPDATE bump SET value = ?1")?.execute([bump])?;
         }
         let enqueued = work.enqueued;
+        if tx.total_changes() != unchanged {
+            announce();
+        }
         tx.commit()?;
         self.enqueued.add(enqueued);
         Ok(outcomes)

@@ -1,13 +1,16 @@
-//! Threads and queues around the engine: one writer, some readers, one that checkpoints. `im` and `server` call it.
+//! Threads and queues around the engine: one writer, one that syncs behind it, some readers, one that checkpoints. `im` and
+//! `server` call it.
 //!
 //! Every queue is bounded. A full one answers UNAVAILABLE at once, and nothing was stored: the client tries again with the
 //! same client id.
 
 mod checkpoint;
 mod checkup;
+mod durable;
 mod outbox;
 mod readers;
 mod stats;
+mod syncer;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -26,8 +29,10 @@ use crate::ops::{Op, Outcome};
 use crate::orgs;
 use crate::reader::Reader;
 use crate::webhooks;
+use durable::Durable;
 use readers::Readers;
 use stats::Stats;
+use syncer::{Disk, Syncer, Wal};
 use writer::{Job, Writer};
 
 pub use outbox::Outbox;
@@ -80,6 +85,7 @@ pub struct Store {
 struct Inner {
     writer: Writer,
     readers: Readers,
+    durable: Arc<Durable>,
     place: Place,
     stats: Arc<Stats>,
     outbox: Arc<Outbox>,
@@ -90,23 +96,32 @@ struct Inner {
 impl Store {
     /// Opens the database and starts the threads.
     pub fn start(options: Options) -> Result<Self, StoreError> {
+        Self::start_on(options, Wal::open)
+    }
+
+    fn start_on<D: Disk>(
+        options: Options,
+        disk: impl FnOnce(&Place) -> Result<D, StoreError>,
+    ) -> Result<Self, StoreError> {
         if options.refuse_damaged {
             checkup::before_start(&Place::File(options.path.clone()))?;
         }
-        let engine_options = EngineOptions { policy: options.policy, checkpoints_elsewhere: true };
+        let engine_options =
+            EngineOptions { policy: options.policy, checkpoints_elsewhere: true, syncs_elsewhere: true };
         let engine = Engine::open(&options.path, engine_options)?;
         let place = engine.place().clone();
         let stats = Arc::new(Stats::default());
         let readers = Readers::start(&place, &options, &stats)?;
         let restart = Arc::default();
         let checkpoints = checkpoint::Thread::start(&place, &stats, &restart)?;
-        let outbox = Arc::default();
-        let writer = Writer::start(engine, &options, &stats, &outbox, restart)?;
-        Ok(Self { inner: Arc::new(Inner { writer, readers, place, stats, outbox, checkpoints }) })
+        let (durable, outbox) = (Arc::default(), Arc::default());
+        let syncer = Syncer::start(disk(&place)?, &durable, &stats, &outbox)?;
+        let writer = Writer::start(engine, &options, syncer, &durable, &stats, restart)?;
+        Ok(Self { inner: Arc::new(Inner { writer, readers, durable, place, stats, outbox, checkpoints }) })
     }
 
-    /// Hands an operation to the writer and returns at once. `done` runs in the order of the commits on the writer's
-    /// thread, after the commit, and must be quick. When the queue is full it runs right here, with UNAVAILABLE.
+    /// Hands an operation to the writer and returns at once. `done` runs in the order of the commits on the thread that
+    /// syncs, when it is on the disk, and must be quick. When the queue is full it runs right here, with UNAVAILABLE.
     pub fn write(&self, op: Op, done: impl FnOnce(Result<Outcome, Refusal>) + Send + 'static) {
         let job = Job::Op(Box::new(op), Box::new(done));
         if let Err(Job::Op(_, done)) = self.inner.writer.push(job) {
@@ -162,26 +177,32 @@ impl Store {
         self.read(move |reader| ask(reader).map(Ok)).await.map_err(|_| later())
     }
 
-    /// Asks a question on one of the reading threads. A full queue or a failing database answers UNAVAILABLE.
+    /// Asks a question on one of the reading threads. A full queue or a failing database answers UNAVAILABLE. What the
+    /// answer shows is on the disk.
     pub async fn read<T: Send + 'static>(
         &self,
         ask: impl FnOnce(&mut Reader) -> Result<Result<T, Refusal>, StoreError> + Send + 'static,
     ) -> Result<T, Refusal> {
         let (tx, rx) = oneshot::channel();
-        let stats = Arc::clone(&self.inner.stats);
+        let (stats, durable) = (Arc::clone(&self.inner.stats), Arc::clone(&self.inner.durable));
         let job = move |reader: &mut Reader| {
             let result = ask(reader).unwrap_or_else(|error| {
                 Stats::add(&stats.failed_reads, 1);
                 tracing::error!(%error, "the store could not answer");
                 Err(unavailable())
             });
-            drop(tx.send(result));
+            drop(tx.send((result, durable.begun())));
         };
         if !self.inner.readers.push(Box::new(job)) {
             Stats::add(&self.inner.stats.reads_refused, 1);
             return Err(unavailable());
         }
-        rx.await.unwrap_or_else(|_| Err(unavailable()))
+        let Ok((result, seen)) = rx.await else { return Err(unavailable()) };
+        if !self.inner.durable.reached(seen).await {
+            Stats::add(&self.inner.stats.failed_reads, 1);
+            return Err(unavailable());
+        }
+        result
     }
 
     /// Copies the database as it stands to a new file, while work goes on. Blocks for as long as the copy takes.

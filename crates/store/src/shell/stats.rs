@@ -15,6 +15,10 @@ pub(super) struct Stats {
     pub(super) reads: AtomicU64,
     pub(super) commit_us: AtomicU64,
     pub(super) max_commit_us: AtomicU64,
+    pub(super) syncs: AtomicU64,
+    pub(super) sync_us: AtomicU64,
+    pub(super) max_sync_us: AtomicU64,
+    pub(super) failed_syncs: AtomicU64,
     pub(super) wal_bytes: AtomicU64,
     pub(super) checkpoints: AtomicU64,
     pub(super) forced_checkpoints: AtomicU64,
@@ -40,10 +44,18 @@ pub struct StatsSnapshot {
     pub reads_refused: u64,
     /// Questions answered.
     pub reads: u64,
-    /// Time spent in transactions.
+    /// Time spent in transactions, without their syncs.
     pub commit: Duration,
     /// The longest of them.
     pub max_commit: Duration,
+    /// Syncs of the WAL; each covers what was committed since the one before.
+    pub syncs: u64,
+    /// Time spent in them.
+    pub sync: Duration,
+    /// The longest of them.
+    pub max_sync: Duration,
+    /// Those that failed. Nothing is written after one until all that was is safely in the database.
+    pub failed_syncs: u64,
     /// What of the WAL is in use.
     pub wal_bytes: u64,
     /// Checkpoints beside the writer.
@@ -67,6 +79,13 @@ impl Stats {
         self.max_commit_us.fetch_max(us, Relaxed);
     }
 
+    pub(super) fn synced(&self, took: Duration) {
+        let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        Self::add(&self.syncs, 1);
+        Self::add(&self.sync_us, us);
+        self.max_sync_us.fetch_max(us, Relaxed);
+    }
+
     pub(super) fn snapshot(&self) -> StatsSnapshot {
         StatsSnapshot {
             batches: self.batches.load(Relaxed),
@@ -79,6 +98,10 @@ impl Stats {
             reads: self.reads.load(Relaxed),
             commit: Duration::from_micros(self.commit_us.load(Relaxed)),
             max_commit: Duration::from_micros(self.max_commit_us.load(Relaxed)),
+            syncs: self.syncs.load(Relaxed),
+            sync: Duration::from_micros(self.sync_us.load(Relaxed)),
+            max_sync: Duration::from_micros(self.max_sync_us.load(Relaxed)),
+            failed_syncs: self.failed_syncs.load(Relaxed),
             wal_bytes: self.wal_bytes.load(Relaxed),
             checkpoints: self.checkpoints.load(Relaxed),
             forced_checkpoints: self.forced_checkpoints.load(Relaxed),

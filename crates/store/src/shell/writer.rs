@@ -1,4 +1,4 @@
-//! The writer's thread: takes all that is queued, up to a bound, as one transaction, then tells those who wait.
+//! The writer's thread: takes all that is queued, up to a bound, as one transaction, and hands the answers to `syncer`.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 use convene_im_core::model::Refusal;
 use convene_proto::im::Code;
 
-use super::outbox::Outbox;
+use super::durable::Durable;
 use super::stats::Stats;
+use super::syncer::{Batch, Done, Syncer, answer};
 use super::{Options, now_ms};
 use crate::engine::Engine;
 use crate::error::{StoreError, refuse, unavailable};
@@ -25,7 +26,6 @@ const FORCED_PATIENCE: Duration = Duration::from_secs(1);
 /// How soon erased payload leaves the WAL when nothing else is written.
 const IDLE: Duration = Duration::from_millis(200);
 
-type Done = Box<dyn FnOnce(Result<Outcome, Refusal>) + Send>;
 type Results = Vec<Result<Outcome, Refusal>>;
 
 pub(super) enum Job {
@@ -45,13 +45,14 @@ impl Writer {
     pub(super) fn start(
         engine: Engine,
         options: &Options,
+        syncer: Syncer,
+        durable: &Arc<Durable>,
         stats: &Arc<Stats>,
-        outbox: &Arc<Outbox>,
         restart: Arc<AtomicBool>,
     ) -> Result<Self, StoreError> {
         let (queue, jobs) = sync_channel(options.max_queued_writes);
-        let (max_batch, stats, outbox) = (options.max_batch.max(1), Arc::clone(stats), Arc::clone(outbox));
-        let state = Thread { engine, jobs, max_batch, stats, outbox, restart };
+        let (max_batch, durable, stats) = (options.max_batch.max(1), Arc::clone(durable), Arc::clone(stats));
+        let state = Thread { engine, jobs, max_batch, syncer, durable, stats, restart };
         let thread = thread::Builder::new().name("store-writer".into()).spawn(move || state.run());
         let thread = thread.map_err(|source| StoreError::Files { doing: "starting the writer", source })?;
         Ok(Self { queue, thread: Mutex::new(Some(thread)) })
@@ -78,8 +79,9 @@ struct Thread {
     engine: Engine,
     jobs: Receiver<Job>,
     max_batch: usize,
+    syncer: Syncer,
+    durable: Arc<Durable>,
     stats: Arc<Stats>,
-    outbox: Arc<Outbox>,
     restart: Arc<AtomicBool>,
 }
 
@@ -99,6 +101,7 @@ impl Thread {
                 Err(RecvTimeoutError::Timeout) => {}
             }
         }
+        self.syncer.stop();
         // What came in behind the stop.
         for job in self.jobs.try_iter() {
             if let Job::Op(_, done) = job {
@@ -124,24 +127,37 @@ impl Thread {
                 Err(_) => break,
             }
         }
-        let results = self.apply(ops);
-        self.outbox.note(self.engine.take_enqueued(), self.engine.has_no_webhooks());
-        for (done, result) in waiting.into_iter().zip(results) {
-            if result.is_err() {
-                Stats::add(&self.stats.refusals, 1);
-            }
-            // Whoever panics in there loses their own answer.
-            if catch_unwind(AssertUnwindSafe(|| done(result))).is_err() {
-                Stats::add(&self.stats.panics, 1);
-            }
+        if self.durable.fails() {
+            waiting.into_iter().for_each(|done| answer(done, Err(unavailable()), &self.stats));
+        } else {
+            self.carry_out(ops, waiting);
+            self.bound_wal();
         }
+        other
+    }
+
+    fn carry_out(&mut self, ops: Vec<Op>, waiting: Vec<Done>) {
+        let results = self.apply(ops);
+        let batch = Batch {
+            commit: self.durable.begun(),
+            answers: waiting.into_iter().zip(results).collect(),
+            enqueued: self.engine.take_enqueued(),
+            no_webhooks: self.engine.has_no_webhooks(),
+        };
+        if let Err(batch) = self.syncer.push(batch) {
+            // Its thread has ended, by a bug: nothing is brought to the disk any more.
+            self.durable.failed();
+            batch.refuse(&self.stats);
+        }
+    }
+
+    fn bound_wal(&mut self) {
         if self.restart.swap(false, Relaxed) {
             self.restart_wal(Duration::ZERO);
         } else if self.stats.wal_bytes.load(Relaxed) > MAX_WAL_BYTES {
             Stats::add(&self.stats.forced_checkpoints, 1);
             self.restart_wal(FORCED_PATIENCE);
         }
-        other
     }
 
     /// One transaction. If it fails for another reason than the disk, some operation in it cannot be stored: then each
@@ -161,8 +177,8 @@ impl Thread {
 
     fn try_apply(&mut self, ops: Vec<Op>) -> Result<Results, StoreError> {
         let (count, begun) = (ops.len(), Instant::now());
-        let engine = &mut self.engine;
-        let result = catch_unwind(AssertUnwindSafe(|| engine.apply(ops, now_ms())));
+        let (engine, durable) = (&mut self.engine, &self.durable);
+        let result = catch_unwind(AssertUnwindSafe(|| engine.apply_announced(ops, now_ms(), || durable.begin())));
         let result = result.unwrap_or_else(|_| {
             Stats::add(&self.stats.panics, 1);
             self.engine.reset();
@@ -186,7 +202,7 @@ impl Thread {
         }
     }
 
-    /// Bounds the WAL. What was erased has to leave it all the same (I14).
+    /// Begins the WAL again. What was erased has to leave it all the same (I14).
     fn restart_wal(&mut self, patience: Duration) {
         let erased = self.engine.has_erased();
         let done = if erased { self.engine.empty_wal() } else { self.engine.restart_wal(patience) };
