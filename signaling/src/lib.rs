@@ -61,6 +61,8 @@ pub struct State {
     registry: Arc<rooms::Registry>,
     metrics: Arc<Metrics>,
     chat: Option<convene_im::Handle>,
+    /// People are served.
+    people: bool,
     more: Router,
 }
 
@@ -81,6 +83,7 @@ impl State {
             registry: Arc::new(registry),
             metrics,
             chat: None,
+            people: false,
             more: Router::new(),
         }
     }
@@ -104,7 +107,8 @@ impl State {
         let (Some(chat), Some(minter)) = (&self.chat, self.verifier.minter(token::PEOPLE)) else { return Err(NoChat) };
         let people = people::People::start(api, chat, &self.registry, minter, Arc::clone(&self.metrics)).await;
         self.verifier.set_judge(people.judge());
-        Ok(self.with_routes(api.router_with(people.routes())))
+        let state = self.with_routes(api.router_with(people.routes()));
+        Ok(Self { people: true, ..state })
     }
 
     /// Serves these routes as well, under what holds for all.
@@ -127,7 +131,7 @@ pub struct NoChat;
 
 /// Every route of the public port.
 pub fn router(state: &State) -> Router {
-    let State { config, verifier, registry, metrics, chat, more } = state;
+    let State { config, verifier, registry, metrics, chat, people, more } = state;
     let turn = Arc::new(config.turn.clone());
     let dev = config.dev_key.as_deref().and_then(|key| verifier.minter(key));
     let router = http::routes(Arc::clone(verifier), dev)
@@ -137,7 +141,7 @@ pub fn router(state: &State) -> Router {
         .merge(whip::routes(verifier, registry, &turn))
         .merge(more.clone());
     let router = match chat {
-        Some(chat) => router.merge(chat::routes(chat, chat_minter(config))),
+        Some(chat) => router.merge(chat::routes(chat, *people, chat_minter(config))),
         None => router,
     };
     http::finish(router, Arc::clone(metrics), &config.trusted_proxies)

@@ -1,8 +1,9 @@
-"""What a server does when the machine below it fails: a full disk, a damaged database, a kill during an upload. And that
-each refusal is counted under its code and costs no session."""
+"""What a server does when the machine below it fails: a full disk, one that does not keep what was written, a damaged
+database, a kill during an upload. And that each refusal is counted under its code and costs no session."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 from contextlib import asynccontextmanager
@@ -99,6 +100,70 @@ async def test_a_full_disk_refuses_sends_and_loses_nothing(tmp_path, small_disk)
         await after.connect()
         assert after.logs[conv].bytes() == bob.logs[conv].bytes()
         after.session.close()
+
+
+# ------------------------------------------------------------------------------------------------- a disk that fails to sync
+
+# Between the server and libc, for SQLite's syncs and ours: they fail for as long as there is a file of this name.
+FAILING_SYNCS = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static int sync_with(const char *name, int fd) {
+    if (access(getenv("FAILING_SYNCS"), F_OK) == 0) {
+        errno = EIO;
+        return -1;
+    }
+    return ((int (*)(int))dlsym(RTLD_NEXT, name))(fd);
+}
+int fsync(int fd) { return sync_with("fsync", fd); }
+int fdatasync(int fd) { return sync_with("fdatasync", fd); }
+"""
+
+
+@pytest.fixture
+def failing_syncs(tmp_path, monkeypatch):
+    """While there is a file of this name, the disk of servers that start now keeps nothing of what they write."""
+    source, library, switch = tmp_path / "sync.c", tmp_path / "sync.so", tmp_path / "fails"
+    source.write_text(FAILING_SYNCS)
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
+    monkeypatch.setenv("FAILING_SYNCS", str(switch))
+    monkeypatch.setenv("LD_PRELOAD", str(library))
+    return switch
+
+
+async def test_what_is_not_known_to_be_on_the_disk_is_neither_acknowledged_nor_shown(tmp_path, failing_syncs):
+    async with serving(tmp_path) as (server, alice, bob):
+        conv = await make_group(alice, bob)
+        before = await alice.session.send(conv, "before")
+        await bob.has(conv, before.seq)
+        failing_syncs.touch()
+        unknown = asyncio.create_task(alice.session.send(conv, "whether this one is stored is not known"))
+        failures = 'convene_im_store_failures_total{what="sync"}'
+        await bob.until(lambda: server.metrics().get(failures, 0) > 0, "a sync that failed is counted")
+        for attempt in bob.session.send(conv, "refused"), bob.fetch(conv), bob.session.request(sync=pb.Sync()):
+            with pytest.raises(Refused) as caught:
+                await attempt
+            assert caught.value.code == "UNAVAILABLE" and caught.value.error.retry_after_ms > 0
+        assert not unknown.done()
+        assert bob.logs[conv].texts() == ["before"]
+        failing_syncs.unlink()
+        # It recovers by itself, and then it is known: stored, once, and everybody hears of it.
+        assert (await asyncio.wait_for(unknown, 20)).seq == before.seq + 1
+        after = await bob.session.send(conv, "after")
+        assert after.seq == before.seq + 2, "a refused send left a trace"
+        want = ["before", "whether this one is stored is not known", "after"]
+        assert (await alice.has(conv, after.seq)).texts() == (await bob.has(conv, after.seq)).texts() == want
+        assert server.metrics()[failures] == 1
+        server.kill()
+        server.launch()
+        late = Device(server, "bob")
+        await late.connect()
+        assert late.logs[conv].bytes() == bob.logs[conv].bytes()
+        late.session.close()
 
 
 # ------------------------------------------------------------------------------------------------------ a damaged database

@@ -1,4 +1,4 @@
-//! `GET /im/info`: the ways to connect, for clients that know the server by its HTTP address.
+//! `GET /im/info`: the ways to connect and to sign in, for clients that know the server by its HTTP address.
 
 use axum::Json;
 use axum::extract::State;
@@ -21,10 +21,20 @@ pub(super) struct Info {
     /// SHA-256 of the certificates to accept on that port, base64; empty where a browser would accept them anyway.
     certificate_hashes: Vec<String>,
     websocket: &'static str,
+    sign_in: SignIn,
 }
 
-/// Tells the ways to connect.
-pub(super) async fn info(State(chat): State<Handle>, headers: HeaderMap) -> Json<Info> {
+/// How people come by a token here.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct SignIn {
+    /// By a phone number, `/v1/auth`: the server has accounts.
+    pub(crate) phone: bool,
+    /// By a name alone, `/dev/chat-token`: the server is in development.
+    pub(crate) name: bool,
+}
+
+/// Tells the ways.
+pub(super) async fn info(State((chat, sign_in)): State<(Handle, SignIn)>, headers: HeaderMap) -> Json<Info> {
     let info = chat.info();
     let hashes = info.certificate_hashes.iter().map(|hash| STANDARD.encode(hash));
     std::future::ready(Json(Info {
@@ -33,6 +43,7 @@ pub(super) async fn info(State(chat): State<Handle>, headers: HeaderMap) -> Json
         webtransport: format!("https://{}:{}{PATH}", host(&headers), info.quic_port),
         certificate_hashes: hashes.collect(),
         websocket: PATH,
+        sign_in,
     }))
     .await
 }

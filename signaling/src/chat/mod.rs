@@ -13,15 +13,18 @@ use axum::Router;
 use axum::routing::{get, patch, post};
 use convene_accounts::token::Authority;
 use convene_im::Handle;
+use info::SignIn;
 
 /// Path of the WebSocket, and of WebTransport on the chat port.
 const PATH: &str = "/im";
 
-/// The routes. `dev` is set by `--dev` only: the API key whose tokens anybody gets.
-pub(crate) fn routes(chat: &Handle, dev: Option<(Arc<Authority>, String)>) -> Router {
+/// The routes. `people`: the server has accounts. `dev` is set by `--dev` only: the API key whose tokens anybody gets.
+pub(crate) fn routes(chat: &Handle, people: bool, dev: Option<(Arc<Authority>, String)>) -> Router {
+    let sign_in = SignIn { phone: people, name: dev.is_some() };
     let router = Router::new()
-        .route(PATH, get(socket::upgrade))
         .route("/im/info", get(info::info))
+        .with_state((chat.clone(), sign_in))
+        .route(PATH, get(socket::upgrade))
         .route("/im/blobs", post(blobs::begin))
         // The same place in the path: an upload's name where it is written, a blob's where it is read.
         .route("/im/blobs/{id}", patch(blobs::part).get(blobs::get))

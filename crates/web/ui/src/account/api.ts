@@ -1,5 +1,7 @@
 // The REST of people: JSON or bytes out; JSON, bytes or a problem (RFC 9457) in.
 
+import { TCP_MS } from '../chat/link/link';
+
 export class ApiProblem extends Error {
   constructor(
     /** 0: the server did not answer. */
@@ -15,10 +17,18 @@ export class ApiProblem extends Error {
 
 export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
-/** Whether the server has a route there: another method is refused as such, an unknown address is not found. */
-export async function hasRoute(path: string): Promise<boolean> {
-  const response = await fetch(path, { method: 'GET', cache: 'no-store' }).catch(() => undefined);
-  return response?.status === 405;
+/** How people sign in on this server. */
+export interface SignInWays {
+  phone: boolean;
+  /** By a name alone: the server is in development. */
+  name: boolean;
+}
+
+/** Nothing where the server does not answer. */
+export async function signInWays(): Promise<SignInWays | undefined> {
+  const response = await fetch('/im/info', { cache: 'no-store', signal: AbortSignal.timeout(TCP_MS) }).catch(() => undefined);
+  const info = response?.ok ? await response.json().catch(() => undefined) : undefined;
+  return (info as { sign_in: SignInWays } | undefined)?.sign_in;
 }
 
 /** Sends a request. Bytes go as they are, everything else as JSON. Whatever is no success is thrown. */

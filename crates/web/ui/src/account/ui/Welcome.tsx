@@ -3,10 +3,13 @@
 import { useEffect, useState } from 'react';
 
 import { SignIn } from '../../chat/ui/SignIn';
-import { hasRoute } from '../api';
+import { signInWays, type SignInWays } from '../api';
 import type { Login } from '../login';
 
 import { PhoneSignIn } from './PhoneSignIn';
+
+/** Between two questions to a server that does not answer. */
+const AGAIN_MS = 2_000;
 
 interface Props {
   onName: (known: { user: string; name: string }) => void;
@@ -18,20 +21,26 @@ interface Props {
 }
 
 export function Welcome({ onName, onLogin, invited, why }: Props) {
-  const [ways, setWays] = useState<{ name: boolean; phone: boolean }>();
+  const [ways, setWays] = useState<SignInWays>();
   // Who had an account, or is to get one, is not asked for a name alone.
   const [byPhone, setByPhone] = useState(invited || why !== '');
+  const [silent, setSilent] = useState(false);
   useEffect(() => {
     let left = false;
-    void Promise.all([hasRoute('/dev/chat-token'), hasRoute('/v1/auth/codes')]).then(([name, phone]) => {
-      if (!left) setWays({ name, phone });
-    });
+    const ask = async () => {
+      const answer = await signInWays();
+      if (left) return;
+      setWays(answer);
+      setSilent(!answer);
+      if (!answer) setTimeout(() => void ask(), AGAIN_MS);
+    };
+    void ask();
     return () => {
       left = true;
     };
   }, []);
 
-  if (!ways) return <p className="starting">Opening…</p>;
+  if (!ways) return <p className="starting">{silent ? 'The server does not answer. Trying again…' : 'Opening…'}</p>;
   if (ways.name && !byPhone) return <SignIn onSignIn={onName} onPhone={ways.phone ? () => setByPhone(true) : undefined} />;
   if (!ways.phone) return <SignIn onSignIn={onName} />;
   return (
