@@ -3,7 +3,8 @@
 //!
 //! A sync that fails proves that something is not on the disk, and one that succeeds afterwards does not prove that it is:
 //! the kernel forgets what it could not write (<https://wiki.postgresql.org/wiki/Fsync_Errors>). So after a failure nothing is
-//! answered and nothing more is written until the whole WAL has been moved into the database and that was synced.
+//! answered and nothing more is written until the whole WAL has been moved into the database, that was synced, and the WAL
+//! begins again.
 
 use std::fs::File;
 use std::io;
@@ -197,10 +198,11 @@ impl Disk for Wal {
         self.file.as_ref().map_or(Ok(()), File::sync_data)
     }
 
+    /// The WAL has to begin again: whoever reads it after a power cut stops at what could not be written, and would find
+    /// nothing of what comes behind that.
     fn rescue(&mut self) -> Result<bool, StoreError> {
-        // SQLite syncs the database when nothing is left in the WAL.
-        let left = |row: &rusqlite::Row<'_>| Ok(row.get::<_, i64>(1)? - row.get::<_, i64>(2)?);
-        Ok(self.conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], left)? == 0)
+        let busy: i64 = self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+        Ok(busy == 0)
     }
 }
 

@@ -92,7 +92,7 @@ struct Bench {
     end: mpsc::Sender<io::Result<()>>,
     well: Arc<AtomicBool>,
     runtime: tokio::runtime::Runtime,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Bench {
@@ -103,7 +103,7 @@ impl Bench {
         let disk = |place: &Place| Ok(Held { wal: Wal::open(place)?, begun: begin, ends, well: Arc::clone(&well) });
         let store = Store::start_on(prepare(folder.path()), disk).unwrap();
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        Self { store, begun, end, well, runtime, _folder: folder }
+        Self { store, begun, end, well, runtime, folder }
     }
 
     /// A read on a thread of its own.
@@ -163,6 +163,8 @@ fn after_a_failed_sync_nothing_is_answered_until_all_is_in_the_database() {
 
     bench.well.store(true, SeqCst);
     assert_eq!(first.recv_timeout(LONG), Ok(Ok(2)));
+    let wal = bench.folder.path().join("chat.db-wal");
+    assert_eq!(wal.metadata().unwrap().len(), 0, "nothing may come behind what could not be written");
     assert_eq!(bench.read().recv_timeout(LONG), Ok(Ok(vec![2])));
     drop(bench.end);
     assert_eq!(write(&bench.store, 2).recv_timeout(LONG), Ok(Ok(3)));
