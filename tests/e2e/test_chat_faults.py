@@ -34,6 +34,16 @@ async def serving(tmp_path):
         device.check()
 
 
+async def kept_over_a_kill(server, conv: int, bob: Device) -> None:
+    """After a kill -9 a fresh device of bob's finds the log that this one has."""
+    server.kill()
+    server.launch()
+    after = Device(server, "bob")
+    await after.connect()
+    assert after.logs[conv].bytes() == bob.logs[conv].bytes()
+    after.session.close()
+
+
 # ------------------------------------------------------------------------------------------------------------ a full disk
 
 
@@ -94,12 +104,7 @@ async def test_a_full_disk_refuses_sends_and_loses_nothing(tmp_path, small_disk)
         done = await upload(alice, b"there is room again")
         ack = await alice.session.send(conv, file(done.blob))
         await bob.has(conv, ack.seq)
-        server.kill()
-        server.launch()
-        after = Device(server, "bob")
-        await after.connect()
-        assert after.logs[conv].bytes() == bob.logs[conv].bytes()
-        after.session.close()
+        await kept_over_a_kill(server, conv, bob)
 
 
 # ------------------------------------------------------------------------------------------------- a disk that fails to sync
@@ -158,12 +163,7 @@ async def test_what_is_not_known_to_be_on_the_disk_is_neither_acknowledged_nor_s
         want = ["before", "whether this one is stored is not known", "after"]
         assert (await alice.has(conv, after.seq)).texts() == (await bob.has(conv, after.seq)).texts() == want
         assert server.metrics()[failures] == 1
-        server.kill()
-        server.launch()
-        late = Device(server, "bob")
-        await late.connect()
-        assert late.logs[conv].bytes() == bob.logs[conv].bytes()
-        late.session.close()
+        await kept_over_a_kill(server, conv, bob)
 
 
 # ------------------------------------------------------------------------------------------------------ a damaged database

@@ -4,10 +4,10 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use convene_store::Op;
+use convene_store::{Engine, Op};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::chat::closed_loop::{self, Round};
@@ -17,7 +17,7 @@ use crate::cpu;
 /// Operations of one transaction, as in the store.
 const MAX_BATCH: usize = 512;
 
-type Waiting = (Op, oneshot::Sender<Result<()>>);
+type Waiting = (Op, oneshot::Sender<()>);
 
 /// One round on the database at `path`, which nobody else has open, and the CPU time of the thread that commits.
 pub async fn round(
@@ -36,7 +36,7 @@ pub async fn round(
         async move {
             let (done, durable) = oneshot::channel();
             queue.send((layout.append(task, turn, body)?, done)).await.context("the committer is gone")?;
-            durable.await.context("the committer failed")?
+            durable.await.context("the committer failed")
         }
     })
     .await;
@@ -44,15 +44,14 @@ pub async fn round(
     Ok((round?, cpu))
 }
 
-fn commit(database: &mut convene_store::Engine, mut queued: mpsc::Receiver<Waiting>) -> Result<Duration> {
+fn commit(database: &mut Engine, mut queued: mpsc::Receiver<Waiting>) -> Result<Duration> {
     let mut batch = Vec::new();
     while queued.blocking_recv_many(&mut batch, MAX_BATCH) > 0 {
         let (ops, waiting): (Vec<_>, Vec<_>) = batch.drain(..).unzip();
-        let now_ms = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis() as i64;
-        let outcomes = database.apply(ops, now_ms).context("writing to the database")?;
-        for (outcome, done) in outcomes.into_iter().zip(waiting) {
-            // A task that no longer waits has failed elsewhere.
-            let _ = done.send(outcome.map(drop).context("the rules refused"));
+        engine::apply(database, ops)?;
+        // A task that no longer waits has failed elsewhere.
+        for done in waiting {
+            let _ = done.send(());
         }
     }
     cpu::of_this_thread()

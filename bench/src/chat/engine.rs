@@ -132,7 +132,8 @@ fn lay_out(engine: &mut Engine) -> Result<Layout> {
     Ok(Layout { org, senders: users, conversations })
 }
 
-fn apply(engine: &mut Engine, batch: Vec<Op>) -> Result<Vec<Outcome>> {
+/// One transaction. A refusal is a failure.
+pub fn apply(engine: &mut Engine, batch: Vec<Op>) -> Result<Vec<Outcome>> {
     let now_ms = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis() as i64;
     let outcomes = engine.apply(batch, now_ms).context("writing to the store")?;
     outcomes.into_iter().map(|outcome| outcome.context("the store refused")).collect()

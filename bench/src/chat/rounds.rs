@@ -1,6 +1,6 @@
-//! Durability, in alternating rounds: the disk, a plain log, SQLite as it comes, the store, the server; and again. Figures of one round are
-//! divided by each other, so a neighbour that slows the machine for a while slows both sides of a ratio. Nobody is bound to
-//! a core: the store's one writer and the transport in front of it run beside each other, as they do in service.
+//! Durability, in alternating rounds: the disk, a plain log, SQLite as it comes, the store, the server; and again. Figures of
+//! one round are divided by each other, so a neighbour that slows the machine for a while slows both sides of a ratio. Nobody
+//! is bound to a core: the store's one writer and the transport in front of it run beside each other, as they do in service.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
