@@ -222,11 +222,9 @@ impl Engine {
 
     /// Moves the whole WAL into the database and empties it. False: a reader is in the way, try again.
     pub fn empty_wal(&mut self) -> Result<bool, StoreError> {
-        let busy: i64 = self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
-        if busy == 0 {
-            self.erased = false;
-        }
-        Ok(busy == 0)
+        let emptied = empty_wal(&self.conn)?;
+        self.erased &= !emptied;
+        Ok(emptied)
     }
 
     /// Moves the whole WAL into the database and begins it again, without giving its room back: to cut off 64 MiB takes
@@ -251,6 +249,12 @@ impl Engine {
         self.conn.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))?;
         Ok(())
     }
+}
+
+/// [`Engine::empty_wal`], from any connection.
+pub(crate) fn empty_wal(conn: &Connection) -> rusqlite::Result<bool> {
+    let busy: i64 = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+    Ok(busy == 0)
 }
 
 /// One transaction at work.

@@ -20,7 +20,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::durable::Durable;
 use super::outbox::Outbox;
 use super::stats::Stats;
-use crate::engine::Place;
+use crate::engine::{self, Place};
 use crate::error::{StoreError, unavailable};
 use crate::ops::Outcome;
 use crate::webhooks::Enqueued;
@@ -201,8 +201,7 @@ impl Disk for Wal {
     /// The WAL has to begin again: whoever reads it after a power cut stops at what could not be written, and would find
     /// nothing of what comes behind that.
     fn rescue(&mut self) -> Result<bool, StoreError> {
-        let busy: i64 = self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
-        Ok(busy == 0)
+        Ok(engine::empty_wal(&self.conn)?)
     }
 }
 
