@@ -13,6 +13,7 @@ mod problem;
 mod proxies;
 mod segment;
 mod validate;
+mod websocket;
 
 use std::sync::Arc;
 
@@ -28,6 +29,7 @@ pub(crate) use limits::MAX_BODY_BYTES;
 pub(crate) use problem::Problem;
 pub use proxies::{BadNetwork, Network};
 pub(crate) use segment::segment;
+pub(crate) use websocket::bounded;
 
 use crate::token::{Minter, Verifier};
 

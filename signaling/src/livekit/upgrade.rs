@@ -9,7 +9,7 @@ use super::Shared;
 use super::join::{self, Wish};
 use super::limits::MAX_FRAME_BYTES;
 use super::session;
-use crate::http::{Problem, authenticate};
+use crate::http::{Problem, authenticate, bounded};
 use crate::rooms::Mode;
 
 /// `/rtc/v1`: one transport.
@@ -60,6 +60,6 @@ async fn admit(
         // Clients look for these words, to tell a missing room from a missing address.
         return Err(Problem::new(StatusCode::NOT_FOUND, "room_not_found", "requested room does not exist"));
     }
-    let upgrade = upgrade.max_message_size(MAX_FRAME_BYTES).max_frame_size(MAX_FRAME_BYTES);
+    let upgrade = bounded(upgrade, MAX_FRAME_BYTES);
     Ok(upgrade.on_upgrade(move |socket| session::serve(shared, socket, session::Entry { room, claims, mode, wish })))
 }
