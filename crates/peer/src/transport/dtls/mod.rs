@@ -3,13 +3,15 @@
 //! [`Server`] is all the rest knows: datagrams in ([`Server::handle`]), datagrams out ([`Server::poll_transmit`]), keys
 //! and application data out ([`Server::poll_output`]), application data in ([`Server::send`]), time. No type of
 //! `rtc-dtls` passes it, so another stack can take its place. What `rtc-dtls` 0.21 lacks is made up for here: the choice of
-//! the SRTP profile ([`hello`]), lost flights ([`flight`]), a bound on what an association may store.
+//! the SRTP profile ([`hello`]), lost flights ([`flight`]), a bound on what an association may store, and that it verifies
+//! each client twice ([`once`]).
 //!
 //! The caller feeds it only datagrams from addresses that passed an ICE check.
 
 mod flight;
 mod hello;
 mod identity;
+mod once;
 mod record;
 #[cfg(test)]
 pub(super) mod tests;
