@@ -12,8 +12,6 @@
 //! Invariant: `rooms` knows no wire protocol, and nothing here touches a media packet.
 
 mod chat;
-#[cfg(test)]
-mod harness;
 mod history;
 mod http;
 pub mod livekit;
@@ -115,6 +113,12 @@ impl State {
     #[must_use]
     pub fn with_routes(self, more: Router) -> Self {
         Self { more: self.more.merge(more), ..self }
+    }
+
+    /// What room tokens are checked with: what a token grants, and whether its holder may still come in.
+    #[must_use]
+    pub fn verifier(&self) -> &Arc<token::Verifier> {
+        &self.verifier
     }
 
     /// The open rooms; `drain` it before the server stops.

@@ -65,6 +65,3 @@ async fn stays(
     }
     Ok(Json(json!({ "room": room, "retention_hours": RETENTION_HOURS, "stays": stays })))
 }
-
-#[cfg(test)]
-mod tests;

@@ -20,8 +20,6 @@ mod judge;
 mod refusal;
 mod ring;
 mod rooms;
-#[cfg(test)]
-mod tests;
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -145,4 +143,18 @@ fn unhex(text: &str) -> Option<[u8; 16]> {
 fn now_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn identities_read_back() {
+        let by = convene_calls::Device { user: convene_types::UserId(7), device: convene_types::DeviceId([0xab; 16]) };
+        assert_eq!(device_of(&identity(by)), Some(by));
+        for text in ["", "7", "7:ab", "x:00000000000000000000000000000000", "7:+0000000000000000000000000000000"] {
+            assert_eq!(device_of(text), None, "{text}");
+        }
+    }
 }

@@ -70,7 +70,7 @@ impl Verifier {
 
     /// Whether whoever holds a token that is good may come in at this moment, and as what. Tokens of people are looked at, and
     /// whether the key of an organisation is good still; what a key of the configuration has signed is good by itself.
-    pub(crate) async fn admit(&self, room: &str, claims: &mut Claims) -> Result<(), AuthError> {
+    pub async fn admit(&self, room: &str, claims: &mut Claims) -> Result<(), AuthError> {
         if claims.api_key != PEOPLE {
             return self.check_key(claims);
         }

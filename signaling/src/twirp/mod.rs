@@ -86,6 +86,3 @@ fn room_method(path: &str) -> Result<Option<RoomMethod>, Error> {
     }
     if services::lacks(service, method) { Ok(None) } else { Err(unknown()) }
 }
-
-#[cfg(test)]
-mod tests;

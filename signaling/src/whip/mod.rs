@@ -84,6 +84,3 @@ pub(crate) fn routes(verifier: &Arc<Verifier>, rooms: &Arc<Registry>, turn: &Arc
         router.merge(routes.with_state(shared))
     })
 }
-
-#[cfg(test)]
-mod tests;

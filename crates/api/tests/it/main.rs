@@ -5,6 +5,7 @@
 mod accesses;
 mod attacks;
 mod common;
+mod described;
 mod directory;
 mod entering;
 mod export;

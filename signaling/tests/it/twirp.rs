@@ -1,12 +1,12 @@
 //! Every method with its grant, its absence and its effect, and each error of the Twirp protocol.
 
+use convene_signaling::rooms::{JoinRequest, Joined, Mode, Notice, RoomRequest};
+use convene_signaling::token::Grants;
 use livekit_protocol as proto;
 use prost::Message as _;
 use serde_json::{Value, json};
 
 use crate::harness::{Answer, Harness, TTL, bearer, join};
-use crate::rooms::{JoinRequest, Joined, Mode, Notice, RoomRequest};
-use crate::token::Grants;
 
 fn grants() -> Grants {
     Grants { room_create: true, room_list: true, room_admin: true, room: "r".to_owned(), ..Grants::default() }
@@ -199,7 +199,7 @@ async fn participants_are_shown_changed_and_removed() {
     assert_eq!(left["participants"].as_array().map(Vec::len), Some(1));
     let mut told = false;
     while let Some(notice) = alice.notices.recv().await {
-        told |= matches!(notice, Notice::Leave { reason: crate::rooms::LeaveReason::Removed, .. });
+        told |= matches!(notice, Notice::Leave { reason: convene_signaling::rooms::LeaveReason::Removed, .. });
     }
     assert!(told, "the one who was removed is told why");
     for method in ["GetParticipant", "RemoveParticipant", "UpdateParticipant"] {

@@ -2,6 +2,7 @@
 
 mod departments;
 mod matrix;
+mod phone;
 mod retention;
 mod world;
 
@@ -10,12 +11,13 @@ use std::time::Duration;
 use convene_accounts::apikey::{KeyId, room_prefix};
 use convene_accounts::webhook::Kinds;
 use convene_im::wire::{self as im, Code, body::Kind, frame::Body};
+use convene_signaling::rooms::LeaveReason;
 use convene_store::orgs::{Change, Outcome};
 use convene_types::AccountId;
 use serde_json::{Value, json};
 
-use crate::rooms::LeaveReason;
-use world::{Person, Phone, World, until};
+use phone::{Phone, device_bytes};
+use world::{Person, World, until};
 
 /// How long the end of a right may take, as README says.
 const AT_ONCE: Duration = Duration::from_secs(1);
@@ -51,7 +53,7 @@ async fn a_call_rings_everywhere_is_answered_once_and_is_written_down() {
     world.post(&bo, &at("accept"), Value::Null).await.expect(200);
     world.post(&other, &at("accept"), Value::Null).await.refused(409, "answered_elsewhere");
     world.post(&other, &at("join"), Value::Null).await.refused(409, "answered_elsewhere");
-    let own = super::unhex(&bo.device).unwrap();
+    let own = device_bytes(&bo.device);
     let is_bos = |state: &im::CallState| state.people.iter().any(|person| person.device_id.as_ref() == own);
     for device in [&mut phone, &mut tablet, &mut late_device] {
         device.call_state(|state| is_bos(state) && standing(state, bo.user) == im::CallStanding::Accepted).await;
@@ -62,6 +64,8 @@ async fn a_call_rings_everywhere_is_answered_once_and_is_written_down() {
     assert_eq!(seat["room"], format!("{}call-{id}", room_prefix(world.org())));
     let (_, mut bos) = world.take_seat(&seat).await.unwrap();
     let (_, _anas) = world.take_seat(&world.post(&ana, &at("join"), Value::Null).await.expect(200)).await.unwrap();
+    // That they came is told by the room, a moment later.
+    tablet.call_state(|state| state.people.iter().all(|person| person.joined_ms > 0)).await;
     world.post(&ana, &at("cancel"), Value::Null).await.refused(409, "call_not_now");
     world.post(&ana, &at("hangup"), Value::Null).await.expect(200);
     let over = tablet.call_state(|state| state.outcome() == im::CallOutcome::Ended).await;
@@ -456,13 +460,4 @@ async fn a_changed_picture_and_name_reach_whoever_has_chat_or_the_room_open() {
     let eve = world.founder(9, "elsewhere").await;
     let mut stranger = Phone::open(&world, &eve.access, &eve.device).await;
     assert_eq!(refused(&mut stranger, url).await, Code::UnknownBlob);
-}
-
-#[test]
-fn identities_read_back() {
-    let by = convene_calls::Device { user: convene_types::UserId(7), device: convene_types::DeviceId([0xab; 16]) };
-    assert_eq!(super::device_of(&super::identity(by)), Some(by));
-    for text in ["", "7", "7:ab", "x:00000000000000000000000000000000", "7:+0000000000000000000000000000000"] {
-        assert_eq!(super::device_of(text), None, "{text}");
-    }
 }

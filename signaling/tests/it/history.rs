@@ -1,10 +1,10 @@
 //! Who may ask, and what is answered of those who are there and of those who were.
 
+use convene_signaling::rooms::{JoinRequest, LeaveReason, Mode, RoomRequest};
+use convene_signaling::token::Grants;
 use serde_json::Value;
 
 use crate::harness::{Harness, TTL, bearer, join};
-use crate::rooms::{JoinRequest, LeaveReason, Mode, RoomRequest};
-use crate::token::Grants;
 
 fn admin(room: &str) -> Grants {
     Grants { room_admin: true, room: room.to_owned(), ..Grants::default() }

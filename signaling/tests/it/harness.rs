@@ -8,11 +8,10 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
+use convene_signaling::rooms::Registry;
+use convene_signaling::token::{Claims, Grants, Minter};
+use convene_signaling::{Config, State};
 use tower::ServiceExt as _;
-
-use crate::rooms::Registry;
-use crate::token::{Claims, Grants, Minter};
-use crate::{Config, State};
 
 /// The server's routes, and the rooms behind them.
 pub(crate) struct Harness {
@@ -58,7 +57,7 @@ impl Harness {
         let (media, _) = convene_sfu::start(&options).unwrap();
         let api_keys = HashMap::from([("devkey".to_owned(), "secret".to_owned())]);
         let state = State::new(Config { api_keys, ..Config::default() }, media, metrics);
-        Self { rooms: Arc::clone(state.registry()), router: crate::router(&state) }
+        Self { rooms: Arc::clone(state.registry()), router: convene_signaling::router(&state) }
     }
 
     pub(crate) async fn call(

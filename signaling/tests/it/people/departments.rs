@@ -91,10 +91,7 @@ async fn switching_it_on_puts_in_who_stands_there_and_a_start_makes_up_for_what_
     world.place(ana.account, &cy, &[sales]).await;
     world.set_policy(ana.account, |policy| policy.department_groups = true).await;
     has(&world, conv, &[&bo, &cy]).await;
-    // Nobody is told of this one: the server is cut off before it can follow.
-    world.change_silently(ana.account, &dan, sales).await;
-    assert_eq!(world.members(conv).await, [bo.user, cy.user]);
-    let world = world.restart().await;
+    let world = world.restart_with(ana.account, &dan, sales).await;
     has(&world, conv, &[&bo, &cy, &dan]).await;
     // Dissolved, it is forgotten: the next one who asks makes another one.
     world.delete(&bo, &format!("/v1/conversations/{conv}")).await.expect(204);

@@ -6,7 +6,8 @@ use convene_im::wire::{self as im, body::Kind, frame::Body};
 use convene_store::{Op, Outcome};
 use convene_types::{ClientId, ConvId, UserId};
 
-use super::world::{Person, Phone, World};
+use super::phone::Phone;
+use super::world::{Person, World};
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 

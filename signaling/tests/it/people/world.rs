@@ -1,4 +1,4 @@
-//! A whole server of one test, people in it, and devices that speak chat.
+//! A whole server of one test, and people in it.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -8,30 +8,24 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use axum::Router;
 use axum::body::{Body as HttpBody, to_bytes};
 use axum::http::Request;
-use bytes::Bytes;
 use convene_accounts::invitation::LinkHash;
 use convene_accounts::policy::Policy;
 use convene_accounts::profile::Edit;
 use convene_accounts::token::Authority;
 use convene_api::{Api, Keys, Sender};
-use convene_im::wire::{self as im, Code, body::Kind, frame::Body};
 use convene_im::{Certificate, Login, Logins, Pictures};
+use convene_signaling::rooms::{Joined, LeaveReason, Mode, Notice, RoomHandle, RoomRequest};
+use convene_signaling::token::{Claims, Grants};
+use convene_signaling::{Config, State};
 use convene_store::orgs::{Change, Invited, JoinBy, Op, Outcome};
 use convene_store::{BlobOptions, Blobs, Store};
 use convene_types::{AccountId, ConvId, DeptId, OrgId};
-use futures_util::{sink, stream};
 use parking_lot::Mutex;
-use prost::Message as _;
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
 use tower::ServiceExt as _;
 
-use crate::rooms::{Joined, LeaveReason, Mode, Notice, RoomHandle, RoomRequest};
-use crate::token::{Claims, Grants};
-use crate::{Config, State};
-
 /// Longer than anything here takes on a busy machine.
-const DEADLINE: Duration = Duration::from_secs(20);
+pub(super) const DEADLINE: Duration = Duration::from_secs(20);
 /// The link into the organisation.
 const LINK: LinkHash = LinkHash([5; 32]);
 
@@ -39,7 +33,7 @@ type Codes = Arc<Mutex<HashMap<String, String>>>;
 
 pub(super) struct World {
     api: Api,
-    chat: convene_im::Handle,
+    pub(super) chat: convene_im::Handle,
     state: State,
     router: Router,
     store: Store,
@@ -130,6 +124,19 @@ impl World {
         Self::open(folder, org.into_inner()).await
     }
 
+    /// Moves somebody into a department while the server is down, so that nobody is told of it.
+    pub(super) async fn restart_with(self, by: u64, whom: &Person, dept: DeptId) -> Self {
+        let place = Edit { places: Some(vec![(dept.0, None)]), ..Edit::default() };
+        let change = Change::Edit { account: AccountId(whom.account), edit: place };
+        let op = Op { org: self.org(), by: AccountId(by), address: String::new(), change, once: None };
+        let Self { store, folder, org, .. } = self;
+        store.stop();
+        let alone = Store::start(convene_store::Options::new(folder.path().join("chat.db"))).unwrap();
+        alone.org(op).await.unwrap();
+        alone.stop();
+        Self::open(folder, org.into_inner()).await
+    }
+
     async fn open(folder: tempfile::TempDir, org: Option<OrgId>) -> Self {
         let metrics: Arc<convene_telemetry::Metrics> = Arc::default();
         let store = Store::start(convene_store::Options::new(folder.path().join("chat.db"))).unwrap();
@@ -186,7 +193,7 @@ impl World {
         let state =
             State::new(config, media, Arc::clone(&metrics)).with_chat(chat.clone()).with_keyring(api.keyring().clone());
         let state = state.with_people(&api).await.unwrap();
-        let router = crate::router(&state);
+        let router = convene_signaling::router(&state);
         Self { api, chat, state, router, store, metrics, codes, org: Mutex::new(org), folder }
     }
 
@@ -276,7 +283,7 @@ impl World {
     pub(super) fn seat_by_key(&self, key: &str, room: &str, identity: &str) -> Value {
         let grants = Grants { room_join: true, room: room.to_owned(), ..Grants::default() };
         let claims = Claims { identity: identity.to_owned(), grants, ..Claims::default() };
-        let token = self.state.verifier.minter(key).unwrap().mint(&claims, Duration::from_secs(600)).unwrap();
+        let token = self.state.verifier().minter(key).unwrap().mint(&claims, Duration::from_secs(600)).unwrap();
         json!({ "token": token, "room": room })
     }
 
@@ -317,14 +324,6 @@ impl World {
         let places = Some(depts.iter().map(|dept| (dept.0, None)).collect());
         let edit = Edit { places, ..Edit::default() };
         self.change(by, Change::Edit { account: AccountId(whom.account), edit }).await;
-    }
-
-    /// The same, past everybody who listens.
-    pub(super) async fn change_silently(&self, by: u64, whom: &Person, dept: DeptId) {
-        let edit = Edit { places: Some(vec![(dept.0, None)]), ..Edit::default() };
-        let change = Change::Edit { account: AccountId(whom.account), edit };
-        let op = Op { org: self.org(), by: AccountId(by), address: String::new(), change, once: None };
-        self.store.org(op).await.unwrap();
     }
 
     /// Waits until the group of a department has nobody to put in or take out.
@@ -376,7 +375,7 @@ impl World {
 
     /// The attributes that a seat gives its holder.
     pub(super) fn attributes(&self, seat: &Value) -> HashMap<String, String> {
-        self.state.verifier.verify(seat["token"].as_str().unwrap()).unwrap().attributes
+        self.state.verifier().verify(seat["token"].as_str().unwrap()).unwrap().attributes
     }
 
     async fn register(&self, n: u32) -> Person {
@@ -425,15 +424,15 @@ impl World {
     /// Comes in as the adapters do: the token is checked, its seat judged, the room joined, the seat judged again. The error
     /// is the code.
     pub(super) async fn take_seat(&self, seat: &Value) -> Result<(RoomHandle, Sitting), String> {
-        let refused = |error: crate::token::AuthError| error.code.to_owned();
-        let mut claims = self.state.verifier.verify(seat["token"].as_str().unwrap()).map_err(refused)?;
+        let refused = |error: convene_signaling::token::AuthError| error.code.to_owned();
+        let mut claims = self.state.verifier().verify(seat["token"].as_str().unwrap()).map_err(refused)?;
         let room = claims.require_join("").unwrap().to_owned();
         assert_eq!(seat["room"], room.as_str());
-        self.state.verifier.admit(&room, &mut claims).await.map_err(refused)?;
+        self.state.verifier().admit(&room, &mut claims).await.map_err(refused)?;
         let request = claims.join_request(Mode::Single);
         let wanted = RoomRequest { name: room.clone(), ..RoomRequest::default() };
-        let (handle, joined) = self.state.registry.join(wanted, false, request).await.unwrap();
-        self.state.verifier.admit(&room, &mut claims).await.map_err(refused)?;
+        let (handle, joined) = self.state.registry().join(wanted, false, request).await.unwrap();
+        self.state.verifier().admit(&room, &mut claims).await.map_err(refused)?;
         let sitting =
             Sitting { identity: claims.identity.clone(), may_publish: claims.permission().can_publish, joined };
         Ok((handle, sitting))
@@ -454,119 +453,4 @@ pub(super) async fn until(condition: impl AsyncFn() -> bool) {
         }
     };
     tokio::time::timeout(DEADLINE, wait).await.expect("in time");
-}
-
-/// A device with chat open.
-pub(super) struct Phone {
-    to: mpsc::Sender<Bytes>,
-    from: mpsc::Receiver<Bytes>,
-    seen: Vec<im::Frame>,
-    rid: u64,
-}
-
-impl Phone {
-    pub(super) async fn open(world: &World, access: &str, device: &str) -> Self {
-        Self::try_open(world, access, device).await.unwrap_or_else(|code| panic!("{code:?}"))
-    }
-
-    pub(super) async fn try_open(world: &World, access: &str, device: &str) -> Result<Self, Code> {
-        let ((to, inbox), (outbox, from)) = (mpsc::channel::<Bytes>(64), mpsc::channel::<Bytes>(1_024));
-        let chat = world.chat.clone();
-        tokio::spawn(async move {
-            let sink = sink::unfold(outbox, |outbox, frame: Bytes| async move {
-                outbox.send(frame).await.map(|()| outbox).map_err(|_| std::io::Error::other("gone"))
-            });
-            let stream =
-                stream::unfold(inbox, |mut inbox| async move { inbox.recv().await.map(|frame| (frame, inbox)) });
-            chat.serve_websocket(Box::pin(sink), Box::pin(stream)).await;
-        });
-        let mut phone = Self { to, from, seen: Vec::new(), rid: 0 };
-        let device_id = Bytes::copy_from_slice(&super::super::unhex(device).unwrap());
-        let hello =
-            im::Hello { version: 1, token: access.into(), device_id, client: "test".into(), ..im::Hello::default() };
-        let answer = phone.request(Body::Hello(hello)).await;
-        if let Body::Error(error) = &answer {
-            return Err(error.code());
-        }
-        assert!(matches!(answer, Body::Welcome(_)), "{answer:?}");
-        Ok(phone)
-    }
-
-    pub(super) async fn request(&mut self, body: Body) -> Body {
-        self.rid += 1;
-        let rid = self.rid;
-        let frame = im::Frame { rid, body: Some(body) };
-        self.to.send(frame.encode_to_vec().into()).await.unwrap();
-        self.find(|frame| (frame.rid == rid).then(|| frame.body.clone().unwrap())).await
-    }
-
-    pub(super) async fn ping(&mut self) {
-        assert_eq!(self.request(Body::Ping(im::Ping {})).await, Body::Done(im::Done {}));
-    }
-
-    /// What a frame says, of those that came and those that will.
-    async fn find<T>(&mut self, wanted: impl Fn(&im::Frame) -> Option<T>) -> T {
-        if let Some(found) = self.seen.iter().find_map(&wanted) {
-            return found;
-        }
-        loop {
-            let bytes = tokio::time::timeout(DEADLINE, self.from.recv()).await;
-            let Ok(Some(bytes)) = bytes else { panic!("{bytes:?}; so far {:?}", self.seen) };
-            let frame = im::Frame::decode(bytes).unwrap();
-            let found = wanted(&frame);
-            self.seen.push(frame);
-            if let Some(found) = found {
-                return found;
-            }
-        }
-    }
-
-    pub(super) async fn call_state(&mut self, wanted: impl Fn(&im::CallState) -> bool) -> im::CallState {
-        self.find(|frame| {
-            let Some(Body::CallState(state)) = &frame.body else { return None };
-            wanted(state).then(|| state.clone())
-        })
-        .await
-    }
-
-    pub(super) async fn event(&mut self, conv: u64, wanted: impl Fn(&Kind) -> bool) -> im::Event {
-        let is_meant =
-            |event: &&im::Event| event.body.as_ref().and_then(|body| body.kind.as_ref()).is_some_and(&wanted);
-        self.find(|frame| {
-            let Some(Body::Deliver(deliver)) = &frame.body else { return None };
-            deliver.events.iter().find(|event| deliver.conv == conv && is_meant(event)).cloned()
-        })
-        .await
-    }
-
-    /// What the user's own log says of their profile.
-    pub(super) async fn profile(&mut self, wanted: impl Fn(&im::User) -> bool) {
-        self.find(|frame| {
-            let Some(Body::DeliverUser(deliver)) = &frame.body else { return None };
-            let is_meant = |event: &im::UserEvent| {
-                matches!(&event.kind, Some(im::user_event::Kind::Profile(user)) if wanted(user))
-            };
-            deliver.events.iter().any(is_meant).then_some(())
-        })
-        .await;
-    }
-
-    /// What somebody else who is watched goes by.
-    pub(super) async fn shown(&mut self, wanted: impl Fn(&im::User) -> bool) -> im::User {
-        self.find(|frame| {
-            let Some(Body::Hint(im::Hint { kind: Some(im::hint::Kind::Profile(user)) })) = &frame.body else {
-                return None;
-            };
-            wanted(user).then(|| user.clone())
-        })
-        .await
-    }
-
-    pub(super) async fn goodbye(&mut self) -> Code {
-        self.find(|frame| {
-            let Some(Body::Goodbye(goodbye)) = &frame.body else { return None };
-            Some(goodbye.code())
-        })
-        .await
-    }
 }
