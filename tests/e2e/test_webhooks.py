@@ -8,8 +8,10 @@ import asyncio
 import json
 import os
 import secrets
+import sqlite3
 import subprocess
 import time
+from contextlib import closing
 from pathlib import Path
 
 import aiohttp
@@ -112,6 +114,16 @@ async def test_livekits_receiver_believes_what_it_is_told(tmp_path, monkeypatch,
         assert server.stop() == 0
 
 
+def data_of(server) -> Path:
+    return Path(server.command[server.command.index("--data-dir") + 1])
+
+
+def waiting(server) -> int:
+    """Events that wait to be delivered, as the database has them."""
+    with closing(sqlite3.connect(f"file:{data_of(server) / 'chat.db'}?mode=ro", uri=True)) as database:
+        return database.execute("SELECT count(*) FROM webhook_outbox").fetchone()[0]
+
+
 async def test_a_receiver_that_was_down_gets_all_of_it_in_order(tmp_path, monkeypatch, receiver):
     monkeypatch.setenv("CONVENE_WEBHOOKS_URLS", receiver.url)
     receiver.status = 503
@@ -122,6 +134,7 @@ async def test_a_receiver_that_was_down_gets_all_of_it_in_order(tmp_path, monkey
         for name in names[:3]:
             await service.room.create_room(api.CreateRoomRequest(name=name))
         await until(lambda: receiver.got, "it is tried")
+        await until(lambda: waiting(server) == 3, "all of it is noted, which a room does not wait for")
         # kill -9: what waits is on disk.
         server.kill()
         await receiver.stop()
@@ -152,7 +165,7 @@ class Owner:
         self.server, self.http, self.phone, self.token, self.org = server, http, f"+861380013800{number}", "", 0
 
     async def begin(self, name: str) -> Owner:
-        data = Path(self.server.command[self.server.command.index("--data-dir") + 1])
+        data = data_of(self.server)
         admin(data, "create-user", self.phone, name, "--password-stdin", stdin="correct horse battery\n")
         self.org = admin(data, "create-organisation", name, name, "--owner", self.phone)["id"]
         device = {"id": secrets.token_hex(16)}
