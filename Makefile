@@ -153,7 +153,7 @@ $(VENV)/.installed: tests/requirements.txt
 	@tools/need python3 venv
 	python3 -m venv $(VENV)
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check pip==26.3
-	$(PYTHON) -m pip install --quiet --no-compile -r tests/requirements.txt
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-compile -r tests/requirements.txt
 	@touch $@
 
 $(PROMETHEUS) $(COTURN):

@@ -56,6 +56,10 @@ class Server:
     info: tuple[subprocess.Popen, dict] | None = None
 
     @property
+    def data_dir(self) -> Path:
+        return Path(self.command[self.command.index("--data-dir") + 1])
+
+    @property
     def http(self) -> str:
         return f"http://{self.host}:{self.base}"
 

@@ -34,10 +34,6 @@ def serve(tmp_path, monkeypatch):
         assert server.stop() == 0
 
 
-def data_dir(server) -> str:
-    return server.command[server.command.index("--data-dir") + 1]
-
-
 async def ask(server, phone: str, purpose: str = "register") -> tuple[int, dict]:
     body = {"phone": phone, "purpose": purpose, "device_id": secrets.token_hex(16)}
     async with aiohttp.ClientSession() as http, http.post(f"{server.http}/v1/auth/codes", json=body) as answer:
@@ -69,7 +65,7 @@ async def test_what_a_provider_verifies_lets_somebody_register(providers, serve,
 
 
 def admin(server, *command: str) -> None:
-    subprocess.run([BINARY, "admin", "--data-dir", data_dir(server), *command], capture_output=True, text=True, check=True)
+    subprocess.run([BINARY, "admin", "--data-dir", server.data_dir, *command], capture_output=True, text=True, check=True)
 
 
 class Caller:
@@ -180,7 +176,7 @@ async def test_all_down_is_said_and_nobody_is_half_registered(providers, serve):
     # Nobody has the code, so nobody can use it; and no account was made on the way.
     status, problem = await register(server, phone, "000000", "Bo")
     assert (status, problem["code"]) == (422, "bad_code")
-    listed = subprocess.run([BINARY, "admin", "--data-dir", data_dir(server), "list", "users"], capture_output=True, text=True, check=True)
+    listed = subprocess.run([BINARY, "admin", "--data-dir", server.data_dir, "list", "users"], capture_output=True, text=True, check=True)
     assert listed.stdout.strip() == "nobody has an account"
     # They come back: others register, and this number once its gap is over.
     providers.down = set()

@@ -114,13 +114,9 @@ async def test_livekits_receiver_believes_what_it_is_told(tmp_path, monkeypatch,
         assert server.stop() == 0
 
 
-def data_of(server) -> Path:
-    return Path(server.command[server.command.index("--data-dir") + 1])
-
-
 def waiting(server) -> int:
     """Events that wait to be delivered, as the database has them."""
-    with closing(sqlite3.connect(f"file:{data_of(server) / 'chat.db'}?mode=ro", uri=True)) as database:
+    with closing(sqlite3.connect(f"file:{server.data_dir / 'chat.db'}?mode=ro", uri=True)) as database:
         return database.execute("SELECT count(*) FROM webhook_outbox").fetchone()[0]
 
 
@@ -165,7 +161,7 @@ class Owner:
         self.server, self.http, self.phone, self.token, self.org = server, http, f"+861380013800{number}", "", 0
 
     async def begin(self, name: str) -> Owner:
-        data = data_of(self.server)
+        data = self.server.data_dir
         admin(data, "create-user", self.phone, name, "--password-stdin", stdin="correct horse battery\n")
         self.org = admin(data, "create-organisation", name, name, "--owner", self.phone)["id"]
         device = {"id": secrets.token_hex(16)}

@@ -11,6 +11,7 @@ use axum::http::{HeaderMap, Request, StatusCode};
 use convene_signaling::rooms::Registry;
 use convene_signaling::token::{Claims, Grants, Minter};
 use convene_signaling::{Config, State};
+use convene_telemetry::Metrics;
 use tower::ServiceExt as _;
 
 /// The server's routes, and the rooms behind them.
@@ -42,19 +43,8 @@ impl Answer {
 
 impl Harness {
     pub(crate) fn new() -> Self {
-        let localhost = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        let metrics: Arc<convene_telemetry::Metrics> = Arc::default();
-        let options = convene_sfu::Options {
-            bind: localhost,
-            ports: vec![0],
-            advertised: vec![localhost],
-            tcp_port: None,
-            spread: convene_sfu::Spread::ByLoad,
-            max_load: 2.0,
-            loudest: 0,
-            metrics: Arc::clone(&metrics),
-        };
-        let (media, _) = convene_sfu::start(&options).unwrap();
+        let metrics: Arc<Metrics> = Arc::default();
+        let media = media(&metrics);
         let api_keys = HashMap::from([("devkey".to_owned(), "secret".to_owned())]);
         let state = State::new(Config { api_keys, ..Config::default() }, media, metrics);
         Self { rooms: Arc::clone(state.registry()), router: convene_signaling::router(&state) }
@@ -76,6 +66,22 @@ impl Harness {
         let body = axum::body::to_bytes(body, usize::MAX).await.unwrap().to_vec();
         Answer { status: parts.status, headers: parts.headers, body }
     }
+}
+
+/// A media plane on loopback.
+pub(crate) fn media(metrics: &Arc<Metrics>) -> convene_sfu::Handle {
+    let localhost = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let options = convene_sfu::Options {
+        bind: localhost,
+        ports: vec![0],
+        advertised: vec![localhost],
+        tcp_port: None,
+        spread: convene_sfu::Spread::ByLoad,
+        max_load: 2.0,
+        loudest: 0,
+        metrics: Arc::clone(metrics),
+    };
+    convene_sfu::start(&options).unwrap().0
 }
 
 /// An `Authorization` header's value for a token with these grants.

@@ -1,10 +1,11 @@
 //! Groups of departments follow who stands there.
 
+use convene_store::Store;
 use convene_store::orgs::Change;
 use convene_types::{AccountId, DeptId};
 use serde_json::{Value, json};
 
-use super::world::{Person, World, until};
+use super::world::{Person, World, members, placing, until};
 
 /// Waits until these are in a group, and nobody else.
 async fn has(world: &World, conv: u64, people: &[&Person]) {
@@ -91,7 +92,13 @@ async fn switching_it_on_puts_in_who_stands_there_and_a_start_makes_up_for_what_
     world.place(ana.account, &cy, &[sales]).await;
     world.set_policy(ana.account, |policy| policy.department_groups = true).await;
     has(&world, conv, &[&bo, &cy]).await;
-    let world = world.restart_with(ana.account, &dan, sales).await;
+    // Nobody is told of this one.
+    let op = world.op(ana.account, placing(&dan, &[sales]));
+    let silently = async |store: &Store| {
+        store.org(op).await.unwrap();
+        assert_eq!(members(store, conv).await, [bo.user, cy.user]);
+    };
+    let world = world.restart_after(silently).await;
     has(&world, conv, &[&bo, &cy, &dan]).await;
     // Dissolved, it is forgotten: the next one who asks makes another one.
     world.delete(&bo, &format!("/v1/conversations/{conv}")).await.expect(204);

@@ -1,7 +1,7 @@
 //! A whole server of one test, and people in it.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -23,6 +23,8 @@ use convene_types::{AccountId, ConvId, DeptId, OrgId};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
+
+use crate::harness::media;
 
 /// Longer than anything here takes on a busy machine.
 pub(super) const DEADLINE: Duration = Duration::from_secs(20);
@@ -119,27 +121,22 @@ impl World {
 
     /// Another server over the same data. Nothing of the first one is said goodbye to.
     pub(super) async fn restart(self) -> Self {
-        let Self { store, folder, org, .. } = self;
-        store.stop();
-        Self::open(folder, org.into_inner()).await
+        self.restart_after(async |_| ()).await
     }
 
-    /// Moves somebody into a department while the server is down, so that nobody is told of it.
-    pub(super) async fn restart_with(self, by: u64, whom: &Person, dept: DeptId) -> Self {
-        let place = Edit { places: Some(vec![(dept.0, None)]), ..Edit::default() };
-        let change = Change::Edit { account: AccountId(whom.account), edit: place };
-        let op = Op { org: self.org(), by: AccountId(by), address: String::new(), change, once: None };
+    /// The same, and meanwhile something is done to the data, of which no server is told.
+    pub(super) async fn restart_after(self, work: impl AsyncFnOnce(&Store)) -> Self {
         let Self { store, folder, org, .. } = self;
         store.stop();
-        let alone = Store::start(convene_store::Options::new(folder.path().join("chat.db"))).unwrap();
-        alone.org(op).await.unwrap();
+        let alone = start(&folder);
+        work(&alone).await;
         alone.stop();
         Self::open(folder, org.into_inner()).await
     }
 
     async fn open(folder: tempfile::TempDir, org: Option<OrgId>) -> Self {
         let metrics: Arc<convene_telemetry::Metrics> = Arc::default();
-        let store = Store::start(convene_store::Options::new(folder.path().join("chat.db"))).unwrap();
+        let store = start(&folder);
         let codes = Codes::default();
         let kept = Arc::clone(&codes);
         let sender = Sender::Program(Box::new(move |phone, _, digits| {
@@ -162,7 +159,6 @@ impl World {
             Ok(Login { account: caller.account, session: caller.session, device: caller.device })
         });
         let addresses = api.clone();
-        let localhost = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let blobs = Blobs::open(store.clone(), BlobOptions::below(folder.path())).await.unwrap();
         let api = api.with_blobs(blobs.clone());
         let (chat, _server) = convene_im::start(convene_im::Options {
@@ -178,20 +174,10 @@ impl World {
         })
         .await
         .unwrap();
-        let media = convene_sfu::Options {
-            bind: localhost,
-            ports: vec![0],
-            advertised: vec![localhost],
-            tcp_port: None,
-            spread: convene_sfu::Spread::ByLoad,
-            max_load: 2.0,
-            loudest: 0,
-            metrics: Arc::clone(&metrics),
-        };
-        let (media, _) = convene_sfu::start(&media).unwrap();
         let config = Config { people_secret: api.room_secret().to_owned(), ..Config::default() };
-        let state =
-            State::new(config, media, Arc::clone(&metrics)).with_chat(chat.clone()).with_keyring(api.keyring().clone());
+        let state = State::new(config, media(&metrics), Arc::clone(&metrics))
+            .with_chat(chat.clone())
+            .with_keyring(api.keyring().clone());
         let state = state.with_people(&api).await.unwrap();
         let router = convene_signaling::router(&state);
         Self { api, chat, state, router, store, metrics, codes, org: Mutex::new(org), folder }
@@ -261,8 +247,12 @@ impl World {
 
     /// Changes the first organisation.
     pub(super) async fn change(&self, by: u64, change: Change) -> Outcome {
-        let op = Op { org: self.org(), by: AccountId(by), address: String::new(), change, once: None };
-        self.api.change(op).await.unwrap()
+        self.api.change(self.op(by, change)).await.unwrap()
+    }
+
+    /// A change of it, which is not done yet.
+    pub(super) fn op(&self, by: u64, change: Change) -> Op {
+        Op { org: self.org(), by: AccountId(by), address: String::new(), change, once: None }
     }
 
     /// The first organisation.
@@ -321,9 +311,7 @@ impl World {
 
     /// Where somebody stands from now on.
     pub(super) async fn place(&self, by: u64, whom: &Person, depts: &[DeptId]) {
-        let places = Some(depts.iter().map(|dept| (dept.0, None)).collect());
-        let edit = Edit { places, ..Edit::default() };
-        self.change(by, Change::Edit { account: AccountId(whom.account), edit }).await;
+        self.change(by, placing(whom, depts)).await;
     }
 
     /// Waits until the group of a department has nobody to put in or take out.
@@ -342,10 +330,7 @@ impl World {
 
     /// Users of chat in a conversation.
     pub(super) async fn members(&self, conv: u64) -> Vec<u64> {
-        let found = self.store.ask(move |reader| reader.members(ConvId(conv))).await.unwrap();
-        let mut users: Vec<_> = found.into_iter().map(|(user, _)| user.0).collect();
-        users.sort_unstable();
-        users
+        members(&self.store, conv).await
     }
 
     /// Routes in a router's document, as `GET /v1/me`: those of the whole server, and those of accounts alone.
@@ -443,6 +428,24 @@ impl World {
         let path = format!("/whip/{}", seat["room"].as_str().unwrap());
         self.call("POST", seat["token"].as_str().unwrap(), &path, Value::Null).await.0
     }
+}
+
+fn start(folder: &tempfile::TempDir) -> Store {
+    Store::start(convene_store::Options::new(folder.path().join("chat.db"))).unwrap()
+}
+
+/// See [`World::place`].
+pub(super) fn placing(whom: &Person, depts: &[DeptId]) -> Change {
+    let places = Some(depts.iter().map(|dept| (dept.0, None)).collect());
+    Change::Edit { account: AccountId(whom.account), edit: Edit { places, ..Edit::default() } }
+}
+
+/// See [`World::members`].
+pub(super) async fn members(store: &Store, conv: u64) -> Vec<u64> {
+    let found = store.ask(move |reader| reader.members(ConvId(conv))).await.unwrap();
+    let mut users: Vec<_> = found.into_iter().map(|(user, _)| user.0).collect();
+    users.sort_unstable();
+    users
 }
 
 /// Waits until it holds.
