@@ -1,8 +1,9 @@
-//! Reads `use_srtp` from the ClientHello before the DTLS stack sees it.
+//! Reads what the ClientHello offers before the DTLS stack sees it.
 //!
-//! rtc-dtls takes the first profile in the client's order that the server lists, and browsers list the slow one first.
-//! So the datagrams of the first ClientHello are held until it is whole (Chromium's has 1.4 kB in two datagrams, with
-//! the extension in either), the best offered profile becomes the server's only one, and then they are fed in order.
+//! rtc-dtls takes the first SRTP profile in the client's order that the server lists, and browsers list the slow one first;
+//! with the groups of the key exchange it is the same with clients that are no browsers. So the datagrams of the first
+//! ClientHello are held until it is whole (Chromium's has 1.4 kB in two datagrams, with the extensions in either), the best
+//! of each that is offered becomes the server's only one, and then they are fed in order.
 
 use super::record::{CLIENT_HELLO, Fragment, records};
 use crate::DropReason;
@@ -16,6 +17,10 @@ const MAX_HELLO_BYTES: usize = 16 * 1024;
 
 /// RFC 5764 §4.1.1.
 const USE_SRTP: u16 = 14;
+
+/// RFC 8422 §5.1.1, and X25519 in its list.
+const SUPPORTED_GROUPS: u16 = 10;
+const X25519: [u8; 2] = 29_u16.to_be_bytes();
 
 /// Datagrams of a ClientHello that is not whole yet.
 #[derive(Debug, Default)]
@@ -88,13 +93,19 @@ impl Gather {
 
 /// The best profile that a ClientHello offers. `None`: none of ours, or not a ClientHello.
 pub(super) fn best_profile(hello: &[u8]) -> Option<Profile> {
-    let offered = use_srtp(hello)?;
+    let (offered, _mki) = vec16(extension(hello, USE_SRTP)?)?;
     let offers = |profile: &Profile| offered.chunks_exact(2).any(|code| code == profile.code().to_be_bytes());
     Profile::ALL.into_iter().find(offers)
 }
 
-/// The profile list in `use_srtp` (RFC 5764 §4.1.1).
-fn use_srtp(hello: &[u8]) -> Option<&[u8]> {
+/// Whether a ClientHello offers X25519.
+pub(super) fn offers_x25519(hello: &[u8]) -> bool {
+    let groups = extension(hello, SUPPORTED_GROUPS).and_then(vec16);
+    groups.is_some_and(|(groups, _)| groups.chunks_exact(2).any(|group| group == X25519))
+}
+
+/// What stands in the first extension of that type.
+fn extension(hello: &[u8], wanted: u16) -> Option<&[u8]> {
     // RFC 6347 §4.2.1: version, random, session_id, cookie, cipher_suites, compression_methods, extensions.
     let rest = hello.get(2 + 32..)?;
     let (_session_id, rest) = vec8(rest)?;
@@ -104,8 +115,8 @@ fn use_srtp(hello: &[u8]) -> Option<&[u8]> {
     let (mut extensions, _) = vec16(rest)?;
     while let Some((kind, rest)) = extensions.split_first_chunk::<2>() {
         let (value, rest) = vec16(rest)?;
-        if u16::from_be_bytes(*kind) == USE_SRTP {
-            return vec16(value).map(|(profiles, _mki)| profiles);
+        if u16::from_be_bytes(*kind) == wanted {
+            return Some(value);
         }
         extensions = rest;
     }

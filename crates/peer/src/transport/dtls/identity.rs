@@ -12,7 +12,7 @@ use rtc_dtls::crypto::Certificate;
 use rtc_dtls::extension::extension_use_srtp::SrtpProtectionProfile;
 use rtc_shared::error::Error;
 
-use super::once::Once;
+use super::crypto::HandshakeCrypto;
 use super::warm_up;
 use crate::transport::srtp::Profile;
 
@@ -79,9 +79,15 @@ impl Identity {
     }
 
     /// What one handshake runs with. 15 us, because the check of the client's certificate is a closure of its own.
-    pub(super) fn server_config(&self, profile: Profile, client: Fingerprint) -> Result<HandshakeConfig, Error> {
+    /// `x25519`: the client offers it.
+    pub(super) fn server_config(
+        &self,
+        profile: Profile,
+        x25519: bool,
+        client: Fingerprint,
+    ) -> Result<HandshakeConfig, Error> {
         ConfigBuilder::default()
-            .with_crypto_provider(Arc::new(Once::new(self.provider())))
+            .with_crypto_provider(Arc::new(HandshakeCrypto::new(self.provider(), x25519)))
             .with_certificates(vec![self.certificate()])
             .with_cipher_suites(CIPHER_SUITES.to_vec())
             .with_srtp_protection_profiles(vec![SrtpProtectionProfile::from(profile.code())])

@@ -3,15 +3,15 @@
 //! [`Server`] is all the rest knows: datagrams in ([`Server::handle`]), datagrams out ([`Server::poll_transmit`]), keys
 //! and application data out ([`Server::poll_output`]), application data in ([`Server::send`]), time. No type of
 //! `rtc-dtls` passes it, so another stack can take its place. What `rtc-dtls` 0.21 lacks is made up for here: the choice of
-//! the SRTP profile ([`hello`]), lost flights ([`flight`]), a bound on what an association may store, and that it verifies
-//! each client twice ([`once`]).
+//! the SRTP profile ([`hello`]) and of the group ([`crypto`]), lost flights ([`flight`]), a bound on what an association may
+//! store, and that it verifies each client twice ([`crypto`]).
 //!
 //! The caller feeds it only datagrams from addresses that passed an ICE check.
 
+mod crypto;
 mod flight;
 mod hello;
 mod identity;
-mod once;
 mod record;
 #[cfg(test)]
 pub(super) mod tests;
@@ -31,7 +31,7 @@ use rtc_shared::error::Error;
 pub use self::identity::{Fingerprint, Identity, IdentityError};
 
 use self::flight::{Flight, Lost, begins_hello};
-use self::hello::{Gather, best_profile};
+use self::hello::{Gather, best_profile, offers_x25519};
 use self::identity::FINGERPRINT_MISMATCH;
 use self::record::{ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE, is_whole, records};
 use super::FailReason;
@@ -177,7 +177,7 @@ impl Server {
             self.fail(FailReason::NoSrtpProfile);
             return;
         };
-        let Ok(config) = self.identity.server_config(profile, client.clone()) else {
+        let Ok(config) = self.identity.server_config(profile, offers_x25519(&hello), client.clone()) else {
             self.fail(FailReason::Handshake);
             return;
         };

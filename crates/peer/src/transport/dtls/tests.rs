@@ -203,6 +203,25 @@ fn gcm_whatever_the_order_and_cm_for_those_without() {
 }
 
 #[test]
+fn keys_are_exchanged_by_x25519_though_the_client_has_p256_first() {
+    let mut pair = Pair::new(&Kind::default());
+    let mut from_server = Vec::new();
+    while !pair.client.complete {
+        while let Some(datagram) = pair.client.poll_transmit() {
+            pair.server.handle(pair.now, &datagram).unwrap();
+        }
+        while let Some(datagram) = pair.server.poll_transmit() {
+            pair.client.handle(pair.now, &datagram);
+            from_server.extend_from_slice(&datagram);
+        }
+    }
+    pair.exchange(&mut |_| false);
+    // ServerKeyExchange (RFC 8422 §5.4): a named curve, X25519, and a point of 32 bytes.
+    assert!(from_server.windows(4).any(|bytes| bytes == [3, 0, 29, 32]));
+    pair.assert_works("x25519");
+}
+
+#[test]
 fn a_client_without_our_profiles_is_refused() {
     let mut pair = Pair::new(&Kind { profiles: vec![8], ..Kind::default() });
     assert_eq!(pair.run(Duration::from_secs(1), |_| false), None);

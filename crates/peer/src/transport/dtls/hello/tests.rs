@@ -1,11 +1,20 @@
 //! ClientHellos whole, in pieces, contradicting themselves.
 
-use super::{Gather, MAX_DATAGRAMS, MAX_HELLO_BYTES, best_profile};
+use super::{Gather, MAX_DATAGRAMS, MAX_HELLO_BYTES, best_profile, offers_x25519};
 use crate::DropReason;
 use crate::transport::srtp::Profile;
 
 /// A ClientHello body whose `use_srtp` stands behind `before` bytes of another extension.
 fn hello(profiles: &[u16], before: usize) -> Vec<u8> {
+    hello_with_groups(profiles, &[23], before)
+}
+
+fn hello_with_groups(profiles: &[u16], groups: &[u16], before: usize) -> Vec<u8> {
+    let list = |codes: &[u16]| {
+        let mut list = ((codes.len() * 2) as u16).to_be_bytes().to_vec();
+        list.extend(codes.iter().flat_map(|code| code.to_be_bytes()));
+        list
+    };
     let mut extensions = Vec::new();
     let mut extension = |kind: u16, value: &[u8]| {
         extensions.extend_from_slice(&kind.to_be_bytes());
@@ -13,10 +22,10 @@ fn hello(profiles: &[u16], before: usize) -> Vec<u8> {
         extensions.extend_from_slice(value);
     };
     extension(51, &vec![9; before]);
-    let mut list = ((profiles.len() * 2) as u16).to_be_bytes().to_vec();
-    list.extend(profiles.iter().flat_map(|code| code.to_be_bytes()));
-    list.push(0);
-    extension(14, &list);
+    extension(10, &list(groups));
+    let mut profiles = list(profiles);
+    profiles.push(0); // no MKI
+    extension(14, &profiles);
     extension(23, &[]);
     let mut body = vec![0xfe, 0xfd];
     body.extend_from_slice(&[5; 32]);
@@ -57,10 +66,25 @@ fn the_best_offered_profile_is_chosen() {
 }
 
 #[test]
+fn x25519_is_seen_wherever_it_stands() {
+    let rows: &[(&[u16], bool)] = &[
+        (&[4588, 29, 23, 24], true), // Chromium, with a post-quantum group
+        (&[23, 29, 24], true),       // webrtc-rs
+        (&[23, 24], false),
+        (&[0x1d00, 0x001d >> 8], false), // not across two of them
+        (&[], false),
+    ];
+    for (groups, want) in rows {
+        assert_eq!(offers_x25519(&hello_with_groups(&[7], groups, 1258)), *want, "{groups:?}");
+    }
+}
+
+#[test]
 fn a_cut_hello_offers_nothing() {
-    let whole = hello(&[7], 20);
+    let whole = hello_with_groups(&[7], &[29], 20);
     for len in 0..whole.len() - 4 {
         assert_eq!(best_profile(&whole[..len]), None, "{len}");
+        assert!(!offers_x25519(&whole[..len.min(80)]), "{len}");
     }
 }
 
