@@ -134,6 +134,12 @@ class Server:
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
 
+    def wakes(self) -> int:
+        """How often its threads have gone to sleep so far."""
+        statuses = [path.read_text() for path in Path(f"/proc/{self.process.pid}/task").glob("*/status")]
+        return sum(int(line.split()[1]) for status in statuses for line in status.splitlines()
+                   if line.startswith("voluntary_ctxt_switches"))
+
     def descriptors(self) -> int:
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 

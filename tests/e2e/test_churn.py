@@ -19,6 +19,9 @@ MAX_GROWTH_KIB = 24 * 1024  # allocator slack after a warm-up of the same kind
 # size that the library likes.
 MAX_WAITING_KIB = 96
 WAITING = 200
+# How often all of its threads together wake up in a second while nothing happens in 63 rooms: 5 here, and 110 where each room
+# looks at its deadlines once a second and the store at its log five times.
+MAX_WAKES = 30
 
 
 async def join(server, http, name: str, room: str) -> aiohttp.ClientWebSocketResponse:
@@ -102,5 +105,12 @@ async def test_who_waits_in_a_call_takes_little(tmp_path):
             each = (server.rss_kib() - memory) / WAITING
             print(f"{each:.1f} KiB of somebody who waits")
             assert each < MAX_WAITING_KIB
+
+            await asyncio.sleep(2)  # rooms have looked once more
+            wakes = server.wakes()
+            await asyncio.sleep(3)
+            wakes = (server.wakes() - wakes) / 3
+            print(f"{wakes:.1f} wake-ups a second")
+            assert wakes < MAX_WAKES
     finally:
         assert server.stop() == 0

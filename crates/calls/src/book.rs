@@ -36,6 +36,12 @@ impl Book {
         Ok(call)
     }
 
+    /// Whether no call is on.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.calls.is_empty()
+    }
+
     /// A call that is on.
     #[must_use]
     pub fn get(&self, id: CallId) -> Option<&Call> {

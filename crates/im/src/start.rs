@@ -10,13 +10,15 @@ use convene_im_core::model::Refusal;
 use convene_proto::frame;
 use convene_proto::im::{self, Code, frame::Body};
 use convene_store::{Op, Outcome, StatsSnapshot, Store};
+use convene_telemetry::Metrics;
 use convene_tls::{CertificateError, Resolver};
 use convene_types::{CallId, ConvId, DeviceId, OrgId, SessionId, UserId};
 use futures_util::{Sink, Stream};
+use parking_lot::Mutex;
 use quinn::Endpoint;
 use tokio::sync::{Semaphore, broadcast};
 use tokio::task::JoinHandle;
-use tokio::time::{interval, sleep, timeout};
+use tokio::time::{sleep, timeout};
 use tracing::info;
 
 use crate::accept;
@@ -40,8 +42,6 @@ const SPREAD_MS: u32 = 3_000;
 const MAX_DRAIN: Duration = Duration::from_secs(3);
 /// Changes of conversations that a listener may be behind with.
 const MAX_BEHIND: usize = 4_096;
-/// How often the store's counters are read.
-const SAMPLE_EVERY: Duration = Duration::from_secs(1);
 
 /// Why the chat service cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -120,30 +120,30 @@ pub async fn start(options: Options) -> Result<(Handle, Server), StartError> {
     });
     tasks.push(tokio::spawn(accept::run(endpoint.clone(), Arc::clone(&shared))));
     tasks.push(tokio::spawn(resolver.keep_fresh("chat")));
-    tasks.push(tokio::spawn(sample(Arc::clone(&shared))));
+    export(shared.store.clone(), &shared.metrics);
     let handle = Handle { shared, address };
     tasks.push(tokio::spawn(retention::run(handle.clone())));
     Ok((handle.clone(), Server { endpoint, handle, tasks }))
 }
 
 /// Exports the store's counters.
-async fn sample(shared: Arc<Shared>) {
-    let mut ticks = interval(SAMPLE_EVERY);
-    let (metrics, mut last) = (&shared.metrics, StatsSnapshot::default());
-    let failures = |what| metrics.im_store_failures.with_label_values(&[what]);
-    let (batches, reads, syncs) = (failures("batch"), failures("read"), failures("sync"));
-    loop {
-        ticks.tick().await;
-        let stats = shared.store.stats();
+fn export(store: Store, metrics: &Metrics) {
+    let last = Mutex::new(StatsSnapshot::default());
+    metrics.when_asked(move |metrics| {
+        let mut last = last.lock();
+        let stats = store.stats();
+        let failures = |what, now: u64, before| {
+            metrics.im_store_failures.with_label_values(&[what]).inc_by(now.saturating_sub(before));
+        };
         metrics.im_wal.set(i64::try_from(stats.wal_bytes).unwrap_or(i64::MAX));
         metrics.im_commits.inc_by(stats.batches.saturating_sub(last.batches));
         metrics.im_committed.inc_by(stats.ops.saturating_sub(last.ops));
         metrics.im_syncs.inc_by(stats.syncs.saturating_sub(last.syncs));
-        batches.inc_by(stats.failed_batches.saturating_sub(last.failed_batches));
-        reads.inc_by(stats.failed_reads.saturating_sub(last.failed_reads));
-        syncs.inc_by(stats.failed_syncs.saturating_sub(last.failed_syncs));
-        last = stats;
-    }
+        failures("batch", stats.failed_batches, last.failed_batches);
+        failures("read", stats.failed_reads, last.failed_reads);
+        failures("sync", stats.failed_syncs, last.failed_syncs);
+        *last = stats;
+    });
 }
 
 impl Server {

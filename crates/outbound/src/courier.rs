@@ -24,8 +24,10 @@ use crate::client::{Client, Outgoing, SendError};
 const MAX_LANES: usize = 64;
 /// Events that a lane reads at a time.
 const BATCH: u32 = 32;
-/// How often the store is looked at when nothing is told: what a reader could not answer is asked again.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// How soon a reader that could not answer is asked again.
+const ASK_AGAIN: Duration = Duration::from_secs(2);
+/// An endpoint that failed rests at least so long.
+const MIN_REST: Duration = Duration::from_millis(50);
 /// LiveKit's.
 const CONTENT_TYPE: &str = "application/webhook+json";
 
@@ -110,12 +112,12 @@ impl Courier {
                     flying.spawn(async move { (endpoint.id, courier.deliver_some(&endpoint).await) });
                 }
             }
-            let due =
-                lanes.values().filter(|lane| !lane.busy).map(|lane| lane.rests_until.saturating_duration_since(now));
-            let pause = due.min().unwrap_or(LOOK_EVERY).clamp(Duration::from_millis(50), LOOK_EVERY);
+            // Without one that rests there is nothing to do until the outbox is filled: an idle server sleeps.
+            let due = lanes.values().filter(|lane| !lane.busy).map(|lane| lane.rests_until).min();
+            let pause = due.map(|due| due.saturating_duration_since(now).max(MIN_REST));
             tokio::select! {
                 () = outbox.filled() => {}
-                () = sleep(pause) => {}
+                () = sleep(pause.unwrap_or_default()), if pause.is_some() => {}
                 Some(landed) = flying.join_next() => {
                     // A panic of a lane was logged where it happened; its endpoint stays busy, which is the safe side.
                     let Ok((id, delivered)) = landed else { continue };
@@ -133,7 +135,8 @@ impl Courier {
         let (mut all, mut after) = (Vec::new(), 0);
         loop {
             let Ok(page) = self.options.store.ask(move |reader| reader.waiting_webhooks(after)).await else {
-                return all;
+                sleep(ASK_AGAIN).await;
+                continue;
             };
             let Some(last) = page.last() else { return all };
             after = last.id;

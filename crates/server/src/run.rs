@@ -90,7 +90,7 @@ async fn run(settings: &Settings) -> Result<()> {
     let told = state.registry().happenings();
     let noting = tokio::spawn(webhooks::note(told, chat.store.clone(), Arc::clone(&metrics)));
     let carrying = tokio::spawn(courier.run());
-    let feeling = tokio::spawn(tell_stress(media.clone(), Arc::clone(&metrics), ready.clone()));
+    tell_stress(media.clone(), &metrics, ready.clone());
     let renewing = certificate.clone().map(|certificate| tokio::spawn(certificate.keep_fresh("http")));
     let (end, ended) = oneshot::channel();
     let router = convene_signaling::router(&state);
@@ -115,23 +115,20 @@ async fn run(settings: &Settings) -> Result<()> {
     renewing.inspect(JoinHandle::abort);
     carrying.abort();
     noting.abort();
-    feeling.abort();
     balancing.abort();
     ops.abort();
     media_tcp.inspect(JoinHandle::abort);
     Ok(())
 }
 
-/// Says how busy the media workers are, as often as they measure it.
-async fn tell_stress(media: convene_sfu::Handle, metrics: Arc<Metrics>, ready: Ready) {
-    let mut tick = tokio::time::interval(Duration::from_secs(1));
-    loop {
-        tick.tick().await;
+/// Says how busy the media workers are to whoever asks.
+fn tell_stress(media: convene_sfu::Handle, metrics: &Metrics, ready: Ready) {
+    metrics.when_asked(move |metrics| {
         let (stress, overloaded) = (media.stress(), media.is_overloaded());
         metrics.stress.set(f64::from(stress));
         metrics.overloaded.set(i64::from(overloaded));
         ready.set_stress(stress, overloaded);
-    }
+    });
 }
 
 async fn bind(address: SocketAddr, port: &str) -> Result<TcpListener> {

@@ -5,6 +5,7 @@
 mod log;
 mod metrics;
 mod ops;
+mod probes;
 
 pub use log::{LogError, LogFormat, init};
 pub use metrics::Metrics;

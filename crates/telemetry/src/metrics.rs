@@ -8,6 +8,8 @@ use prometheus::{
     Registry, TextEncoder,
 };
 
+use crate::probes::Probes;
+
 /// Upper bounds in seconds: from one GSO send (50 us) over the gather tick (1-2 ms) to a stall worth an alarm (50 ms).
 const FORWARDING_BUCKETS: [f64; 11] = [5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 3e-3, 5e-3, 1e-2, 2e-2, 5e-2];
 
@@ -23,6 +25,7 @@ macro_rules! metrics {
         /// See the module. Each field's documentation is also the metric's help text.
         pub struct Metrics {
             registry: Registry,
+            pub(crate) probes: Probes,
             $($(#[doc = $doc])+ pub $field: $kind,)+
         }
 
@@ -36,7 +39,7 @@ macro_rules! metrics {
                 let registry = Registry::new();
                 $(let $field: $kind = build::$kind($name, concat!($($doc),+), &[$($($label),+)?], &[$(&$buckets)?]);
                 registry.register(Box::new($field.clone())).expect("names in this file are unique and valid");)+
-                Self { registry, $($field,)+ }
+                Self { registry, probes: Probes::default(), $($field,)+ }
             }
 
             /// Name of every metric, in this file's order.
@@ -159,6 +162,7 @@ impl Metrics {
     /// All metrics in Prometheus' text format.
     #[must_use]
     pub fn text(&self) -> String {
+        self.measure();
         let mut out = Vec::new();
         // Writing to a Vec cannot fail, and encoding only refuses families without metrics, which gather() leaves out.
         let _ = TextEncoder::new().encode(&self.registry.gather(), &mut out);

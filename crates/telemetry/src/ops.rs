@@ -78,7 +78,8 @@ async fn text(State((metrics, _)): State<(Arc<Metrics>, Ready)>) -> impl IntoRes
     std::future::ready(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics.text())).await
 }
 
-async fn readiness(State((_, ready)): State<(Arc<Metrics>, Ready)>) -> impl IntoResponse {
+async fn readiness(State((metrics, ready)): State<(Arc<Metrics>, Ready)>) -> impl IntoResponse {
+    metrics.measure();
     std::future::ready(match ready.get() {
         true => (StatusCode::OK, ready.text("ready")),
         false => (StatusCode::SERVICE_UNAVAILABLE, ready.text("not ready")),
@@ -88,7 +89,8 @@ async fn readiness(State((_, ready)): State<(Arc<Metrics>, Ready)>) -> impl Into
 
 /// For whoever chooses where a call begins. A node without time left is ready all the same: who is in a call there has to
 /// find it when they come back.
-async fn readiness_for_rooms(State((_, ready)): State<(Arc<Metrics>, Ready)>) -> impl IntoResponse {
+async fn readiness_for_rooms(State((metrics, ready)): State<(Arc<Metrics>, Ready)>) -> impl IntoResponse {
+    metrics.measure();
     std::future::ready(match (ready.get(), ready.0.overloaded.load(Ordering::Relaxed)) {
         (true, false) => (StatusCode::OK, ready.text("ready")),
         (true, true) => (StatusCode::SERVICE_UNAVAILABLE, ready.text("overloaded")),

@@ -14,7 +14,7 @@ use convene_store::Op;
 use convene_types::{AccountId, ConvId, OrgId, UserId};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::judge::{Held, Rights, Whose};
 use super::{People, device_of, now_ms};
@@ -72,17 +72,25 @@ async fn keep_groups(people: People) {
 }
 
 async fn tick(people: People) {
-    let (mut ticks, mut sweeps) = (interval(TICK), interval(SWEEP_EVERY));
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut sweeps = interval(SWEEP_EVERY);
     loop {
         tokio::select! {
-            _ = ticks.tick() => people.pass(),
+            () = people.next_pass() => people.pass(),
             _ = sweeps.tick() => people.inner.judge.sweep(|room| people.inner.rooms.get(room).is_some()),
         }
     }
 }
 
 impl People {
+    /// While there are calls, again and again.
+    async fn next_pass(&self) {
+        let idle = self.inner.book.lock().is_empty();
+        if idle {
+            self.inner.begun.notified().await;
+        }
+        sleep(TICK).await;
+    }
+
     async fn login_ended(self, ended: Ended) {
         self.inner.chat.end_login(ended.session, Code::Revoked);
         self.judge_again(Whose::Login(ended.session)).await;

@@ -33,6 +33,7 @@ use convene_store::calls::Standing;
 use convene_telemetry::Metrics;
 use convene_types::{ConvId, UserId};
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -55,6 +56,8 @@ struct Inner {
     minter: Minter,
     judge: Judge,
     book: Arc<Mutex<Book>>,
+    /// There is a call in the book: time passes for it.
+    begun: Notify,
     metrics: Arc<Metrics>,
 }
 
@@ -76,7 +79,8 @@ impl People {
         let (store, book) = (chat.store().clone(), Arc::<Mutex<Book>>::default());
         let judge = Judge::new(store.clone(), Arc::clone(&book));
         let (api, chat, rooms) = (api.clone(), chat.clone(), Arc::clone(rooms));
-        let people = Self { inner: Arc::new(Inner { api, chat, store, rooms, minter, judge, book, metrics }) };
+        let begun = Notify::new();
+        let people = Self { inner: Arc::new(Inner { api, chat, store, rooms, minter, judge, book, begun, metrics }) };
         people.end_interrupted().await;
         follow::spawn(&people);
         people

@@ -49,6 +49,7 @@ impl People {
             }
             Err(refused) => return Err(refusal::of_call(&refused)),
         };
+        self.inner.begun.notify_one();
         if let Err(refused) = self.write_down(&call, answer::begun(&call)).await {
             self.inner.book.lock().forget(id);
             return Err(refusal::of_chat(&refused));

@@ -1,16 +1,18 @@
 //! The room task: carries commands and media events to the [`State`], and its actions to the media plane.
 
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use convene_sfu::{Answer, Bind, Event, PeerOptions, Publication};
 use convene_telemetry::Metrics;
 use convene_types::{Codec, MediaKind, Mid, PeerId, Rid, TrackId};
 use dashmap::DashMap;
 use tokio::sync::{broadcast, mpsc};
-use tokio::time::MissedTickBehavior;
+use tokio::time::sleep_until;
 use tracing::Instrument;
 
+use super::clock::Clock;
 use super::command::{Command, Reply, Who};
 use super::counts::Counts;
 use super::data::DataFormat;
@@ -23,10 +25,6 @@ use super::model::{LeaveReason, ParticipantId, TrackInfo};
 use super::registry::Options;
 use super::request::{Answered, JoinRequest, Joined, Mode, RoomRequest, TrackRequest};
 use super::state::{Action, Now, Peers, State, unannounced};
-
-/// How often a room looks at its deadlines. Seats and empty rooms live seconds longer at most; lowering it wakes every
-/// idle room more often.
-const TICK: Duration = Duration::from_secs(1);
 
 /// Bytes of an SDP. An offer of 50 sections is about 120 kB.
 pub(crate) const MAX_SDP_BYTES: usize = 256 * 1024;
@@ -100,18 +98,35 @@ struct Actor {
 
 impl Actor {
     async fn run(&mut self, commands: &mut mpsc::Receiver<Command>, mut events: convene_sfu::Events) {
-        let mut tick = tokio::time::interval(TICK);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut clock = Clock::new(Instant::now());
+        let mut alarm = pin!(sleep_until(Instant::now().into())); // set before it is waited for
         while self.state.closed().is_none() {
-            tokio::select! {
-                command = commands.recv() => match command {
-                    Some(command) => self.handle_command(command).await,
-                    None => self.state.close(now(), LeaveReason::RoomClosed), // not even the registry knows it
-                },
-                event = events.recv() => self.handle_event(event),
-                _ = tick.tick() => self.state.handle_timeout(now()),
+            let due = clock.poll_timeout();
+            if let Some(at) = due.map(Into::into).filter(|at| alarm.deadline() != *at) {
+                alarm.as_mut().reset(at);
             }
+            let rang = tokio::select! {
+                command = commands.recv() => {
+                    match command {
+                        Some(command) => self.handle_command(command).await,
+                        None => self.state.close(now(), LeaveReason::RoomClosed), // not even the registry knows it
+                    }
+                    false
+                }
+                event = events.recv() => {
+                    self.handle_event(event);
+                    false
+                }
+                () = &mut alarm, if due.is_some() => {
+                    self.state.handle_timeout(now());
+                    true
+                }
+            };
             self.flush().await;
+            match rang {
+                true => clock.handle_look(Instant::now(), self.state.poll_timeout()),
+                false => clock.handle_news(Instant::now()),
+            }
         }
     }
 

@@ -10,6 +10,7 @@
 //! queue is bounded.
 
 mod actor;
+mod clock;
 mod command;
 mod counts;
 mod data;

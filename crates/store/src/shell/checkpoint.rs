@@ -2,24 +2,24 @@
 //!
 //! A passive checkpoint never blocks the writer, but it cannot begin a WAL again that is written to all the time: that takes
 //! a gap between two commits, and it copies and syncs what is not yet in the database before. So this thread goes over it
-//! until little is left, has the file synced, and tells the writer that now it costs little.
+//! until little is left, has the file synced, and tells the writer that now it costs little. Where nothing is left it sleeps
+//! until something is written.
 
 use std::fs::File;
 use std::sync::Arc;
 use std::sync::Mutex;
-use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
+use super::signals::Signals;
 use super::stats::Stats;
 use crate::engine::Place;
 use crate::error::StoreError;
 
-/// How often the WAL is looked at; one that did not grow since is moved, however short.
+/// How often a WAL that is written to is looked at; one that did not grow since is moved, however short.
 const EVERY: Duration = Duration::from_millis(200);
 /// One that grows is moved in pieces of this size. The pages that every message changes then go into the database once for
 /// hundreds of commits, and commits wait less often for a disk that is busy with the database.
@@ -36,15 +36,15 @@ const WORTH_BYTES: u64 = 96 * 1024 * 1024;
 
 #[derive(Debug)]
 pub(super) struct Thread {
-    stop: Mutex<Option<(SyncSender<()>, JoinHandle<()>)>>,
+    signals: Arc<Signals>,
+    thread: Mutex<Option<JoinHandle<()>>>,
     /// The database's file, for syncing. Kept open for as long as the store is there: closing it would take away the locks
     /// that SQLite holds on the same file in this process (<https://www.sqlite.org/howtocorrupt.html>, section 2.2).
     _file: Option<Arc<File>>,
 }
 
 impl Thread {
-    /// `restart` is raised when the writer should begin the WAL again.
-    pub(super) fn start(place: &Place, stats: &Arc<Stats>, restart: &Arc<AtomicBool>) -> Result<Self, StoreError> {
+    pub(super) fn start(place: &Place, stats: &Arc<Stats>, signals: &Arc<Signals>) -> Result<Self, StoreError> {
         let conn = place.connect(OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         let page: i64 = conn.pragma_query_value(None, "page_size", |row| row.get(0))?;
         let frame = u64::try_from(page).unwrap_or(0) + FRAME_HEADER_BYTES;
@@ -55,23 +55,24 @@ impl Thread {
             }
             Place::Memory(_) => None,
         };
-        let (stats, restart) = (Arc::clone(stats), Arc::clone(restart));
-        let mut work = Work { conn, file: file.clone(), frame, stats, restart, seen: 0 };
-        let (stop, stopped) = sync_channel(1);
-        let thread = thread::Builder::new().name("store-checkpoint".into()).spawn(move || {
-            while stopped.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
-                work.run();
-            }
-        });
+        let (stats, signals) = (Arc::clone(stats), Arc::clone(signals));
+        let work = Work { conn, file: file.clone(), frame, stats, signals: Arc::clone(&signals), seen: 0 };
+        let thread = thread::Builder::new().name("store-checkpoint".into()).spawn(move || work.run());
         let thread = thread.map_err(|source| StoreError::Files { doing: "starting the checkpoints", source })?;
-        Ok(Self { stop: Mutex::new(Some((stop, thread))), _file: file })
+        Ok(Self { signals, thread: Mutex::new(Some(thread)), _file: file })
     }
 
     pub(super) fn stop(&self) {
-        if let Some((stop, thread)) = self.stop.lock().ok().and_then(|mut stop| stop.take()) {
-            drop(stop);
+        self.signals.stop();
+        if let Some(thread) = self.thread.lock().ok().and_then(|mut thread| thread.take()) {
             let _ = thread.join();
         }
+    }
+}
+
+impl Drop for Thread {
+    fn drop(&mut self) {
+        self.signals.stop();
     }
 }
 
@@ -80,7 +81,7 @@ struct Work {
     file: Option<Arc<File>>,
     frame: u64,
     stats: Arc<Stats>,
-    restart: Arc<AtomicBool>,
+    signals: Arc<Signals>,
     /// Bytes of the WAL at the last look.
     seen: u64,
 }
@@ -93,18 +94,31 @@ struct Wal {
 }
 
 impl Work {
-    fn run(&mut self) {
+    fn run(mut self) {
+        while self.signals.rest(EVERY) {
+            if self.look() {
+                self.signals.wait_for_writes();
+            }
+        }
+    }
+
+    /// Moves what is due. True: until something is written there is nothing to do.
+    fn look(&mut self) -> bool {
         // Either fails as with a full disk: commits fail then too and say so.
         let wal = match self.wal("NOOP") {
             Ok(wal) => wal,
-            Err(error) => return tracing::debug!(%error, "looking at the write-ahead log"),
+            Err(error) => {
+                tracing::debug!(%error, "looking at the write-ahead log");
+                return false;
+            }
         };
         let grows = std::mem::replace(&mut self.seen, wal.all) != wal.all;
-        let nothing = wal.left == 0 && wal.all < WORTH_BYTES;
+        let nothing = wal.left == 0 && (wal.all < WORTH_BYTES || self.signals.restarts());
         let early = grows && (1..PIECE_BYTES).contains(&wal.left);
         if !nothing && !early {
             self.checkpoint();
         }
+        nothing
     }
 
     fn checkpoint(&self) {
@@ -125,7 +139,7 @@ impl Work {
                 return;
             }
             if wal.left <= LITTLE_BYTES {
-                return self.restart.store(true, Relaxed);
+                return self.signals.restart();
             }
         }
     }

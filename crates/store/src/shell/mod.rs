@@ -9,6 +9,7 @@ mod checkup;
 mod durable;
 mod outbox;
 mod readers;
+mod signals;
 mod stats;
 mod syncer;
 mod writer;
@@ -112,11 +113,11 @@ impl Store {
         let place = engine.place().clone();
         let stats = Arc::new(Stats::default());
         let readers = Readers::start(&place, &options, &stats)?;
-        let restart = Arc::default();
-        let checkpoints = checkpoint::Thread::start(&place, &stats, &restart)?;
+        let signals = Arc::default();
+        let checkpoints = checkpoint::Thread::start(&place, &stats, &signals)?;
         let (durable, outbox) = (Arc::default(), Arc::default());
         let syncer = Syncer::start(disk(&place)?, &durable, &stats, &outbox)?;
-        let writer = Writer::start(engine, &options, syncer, &durable, &stats, restart)?;
+        let writer = Writer::start(engine, &options, syncer, &durable, &stats, signals)?;
         Ok(Self { inner: Arc::new(Inner { writer, readers, durable, place, stats, outbox, checkpoints }) })
     }
 

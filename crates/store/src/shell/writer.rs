@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -12,6 +12,7 @@ use convene_im_core::model::Refusal;
 use convene_proto::im::Code;
 
 use super::durable::Durable;
+use super::signals::Signals;
 use super::stats::Stats;
 use super::syncer::{Batch, Done, Syncer, answer};
 use super::{Options, now_ms};
@@ -41,18 +42,17 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// `restart`: see `checkpoint`.
     pub(super) fn start(
         engine: Engine,
         options: &Options,
         syncer: Syncer,
         durable: &Arc<Durable>,
         stats: &Arc<Stats>,
-        restart: Arc<AtomicBool>,
+        signals: Arc<Signals>,
     ) -> Result<Self, StoreError> {
         let (queue, jobs) = sync_channel(options.max_queued_writes);
         let (max_batch, durable, stats) = (options.max_batch.max(1), Arc::clone(durable), Arc::clone(stats));
-        let state = Thread { engine, jobs, max_batch, syncer, durable, stats, restart };
+        let state = Thread { engine, jobs, max_batch, syncer, durable, stats, signals };
         let thread = thread::Builder::new().name("store-writer".into()).spawn(move || state.run());
         let thread = thread.map_err(|source| StoreError::Files { doing: "starting the writer", source })?;
         Ok(Self { queue, thread: Mutex::new(Some(thread)) })
@@ -82,7 +82,7 @@ struct Thread {
     syncer: Syncer,
     durable: Arc<Durable>,
     stats: Arc<Stats>,
-    restart: Arc<AtomicBool>,
+    signals: Arc<Signals>,
 }
 
 impl Thread {
@@ -91,15 +91,16 @@ impl Thread {
         loop {
             let first = match held.take() {
                 Some(job) => Ok(job),
-                None => self.jobs.recv_timeout(IDLE),
+                None if self.engine.has_erased() => self.jobs.recv_timeout(IDLE),
+                None => self.jobs.recv().map_err(RecvTimeoutError::from),
             };
             match first {
                 Ok(Job::Op(op, done)) => held = self.batch(*op, done),
                 Ok(Job::Engine(work)) => self.maintain(work),
                 Ok(Job::Stop) | Err(RecvTimeoutError::Disconnected) => break,
-                Err(RecvTimeoutError::Timeout) if self.engine.has_erased() => self.empty_wal(),
-                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Timeout) => self.empty_wal(),
             }
+            self.signals.written();
         }
         self.syncer.stop();
         // What came in behind the stop.
@@ -152,7 +153,7 @@ impl Thread {
     }
 
     fn bound_wal(&mut self) {
-        if self.restart.swap(false, Relaxed) {
+        if self.signals.take_restart() {
             self.restart_wal(Duration::ZERO);
         } else if self.stats.wal_bytes.load(Relaxed) > MAX_WAL_BYTES {
             Stats::add(&self.stats.forced_checkpoints, 1);

@@ -81,6 +81,11 @@ impl Demand {
         self.told.unwrap_or(Some(u8::MAX))
     }
 
+    /// When less is due to be told.
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        self.less_since.map(|since| since + OFF_AFTER)
+    }
+
     /// Takes note of what is wanted. `true`: the publisher has to be told.
     pub(super) fn update(&mut self, now: Instant, wanted: Option<u8>) -> bool {
         let told = self.told();

@@ -4,6 +4,7 @@
 //! Invariant: it never reads a clock and never waits.
 
 mod backup;
+mod deadlines;
 mod dynacast;
 mod join;
 mod negotiate;
@@ -245,23 +246,6 @@ impl State {
         let of = |kind| self.tracks.values().filter(|track| track.is_shown() && track.info.kind == kind).count();
         let participants = count(self.participants.len());
         Held { participants, audio: count(of(MediaKind::Audio)), video: count(of(MediaKind::Video)) }
-    }
-
-    /// Seats that were not taken again, rooms that nobody uses, requests that nobody answered.
-    pub(super) fn handle_timeout(&mut self, now: Now) {
-        let window = self.options.resume_window;
-        let expired = |p: &&Participant| p.detached_at.is_some_and(|at| now.at.saturating_duration_since(at) >= window);
-        let gone: Vec<ParticipantId> = self.participants.values().filter(expired).map(|p| p.id).collect();
-        for id in gone {
-            self.remove(now, id, LeaveReason::SignalClosed);
-        }
-        self.retry_negotiations(now);
-        self.update_demands(now);
-        let patience = if self.was_used { self.info.departure_timeout_s } else { self.info.empty_timeout_s };
-        let waited = self.empty_since.map(|since| now.at.saturating_duration_since(since).as_secs());
-        if waited.is_some_and(|seconds| seconds >= u64::from(patience)) {
-            self.close(now, LeaveReason::RoomClosed);
-        }
     }
 
     /// Ends the room.

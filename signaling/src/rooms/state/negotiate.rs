@@ -39,6 +39,12 @@ impl Negotiation {
     pub(super) fn continued(before: &Self) -> Self {
         Self { missing: before.missing, last_offer_id: before.last_offer_id, ..Self::default() }
     }
+
+    /// When a client gets another chance that owes an offer, or an answer behind which the next offer waits.
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        let unanswered = self.outstanding.filter(|_| self.wanted).map(|(_, since)| since);
+        self.asked.into_iter().chain(unanswered).min().map(|since| since + ASK_AGAIN)
+    }
 }
 
 impl State {

@@ -42,6 +42,7 @@ fn a_lost_request_for_sections_is_repeated() {
     room.state.handle_subscribed(room.now, bob.id, mic, Ok(Missing { audio: 0, video: 0, negotiate: true }));
     room.state.settle(room.now);
     assert_eq!(asks(&bob.read()), 1, "free sections need an offer too");
+    assert_eq!(room.state.poll_timeout(), Some(room.at(5).at));
     let now = room.at(6);
     room.state.handle_timeout(now);
     room.state.settle(now);
@@ -63,9 +64,11 @@ fn our_offers_follow_one_another() {
     let negotiate = Missing { audio: 0, video: 0, negotiate: true };
     room.state.handle_subscribed(room.now, bob.id, TrackId(1), Ok(negotiate));
     assert_eq!(offers(&mut room), 0, "the first one has no answer");
+    assert_eq!(room.state.poll_timeout(), Some(room.at(5).at), "until then it may come");
     assert!(!room.state.takes_answer(bob.id, 2));
     assert!(room.state.takes_answer(bob.id, 1));
     room.state.handle_answered(bob.id);
+    assert_eq!(room.state.poll_timeout(), None);
     assert!(!room.state.takes_answer(bob.id, 1), "one offer, one answer");
     assert_eq!(offers(&mut room), 1);
     room.state.handle_offer_made(room.now, bob.id, offer());
@@ -127,6 +130,7 @@ fn a_client_that_does_not_come_back_is_out_within_twenty_seconds() {
     let mut room = Room::new();
     let (alice, mut bob) = (room.active("alice"), room.active("bob"));
     room.state.handle_detached(room.now, alice.id, alice.session);
+    assert_eq!(room.state.poll_timeout(), Some(room.at(19).at), "and a room looks a second late at most");
     let now = room.at(20);
     room.state.handle_timeout(now);
     assert_eq!(bob.told_of("alice").unwrap().left, Some(LeaveReason::SignalClosed));

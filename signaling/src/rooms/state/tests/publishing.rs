@@ -97,10 +97,11 @@ fn who_cannot_decode_the_first_codec_gets_the_other_once_it_is_sent() {
     assert_eq!(room.actions().into_iter().filter_map(muted).collect::<Vec<_>>(), [first, stream]);
 
     room.state.remove(room.now, carol.id, LeaveReason::ClientInitiated);
-    for second in [2, 8] {
-        let now = room.at(second);
-        room.state.handle_timeout(now);
-    }
+    let now = room.at(2);
+    room.state.handle_timeout(now);
+    let now = room.at(7);
+    assert_eq!(room.state.poll_timeout(), Some(now.at), "of the backup codec");
+    room.state.handle_timeout(now);
     assert_eq!(wanted(&mut alice), of(Some(u8::MAX), None), "nobody needs it any more");
     room.state.handle_track_ended(room.now, first);
     assert!(room.state.participant_info(alice.id).unwrap().tracks.is_empty());
@@ -182,7 +183,9 @@ fn layers_that_nobody_wants_stop_at_the_publisher() {
         alice.read().into_iter().filter_map(wanted).collect::<Vec<_>>()
     };
     assert_eq!(told(&mut room, 0), []);
+    assert_eq!(room.state.poll_timeout(), Some(room.at(5).at));
     assert_eq!(told(&mut room, 6), [None], "nobody is here");
+    assert_eq!(room.state.poll_timeout(), None);
     let bob = room.active("bob");
     assert_eq!(told(&mut room, 7), [Some(u8::MAX)]);
     let shown = |room: &mut Room, disabled, height| {

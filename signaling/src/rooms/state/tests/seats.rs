@@ -71,8 +71,10 @@ fn rooms_end_when_nobody_needs_them() {
         let mut room = Room::new();
         if was_used {
             let alice = room.active("alice");
+            assert_eq!(room.state.poll_timeout(), None, "somebody is here");
             room.state.remove(room.now, alice.id, LeaveReason::ClientInitiated);
         }
+        assert_eq!(room.state.poll_timeout(), Some(room.at(if was_used { 20 } else { 300 }).at));
         let now = room.at(seconds);
         room.state.handle_timeout(now);
         assert_eq!(room.state.closed().is_some(), want, "{was_used} {seconds}");
