@@ -26,7 +26,7 @@ use convene_proto::im;
 use convene_types::{Bump, ClientId, ConvId, Seq, Useq, UserId};
 use rustc_hash::FxHashMap;
 
-pub use conversation::{Conversation, Window};
+pub use conversation::{Conversation, KEPT, Window};
 pub use fold::Folded;
 pub use sends::{MAX_UNSENT, Outgoing, Progress};
 pub use state::State;
@@ -63,7 +63,7 @@ pub enum Request {
 pub enum Change {
     /// Put this [event](Conversation::event) in: it is there for the first time, or its body was erased.
     Event(ConvId, Seq),
-    /// Forget all events of a conversation up to this one: they are hidden from here on.
+    /// Forget all events of a conversation up to this one: they are hidden from here on, or let go of ([`KEPT`]).
     Hidden(ConvId, Seq),
     /// Forget a conversation, its row and all its events: the server has started over, and so does the copy.
     Forgotten(ConvId),
@@ -318,7 +318,7 @@ impl Replica {
 
     /// The user scrolls up: asks for the page below the window that ends at or holds `below`. `false`: there is none.
     pub fn load_older(&mut self, conv: ConvId, below: Seq) -> bool {
-        let fetch = self.conversations.get(&conv).and_then(|conversation| conversation.fetch_older(below));
+        let fetch = self.conversations.get_mut(&conv).and_then(|conversation| conversation.fetch_older(below));
         let any = fetch.is_some();
         self.out.extend(fetch.map(|fetch| Output::Request(Request::Fetch(fetch))));
         any
@@ -350,6 +350,7 @@ impl Replica {
         let Some(conversation) = self.conversations.get_mut(&conv) else { return };
         // Something came of a conversation that no sync has told of.
         self.sync_wanted |= !conversation.is_known();
+        conversation.let_go();
         for change in conversation.take_changes() {
             self.out.push_back(Output::Change(change));
         }

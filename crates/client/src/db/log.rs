@@ -1,7 +1,7 @@
 //! What this device knows of the logs: the replica's rows, as they are.
 
 use bytes::Bytes;
-use convene_im_core::replica::Row;
+use convene_im_core::replica::{KEPT, Row};
 use convene_proto::im::{ConversationDelta, Event, User};
 use convene_types::{Bump, Seq, Useq};
 use prost::Message as _;
@@ -10,10 +10,6 @@ use rusqlite::params;
 use super::meta::Key;
 use super::{Database, int, unsigned};
 use crate::error::Error;
-
-/// Newest events of a conversation that are loaded at start. Older ones are forgotten here and fetched when somebody
-/// scrolls to them: all of what is loaded lives in memory, at some hundred bytes each.
-const MAX_LOADED: u64 = 5_000;
 
 impl Database {
     /// Puts an event in, or what erasure left of it.
@@ -60,10 +56,10 @@ impl Database {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Forgets what is older than is loaded; answers the row without it.
+    /// Forgets what is older than is kept, so that a start is quick; answers the row without it.
     pub(crate) fn trim(&self, mut row: Row) -> Result<Row, Error> {
         let newest = row.spans.last().map_or(0, |(_, to)| to.0);
-        let oldest = Seq(newest.saturating_sub(MAX_LOADED));
+        let oldest = Seq(newest.saturating_sub(KEPT));
         if row.spans.first().is_some_and(|(from, _)| *from < oldest) {
             self.forget_events(row.delta.conv, oldest.0)?;
             row.spans.retain_mut(|(from, to)| {

@@ -1,11 +1,12 @@
 //! One conversation's log as far as it is known, and what follows from it: what the application asks.
 //!
 //! What changes it is below: what arrives of the log (`arrive`), what others tell of how it stands (`registers`), what is
-//! missing (`holes`).
+//! missing (`holes`), what is not kept (`keep`).
 
 mod arrive;
 mod entry;
 mod holes;
+mod keep;
 mod registers;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,8 @@ use convene_proto::im::{self, body::Kind};
 use convene_types::{ConvId, Seq, Useq, UserId};
 
 use entry::{Entry, SOMEWHERE};
+
+pub use keep::KEPT;
 
 use super::erased::Erased;
 use super::fold::{self, Folded, Index};
@@ -54,6 +57,8 @@ pub struct Conversation {
     settings_at: Useq,
     /// Syncs that did not tell of it.
     untold: u8,
+    /// Somebody has asked for what is further up.
+    scrolled: bool,
     changes: Vec<Change>,
 }
 
@@ -96,6 +101,7 @@ impl Conversation {
             gap: Gap::None,
             settings_at: Useq(0),
             untold: 0,
+            scrolled: false,
             changes: Vec::new(),
         }
     }

@@ -43,7 +43,8 @@ impl Conversation {
         self.overdue(now)
     }
 
-    pub(in crate::replica) fn fetch_older(&self, below: Seq) -> Option<im::Fetch> {
+    pub(in crate::replica) fn fetch_older(&mut self, below: Seq) -> Option<im::Fetch> {
+        self.scrolled = true;
         let from = self.window(below).from;
         if from <= self.state.floor {
             return None;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use convene_proto::im::{self, Code, Role, body::Kind};
 use convene_types::{ClientId, ConvId, Seq, UserId};
 
-use crate::replica::{Change, GAP_WAIT, Output, Progress, Replica, Request};
+use crate::replica::{Change, GAP_WAIT, KEPT, Output, Progress, Replica, Request};
 
 const ME: UserId = UserId(7);
 const CONV: ConvId = ConvId(1);
@@ -378,4 +378,28 @@ fn i14_members_of_a_busy_group_learn_with_its_head_what_retention_took() {
     let changes: Vec<_> = std::iter::from_fn(|| replica.poll()).collect();
     assert!(changes.contains(&Output::Change(Change::Event(CONV, Seq(11)))), "{changes:?}");
     assert!(!changes.contains(&Output::Change(Change::Event(CONV, Seq(12)))), "{changes:?}");
+}
+
+#[test]
+fn a_long_log_is_kept_to_its_newest_part_until_somebody_scrolls_up() {
+    let (mut replica, now) = synced();
+    let known = |replica: &Replica| {
+        let window = replica.conversation(CONV).unwrap().newest();
+        assert_eq!(window.events().count() as u64, window.to.0 - window.from.0, "without a hole");
+        (window.from.0, window.to.0)
+    };
+    let last = 10 + 2 * KEPT;
+    replica.handle_deliver(deliver(10, last - 1), now);
+    assert_eq!(known(&replica), (10, last - 1));
+    replica.handle_deliver(deliver(last - 1, last), now);
+    assert_eq!(known(&replica), (last - KEPT, last));
+    let changes: Vec<_> = std::iter::from_fn(|| replica.poll()).collect();
+    assert!(changes.contains(&Output::Change(Change::Hidden(CONV, Seq(last - KEPT)))));
+    assert_eq!(replica.conversation(CONV).unwrap().row().spans, [(Seq(last - KEPT), Seq(last))]);
+
+    assert!(replica.load_older(CONV, Seq(last)));
+    let older = Request::Fetch(im::Fetch { after: 0, before: last - KEPT + 1, backward: true, conv: CONV.0, limit: 0 });
+    assert_eq!(requests(&mut replica), [older]);
+    replica.handle_deliver(deliver(last, last + 2 * KEPT), now);
+    assert_eq!(known(&replica), (last - KEPT, last + 2 * KEPT), "it is in use");
 }

@@ -2,15 +2,17 @@
 // something has changed. What may happen is decided in `replica`; here are the clock, the network and the disk.
 
 import { type Init, make } from '../wire/codec';
-import { type Body, CallOutcome, type CallState, Code, type Deliver, type Fetch, type Limits, type Member, type Settings, TypingKind, type User } from '../wire/im.gen';
+import { type Body, Code, type Deliver, type Fetch, type Limits, type Member, type Settings, TypingKind, type User } from '../wire/im.gen';
 
 import { type Account, deviceId, SignedOut } from './account';
 import { randomId, unhex } from './bytes';
+import { Calls } from './calls';
 import { Database } from './database';
 import { Hints } from './hints';
 import { Backoff } from './link/backoff';
 import { forgetUdpFailure } from './link/link';
 import { People } from './people';
+import { Presence } from './presence';
 import type { Conversation } from './replica/conversation';
 import { Replica, type Request } from './replica/replica';
 import { Cut, Refused, type Reply, Session } from './session';
@@ -28,14 +30,12 @@ export type Phase =
 const CLIENT = 'convene-web/1';
 /** After these it is of no use to connect again. */
 const FINAL: readonly Code[] = [Code.REVOKED, Code.UNSUPPORTED_VERSION, Code.NO_SEAT];
-/** Most users whose presence can be watched. */
-const MAX_WATCHED = 500;
-/** Calls whose end is remembered: one is asked about, and it is a recent one. */
-const MAX_ENDED = 8;
 /** Members of one page, and most that are read: larger groups show counts without names. */
 const MEMBERS_PAGE = 500;
 /** Between two signs of typing. */
 const TYPING_EVERY_MS = 4_000;
+/** The page is drawn this often at most. */
+const FRAME_MS = 16;
 
 export class Client {
   phase: Phase = 'connecting';
@@ -49,10 +49,7 @@ export class Client {
   readonly links: Links;
   /** Members of conversations that were opened. */
   readonly members = new Map<number, Member[]>();
-  /** Calls that are on and concern this user. */
-  readonly calls = new Map<string, CallState>();
-  /** Calls that ended while this page was open, the latest last. */
-  readonly ended = new Map<string, CallState>();
+  readonly calls = new Calls();
   replica = new Replica(0);
   private session?: Session;
   private version = 0;
@@ -61,10 +58,9 @@ export class Client {
   private running = Promise.resolve();
   private wake: () => void = () => undefined;
   private timer?: ReturnType<typeof setTimeout>;
-  private announced = false;
+  private announcing?: ReturnType<typeof setTimeout>;
   private reads = new Map<number, number>();
-  private watched = '';
-  private glanced = new Set<number>();
+  private presence = new Presence();
   private typedAt = -Infinity;
   private older = new Set<number>();
   /** Other tabs of this browser: one installation has one session, and the tab that was opened last has it. */
@@ -105,6 +101,7 @@ export class Client {
     window.removeEventListener('offline', this.networkIsGone);
     document.removeEventListener('visibilitychange', this.looked);
     clearTimeout(this.timer);
+    clearTimeout(this.announcing);
     this.uploads.pause();
     this.session?.close();
     this.wake();
@@ -124,17 +121,15 @@ export class Client {
 
   snapshot = () => this.version;
 
-  /** Something to show has changed. Told once for all that happens in one go. */
+  /** Something to show has changed. Told once for all that happens within a frame: one message is several changes. */
   changed = () => {
-    if (this.announced) return;
-    this.announced = true;
-    queueMicrotask(() => {
-      this.announced = false;
+    this.announcing ??= setTimeout(() => {
+      this.announcing = undefined;
       this.version += 1;
       this.listeners.forEach((listener) => listener());
       this.askForNames();
       this.watchPresence();
-    });
+    }, FRAME_MS);
   };
 
   /** How the session runs, for who looks into it. */
@@ -185,6 +180,11 @@ export class Client {
     this.replica.show(conv, now());
     this.settle();
     if (!this.members.has(conv)) void this.loadMembers(conv);
+  }
+
+  /** What is shown of it are its newest messages. */
+  atFoot(conv: number) {
+    if (this.replica.atFoot(conv)) this.settle();
   }
 
   /** What was shown up to here is read. */
@@ -244,13 +244,7 @@ export class Client {
 
   /** Besides those of conversations, these people are on the screen: whether they are there is to be shown. */
   glance(users: readonly number[]) {
-    for (const user of users) {
-      // The latest last, and those that go are the oldest.
-      this.glanced.delete(user);
-      this.glanced.add(user);
-    }
-    const over = this.glanced.size - MAX_WATCHED;
-    [...this.glanced].slice(0, Math.max(0, over)).forEach((user) => this.glanced.delete(user));
+    this.presence.glance(users);
     this.changed();
   }
 
@@ -375,9 +369,9 @@ export class Client {
     this.session = session;
     this.phase = 'online';
     this.people.forgetAsked();
-    this.watched = '';
+    this.presence.begin();
     this.members.clear();
-    this.calls.clear(); // those that are on are told anew
+    this.calls.begin();
     welcomed();
     if (!synced) this.sync({ case: 'sync', value: this.replica.connected() });
     this.tellReads();
@@ -409,7 +403,7 @@ export class Client {
       this.replica.deliverUser(body.value, at);
       for (const { kind } of body.value.events) if (kind?.case === 'profile') this.learn([kind.value]);
     } else if (body.case === 'callState') {
-      this.called(body.value);
+      this.calls.take(body.value);
     } else if (body.case === 'hint') {
       if (body.value.kind?.case === 'head') this.replica.head(body.value.kind.value);
       else if (body.value.kind?.case === 'profile') this.learn([body.value.kind.value]);
@@ -417,18 +411,6 @@ export class Client {
       if (body.value.kind?.case === 'typing') setTimeout(this.changed, 6_500);
     }
     this.settle();
-  }
-
-  /** Of two states of a call the later one counts. */
-  private called(state: CallState) {
-    if (this.ended.has(state.callId) || (this.calls.get(state.callId)?.version ?? 0) >= state.version) return;
-    if (state.outcome === CallOutcome.RINGING) this.calls.set(state.callId, state);
-    else {
-      this.calls.delete(state.callId);
-      this.ended.set(state.callId, state);
-      const [oldest] = this.ended.keys();
-      if (this.ended.size > MAX_ENDED && oldest) this.ended.delete(oldest);
-    }
   }
 
   /** Why the session ends, if that says more than to connect again. */
@@ -514,11 +496,8 @@ export class Client {
     if (!this.isOnline) return;
     const peers = this.replica.conversations().map(({ state }) => state.peer);
     const others = [...this.members.values()].flat().map((member) => member.user);
-    const users = [...new Set([...peers, ...this.glanced, ...others])].filter((user) => user && user !== this.me.id).slice(0, MAX_WATCHED);
-    const watched = users.join();
-    if (watched === this.watched) return;
-    this.watched = watched;
-    this.session?.ask({ case: 'watchPresence', value: { users } }, () => true);
+    const users = this.presence.next(this.me.id, peers, others);
+    if (users) this.session?.ask({ case: 'watchPresence', value: { users } }, () => true);
   }
 
   /** What a conversation is called. */

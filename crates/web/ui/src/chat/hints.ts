@@ -38,10 +38,10 @@ export class Hints {
     this.cursors.set(conv, users);
   }
 
-  /** How many of these users have read up to an event. */
-  readers(conv: number, seq: number, users: readonly number[]): number {
+  /** How far each of these users has read, in no order. */
+  readCursors(conv: number, users: readonly number[]): number[] {
     const cursors = this.cursors.get(conv);
-    return users.filter((user) => (cursors?.get(user) ?? 0) >= seq).length;
+    return users.map((user) => cursors?.get(user) ?? 0);
   }
 
   whoTypes(conv: number, now: number): number[] {

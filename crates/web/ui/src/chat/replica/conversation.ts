@@ -61,6 +61,8 @@ export class Conversation {
   private gap = new Gap();
   private settingsAt = 0;
   private untold = 0;
+  /** Up to here events were let go of since the last `takeDropped`. */
+  private dropped = 0;
 
   constructor(
     private readonly me: number,
@@ -99,14 +101,42 @@ export class Conversation {
 
   /** The newest events, as far back as they are known without a hole. */
   newest(): Window {
-    const cursor = this.cursor;
-    const [from, to] = this.spans.around(cursor) ?? [cursor, cursor];
-    const events: Event[] = [];
-    for (let seq = from + 1; seq <= to; seq += 1) {
+    const { from, to } = this.bounds();
+    return { from, to, atStart: from <= this.state.floor, events: [...this.backwards()].reverse() };
+  }
+
+  /** The same, the last one first, one by one. */
+  *backwards(): Generator<Event> {
+    const { from, to } = this.bounds();
+    for (let seq = to; seq > from; seq -= 1) {
       const event = this.events.get(seq);
-      if (event) events.push(event);
+      if (event) yield event;
     }
-    return { from, to, atStart: from <= this.state.floor, events };
+  }
+
+  /** Lets go of all but the newest messages, if there are twice as many: who scrolls up to them asks for them again. */
+  trim(kept: number): boolean {
+    const { from, to } = this.bounds();
+    const [oldest, newest] = [this.events.get(from + 1), this.events.get(to)];
+    if (!oldest || !newest || newest.ord - oldest.ord < 2 * kept) return false;
+    let up = to;
+    for (const { seq, ord } of this.backwards()) {
+      up = seq;
+      if (newest.ord - ord >= kept) break;
+    }
+    for (const seq of [...this.events.keys()]) {
+      if (seq > up) continue;
+      this.events.delete(seq);
+      this.erasedBy.delete(seq);
+    }
+    for (const [target, by] of this.pointing) {
+      const left = by.filter((seq) => seq > up);
+      if (left.length) this.pointing.set(target, left);
+      else this.pointing.delete(target);
+    }
+    this.spans.trim(up);
+    this.dropped = up;
+    return true;
   }
 
   folded(seq: number): Folded {
@@ -233,8 +263,8 @@ export class Conversation {
 
   /** The page below the newest window, if there is one. */
   fetchOlder(): Fetch | undefined {
-    const { from, atStart } = this.newest();
-    if (atStart) return undefined;
+    const { from } = this.bounds();
+    if (from <= this.state.floor) return undefined;
     const after = Math.max(this.spans.endBelow(from) ?? 0, this.state.floor);
     return make('Fetch', { conv: this.id, after, before: from + 1, backward: true });
   }
@@ -261,6 +291,20 @@ export class Conversation {
     const changed = [...this.changed].flatMap((seq) => this.events.get(seq) ?? []);
     this.changed.clear();
     return changed;
+  }
+
+  /** Up to where events were let go of: 0 for none. */
+  takeDropped(): number {
+    const { dropped } = this;
+    this.dropped = 0;
+    return dropped;
+  }
+
+  /** What the newest window covers. */
+  private bounds(): { from: number; to: number } {
+    const { cursor } = this;
+    const [from, to] = this.spans.around(cursor) ?? [cursor, cursor];
+    return { from, to };
   }
 
   private giveUp() {

@@ -16,6 +16,9 @@ import { AGAIN, type Outgoing, Sends } from './sends';
 const MAX_CURSORS = 2000;
 /** Entries of the user log that wait behind a hole. More of them come with the sync. */
 const MAX_WAITING_USER = 256;
+/** Messages of a conversation that stay where nobody looks further up; at twice as many the others are let go of. A tall screen
+ * shows a hundred. With more, each change costs the page more, and years would be read before it shows anything. */
+const KEPT = 200;
 /** The least to wait before a refused sync is asked for again. */
 const MIN_WAIT_MS = 100;
 
@@ -25,7 +28,7 @@ export type Request = { case: 'fetch'; value: Fetch } | { case: 'sync'; value: S
 export interface Changes {
   events: Event[];
   rows: Row[];
-  /** Forget all events of the conversation up to this one. */
+  /** Forget all events of the conversation up to this one: hidden, or let go of. */
   hidden: { conv: number; floor: number }[];
   forgotten: number[];
   outgoing: Outgoing[];
@@ -65,15 +68,25 @@ export class Replica {
   private forgotten: number[] = [];
   private outgoingChanged = new Set<string>();
   private positionChanged = false;
+  /** The conversation in which somebody may be scrolling. */
+  private shown?: number;
 
   constructor(
     readonly me: number,
     saved: Saved = NOTHING,
+    private readonly kept = KEPT,
   ) {
     const events = new Map<number, Event[]>();
-    for (const event of saved.events) events.set(event.conv, [...(events.get(event.conv) ?? []), event]);
+    for (const event of saved.events) {
+      const known = events.get(event.conv);
+      if (known) known.push(event);
+      else events.set(event.conv, [event]);
+    }
     for (const row of saved.rows) this.all.set(row.conv, Conversation.restore(me, row, events.get(row.conv) ?? []));
-    for (const conversation of this.all.values()) this.floors.set(conversation.id, conversation.state.floor);
+    for (const conversation of this.all.values()) {
+      this.floors.set(conversation.id, conversation.state.floor);
+      this.trim(conversation.id);
+    }
     ({ useq: this.useq, bump: this.bump } = saved.position);
     this.sends = new Sends(saved.outgoing);
   }
@@ -199,8 +212,16 @@ export class Replica {
 
   /** The user looks at a conversation: asks for what is missing between its newest window and the head. */
   show(conv: number, now: number) {
+    const before = this.shown;
+    this.shown = conv;
+    if (before !== undefined && before !== conv) this.trim(before);
     const fetch = this.online ? this.conversation(conv)?.fetchNewer(now) : undefined;
     if (fetch) this.requests.push({ case: 'fetch', value: fetch });
+  }
+
+  /** What is shown is at its newest message: nobody sees what is far above. Answers whether something was let go of. */
+  atFoot(conv: number): boolean {
+    return this.trim(conv);
   }
 
   /** The user scrolls up. `undefined`: there is nothing older. */
@@ -261,10 +282,18 @@ export class Replica {
     return changes;
   }
 
-  private hidden({ id, state }: Conversation): { conv: number; floor: number }[] {
+  private hidden(conversation: Conversation): { conv: number; floor: number }[] {
+    const { id, state } = conversation;
     const before = this.floors.get(id) ?? 0;
     this.floors.set(id, state.floor);
-    return state.floor > before ? [{ conv: id, floor: state.floor }] : [];
+    const up = Math.max(conversation.takeDropped(), state.floor > before ? state.floor : 0);
+    return up ? [{ conv: id, floor: up }] : [];
+  }
+
+  private trim(conv: number): boolean {
+    const trimmed = this.all.get(conv)?.trim(this.kept) ?? false;
+    if (trimmed) this.touched.add(conv);
+    return trimmed;
   }
 
   private entry(conv: number): Conversation {
@@ -286,6 +315,7 @@ export class Replica {
     if (!conversation.known) this.syncWanted = true;
     if (this.online) this.ask(conversation, now);
     for (const clientId of this.sends.arrived(conv, conversation.cursor)) this.outgoingChanged.add(clientId);
+    if (conv !== this.shown) this.trim(conv);
   }
 
   private drainUser(now: number) {

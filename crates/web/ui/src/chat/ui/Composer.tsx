@@ -98,7 +98,7 @@ export function Composer({ conversation, intent, onDone }: Props) {
       {intent && (
         <div className="intent">
           <Icon name={intent.what} />
-          <Quote client={client} conversation={conversation} seq={intent.shown.seq} />
+          <Quote conversation={conversation} seq={intent.shown.seq} />
           <button type="button" className="plain" aria-label={intent.what === 'reply' ? 'Do not reply' : 'Do not edit'} onClick={finish}>
             <Icon name="close" />
           </button>

@@ -1,6 +1,6 @@
 // One message: who, what, when, and what can be done with it.
 
-import { useState } from 'react';
+import { memo, useContext, useState } from 'react';
 
 import { Icon } from '../../icons';
 import { Role } from '../../wire/im.gen';
@@ -12,48 +12,71 @@ import { Content } from './Content';
 import { fullTime, time } from './format';
 import { Reactions, ReactionPicker } from './Reactions';
 import type { Intent } from './Thread';
-import { useClient } from './useClient';
-import { type Shown, shownOf, summary } from './view';
+import { ClientContext, useClient } from './useClient';
+import { same, type Shown, shownOf, summary } from './view';
 
 interface Props {
   conversation: Conversation;
   shown: Shown;
+  /** The sender's. */
+  name: string;
+  /** Of one's own message: how many others have read it, and how many there are. */
+  readers: number;
+  others: number;
+  /** What one may do in the conversation, as far as it decides what is offered. */
+  role: Role;
+  dissolved: boolean;
   onIntent: (intent: Intent) => void;
 }
 
-export function Message({ conversation, shown, onIntent }: Props) {
-  const client = useClient();
+/** Drawn anew only if something in its properties is drawn differently: there are hundreds of them, and something happens all
+ * the time. What else it shows of the client is in components that follow it by themselves. */
+export const Message = memo(Plain, (a, b) => {
+  const { shown: before, ...others } = a;
+  const { shown: after, ...now } = b;
+  return same(before, after) && Object.entries(others).every(([name, value]) => value === now[name as keyof typeof now]);
+});
+
+function Plain(props: Props) {
+  const { conversation, shown, name } = props;
+  const client = useContext(ClientContext) as Client;
   const own = shown.sender === client.me.id;
   const group = !conversation.state.peer;
   const gone = shown.body.kind?.case === 'tombstone';
   const classes = ['message', own ? 'own' : 'other', shown.first && 'first', gone && 'gone'].filter(Boolean).join(' ');
-  const name = client.people.name(shown.sender);
   return (
     <li className={classes} data-seq={shown.seq || undefined}>
-      {!own && group && (shown.first ? <Avatar name={name} id={shown.sender} user={shown.sender} /> : <span className="avatar-space" />)}
+      {!own && group && (shown.first ? <Face name={name} user={shown.sender} /> : <span className="avatar-space" />)}
       <div className="bubble">
         {!own && group && shown.first && <strong className="sender">{name}</strong>}
         {!own && !group && <span className="hidden">{name}: </span>}
-        {shown.body.replyTo > 0 && <Quote client={client} conversation={conversation} seq={shown.body.replyTo} />}
+        {shown.body.replyTo > 0 && <Quote conversation={conversation} seq={shown.body.replyTo} />}
         {gone ? <p>{summary(shown.body)}</p> : <Content conv={conversation.id} shown={shown} />}
-        <Reactions conv={conversation.id} shown={shown} />
+        {shown.reactions.length > 0 && <Reactions conv={conversation.id} shown={shown} />}
         <span className="meta">
           {shown.pinned && 'pinned · '}
           {shown.edited && 'edited · '}
           <time dateTime={new Date(shown.atMs).toISOString()} title={fullTime(shown.atMs)}>
             {time(shown.atMs)}
           </time>
-          {own && <State client={client} conversation={conversation} shown={shown} />}
+          {own && <State {...props} />}
         </span>
         {shown.outgoing?.progress.step === 'refused' && <Refused client={client} shown={shown} />}
       </div>
-      {!gone && shown.seq > 0 && <Actions client={client} conversation={conversation} shown={shown} onIntent={onIntent} />}
+      {!gone && shown.seq > 0 && <Actions {...props} client={client} />}
     </li>
   );
 }
 
+/** The sender's picture, which may come or change later. */
+function Face({ name, user }: { name: string; user: number }) {
+  useClient();
+  return <Avatar name={name} id={user} user={user} />;
+}
+
 /** What it answers. */
-export function Quote({ client, conversation, seq }: { client: Client; conversation: Conversation; seq: number }) {
+export function Quote({ conversation, seq }: { conversation: Conversation; seq: number }) {
+  const client = useClient();
   const event = conversation.event(seq);
   const shown = event?.body && shownOf(conversation, event);
   return (
@@ -65,17 +88,13 @@ export function Quote({ client, conversation, seq }: { client: Client; conversat
 }
 
 /** Waiting, sent, read. */
-function State({ client, conversation, shown }: { client: Client; conversation: Conversation; shown: Shown }) {
+function State({ conversation, shown, readers, others }: Props) {
   const step = shown.outgoing?.progress.step;
   if (step === 'refused') return null;
   if (step === 'queued' || step === 'flying') return <Mark icon="clock" label="Not sent yet" />;
-  const { peer } = conversation.state;
-  const members = client.members.get(conversation.id)?.map((member) => member.user) ?? (peer ? [peer] : []);
-  const others = members.filter((user) => user !== client.me.id);
-  const readers = shown.seq ? client.hints.readers(conversation.id, shown.seq, others) : 0;
-  if (!readers || !others.length) return <Mark icon="check" label="Sent" />;
-  const label = peer ? 'Read' : `Read by ${readers} of ${others.length}`;
-  return <Mark icon="checks" label={label} seen={readers === others.length} />;
+  if (!readers) return <Mark icon="check" label="Sent" />;
+  const label = conversation.state.peer ? 'Read' : `Read by ${readers} of ${others}`;
+  return <Mark icon="checks" label={label} seen={readers === others} />;
 }
 
 function Mark({ icon, label, seen }: { icon: 'clock' | 'check' | 'checks'; label: string; seen?: boolean }) {
@@ -100,9 +119,9 @@ function Refused({ client, shown }: { client: Client; shown: Shown }) {
   );
 }
 
-function Actions({ client, conversation, shown, onIntent }: Props & { client: Client }) {
+function Actions({ client, conversation, shown, role, dissolved, onIntent }: Props & { client: Client }) {
   const [picking, setPicking] = useState(false);
-  const { role, peer, dissolved } = conversation.state;
+  const { peer } = conversation.state;
   if (role === Role.UNSPECIFIED || dissolved) return null;
   const own = shown.sender === client.me.id;
   const kind = shown.body.kind?.case;

@@ -3,6 +3,7 @@
 import { useCallback, useEffect, useLayoutEffect, useRef } from 'react';
 
 import { Icon } from '../../icons';
+import type { Client } from '../client';
 import type { Conversation } from '../replica/conversation';
 
 import { day } from './format';
@@ -29,7 +30,9 @@ export function Messages({ conversation, onIntent }: Props) {
   const atFoot = useRef(true);
   const height = useRef(0);
   const all = items(conversation, client.replica.outgoing(conv), client.people, client.me.id);
-  const { cursor } = conversation;
+  const { cursor, state } = conversation;
+  const { role, dissolved } = state;
+  const cursors = readCursors(client, conversation);
   const { atStart, from } = conversation.newest();
 
   const look = useCallback(() => {
@@ -37,6 +40,7 @@ export function Messages({ conversation, onIntent }: Props) {
     if (!element) return;
     atFoot.current = element.scrollHeight - element.scrollTop - element.clientHeight < FOOT_PX;
     if (element.scrollTop < AHEAD_PX) client.loadOlder(conv);
+    if (atFoot.current) client.atFoot(conv);
     if (atFoot.current && document.visibilityState === 'visible') client.read(conv, conversation.cursor);
   }, [client, conv, conversation]);
 
@@ -93,7 +97,10 @@ export function Messages({ conversation, onIntent }: Props) {
               </li>
             );
           }
-          return <Message key={item.key} conversation={conversation} shown={item.shown} onIntent={onIntent} />;
+          const { shown } = item;
+          const readers = shown.sender === client.me.id && shown.seq ? cursors.filter((seq) => seq >= shown.seq).length : 0;
+          const about = { conversation, name: client.people.name(shown.sender), others: cursors.length, readers, role, dissolved, onIntent };
+          return <Message key={item.key} shown={shown} {...about} />;
         })}
         {client.uploads.of(conv).map(({ upload, progress, problem }) => (
           <Uploading key={upload.clientId} upload={upload} progress={progress} problem={problem} />
@@ -101,4 +108,10 @@ export function Messages({ conversation, onIntent }: Props) {
       </ol>
     </div>
   );
+}
+
+/** How far the others in a conversation have read. */
+function readCursors(client: Client, { id, state }: Conversation): number[] {
+  const members = client.members.get(id)?.map((member) => member.user) ?? (state.peer ? [state.peer] : []);
+  return client.hints.readCursors(id, members.filter((user) => user !== client.me.id));
 }

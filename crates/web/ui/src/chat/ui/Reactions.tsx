@@ -14,7 +14,6 @@ function react(client: Client, conv: number, shown: Shown, emoji: string) {
 
 export function Reactions({ conv, shown }: { conv: number; shown: Shown }) {
   const client = useClient();
-  if (!shown.reactions.length) return null;
   return (
     <div className="reactions">
       {shown.reactions.map(([emoji, users]) => {

@@ -136,7 +136,7 @@ function Row({ client, conversation, open }: { client: Client; conversation: Con
   const typing = client.hints.whoTypes(id, performance.now()).length > 0;
   const speaker = by === client.me.id ? 'You: ' : by && !state.peer ? `${client.people.name(by)}: ` : '';
   const quiet = isQuiet(conversation);
-  const calling = [...client.calls.values()].some((call) => call.conv === id);
+  const calling = client.calls.all().some((call) => call.conv === id);
   return (
     <li>
       <a href={`#c=${id}`} aria-current={open ? 'page' : undefined} className="row">

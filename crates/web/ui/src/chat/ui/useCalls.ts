@@ -141,12 +141,12 @@ export function useCalls(client: Client): Calls {
 /** Notices that the call is over: the others have gone, or nobody came. */
 function useEnd(client: Client, id: string | undefined, over: (call?: CallState) => void) {
   const { login } = client.account.company ?? {};
-  const ended = id ? client.ended.get(id) : undefined;
+  const ended = id ? client.calls.ended(id) : undefined;
   useEffect(() => {
     if (ended) over(ended);
   }, [ended, over]);
   // After a new connection calls that are on are told anew; of one that is not, only the server knows since when.
-  const unknown = id !== undefined && !ended && !client.calls.has(id) && client.isOnline;
+  const unknown = id !== undefined && !ended && !client.calls.get(id) && client.isOnline;
   useEffect(() => {
     if (!unknown || !id || !login) return undefined;
     let left = false;
@@ -163,12 +163,12 @@ function useEnd(client: Client, id: string | undefined, over: (call?: CallState)
 export const standingOf = (call: CallState, user: number) => call.people.find((person) => person.user === user)?.standing;
 
 function ringingOf(client: Client, ongoing: string | undefined): CallState | undefined {
-  return [...client.calls.values()].find((call) => call.callId !== ongoing && standingOf(call, client.me.id) === CallStanding.RINGING);
+  return client.calls.all().find((call) => call.callId !== ongoing && standingOf(call, client.me.id) === CallStanding.RINGING);
 }
 
 /** A call of the conversation that goes on without this device. */
 export function callBeside(client: Client, conv: number, ongoing: string | undefined): { call: CallState; elsewhere: boolean } | undefined {
-  const call = [...client.calls.values()].find((one) => one.conv === conv && one.callId !== ongoing);
+  const call = client.calls.all().find((one) => one.conv === conv && one.callId !== ongoing);
   const own = call?.people.find((person) => person.user === client.me.id);
   if (!call || own?.standing === CallStanding.RINGING) return undefined;
   return { call, elsewhere: own?.standing === CallStanding.ACCEPTED && hex(own.deviceId) !== hex(deviceId()) };

@@ -92,6 +92,22 @@ export function shownOf(conversation: Conversation, event: Event): Shown {
   };
 }
 
+/** Whether both are drawn alike. */
+export function same(a: Shown, b: Shown): boolean {
+  return (
+    a.key === b.key &&
+    a.seq === b.seq &&
+    a.atMs === b.atMs &&
+    a.body === b.body &&
+    a.text === b.text &&
+    a.edited === b.edited &&
+    a.pinned === b.pinned &&
+    a.outgoing === b.outgoing &&
+    a.first === b.first &&
+    a.reactions.join() === b.reactions.join()
+  );
+}
+
 function waiting(one: Outgoing, me: number): Shown {
   const { clientId, atMs, body } = one;
   return { key: clientId, seq: 0, sender: me, atMs, body, text: textOf(body), edited: false, reactions: [], pinned: false, outgoing: one, first: true };
@@ -135,9 +151,7 @@ export function items(conversation: Conversation, outgoing: Outgoing[], people: 
 
 /** The last line of a conversation, for the list. */
 export function preview(conversation: Conversation, people: People, me: number): { text: string; by: number } {
-  const { events } = conversation.newest();
-  for (let at = events.length - 1; at >= 0; at -= 1) {
-    const event = events[at] as Event;
+  for (const event of conversation.backwards()) {
     if (isMessage(event.body)) return { text: summary(event.body, shownOf(conversation, event).text), by: event.sender };
     const note = noteOf(event, conversation, people, me);
     if (note) return { text: note.text, by: 0 };

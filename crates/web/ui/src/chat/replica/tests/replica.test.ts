@@ -28,6 +28,72 @@ function talk(count: number): Log {
   return log;
 }
 
+describe('a long log', () => {
+  const shown = (replica: Replica) => replica.conversation(CONV)?.newest().events.map(({ seq }) => seq) ?? [];
+  const span = (from: number, to: number) => Array.from({ length: to - from }, (_, n) => from + 1 + n);
+
+  test('is kept to its newest messages where nobody looks, in the database as well', () => {
+    const log = talk(450);
+    const replica = synced(log);
+    expect(shown(replica)).toEqual(span(250, 450));
+    expect(replica.takeChanges()).toMatchObject({ hidden: [{ conv: CONV, floor: 250 }], rows: [{ spans: [[250, 450]] }] });
+    expect(replica.takeChanges().hidden).toEqual([]);
+    for (let seq = 450; seq < 649; seq += 1) {
+      log.add(BO, text('more'));
+      replica.deliver(log.push(seq, seq + 1), 0);
+    }
+    expect(shown(replica)).toEqual(span(250, 649));
+    log.add(BO, text('one too many'));
+    log.add(BO, text('one too many'));
+    replica.deliver(log.push(649, 651), 0);
+    expect(shown(replica)).toEqual(span(451, 651));
+  });
+
+  test('comes back to who scrolls up, stays while they do, and goes when they are at its foot', () => {
+    const log = talk(450);
+    const replica = synced(log);
+    replica.show(CONV, 0);
+    for (let fetch = replica.older(CONV); fetch; fetch = replica.older(CONV)) {
+      replica.page(log.page(fetch.after, fetch.before, 100, true), 0);
+    }
+    expect(shown(replica)).toEqual(span(0, 450));
+    expect([replica.atFoot(CONV), replica.atFoot(CONV)]).toEqual([true, false]);
+    expect(shown(replica)).toEqual(span(250, 450));
+  });
+
+  test('of another conversation goes when that one is left', () => {
+    const log = talk(250);
+    const replica = synced(log);
+    replica.show(CONV, 0);
+    for (let seq = 250; seq < 450; seq += 1) {
+      log.add(BO, text('more'));
+      replica.deliver(log.push(seq, seq + 1), 0);
+    }
+    expect(shown(replica)).toEqual(span(0, 450));
+    replica.show(CONV + 1, 0);
+    expect(shown(replica)).toEqual(span(250, 450));
+  });
+
+  test('that an earlier release has left is cut when it is read', () => {
+    const log = talk(1000);
+    const whole = new Replica(ME, undefined, 1000);
+    whole.connected();
+    whole.syncReply(log.sync(0), 0);
+    const { rows, events, position } = whole.takeChanges();
+    const saved: Saved = { position: position ?? { useq: 0, bump: 0 }, rows, events, outgoing: [] };
+    expect(events.length).toBe(1000);
+    const replica = new Replica(ME, saved);
+    expect(shown(replica)).toEqual(span(800, 1000));
+    expect(replica.takeChanges().hidden).toEqual([{ conv: CONV, floor: 800 }]);
+  });
+
+  test('counts messages, not what is said of them: a hundred hearts are not a page', () => {
+    const log = talk(10);
+    for (let n = 0; n < 500; n += 1) log.add(BO, { target: 10, kind: { case: 'react', value: { emoji: '❤️' } } });
+    expect(shown(synced(log)).length).toBe(510);
+  });
+});
+
 describe('a hole', () => {
   test('is waited for, then asked for, and nothing is shown past it', () => {
     const log = talk(2);
