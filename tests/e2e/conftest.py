@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import datetime
+import fcntl
 import json
 import os
 import re
@@ -15,6 +16,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from contextlib import nullcontext
@@ -32,6 +34,8 @@ BINARY = Path(os.environ.get("CONVENE_TEST_BIN", ROOT / "target/release/convene"
 START_DEADLINE_S = 30
 # A server's ports lie in a block of its own.
 PORTS_A_BLOCK, PORT_BLOCKS = 40, 200
+# Locks of the blocks that this process has taken.
+TAKEN = []
 # Asked for by name only, in `make network` and `make browsers`.
 ON_DEMAND = {"CONVENE_TEST_TABLE": "test_network_table.py", "CONVENE_TEST_FIREFOX": "test_firefox.py"}
 collect_ignore = [file for variable, file in ON_DEMAND.items() if variable not in os.environ]
@@ -149,16 +153,20 @@ class Server:
 
 
 def free_port_base() -> int:
-    """A base whose ports (N, N+1, N+3 tcp; N+2, N+10, N+11 udp) are free right now. Processes that look at the same moment
-    look in different places."""
+    """A base whose ports (N, N+1, N+3 tcp; N+2, N+10, N+11 udp) are free, for the rest of this process: another one that
+    finds them free as well would have its server fail, and take ours for its own."""
     for base in range(20_000 + os.getpid() % PORT_BLOCKS * PORTS_A_BLOCK, 60_000, PORTS_A_BLOCK):
+        taken = (Path(tempfile.gettempdir()) / f"convene-ports-{os.getuid()}-{base}").open("w")
         try:
+            fcntl.flock(taken, fcntl.LOCK_EX | fcntl.LOCK_NB)
             for offset, kind in [(0, 1), (1, 1), (3, 1), (2, 2), (10, 2), (11, 2)]:
                 with socket.socket(socket.AF_INET, socket.SOCK_STREAM if kind == 1 else socket.SOCK_DGRAM) as probe:
                     probe.bind(("0.0.0.0", base + offset))
-            return base
         except OSError:
+            taken.close()
             continue
+        TAKEN.append(taken)
+        return base
     raise RuntimeError("no free port range")
 
 

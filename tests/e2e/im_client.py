@@ -294,8 +294,8 @@ class Device:
         return f"{self.connects} sessions, the last one {over or 'alive'}, keeper {self.keeper}, faults {self.faults}"
 
     async def _send_once(self, client_id: bytes) -> None:
-        request, done = self.outbox[client_id]
-        while client_id in self.outbox:
+        while waiting := self.outbox.get(client_id):
+            request, done = waiting
             try:
                 ack = await self.session.request(send=request)
             except Refused as refused:
