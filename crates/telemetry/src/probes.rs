@@ -1,35 +1,26 @@
 //! What is measured when somebody asks, and not before: an idle process does not wake up for it.
 
-use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{PoisonError, RwLock};
 
 use crate::Metrics;
 
-type Probe = Arc<dyn Fn(&Metrics) + Send + Sync>;
+type Probe = Box<dyn Fn(&Metrics) + Send + Sync>;
 
 /// See the module.
 #[derive(Default)]
 pub(crate) struct Probes(RwLock<Vec<Probe>>);
 
-impl fmt::Debug for Probes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Probes").finish_non_exhaustive()
-    }
-}
-
 impl Metrics {
     /// Has `probe` run whenever somebody is about to read the metrics or asks whether the process is ready, on their task:
-    /// it reads what is at hand and does not wait. It lives as long as the metrics.
+    /// it reads what is at hand and does not wait, and adds no probe. It lives as long as the metrics.
     pub fn when_asked(&self, probe: impl Fn(&Metrics) + Send + Sync + 'static) {
-        self.probes.0.write().unwrap_or_else(PoisonError::into_inner).push(Arc::new(probe));
+        self.probes.0.write().unwrap_or_else(PoisonError::into_inner).push(Box::new(probe));
     }
 
     /// Runs the probes.
     pub(crate) fn measure(&self) {
-        let probes = self.probes.0.read().unwrap_or_else(PoisonError::into_inner).clone();
-        for probe in probes {
-            probe(self);
-        }
+        let probes = self.probes.0.read().unwrap_or_else(PoisonError::into_inner);
+        probes.iter().for_each(|probe| probe(self));
     }
 }
 

@@ -11,17 +11,21 @@ use crate::replica::Change;
 pub const KEPT: u64 = 5_000;
 
 impl Conversation {
+    /// Lets go of all but the newest events, if there are many more.
     pub(in crate::replica) fn let_go(&mut self) {
         let window = self.newest();
         let (from, to) = (window.from, window.to);
-        if self.scrolled || to.0.saturating_sub(from.0) < 2 * KEPT {
-            return;
+        if !self.scrolled && to.0.saturating_sub(from.0) >= 2 * KEPT {
+            // Which erasures are known stays known: a page may be under way that was read before one.
+            self.forget(Seq(to.0 - KEPT));
         }
-        let up_to = Seq(to.0 - KEPT);
+    }
+
+    /// Forgets all events up to this one, here and in the client's database.
+    pub(super) fn forget(&mut self, up_to: Seq) {
         self.events = self.events.split_off(&up_to.next());
-        self.index.trim(up_to);
         self.spans.trim(up_to);
-        // Which erasures are known stays known: a page may be under way that was read before one.
+        self.index.trim(up_to);
         self.changes.push(Change::Hidden(self.conv, up_to));
     }
 }

@@ -7,7 +7,6 @@ use convene_types::{Seq, Useq};
 
 use super::Conversation;
 use super::arrive::is_whole;
-use crate::replica::Change;
 
 impl Conversation {
     /// What a sync says of it that was made when the user log stood at `useq`.
@@ -64,11 +63,8 @@ impl Conversation {
     pub(super) fn raise_floor(&mut self, floor: Seq, ord: u64) {
         self.state.floor = floor;
         self.state.floor_ord = self.state.floor_ord.max(ord);
-        self.events = self.events.split_off(&floor.next());
-        self.spans.trim(floor);
-        self.index.trim(floor);
         self.erased.trim(floor);
-        self.changes.push(Change::Hidden(self.conv, floor));
+        self.forget(floor);
     }
 
     /// The user is in from here on, perhaps again. The cursor starts over with the stay.

@@ -28,13 +28,17 @@ export interface Row {
   stateAt: number;
 }
 
-/** A part of a log without a hole. */
-export interface Window {
+/** What a part of a log without a hole covers. */
+export interface Bounds {
   /** It covers (from, to]. */
   from: number;
   to: number;
   /** Nothing older is there for this user. */
   atStart: boolean;
+}
+
+/** A part of a log without a hole. */
+export interface Window extends Bounds {
   events: Event[];
 }
 
@@ -61,8 +65,8 @@ export class Conversation {
   private gap = new Gap();
   private settingsAt = 0;
   private untold = 0;
-  /** Up to here events were let go of since the last `takeDropped`. */
-  private dropped = 0;
+  /** Up to here events were forgotten since the last `takeForgotten`. */
+  private forgotten = 0;
 
   constructor(
     private readonly me: number,
@@ -99,13 +103,19 @@ export class Conversation {
     return this.events.get(seq);
   }
 
-  /** The newest events, as far back as they are known without a hole. */
-  newest(): Window {
-    const { from, to } = this.bounds();
-    return { from, to, atStart: from <= this.state.floor, events: [...this.backwards()].reverse() };
+  /** What the newest events cover, as far back as they are known without a hole. */
+  bounds(): Bounds {
+    const { cursor } = this;
+    const [from, to] = this.spans.around(cursor) ?? [cursor, cursor];
+    return { from, to, atStart: from <= this.state.floor };
   }
 
-  /** The same, the last one first, one by one. */
+  /** Those events. */
+  newest(): Window {
+    return { ...this.bounds(), events: [...this.backwards()].reverse() };
+  }
+
+  /** The same events, the last one first, one by one. */
   *backwards(): Generator<Event> {
     const { from, to } = this.bounds();
     for (let seq = to; seq > from; seq -= 1) {
@@ -124,18 +134,8 @@ export class Conversation {
       up = seq;
       if (newest.ord - ord >= kept) break;
     }
-    for (const seq of [...this.events.keys()]) {
-      if (seq > up) continue;
-      this.events.delete(seq);
-      this.erasedBy.delete(seq);
-    }
-    for (const [target, by] of this.pointing) {
-      const left = by.filter((seq) => seq > up);
-      if (left.length) this.pointing.set(target, left);
-      else this.pointing.delete(target);
-    }
-    this.spans.trim(up);
-    this.dropped = up;
+    // Which erasures are known stays known: a page may be under way that was read before one.
+    this.forget(up);
     return true;
   }
 
@@ -263,8 +263,8 @@ export class Conversation {
 
   /** The page below the newest window, if there is one. */
   fetchOlder(): Fetch | undefined {
-    const { from } = this.bounds();
-    if (from <= this.state.floor) return undefined;
+    const { from, atStart } = this.bounds();
+    if (atStart) return undefined;
     const after = Math.max(this.spans.endBelow(from) ?? 0, this.state.floor);
     return make('Fetch', { conv: this.id, after, before: from + 1, backward: true });
   }
@@ -293,18 +293,11 @@ export class Conversation {
     return changed;
   }
 
-  /** Up to where events were let go of: 0 for none. */
-  takeDropped(): number {
-    const { dropped } = this;
-    this.dropped = 0;
-    return dropped;
-  }
-
-  /** What the newest window covers. */
-  private bounds(): { from: number; to: number } {
-    const { cursor } = this;
-    const [from, to] = this.spans.around(cursor) ?? [cursor, cursor];
-    return { from, to };
+  /** Up to where events were forgotten, which the database then does as well: 0 for none. */
+  takeForgotten(): number {
+    const { forgotten } = this;
+    this.forgotten = 0;
+    return forgotten;
   }
 
   private giveUp() {
@@ -433,9 +426,24 @@ export class Conversation {
   private raiseFloor(floor: number, ord: number) {
     this.state.floor = floor;
     this.state.floorOrd = Math.max(this.state.floorOrd, ord);
-    for (const seq of [...this.events.keys()]) if (seq <= floor) this.events.delete(seq);
-    this.spans.trim(floor);
     this.erased.trim(floor);
+    this.forget(floor);
+  }
+
+  /** Forgets all events up to this one. */
+  private forget(upTo: number) {
+    for (const seq of [...this.events.keys()]) {
+      if (seq > upTo) continue;
+      this.events.delete(seq);
+      this.erasedBy.delete(seq);
+    }
+    for (const [target, by] of this.pointing) {
+      const left = by.filter((seq) => seq > upTo);
+      if (left.length) this.pointing.set(target, left);
+      else this.pointing.delete(target);
+    }
+    this.spans.trim(upTo);
+    this.forgotten = Math.max(this.forgotten, upTo);
   }
 }
 

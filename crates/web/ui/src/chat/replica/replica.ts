@@ -64,7 +64,6 @@ export class Replica {
   private replyUseq = 0;
   private requests: Request[] = [];
   private touched = new Set<number>();
-  private floors = new Map<number, number>();
   private forgotten: number[] = [];
   private outgoingChanged = new Set<string>();
   private positionChanged = false;
@@ -83,10 +82,7 @@ export class Replica {
       else events.set(event.conv, [event]);
     }
     for (const row of saved.rows) this.all.set(row.conv, Conversation.restore(me, row, events.get(row.conv) ?? []));
-    for (const conversation of this.all.values()) {
-      this.floors.set(conversation.id, conversation.state.floor);
-      this.trim(conversation.id);
-    }
+    for (const conv of this.all.keys()) this.trim(conv);
     ({ useq: this.useq, bump: this.bump } = saved.position);
     this.sends = new Sends(saved.outgoing);
   }
@@ -269,7 +265,7 @@ export class Replica {
     const changes: Changes = {
       events: touched.flatMap((conversation) => conversation.takeChanges()),
       rows: touched.map((conversation) => conversation.row()),
-      hidden: touched.flatMap((conversation) => this.hidden(conversation)),
+      hidden: touched.map((conversation) => ({ conv: conversation.id, floor: conversation.takeForgotten() })).filter(({ floor }) => floor > 0),
       forgotten: this.forgotten,
       outgoing: outgoing.flatMap((clientId) => this.sends.find(clientId) ?? []),
       sent: outgoing.filter((clientId) => !this.sends.find(clientId)),
@@ -280,14 +276,6 @@ export class Replica {
     this.forgotten = [];
     this.positionChanged = false;
     return changes;
-  }
-
-  private hidden(conversation: Conversation): { conv: number; floor: number }[] {
-    const { id, state } = conversation;
-    const before = this.floors.get(id) ?? 0;
-    this.floors.set(id, state.floor);
-    const up = Math.max(conversation.takeDropped(), state.floor > before ? state.floor : 0);
-    return up ? [{ conv: id, floor: up }] : [];
   }
 
   private trim(conv: number): boolean {
@@ -358,7 +346,6 @@ export class Replica {
   private startOver() {
     this.forgotten.push(...this.all.keys());
     this.all.clear();
-    this.floors.clear();
     [this.useq, this.bump, this.syncWanted, this.positionChanged] = [0, 0, true, true];
     this.userWaiting.clear();
   }

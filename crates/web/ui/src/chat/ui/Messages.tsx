@@ -33,7 +33,7 @@ export function Messages({ conversation, onIntent }: Props) {
   const { cursor, state } = conversation;
   const { role, dissolved } = state;
   const cursors = readCursors(client, conversation);
-  const { atStart, from } = conversation.newest();
+  const { atStart, from } = conversation.bounds();
 
   const look = useCallback(() => {
     const element = list.current;
