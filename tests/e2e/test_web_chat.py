@@ -12,14 +12,10 @@ from contextlib import asynccontextmanager
 import conftest
 from browser import chromium, until
 from conftest import start_server
-from im_client import Device, direct_with, pb
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
 DESKTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 360, "height": 740}
-# As the client has them: messages that stay where nobody scrolls up; at twice as many the others go.
-KEPT = 200
-LONG = 450
 PIXEL = bytes.fromhex(
     "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c489"
     "0000000d49444154789c63106828f80f0003a40200b050fbbb0000000049454e44ae426082"
@@ -128,58 +124,6 @@ async def test_two_people_write_edit_react_reply_and_delete(server):
         await act(bo, "an answer", "Delete for everybody")
         await expect(message(ana, "Message deleted")).to_have_count(1)
         await expect(message(ana, "an answer")).to_have_count(0)
-
-
-async def test_a_reload_shows_what_was_there_before_anything_is_asked(server):
-    async with two(server) as (ana, bo, ana_name, bo_name):
-        await start_with(ana, bo_name)
-        for n in range(30):
-            await write(ana, f"line {n}")
-        await row(bo, ana_name).click()
-        await expect(message(bo, "line 29")).to_be_visible()
-        # Nothing but the page itself answers: what is shown is the copy of this browser.
-        await bo.route(re.compile(r"/(im|dev)/"), lambda route: route.abort())
-        await bo.reload()
-        await expect(message(bo, "line 29")).to_be_visible()
-        shown = await texts(bo)
-        assert shown == [f"line {n}" for n in range(30)]
-        await write(ana, "written meanwhile")
-        await expect(message(ana, "written meanwhile").get_by_role("img", name="Sent")).to_be_visible()
-        assert await texts(bo) == shown
-        await bo.unroute(re.compile(r"/(im|dev)/"))
-        await expect(message(bo, "written meanwhile")).to_be_visible(timeout=30_000)
-        assert await texts(bo) == [*shown, "written meanwhile"]
-
-
-async def test_of_a_long_conversation_the_newest_is_kept_and_the_rest_comes_back(server):
-    """The page and its copy would grow with every message for as long as somebody works with it."""
-    [bo_name] = names("Bo")
-    async with chromium() as browser, asyncio.timeout(120):
-        bo = await enter(browser, server, bo_name)
-        ana = Device(server, f"ana-{bo_name}", org="")  # as who signs in by a name alone
-        await ana.connect()
-        [user] = (await ana.session.request(find_users=pb.FindUsers(names=[bo_name.lower()]))).users
-        conv = await direct_with(ana, user.id)
-        await ana.deliver(conv, "line 0")
-        await row(bo, "Ana").click()
-        for n in range(1, LONG):
-            await ana.deliver(conv, f"line {n}")
-        await expect(message(bo, f"line {LONG - 1}")).to_be_visible()
-        assert KEPT <= await bo.locator(".message").count() < 2 * KEPT
-        await bo.reload()
-        await expect(message(bo, f"line {LONG - 1}")).to_be_visible()
-        assert KEPT <= await bo.locator(".message").count() < 2 * KEPT
-
-        async def first_is_there():
-            await bo.locator(".messages").evaluate("list => { list.scrollTop = 0; }")
-            return await bo.locator(".message .words").first.inner_text() == "line 0"
-
-        await until(first_is_there, "the first message")
-        assert await texts(bo) == [f"line {n}" for n in range(LONG)]
-        await bo.locator(".messages").evaluate("list => { list.scrollTop = list.scrollHeight; }")
-        await expect(bo.locator(".message")).to_have_count(KEPT)
-        assert await texts(bo) == [f"line {n}" for n in range(LONG - KEPT, LONG)]
-        await ana.close()
 
 
 async def test_what_is_written_offline_goes_out_once_and_in_order(server):

@@ -1,5 +1,6 @@
 // The copy in the browser's database: one database for each account, written as the replica says, one transaction for all
-// that one frame changed. Where a browser gives none (private windows of some), chat works without a copy.
+// that one frame changed. Where a browser gives none (private windows of some), chat works without a copy. One that could not
+// be written to, as on a full disk, is given up: the page goes on, and makes a new one when it is loaded again.
 
 import type { User } from '../wire/im.gen';
 import type { Event } from '../wire/im.gen';
@@ -18,11 +19,19 @@ export interface Opened {
   uploads: Upload[];
 }
 
+type Store = (name: string) => IDBObjectStore;
+
 export class Database {
+  /** The copy was given up. */
+  private over = false;
+
   private constructor(
     private readonly name: string,
-    private readonly db: IDBDatabase | undefined,
-  ) {}
+    private db: IDBDatabase | undefined,
+  ) {
+    // Another tab signs out: held on to, the copy would stay, and the next sign-in would wait for it.
+    if (db) db.onversionchange = () => this.close();
+  }
 
   static async open(account: string): Promise<Database> {
     const name = `convene:${account}`;
@@ -64,7 +73,11 @@ export class Database {
     const { events, rows, hidden, forgotten, outgoing, sent, position } = changes;
     const count = events.length + rows.length + hidden.length + forgotten.length + outgoing.length + sent.length;
     if (!count && !position) return;
-    this.change(['about', 'rows', 'events', 'outgoing'], (store) => {
+    if (this.over) {
+      this.giveUp(changes);
+      return;
+    }
+    const write = (store: Store) => {
       for (const { conv, floor } of hidden) store('events').delete(IDBKeyRange.bound([conv, 0], [conv, floor]));
       for (const conv of forgotten) {
         store('rows').delete(conv);
@@ -72,10 +85,10 @@ export class Database {
       }
       events.forEach((event) => store('events').put(event));
       rows.forEach((row) => store('rows').put(row));
-      outgoing.forEach((one) => store('outgoing').put(one));
-      sent.forEach((clientId) => store('outgoing').delete(clientId));
+      writeOutgoing(store, changes);
       if (position) store('about').put(position, 'position');
-    });
+    };
+    this.change(['about', 'rows', 'events', 'outgoing'], write, () => this.giveUp(changes));
   }
 
   writeMe(me: User) {
@@ -102,12 +115,14 @@ export class Database {
 
   close() {
     this.db?.close();
+    this.db = undefined;
   }
 
   /** Signing out leaves nothing behind. */
   async remove() {
+    const { db } = this;
     this.close();
-    if (this.db) await answer(indexedDB.deleteDatabase(this.name)).catch(() => undefined);
+    if (db) await answer(indexedDB.deleteDatabase(this.name)).catch(() => undefined);
   }
 
   /** Removes all copies whose names begin so, where the browser tells which there are. */
@@ -117,17 +132,36 @@ export class Database {
     await Promise.all(names.map((name) => answer(indexedDB.deleteDatabase(name)).catch(() => undefined)));
   }
 
-  private change(stores: string[], write: (store: (name: string) => IDBObjectStore) => void) {
+  /** A later change on top of one that is missing would be shown as if nothing were: of the log nothing is kept any more. With
+   * each change anew, because a full disk may refuse that as well. */
+  private giveUp(changes: Changes) {
+    this.over = true;
+    this.change(['about', 'rows', 'events'], (store) => {
+      store('about').delete('position');
+      store('rows').clear();
+      store('events').clear();
+    });
+    this.change(['outgoing'], (store) => writeOutgoing(store, changes));
+  }
+
+  private change(stores: string[], write: (store: Store) => void, failed: () => void = () => undefined) {
     if (!this.db) return;
     try {
       const transaction = this.db.transaction(stores, 'readwrite');
-      // A full disk: the copy stays behind, and what it lacks is asked for after the next reload.
-      transaction.onabort = () => console.warn('the local copy was not written', transaction.error);
+      transaction.onabort = () => {
+        console.warn('the local copy was not written', transaction.error);
+        failed();
+      };
       write((name) => transaction.objectStore(name));
     } catch (error) {
       console.warn('the local copy was not written', error);
     }
   }
+}
+
+function writeOutgoing(store: Store, { outgoing, sent }: Changes) {
+  outgoing.forEach((one) => store('outgoing').put(one));
+  sent.forEach((clientId) => store('outgoing').delete(clientId));
 }
 
 function answer<T>(request: IDBRequest<T>): Promise<T> {

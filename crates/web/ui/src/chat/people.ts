@@ -7,12 +7,15 @@ import type { User } from '../wire/im.gen';
 const MAX_ASKED = 200;
 
 export class People {
+  /** Another one after each time that something was learned, or is to be asked for again. */
+  version = 0;
   private known = new Map<number, User>();
   private wanted = new Set<number>();
   private asked = new Set<number>();
 
   learn(users: User[]) {
     for (const user of users) this.known.set(user.id, user);
+    this.version += 1;
   }
 
   /** The user, or a placeholder until the server has told. Whoever is shown is asked for once a session: they may go by
@@ -40,5 +43,6 @@ export class People {
   /** A new session: what was not answered is asked again. */
   forgetAsked() {
     this.asked.clear();
+    this.version += 1;
   }
 }

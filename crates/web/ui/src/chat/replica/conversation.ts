@@ -1,13 +1,13 @@
-// One conversation's log as far as it is known: what arrives is put in place, shown without a hole, erased where a later
-// event says so, and what is missing is asked for in time. The rules are those of im.proto's ORDER.
+// One conversation as far as it is known: what arrives continues its newest window or waits, the registers follow, and what
+// is missing is asked for in time. The rules are those of im.proto's ORDER. What becomes of the events is the log's (`log`).
 
 import { make } from '../../wire/codec';
-import { type Body, type ConversationDelta, EraseReason, type Event, type Fetch, type FetchReply, type Head, type Settings } from '../../wire/im.gen';
+import type { ConversationDelta, Event, Fetch, FetchReply, Head, Settings } from '../../wire/im.gen';
 
-import { fold, type Folded } from './fold';
+import type { Folded } from './fold';
 import { Gap, Waiting } from './gap';
-import { EDIT, Erased, isErasable, isSwept, tombstone } from './rules';
-import { type Span, Spans } from './spans';
+import { Log } from './log';
+import type { Span } from './spans';
 import { State } from './state';
 
 /** Events that wait behind a hole. More of them are dropped and fetched; fewer cost pages. */
@@ -16,9 +16,6 @@ const MAX_WAITING = 1000;
 const MAX_PAGE = 500;
 /** Syncs that may be silent about a conversation of which events came: they may have been under way already. */
 const MAX_UNTOLD = 2;
-
-/** The place of an erasure that is known without its event: whichever is found is earlier. */
-const SOMEWHERE = Infinity;
 
 /** What the database holds of a conversation, without its events. */
 export interface Row {
@@ -45,18 +42,11 @@ export interface Window extends Bounds {
 export class Conversation {
   /** A sync has told of it; before, nothing of it is shown. */
   known = false;
+  /** Another one after each change: of its log, its registers or its settings. */
+  version = 0;
   readonly state = new State();
-  /** Events to write to the database since the last `takeChanges`. */
-  private changed = new Set<number>();
+  private log = new Log();
   private stateAt = 0;
-  private spans = new Spans();
-  private events = new Map<number, Event>();
-  /** The event that made us erase it; none for a tombstone that came as one. */
-  private erasedBy = new Map<number, number>();
-  private pointing = new Map<number, number[]>();
-  private erased = new Erased();
-  /** Retention has gone over the log up to here. */
-  private swept = 0;
   private waiting = new Waiting<Event>(MAX_WAITING);
   /** The newest event that was pushed, or acknowledged: it is to be there. */
   private expected = 0;
@@ -65,8 +55,6 @@ export class Conversation {
   private gap = new Gap();
   private settingsAt = 0;
   private untold = 0;
-  /** Up to here events were forgotten since the last `takeForgotten`. */
-  private forgotten = 0;
 
   constructor(
     private readonly me: number,
@@ -77,36 +65,29 @@ export class Conversation {
     const made = new Conversation(me, row.conv);
     made.known = true;
     made.state.restore(row.delta);
-    made.swept = row.delta.swept ?? 0; // rows of an earlier release have none
     made.stateAt = row.stateAt;
-    made.spans = new Spans(row.spans);
-    for (const event of events) {
-      if (!made.spans.contains(event.seq)) continue;
-      made.index(event);
-      made.events.set(event.seq, event);
-      if (event.body) made.erased.learn(event.seq, event.body);
-    }
+    made.log = new Log(row.spans, row.delta.swept ?? 0, events); // rows of an earlier release have no `swept`
     return made;
   }
 
   row(): Row {
-    const delta = { ...this.state.toDelta(this.id), swept: this.swept };
-    return { conv: this.id, delta, spans: this.spans.rows(), stateAt: this.stateAt };
+    const delta = { ...this.state.toDelta(this.id), swept: this.log.swept };
+    return { conv: this.id, delta, spans: this.log.spans.rows(), stateAt: this.stateAt };
   }
 
   /** Where the newest window ends. */
   get cursor(): number {
-    return Math.max(this.spans.end() ?? 0, this.state.floor);
+    return Math.max(this.log.spans.end() ?? 0, this.state.floor);
   }
 
   event(seq: number): Event | undefined {
-    return this.events.get(seq);
+    return this.log.get(seq);
   }
 
   /** What the newest events cover, as far back as they are known without a hole. */
   bounds(): Bounds {
     const { cursor } = this;
-    const [from, to] = this.spans.around(cursor) ?? [cursor, cursor];
+    const [from, to] = this.log.spans.around(cursor) ?? [cursor, cursor];
     return { from, to, atStart: from <= this.state.floor };
   }
 
@@ -116,32 +97,27 @@ export class Conversation {
   }
 
   /** The same events, the last one first, one by one. */
-  *backwards(): Generator<Event> {
+  backwards(): Generator<Event> {
     const { from, to } = this.bounds();
-    for (let seq = to; seq > from; seq -= 1) {
-      const event = this.events.get(seq);
-      if (event) yield event;
-    }
+    return this.log.backwards(from, to);
   }
 
   /** Lets go of all but the newest messages, if there are twice as many: who scrolls up to them asks for them again. */
   trim(kept: number): boolean {
     const { from, to } = this.bounds();
-    const [oldest, newest] = [this.events.get(from + 1), this.events.get(to)];
+    const [oldest, newest] = [this.log.get(from + 1), this.log.get(to)];
     if (!oldest || !newest || newest.ord - oldest.ord < 2 * kept) return false;
     let up = to;
     for (const { seq, ord } of this.backwards()) {
       up = seq;
       if (newest.ord - ord >= kept) break;
     }
-    // Which erasures are known stays known: a page may be under way that was read before one.
-    this.forget(up);
+    this.log.forget(up);
     return true;
   }
 
   folded(seq: number): Folded {
-    const later = (this.pointing.get(seq) ?? []).flatMap((by) => this.events.get(by) ?? []);
-    return fold(this.events.get(seq), later);
+    return this.log.folded(seq);
   }
 
   /** A push. */
@@ -176,7 +152,7 @@ export class Conversation {
   delta(delta: ConversationDelta, useq: number, now: number) {
     if (!this.known) this.state.floor = delta.floor;
     this.known = true;
-    this.sweep(delta.swept);
+    this.log.sweep(delta.swept);
     if (delta.floor > this.state.floor) {
       this.raiseFloor(delta.floor, delta.floorOrd);
     } else if (delta.floor === this.state.floor) {
@@ -191,7 +167,7 @@ export class Conversation {
       this.cover(delta.from, delta.to, delta.events);
     }
     // A stub: the log goes on from the head, and what is below is fetched when it is shown.
-    if (delta.head > this.cursor) this.spans.insert(delta.head, delta.head);
+    if (delta.head > this.cursor) this.log.spans.insert(delta.head, delta.head);
     this.drain();
     this.expect(this.expected, now);
   }
@@ -199,7 +175,7 @@ export class Conversation {
   /** There are events up to here, which nobody has to fetch yet. */
   head({ seq, ord, swept }: Head) {
     this.state.raiseHead(seq, ord);
-    this.sweep(swept);
+    this.log.sweep(swept);
   }
 
   /** The user is in from here on, perhaps again. The cursor starts over with the stay. */
@@ -209,7 +185,7 @@ export class Conversation {
     this.state.raiseHead(floor, 0);
     if (!this.state.role) this.state.role = 1;
     [this.state.read, this.state.readOrd] = [floor, this.state.floorOrd];
-    const own = [...this.events.values()].filter((event) => event.sender === this.me && event.seq > Math.max(floor, this.ceiling));
+    const own = [...this.log.all()].filter((event) => event.sender === this.me && event.seq > Math.max(floor, this.ceiling));
     for (const event of own) this.state.raiseRead(event.seq, event.ord);
   }
 
@@ -228,7 +204,7 @@ export class Conversation {
 
   /** Answers whether the cursor rose. */
   markRead(seq: number): boolean {
-    const event = this.events.get(seq);
+    const event = this.log.get(seq);
     if (!event || event.seq <= this.state.read) return false;
     this.state.raiseRead(event.seq, event.ord);
     return true;
@@ -265,7 +241,7 @@ export class Conversation {
   fetchOlder(): Fetch | undefined {
     const { from, atStart } = this.bounds();
     if (atStart) return undefined;
-    const after = Math.max(this.spans.endBelow(from) ?? 0, this.state.floor);
+    const after = Math.max(this.log.spans.endBelow(from) ?? 0, this.state.floor);
     return make('Fetch', { conv: this.id, after, before: from + 1, backward: true });
   }
 
@@ -287,17 +263,14 @@ export class Conversation {
     return this.waiting.first() !== undefined && this.untold <= MAX_UNTOLD;
   }
 
-  takeChanges(): Event[] {
-    const changed = [...this.changed].flatMap((seq) => this.events.get(seq) ?? []);
-    this.changed.clear();
-    return changed;
+  /** Events that are to be written to the database. */
+  takeChanged(): Event[] {
+    return this.log.takeChanged();
   }
 
-  /** Up to where events were forgotten, which the database then does as well: 0 for none. */
+  /** Up to where the database forgets events as well: 0 for none. */
   takeForgotten(): number {
-    const { forgotten } = this;
-    this.forgotten = 0;
-    return forgotten;
+    return this.log.takeForgotten();
   }
 
   private giveUp() {
@@ -329,87 +302,25 @@ export class Conversation {
 
   private cover(from: number, to: number, events: Event[]) {
     const { floor } = this.state;
-    this.spans.insert(Math.max(from, floor), Math.max(to, floor));
+    this.log.spans.insert(Math.max(from, floor), Math.max(to, floor));
     for (const event of events) if (event.seq > floor) this.takeIn(event);
   }
 
   private takeIn(event: Event) {
-    const { seq } = event;
-    const body = event.body ?? make('Body');
-    const ours = this.events.get(seq);
-    if (ours) {
-      // The log does not change, but for erasure: a page read later knows more of it.
-      const stands = !ours.body || isErasable(ours.body) || this.erasedBy.has(seq);
-      if (stands && !isErasable(body)) this.replace(ours, body);
-      return;
-    }
-    this.index(event);
-    const swept = this.isSwept(seq, body) ? { by: SOMEWHERE, reason: EraseReason.RETENTION } : undefined;
-    const erasure = this.erased.of(seq, body) ?? swept;
-    if (erasure) this.erasedBy.set(seq, erasure.by);
-    const kept = { ...event, body: erasure ? tombstone(body, erasure.reason) : body };
+    const kept = this.log.put(event);
+    if (!kept) return;
     this.state.noteFloor(kept);
-    this.state.raiseHead(seq, kept.ord);
-    if (kept.sender === this.me) this.state.raiseRead(seq, kept.ord);
-    if (seq > this.stateAt) {
+    this.state.raiseHead(kept.seq, kept.ord);
+    if (kept.sender === this.me) this.state.raiseRead(kept.seq, kept.ord);
+    if (kept.seq > this.stateAt) {
       this.state.apply(this.me, kept);
-      this.stateAt = seq;
-    }
-    this.events.set(seq, kept);
-    this.changed.add(seq);
-    this.erase(seq, kept.body);
-  }
-
-  private index({ seq, body }: Event) {
-    if (!body?.target) return;
-    const pointing = this.pointing.get(body.target) ?? [];
-    if (!pointing.includes(seq)) this.pointing.set(body.target, [...pointing, seq].sort((a, b) => a - b));
-  }
-
-  private replace(event: Event, body: Body, by?: number) {
-    this.events.set(event.seq, { ...event, body });
-    if (by === undefined) this.erasedBy.delete(event.seq);
-    else this.erasedBy.set(event.seq, by);
-    this.changed.add(event.seq);
-  }
-
-  /** Retention has gone over the log up to `to`. The events that say so may be in a part that is not known here. */
-  private sweep(to: number) {
-    if (to <= this.swept) return;
-    this.swept = to;
-    for (const event of [...this.events.values()]) {
-      if (event.body && this.isSwept(event.seq, event.body)) this.eraseOne(event, SOMEWHERE, EraseReason.RETENTION);
-    }
-  }
-
-  private isSwept(seq: number, body: Body): boolean {
-    return isSwept(body) && (seq <= this.swept || (body.kind?.case === 'edit' && body.target <= this.swept));
-  }
-
-  /** Erases what the event at `by` says. */
-  private erase(by: number, body: Body) {
-    const erasure = this.erased.learn(by, body);
-    if (!erasure) return;
-    const within = (seq: number) => erasure.ranges.some(({ first, last }) => first <= seq && seq <= Math.min(last, by));
-    const edits = new Set(erasure.editsOf ? (this.pointing.get(erasure.editsOf) ?? []) : []);
-    for (const event of [...this.events.values()]) {
-      if (within(event.seq) || (edits.has(event.seq) && isEdit(event.body))) this.eraseOne(event, by, erasure.reason);
-    }
-  }
-
-  private eraseOne(event: Event, by: number, reason: EraseReason) {
-    const { body } = event;
-    if (!body) return;
-    if (isErasable(body)) this.replace(event, tombstone(body, reason), by);
-    // An earlier erasure, learned of later: the server's first reason is this one.
-    else if (body.kind?.case === 'tombstone' && (this.erasedBy.get(event.seq) ?? 0) > by) {
-      this.replace(event, make('Body', { kind: { case: 'tombstone', value: { ...body.kind.value, reason } } }), by);
+      this.stateAt = kept.seq;
     }
   }
 
   private knowsAllSince(head: number): boolean {
     if (head <= this.state.floor) return false;
-    for (let seq = head + 1; seq <= this.stateAt; seq += 1) if (!this.events.has(seq)) return false;
+    for (let seq = head + 1; seq <= this.stateAt; seq += 1) if (!this.log.get(seq)) return false;
     return true;
   }
 
@@ -417,7 +328,7 @@ export class Conversation {
   private takeState(delta: ConversationDelta) {
     this.state.take(delta);
     for (let seq = delta.head + 1; seq <= this.stateAt; seq += 1) {
-      const event = this.events.get(seq);
+      const event = this.log.get(seq);
       if (event) this.state.apply(this.me, event);
     }
     this.stateAt = Math.max(this.stateAt, delta.head);
@@ -426,24 +337,7 @@ export class Conversation {
   private raiseFloor(floor: number, ord: number) {
     this.state.floor = floor;
     this.state.floorOrd = Math.max(this.state.floorOrd, ord);
-    this.erased.trim(floor);
-    this.forget(floor);
-  }
-
-  /** Forgets all events up to this one. */
-  private forget(upTo: number) {
-    for (const seq of [...this.events.keys()]) {
-      if (seq > upTo) continue;
-      this.events.delete(seq);
-      this.erasedBy.delete(seq);
-    }
-    for (const [target, by] of this.pointing) {
-      const left = by.filter((seq) => seq > upTo);
-      if (left.length) this.pointing.set(target, left);
-      else this.pointing.delete(target);
-    }
-    this.spans.trim(upTo);
-    this.forgotten = Math.max(this.forgotten, upTo);
+    this.log.hide(floor);
   }
 }
 
@@ -451,8 +345,4 @@ export class Conversation {
 function isWhole(conv: number, from: number, to: number, events: Event[]): boolean {
   if (to - from !== events.length) return false;
   return events.every((event, at) => event.conv === conv && event.seq === from + 1 + at);
-}
-
-function isEdit(body: Body | undefined): boolean {
-  return body?.kind?.case === 'edit' || (body?.kind?.case === 'tombstone' && body.kind.value.kind === EDIT);
 }

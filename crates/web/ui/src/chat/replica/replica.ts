@@ -261,9 +261,10 @@ export class Replica {
 
   takeChanges(): Changes {
     const touched = [...this.touched].flatMap((conv) => this.all.get(conv) ?? []).filter((one) => one.known);
+    for (const conversation of touched) conversation.version += 1;
     const outgoing = [...this.outgoingChanged];
     const changes: Changes = {
-      events: touched.flatMap((conversation) => conversation.takeChanges()),
+      events: touched.flatMap((conversation) => conversation.takeChanged()),
       rows: touched.map((conversation) => conversation.row()),
       hidden: touched.map((conversation) => ({ conv: conversation.id, floor: conversation.takeForgotten() })).filter(({ floor }) => floor > 0),
       forgotten: this.forgotten,

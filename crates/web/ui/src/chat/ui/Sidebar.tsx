@@ -1,6 +1,6 @@
 // The list of conversations: who, the last line, how much is unread. With an account, the people of the organisation beside it.
 
-import { useEffect, useState } from 'react';
+import { memo, useContext, useEffect, useState } from 'react';
 
 import { People } from '../../account/ui/directory/People';
 import { Icon } from '../../icons';
@@ -10,7 +10,7 @@ import type { Conversation } from '../replica/conversation';
 
 import { Avatar } from './Avatar';
 import { brief } from './format';
-import { useClient } from './useClient';
+import { ClientContext, useClient } from './useClient';
 import { preview } from './view';
 
 interface Props {
@@ -104,6 +104,9 @@ function Head({ onNew, onSignOut }: { onNew: () => void; onSignOut: () => void }
 function Conversations({ open, onNew }: { open: number; onNew: () => void }) {
   const client = useClient();
   const conversations = sorted(client.replica.conversations());
+  const { calls, hints, people } = client;
+  const [now, today] = [performance.now(), new Date().toDateString()];
+  const called = new Set(calls.all().map((call) => call.conv));
   return (
     <>
       {conversations.length === 0 && (
@@ -116,7 +119,18 @@ function Conversations({ open, onNew }: { open: number; onNew: () => void }) {
       )}
       <ul>
         {conversations.map((conversation) => (
-          <Row key={conversation.id} client={client} conversation={conversation} open={open === conversation.id} />
+          <Row
+            key={conversation.id}
+            conversation={conversation}
+            version={conversation.version}
+            people={people.version}
+            today={today}
+            open={open === conversation.id}
+            typing={hints.whoTypes(conversation.id, now).length > 0}
+            online={hints.online(conversation.state.peer)}
+            calling={called.has(conversation.id)}
+            quiet={isQuiet(conversation)}
+          />
         ))}
       </ul>
     </>
@@ -129,18 +143,30 @@ function sorted(all: Conversation[]): Conversation[] {
   return [...shown.filter((one) => one.state.settings.pinned), ...shown.filter((one) => !one.state.settings.pinned)];
 }
 
-function Row({ client, conversation, open }: { client: Client; conversation: Conversation; open: boolean }) {
+interface RowProps {
+  conversation: Conversation;
+  /** With what its texts were made: names, and how long ago is today. */
+  version: number;
+  people: number;
+  today: string;
+  open: boolean;
+  typing: boolean;
+  online: boolean;
+  calling: boolean;
+  quiet: boolean;
+}
+
+/** Drawn anew only if one of its properties is another one: there may be hundreds of them. */
+const Row = memo(function Row({ conversation, open, typing, online, calling, quiet }: RowProps) {
+  const client = useContext(ClientContext) as Client;
   const { state, id } = conversation;
   const title = client.titleOf(conversation);
   const { text, by } = preview(conversation, client.people, client.me.id);
-  const typing = client.hints.whoTypes(id, performance.now()).length > 0;
   const speaker = by === client.me.id ? 'You: ' : by && !state.peer ? `${client.people.name(by)}: ` : '';
-  const quiet = isQuiet(conversation);
-  const calling = client.calls.all().some((call) => call.conv === id);
   return (
     <li>
       <a href={`#c=${id}`} aria-current={open ? 'page' : undefined} className="row">
-        <Avatar name={title} id={state.peer || id} user={state.peer} online={client.hints.online(state.peer)} />
+        <Avatar name={title} id={state.peer || id} user={state.peer} online={online} />
         <span className="row-title">{title}</span>
         <time className="dim" dateTime={new Date(state.atMs).toISOString()}>
           {brief(state.atMs, Date.now())}
@@ -162,7 +188,7 @@ function Row({ client, conversation, open }: { client: Client; conversation: Con
       </a>
     </li>
   );
-}
+});
 
 /** The user does not want to be disturbed by it. */
 export function isQuiet({ state }: Conversation): boolean {

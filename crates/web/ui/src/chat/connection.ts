@@ -1,0 +1,180 @@
+// When there is to be a session with the server, and when not: it connects again and again, with growing pauses, until that is
+// of no use any more or another tab of this browser has taken over. What is said in a session is its owner's to know.
+
+import type { Init } from '../wire/codec';
+import { Code, type Hello } from '../wire/im.gen';
+
+import { type Account, SignedOut } from './account';
+import { Backoff } from './link/backoff';
+import { forgetUdpFailure } from './link/link';
+import { Refused, type Reply, Session } from './session';
+
+export type Phase =
+  | 'connecting'
+  | 'online'
+  /** Another tab or window of this browser has taken over. */
+  | 'replaced'
+  /** Sign in again. */
+  | 'signedOut';
+
+/** After these it is of no use to connect again. */
+const FINAL: readonly Code[] = [Code.REVOKED, Code.UNSUPPORTED_VERSION, Code.NO_SEAT];
+
+/** Whose sessions they are. */
+export interface Owner {
+  /** What a session begins with, but for the token. */
+  hello: () => Init<Hello>;
+  /** The welcome, and then the reply to the hello's sync. */
+  greeted: (reply: Reply) => void;
+  began: (session: Session) => void;
+  push: (body: Reply) => void;
+  /** The session, if there was one, is gone. */
+  lost: () => void;
+  /** The phase is another one. */
+  changed: () => void;
+}
+
+export class Connection {
+  phase: Phase = 'connecting';
+  /** Why it is over, in phase `signedOut`. */
+  endedBy = Code.UNSPECIFIED;
+  session?: Session;
+  private stopped = false;
+  private running: Promise<void>;
+  private wake: () => void = () => undefined;
+  /** Other tabs of this browser: one installation has one session, and the tab that was opened last has it. */
+  private tabs = new BroadcastChannel('convene.chat');
+
+  constructor(
+    private readonly account: Account,
+    private readonly owner: Owner,
+  ) {
+    window.addEventListener('online', this.networkIsBack);
+    window.addEventListener('offline', this.networkIsGone);
+    document.addEventListener('visibilitychange', this.looked);
+    this.tabs.onmessage = ({ data }) => this.yield(data);
+    this.tabs.postMessage(account.key);
+    this.running = this.keep();
+  }
+
+  stop() {
+    this.stopped = true;
+    this.tabs.close();
+    window.removeEventListener('online', this.networkIsBack);
+    window.removeEventListener('offline', this.networkIsGone);
+    document.removeEventListener('visibilitychange', this.looked);
+    this.session?.close();
+    this.wake();
+  }
+
+  /** After another tab took over: back to this one. */
+  takeOver() {
+    if (this.phase !== 'replaced') return;
+    this.phase = 'connecting';
+    this.tabs.postMessage(this.account.key);
+    // One that has not ended yet goes on.
+    this.running = this.running.then(() => this.keep());
+    this.owner.changed();
+  }
+
+  /** Another tab takes over. The server says so too, but its word may be lost with the connection. */
+  private yield(account: unknown) {
+    if (account !== this.account.key || this.phase === 'signedOut') return;
+    this.phase = 'replaced';
+    this.session?.close();
+    this.wake();
+    this.owner.changed();
+  }
+
+  /** Connects, again and again, until it is of no use. */
+  private async keep() {
+    const backoff = new Backoff();
+    let stale: string | undefined;
+    while (!this.stopped && this.phase !== 'replaced' && this.phase !== 'signedOut') {
+      let again = 0;
+      // Whatever `navigator.onLine` says: it is wrong where the server runs on this machine, and on some networks.
+      try {
+        const token: string = await this.account.token(stale);
+        stale = undefined;
+        again = await this.converse(token, () => backoff.reset());
+      } catch (error) {
+        if (error instanceof SignedOut) this.end(Code.UNAUTHENTICATED);
+        else if (error instanceof Refused) {
+          const { code, retryAfterMs } = error.refusal;
+          if (FINAL.includes(code)) this.end(code);
+          if (code === Code.UNAUTHENTICATED) stale = await this.account.token().catch(() => undefined);
+          again = retryAfterMs;
+        }
+      }
+      this.lost();
+      if (this.phase === 'connecting' && !this.stopped) await this.pause(backoff.next(Math.random(), again));
+    }
+  }
+
+  /** One session, from hello to its end. Answers how long the server wants to be left alone. */
+  private async converse(token: string, welcomed: () => void): Promise<number> {
+    let retryAfterMs = 0;
+    const push = (body: Reply) => {
+      if (body.case === 'goodbye') retryAfterMs = body.value.retryAfterMs;
+      if (body.case === 'goodbye' || body.case === 'error') this.told(body.value.code);
+      else this.owner.push(body);
+    };
+    const session = await Session.begin({ ...this.owner.hello(), token }, push, this.owner.greeted);
+    if (this.stopped || this.phase === 'replaced') {
+      session.close();
+      return 0;
+    }
+    this.session = session;
+    this.phase = 'online';
+    welcomed();
+    this.owner.began(session);
+    this.told(await session.over);
+    return retryAfterMs;
+  }
+
+  /** Why the session ends, if that says more than to connect again. */
+  private told(code: Code) {
+    if (this.phase !== 'online') return;
+    if (code === Code.REPLACED) this.phase = 'replaced';
+    else if (FINAL.includes(code)) this.end(code);
+  }
+
+  private end(code: Code) {
+    this.phase = 'signedOut';
+    this.endedBy = code;
+  }
+
+  private lost() {
+    this.session?.close();
+    this.session = undefined;
+    if (this.phase === 'online') this.phase = 'connecting';
+    this.owner.lost();
+  }
+
+  private pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      this.wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
+  private networkIsBack = () => {
+    forgetUdpFailure();
+    this.wake();
+    this.owner.changed();
+  };
+
+  private networkIsGone = () => {
+    this.session?.close();
+    this.owner.changed();
+  };
+
+  private looked = () => {
+    if (document.visibilityState !== 'visible') return;
+    this.session?.probe();
+    this.wake();
+  };
+}

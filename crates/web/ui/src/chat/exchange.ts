@@ -1,0 +1,161 @@
+// Between the replica, the database and the session: what changed is written, what the replica asks for is sent, replies are
+// handed back, and its next deadline is waited for.
+
+import { type Init, make } from '../wire/codec';
+import type { Body, Fetch, Sync, User } from '../wire/im.gen';
+
+import { unhex } from './bytes';
+import type { Database } from './database';
+import { Replica, type Request, type Saved } from './replica/replica';
+import type { Reply, Session } from './session';
+
+export class Exchange {
+  replica = new Replica(0);
+  private session?: Session;
+  /** What the hello asked for. */
+  private asked?: Sync;
+  private timer?: ReturnType<typeof setTimeout>;
+  /** Conversations of which an older page is on its way. */
+  private older = new Set<number>();
+  /** What was read and the server has not confirmed. */
+  private reads = new Map<number, number>();
+
+  constructor(
+    private readonly database: Database,
+    private readonly changed: () => void,
+  ) {}
+
+  /** The copy of this user, as the database has it. */
+  restore(me: User, saved: Saved) {
+    this.replica = new Replica(me.id, saved);
+  }
+
+  /** What a hello asks for: nothing, as long as nobody knows whose copy it will be. */
+  hello(): Sync | undefined {
+    this.asked = this.replica.me ? this.replica.connected() : undefined;
+    return this.asked;
+  }
+
+  /** Who one is. `false`: somebody else than the copy is of, so that it begins anew. */
+  welcome(me: User): boolean {
+    if (me.id === this.replica.me) return true;
+    if (this.replica.me) this.database.clear();
+    this.replica = new Replica(me.id);
+    this.asked = undefined;
+    return false;
+  }
+
+  /** The reply to what the hello asked for. */
+  greeted(reply: Reply) {
+    if (!this.asked) return;
+    this.takeSync(reply, { case: 'sync', value: this.asked });
+    if (this.session) this.settle();
+  }
+
+  begin(session: Session) {
+    this.session = session;
+    if (!this.asked) this.sync({ case: 'sync', value: this.replica.connected() });
+    this.tellReads();
+    this.settle();
+  }
+
+  cut() {
+    this.session = undefined;
+    this.replica.disconnected();
+    this.older.clear();
+  }
+
+  stop() {
+    clearTimeout(this.timer);
+  }
+
+  send(clientId: string, conv: number, body: Init<Body>) {
+    this.replica.send(clientId, conv, make('Body', body), Date.now());
+    this.settle();
+  }
+
+  /** The conversation is on the screen: everything up to its head is wanted. */
+  show(conv: number) {
+    this.replica.show(conv, now());
+    this.settle();
+  }
+
+  /** What was shown up to here is read. */
+  read(conv: number, seq: number) {
+    if (!this.replica.markRead(conv, seq)) return;
+    this.reads.set(conv, seq);
+    this.tellReads();
+    this.settle();
+  }
+
+  /** The page above what is shown. */
+  loadOlder(conv: number) {
+    const fetch = this.older.has(conv) ? undefined : this.replica.older(conv);
+    if (!fetch) return;
+    this.older.add(conv);
+    this.fetch(fetch, () => this.older.delete(conv));
+  }
+
+  /** Takes what the replica has to say: rows to the database, requests to the server, a timer for its next deadline. */
+  settle() {
+    this.database.write(this.replica.takeChanges());
+    for (const request of this.session ? this.replica.takeRequests() : []) this.carry(request);
+    clearTimeout(this.timer);
+    const { deadline } = this.replica;
+    if (deadline !== undefined) {
+      this.timer = setTimeout(() => {
+        this.replica.timeout(now());
+        this.settle();
+      }, Math.max(0, deadline - now()) + 1);
+    }
+    this.changed();
+  }
+
+  private carry(request: Request) {
+    if (request.case === 'fetch') this.fetch(request.value, () => undefined, request);
+    else if (request.case === 'sync') this.sync(request);
+    else {
+      const { clientId, conv, body } = request.value;
+      this.session?.ask({ case: 'send', value: { clientId: unhex(clientId), conv, body } }, (reply) => {
+        if (reply.case === 'ack') this.replica.ack(clientId, reply.value, now());
+        else if (reply.case === 'error') this.replica.refused(request, reply.value, now());
+        this.settle();
+        return true;
+      });
+    }
+  }
+
+  private sync(request: Request & { case: 'sync' }) {
+    this.session?.ask({ case: 'sync', value: request.value }, (reply) => {
+      this.takeSync(reply, request);
+      this.settle();
+      return !(reply.case === 'syncReply' && reply.value.more);
+    });
+  }
+
+  private takeSync(reply: Reply, request: Request) {
+    if (reply.case === 'syncReply') this.replica.syncReply(reply.value, now());
+    else if (reply.case === 'error') this.replica.refused(request, reply.value, now());
+  }
+
+  private fetch(value: Fetch, done: () => void, request: Request = { case: 'fetch', value }) {
+    this.session?.ask({ case: 'fetch', value }, (reply) => {
+      done();
+      if (reply.case === 'fetchReply') this.replica.page(reply.value, now());
+      else if (reply.case === 'error') this.replica.refused(request, reply.value, now());
+      this.settle();
+      return true;
+    }, done);
+  }
+
+  private tellReads() {
+    for (const [conv, seq] of this.reads) {
+      this.session?.ask({ case: 'read', value: { conv, seq } }, () => {
+        if (this.reads.get(conv) === seq) this.reads.delete(conv);
+        return true;
+      });
+    }
+  }
+}
+
+const now = () => performance.now();
