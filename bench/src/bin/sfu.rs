@@ -7,12 +7,12 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::{Parser, ValueEnum};
 use convene_bench::client::Media;
 use convene_bench::cpu;
 use convene_bench::server::Server;
-use convene_bench::sfu::{self, CLIENT_CORE, Load, Row, SERVER_CORE};
+use convene_bench::sfu::{self, CLIENT_CORE, Load, Overload, Row, SERVER_CORE};
 use convene_bench::target::Whip;
 use hdrhistogram::Histogram;
 use serde::Serialize;
@@ -23,6 +23,11 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const AUDIO_BYTES: usize = 100;
 /// Audio packets a second that reach each subscriber: three people who talk at once.
 const AUDIO_PPS: u64 = 150;
+
+/// Of the call in the overload, and of the crowd beside it: twice what a core forwards.
+const CALL: usize = 20;
+const CROWD: usize = 1_000;
+const CROWD_PPS: u64 = 1_600_000;
 
 /// Forwarding throughput of one core.
 #[derive(Parser)]
@@ -72,6 +77,8 @@ enum Part {
     Latency,
     /// Several rooms, and rooms where everybody publishes.
     Rooms,
+    /// A call beside a crowd whose video is twice what a core forwards.
+    Overload,
     /// A room on one media worker and on two, all on the one core: what the pipe between them costs.
     Workers,
 }
@@ -90,6 +97,7 @@ struct Report {
     workers: Vec<Row>,
     /// CPU of a packet on two workers over that on one.
     workers_cost: Option<f64>,
+    overload: Option<Overload>,
 }
 
 #[derive(Serialize)]
@@ -140,6 +148,9 @@ fn main() -> Result<()> {
         let cost = |index: usize| report.workers.get(index).map(|row| row.cpu_us_per_packet);
         report.workers_cost = cost(1).zip(cost(0)).map(|(two, one)| two / one);
     }
+    if wants(Part::Overload) {
+        report.overload = Some(overload(&args)?);
+    }
     print(&report, args.json)
 }
 
@@ -187,6 +198,18 @@ fn time(args: &Args, load: Load) -> Result<Latency> {
     })
 }
 
+fn overload(args: &Args) -> Result<Overload> {
+    let (call, crowd) = (audio(args, CALL), Load { target_pps: CROWD_PPS, ..video(args, 1, 1, CROWD) });
+    let metrics = format!("http://127.0.0.1:{}/metrics", args.port_base + 3);
+    let packets_out = || -> Result<f64> {
+        let text = ureq::get(&metrics).call()?.body_mut().read_to_string()?;
+        let out = text.lines().find_map(|line| line.strip_prefix("convene_sfu_rtp_packets_total{direction=\"out\"} "));
+        Ok(out.context("the server counts no packets")?.parse()?)
+    };
+    let span = Duration::from_secs(args.seconds);
+    sfu::overload(&mut target(args, &[])?, Server::LOOPBACK, (call, crowd), span, packets_out)
+}
+
 fn growth(rows: &[Row]) -> Option<f64> {
     let few = rows.iter().min_by_key(|row| row.subscribers)?;
     let many = rows.iter().max_by_key(|row| row.subscribers)?;
@@ -214,6 +237,22 @@ fn print(report: &Report, json: bool) -> Result<()> {
         if let Some(growth) = growth {
             writeln!(out, "{title}: a packet at the most subscribers costs {growth:.2} times that at the fewest")?;
         }
+    }
+    if let Some(overload) = &report.overload {
+        writeln!(
+            out,
+            "overload: {:.0} of {} packets/s of video forwarded; audio beside it: {:.2} % lost while it began, then {:.2} %, p50 {:.2} ms (calm {:.2}), p99 {:.2} ms (calm {:.2}); new rooms {}, taken again after {:.1} s",
+            overload.forwarded_pps,
+            overload.asked_pps,
+            overload.audio_loss_at_first * 100.0,
+            overload.audio_loss * 100.0,
+            overload.audio_p50_ms,
+            overload.calm_p50_ms,
+            overload.audio_p99_ms,
+            overload.calm_p99_ms,
+            if overload.refuses { "refused" } else { "taken" },
+            overload.recovered_s
+        )?;
     }
     if let Some(latency) = &report.latency {
         writeln!(

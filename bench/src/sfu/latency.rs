@@ -64,7 +64,7 @@ fn of_limit(ip: IpAddr, fleet: &mut Fleet, load: Load, span: Duration) -> Result
     times(fleet, |seq| began.get(usize::from(seq)).copied().flatten())
 }
 
-fn times(fleet: &mut Fleet, sent_at: impl Fn(u16) -> Option<Instant>) -> Result<Latency> {
+pub(super) fn times(fleet: &mut Fleet, sent_at: impl Fn(u16) -> Option<Instant>) -> Result<Latency> {
     let (mut all, mut last) = (Histogram::<u64>::new(3)?, Histogram::<u64>::new(3)?);
     let mut latest = vec![None; 1 << 16];
     for client in fleet.subscribers() {

@@ -98,6 +98,12 @@ impl Source {
         Ok(sent)
     }
 
+    /// Of whom.
+    #[must_use]
+    pub const fn load(&self) -> Load {
+        self.load
+    }
+
     /// When the first publisher sent a number last.
     #[must_use]
     pub fn sent_at(&self, seq: u16) -> Option<Instant> {

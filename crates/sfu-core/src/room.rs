@@ -71,7 +71,7 @@ pub struct Room {
     /// Subscribers that may have something to send.
     active: VecDeque<usize>,
     /// The highest layer of video that is forwarded, for want of CPU time.
-    ceiling: u8,
+    ceiling: Option<u8>,
     /// The one that `write` writes for.
     current: Option<usize>,
     urgent: bool,
@@ -120,7 +120,7 @@ impl Room {
             shapes: Vec::new(),
             dirty: Vec::new(),
             active: VecDeque::new(),
-            ceiling: u8::MAX,
+            ceiling: Some(u8::MAX),
             current: None,
             urgent: false,
             rtcp: VecDeque::new(),

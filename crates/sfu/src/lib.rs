@@ -14,6 +14,7 @@ mod counters;
 mod demux;
 mod forward;
 pub mod handle;
+mod lag;
 mod links;
 mod negotiate;
 mod network;

@@ -6,7 +6,7 @@ use convene_peer::DropReason;
 use convene_peer::transport::ice;
 use convene_rtp::packet::{self, View};
 use convene_sfu_core::RtpIn;
-use convene_types::PeerId;
+use convene_types::{MediaKind, PeerId};
 
 use crate::demux::{Class, Name};
 use crate::socket::Path;
@@ -110,6 +110,15 @@ impl Worker {
             Ok(length) => self.handle_plain(now, id, datagram, length),
             Err(reason) => self.counters.dropped(reason.as_str()),
         }
+    }
+
+    /// Whether it is video of a publisher here, as far as can be told without opening it.
+    pub(crate) fn is_video(&self, path: Path, datagram: &[u8]) -> bool {
+        if Class::of(datagram) != Class::Rtp || packet::is_rtcp(datagram) {
+            return false;
+        }
+        let session = self.demux.by_address(path.remote).and_then(|id| self.sessions.get(&id));
+        session.zip(first_ssrc(datagram)).is_some_and(|(session, ssrc)| session.kind_of(ssrc) == Some(MediaKind::Video))
     }
 
     fn handle_plain(&mut self, now: Instant, id: PeerId, buffer: &mut [u8], length: usize) {

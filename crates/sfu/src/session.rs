@@ -137,6 +137,12 @@ impl Session {
         Some(binding)
     }
 
+    /// What a known SSRC carries.
+    pub(crate) fn kind_of(&self, ssrc: Ssrc) -> Option<MediaKind> {
+        let track = self.bindings.get(&ssrc)?.track;
+        self.published.iter().map(|known| &known.publication).find(|known| known.track == track).map(|known| known.kind)
+    }
+
     /// The media payload type that an RTX payload type of this track repeats (RFC 4588 §8.1 `apt`).
     pub(crate) fn apt(&self, track: TrackId, rtx: Pt) -> Option<Pt> {
         let published = self.published.iter().find(|published| published.publication.track == track)?;

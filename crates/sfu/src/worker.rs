@@ -18,6 +18,7 @@ use crate::command::Command;
 use crate::counters::Counters;
 use crate::demux::Demux;
 use crate::forward::Outbox;
+use crate::lag::Lag;
 use crate::negotiate::Ssrcs;
 use crate::network::Network;
 use crate::pipe::Pipes;
@@ -40,6 +41,9 @@ const GATHER: Duration = Duration::from_millis(1);
 
 /// Receives in a row before timers and commands get a turn: 64 x 32 slots is a burst no single core forwards in a tick.
 const MAX_RECEIVES_PER_TURN: usize = 16;
+
+/// A wait of less is no sleep: `poll` looks, and something is there already.
+const SLEPT: Duration = Duration::from_micros(200);
 
 /// Commands in a row before media gets a turn.
 const MAX_COMMANDS_PER_TURN: usize = 32;
@@ -99,11 +103,12 @@ pub(crate) struct Worker {
     poll: mio::Poll,
     waker: Arc<Waker>,
     more_to_read: bool,
+    lag: Lag,
     open_rooms: Arc<AtomicUsize>,
     load: Arc<AtomicU32>,
     shedder: Shedder,
-    /// The highest layer that is forwarded at the moment.
-    ceiling: u8,
+    /// The highest layer of video that is forwarded at the moment; `None`: no video.
+    ceiling: Option<u8>,
     stopping: bool,
 }
 
@@ -136,10 +141,11 @@ impl Worker {
             poll: parts.poll,
             waker: parts.waker,
             more_to_read: false,
+            lag: Lag::new(now),
             open_rooms: parts.open_rooms,
             load: parts.load,
             shedder: Shedder::default(),
-            ceiling: u8::MAX,
+            ceiling: shed::ceiling(0),
             stopping: false,
         }
     }
@@ -175,6 +181,9 @@ impl Worker {
             self.waker.awake();
             let now = Instant::now();
             self.counters.slept(now - before);
+            if now - before >= SLEPT {
+                self.lag.caught_up(now); // what is there came just now, or it would not have slept
+            }
             self.network.links.note(&events);
             self.turn(now, inbox, events.iter().any(|event| event.token() == SOCKET));
         }
@@ -196,15 +205,20 @@ impl Worker {
                 self.counters.export_room(room.core.stats(), &mut room.exported);
             }
             let busy = self.counters.export(now, self.sessions.len());
-            self.load.store((busy * 1e3) as u32, Ordering::Relaxed);
-            self.shed(busy);
+            // If video came too late it has slept only because that was thrown away.
+            let late = self.lag.was_late(now, SAMPLE_INTERVAL);
+            let busy = if late { 1.0 } else { busy };
+            self.shed(busy, late);
+            // A call that began now would have no video.
+            let load = if self.ceiling.is_none() { 1.0 } else { busy };
+            self.load.store((load * 1e3) as u32, Ordering::Relaxed);
         }
         self.open_rooms.store(self.rooms.len(), Ordering::Relaxed);
     }
 
     /// Video first gives way when there is no time for everything.
-    fn shed(&mut self, busy: f64) {
-        let Some(level) = self.shedder.sample(busy) else { return };
+    fn shed(&mut self, busy: f64, late: bool) {
+        let Some(level) = self.shedder.sample(busy, late) else { return };
         tracing::warn!(level, busy, "worker changed how many layers of video it leaves out for lack of CPU time");
         self.counters.shed(level);
         self.ceiling = shed::ceiling(level);
@@ -226,8 +240,17 @@ impl Worker {
     fn receive(&mut self, now: Instant, inbox: &mut Inbox) {
         self.more_to_read = false;
         for _ in 0..MAX_RECEIVES_PER_TURN {
+            let asked = Instant::now();
             let more = self.network.receive(inbox);
+            let late = self.lag.is_late(asked, more);
+            if !more {
+                self.lag.caught_up(asked);
+            }
             for (path, datagram) in inbox.datagrams() {
+                if late && self.is_video(path, datagram) {
+                    self.counters.dropped("late_video");
+                    continue;
+                }
                 self.handle_datagram(now, path, datagram);
             }
             if !more {

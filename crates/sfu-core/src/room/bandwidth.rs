@@ -96,17 +96,17 @@ impl Room {
                 Change::None => {}
             }
             self.select_one(track, index);
-            self.tell_stream_state(index, track);
         }
     }
 
-    /// Tells that a subscription is paused for want of bandwidth, or goes on.
-    fn tell_stream_state(&mut self, index: usize, track_index: usize) {
-        let Some(track) = self.tracks.get(track_index).map(|track| track.id) else { return };
+    /// Tells that a subscription is paused for want of bandwidth or of time of ours, or goes on.
+    pub(super) fn tell_stream_state(&mut self, index: usize, track_index: usize) {
+        let Some(Track { id: track, kind, .. }) = self.tracks.get(track_index) else { return };
+        let (track, shed) = (*track, self.ceiling.is_none() && *kind == MediaKind::Video);
         let Some(subscriber) = self.subscribers.get_mut(index) else { return };
         let peer = subscriber.peer;
         let Some(subscription) = subscriber.get_mut(track_index) else { return };
-        let paused = subscription.share.is_starved();
+        let paused = shed || subscription.share.is_starved();
         if std::mem::replace(&mut subscription.share.told_paused, paused) != paused {
             self.stats.starved += u64::from(paused);
             self.events.push_back(Event::StreamState { peer, track, paused });

@@ -24,12 +24,13 @@ impl Room {
     }
 
     /// The same for one of its subscribers: what a join costs does not depend on how many there are.
-    pub(super) fn select_one(&mut self, index: usize, subscriber: usize) {
+    pub(super) fn select_one(&mut self, index: usize, place: usize) {
         let Some(track) = self.tracks.get_mut(index) else { return };
-        let Some(subscriber) = self.subscribers.get_mut(subscriber) else { return };
+        let Some(subscriber) = self.subscribers.get_mut(place) else { return };
         let Some(subscription) = subscriber.get_mut(index) else { return };
         track.discount(subscription.claim);
         self.pli_wanted |= choose_for(track, subscription, self.ceiling);
+        self.tell_stream_state(place, index);
     }
 
     /// Chooses anew for those that missed where they could have gone down.
@@ -39,10 +40,16 @@ impl Room {
         }
     }
 
-    /// Forwards no layer of video above this one: the lowest is 0.
-    pub fn set_ceiling(&mut self, layer: u8) {
-        if std::mem::replace(&mut self.ceiling, layer) != layer {
-            (0..self.tracks.capacity()).for_each(|index| self.select(index));
+    /// Forwards no layer of video above this one, the lowest is 0; or no video, of which its viewers are told.
+    pub fn set_ceiling(&mut self, layer: Option<u8>) {
+        if std::mem::replace(&mut self.ceiling, layer) == layer {
+            return;
+        }
+        for track in 0..self.tracks.capacity() {
+            self.select(track);
+            for index in 0..self.subscribers.capacity() {
+                self.tell_stream_state(index, track);
+            }
         }
     }
 
@@ -96,14 +103,15 @@ impl Room {
 }
 
 /// Chooses for a subscription that counts for nothing in its track, and counts it. `true`: a keyframe is waited for.
-fn choose_for(track: &mut Track, subscription: &mut Subscription, ceiling: u8) -> bool {
-    if track.muted || track.aside || subscription.paused || subscription.share.is_starved() {
+fn choose_for(track: &mut Track, subscription: &mut Subscription, ceiling: Option<u8>) -> bool {
+    let shed = ceiling.is_none() && track.kind == MediaKind::Video;
+    if track.muted || track.aside || subscription.paused || subscription.share.is_starved() || shed {
         subscription.stop();
         subscription.claim = Claim::default();
         return false;
     }
     // Where all that lives is above the ceiling, that goes on: a lone layer may be a call's only picture.
-    let below = track.live & (u16::MAX >> 15_u8.saturating_sub(ceiling)) as u8;
+    let below = track.live & (u16::MAX >> 15_u8.saturating_sub(ceiling.unwrap_or(u8::MAX))) as u8;
     let live = if below == 0 || track.kind == MediaKind::Audio { track.live } else { below };
     subscription.claim = subscription.select(live, &track.layers);
     track.count(subscription.claim)

@@ -440,16 +440,49 @@ fn a_ceiling_takes_the_highest_layer_away_and_gives_it_back() {
     both(&mut world, 1, true);
     both(&mut world, 2, true);
     assert_eq!(both(&mut world, 3, false).len(), 1);
-    world.room.set_ceiling(0);
+    world.room.set_ceiling(Some(0));
     world.pass(600);
     assert_eq!(world.told_of(ALICE, "pli").last().unwrap(), "pli 500");
     both(&mut world, 4, true);
-    world.room.set_ceiling(u8::MAX);
+    world.room.set_ceiling(Some(u8::MAX));
     world.pass(600);
     assert_eq!(world.told_of(ALICE, "pli").last().unwrap(), "pli 501");
 
     let mut alone = World::new(1);
     alone.subscribe(BOB, VIDEO);
-    alone.room.set_ceiling(0);
+    alone.room.set_ceiling(Some(0));
     assert_eq!(alone.forward(frame(0, 1, true)).len(), 1, "a lone layer is never taken away");
+}
+
+#[test]
+fn without_any_video_its_viewers_are_told_and_audio_goes_on() {
+    let mut world = World::new(1);
+    world.subscribe(BOB, VIDEO);
+    world.subscribe(BOB, AUDIO);
+    let told = |world: &mut World| {
+        world.gather();
+        let states = world.events.drain(..).filter_map(|event| {
+            let Event::StreamState { peer, track, paused } = event else { return None };
+            Some((peer, track, paused))
+        });
+        states.collect::<Vec<_>>()
+    };
+    assert_eq!(world.forward(frame(0, 1, true)).len(), 1);
+    assert_eq!(told(&mut world), []);
+    world.room.set_ceiling(None);
+    assert_eq!(told(&mut world), [(BOB, VIDEO, true)]);
+    assert_eq!(world.forward(frame(0, 2, true)).len(), 0);
+    world.send_audio(1, 30).unwrap();
+    assert_eq!(world.flush().len(), 1);
+    world.subscribe(CAROL, VIDEO);
+    assert_eq!(told(&mut world), [(CAROL, VIDEO, true)], "who comes meanwhile");
+
+    world.room.set_ceiling(Some(0));
+    let mut resumed = told(&mut world);
+    resumed.sort_unstable();
+    assert_eq!(resumed, [(BOB, VIDEO, false), (CAROL, VIDEO, false)]);
+    assert_eq!(world.forward(frame(0, 3, false)).len(), 0, "a picture begins with a keyframe");
+    world.pass(600);
+    assert_eq!(world.told_of(ALICE, "pli").last().unwrap(), "pli 500");
+    assert_eq!(world.forward(frame(0, 4, true)).len(), 1);
 }
