@@ -18,15 +18,21 @@ const MAX_PATIENCE_UP: u32 = 320;
 const MOST: u8 = 3;
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Shedder {
     level: u8,
     busy_for: u32,
     at_ease_for: u32,
-    /// Doublings of the patience.
-    wrong_rises: u32,
+    /// Samples at ease before more again.
+    patience_up: u32,
     /// Samples since the last rise.
     risen_for: Option<u32>,
+}
+
+impl Default for Shedder {
+    fn default() -> Self {
+        Self { level: 0, busy_for: 0, at_ease_for: 0, patience_up: PATIENCE_UP, risen_for: None }
+    }
 }
 
 impl Shedder {
@@ -37,16 +43,16 @@ impl Shedder {
         self.busy_for = if too_busy { self.busy_for + 1 } else { 0 };
         self.at_ease_for = if busy < AT_EASE { self.at_ease_for + 1 } else { 0 };
         self.risen_for = self.risen_for.map(|samples| samples + 1);
-        let patience = (PATIENCE_UP << self.wrong_rises).min(MAX_PATIENCE_UP);
         match self.level {
             level if self.busy_for >= PATIENCE_DOWN && level < MOST => {
                 // A rise is wrong once, however many steps the way down has.
                 if let Some(samples) = self.risen_for.take() {
-                    self.wrong_rises = if samples <= patience { (self.wrong_rises + 1).min(5) } else { 0 };
+                    let wrong = samples <= self.patience_up;
+                    self.patience_up = if wrong { (self.patience_up * 2).min(MAX_PATIENCE_UP) } else { PATIENCE_UP };
                 }
                 self.level = level + 1;
             }
-            level if self.at_ease_for >= patience && level > 0 => {
+            level if self.at_ease_for >= self.patience_up && level > 0 => {
                 self.level = level - 1;
                 self.risen_for = Some(0);
             }
