@@ -14,6 +14,8 @@ from pathlib import Path
 
 SEED = 1
 CLONE_NEWNET = 0x40000000
+# Duplicate address detection (RFC 4862 §5.4) of links to come.
+DAD = "/proc/sys/net/ipv6/conf/default/accept_dad"
 _names = itertools.count()
 
 
@@ -29,6 +31,9 @@ class Host:
         self.name, self.address, self.cable = name, address, None
         self.prefix = ("ip", "netns", "exec", name)
         run("ip", "netns", "add", name)
+        # A second after a link comes up its IPv6 address is found to be nobody else's: Chromium takes that for a change of the
+        # network, and whatever it was fetching fails.
+        run(*self.prefix, "sh", "-c", f"! [ -e {DAD} ] || echo 0 > {DAD}")
         run(*self.prefix, "ip", "link", "set", "lo", "up")
 
     def plug_in(self, server: "Host", seed: int) -> None:
