@@ -15,7 +15,7 @@ declare -A lanes=(
     [rest]="test_admin.py test_https.py test_operators.py test_refusals.py test_rest_schema.py test_room_service.py test_sms.py test_webhooks.py"
     [left]="test_churn.py test_soak.py"
     [calls]="test_backup_codec.py test_encryption.py test_reach.py"
-    [web]="test_web_accounts.py test_web_chat.py test_web_client.py test_web_copy.py"
+    [web]="test_web_accounts.py test_web_chat.py test_web_client.py test_web_copy.py test_web_notices.py"
     [sdks]="test_chat_terminal.py test_embedding.py test_gstreamer.py test_livekit_sdk.py test_modified_client.py test_whip_whep.py"
 )
 

@@ -3,7 +3,7 @@
 // Elsewhere: what may happen to the copy (`replica`), how it is kept in step (`exchange`), when there is a session (`connection`).
 
 import { type Init, make } from '../wire/codec';
-import { type Body, type Code, type Deliver, type Limits, type Member, type Settings, TypingKind, type User } from '../wire/im.gen';
+import { type Body, type Code, type Deliver, type Event, type Limits, type Member, type Settings, TypingKind, type User } from '../wire/im.gen';
 
 import { type Account, deviceId } from './account';
 import { randomId, unhex } from './bytes';
@@ -45,6 +45,7 @@ export class Client {
   private readonly presence = new Presence();
   private version = 0;
   private listeners = new Set<() => void>();
+  private arrivals = new Set<(event: Event) => void>();
   private announcing?: ReturnType<typeof setTimeout>;
   private typedAt = -Infinity;
 
@@ -91,6 +92,12 @@ export class Client {
   };
 
   snapshot = () => this.version;
+
+  /** Calls back for each event that the server pushes: what happens now, not what is caught up with. */
+  onArrival = (listener: (event: Event) => void) => {
+    this.arrivals.add(listener);
+    return () => this.arrivals.delete(listener);
+  };
 
   /** Something to show has changed. Told once for all that happens within a frame: one message is several changes. */
   changed = () => {
@@ -285,6 +292,7 @@ export class Client {
       this.hints.spoke(event.conv, event.sender);
       // A sender has read what was there when they wrote.
       this.hints.read(event.conv, event.sender, event.seq);
+      this.arrivals.forEach((listener) => listener(event));
       if (event.body?.kind?.case === 'members' && this.members.has(event.conv)) void this.loadMembers(event.conv);
     }
   }

@@ -25,6 +25,11 @@ export class People {
     return this.known.get(id) ?? make('User', { id });
   }
 
+  /** Whether the server has told who it is. */
+  isKnown(id: number): boolean {
+    return this.get(id).name !== '' || this.get(id).displayName !== '';
+  }
+
   name(id: number): string {
     const { name, displayName } = this.get(id);
     return displayName || name || '…';

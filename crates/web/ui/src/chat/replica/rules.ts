@@ -1,7 +1,7 @@
 // What bodies are: counted, erasable, erasing. The same rules as the server's, so that both end with the same log.
 
 import { make } from '../../wire/codec';
-import { type Body, CallOutcome, EraseReason, FIELDS, type SeqRange } from '../../wire/im.gen';
+import { type Body, CallOutcome, type CallRecord, EraseReason, FIELDS, type SeqRange } from '../../wire/im.gen';
 
 export type Kind = NonNullable<Body['kind']>['case'];
 
@@ -17,6 +17,16 @@ export function isCountable(body: Body | undefined): boolean {
   // That a phone rings is not yet something to have missed.
   if (kind?.case === 'call') return kind.value.outcome !== CallOutcome.RINGING;
   return kind?.case === 'custom' ? !kind.value.silent : COUNTED.includes(kind?.case);
+}
+
+/** Whether it calls a user by name, or everybody. */
+export function isFor(me: number, body: Body | undefined): boolean {
+  return body?.mentionAll === true || body?.mentions.includes(me) === true;
+}
+
+/** Whether a call is over that this user might have answered and did not. */
+export function isMissed({ caller, participants, outcome }: CallRecord, me: number): boolean {
+  return caller !== me && !participants.includes(me) && outcome !== CallOutcome.RINGING && outcome !== CallOutcome.DECLINED;
 }
 
 /** Whether a body carries something that somebody said. What changes the state of a conversation stays readable. */

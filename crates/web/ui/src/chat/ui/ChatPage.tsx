@@ -8,8 +8,10 @@ import { Call } from '../../Call';
 import type { Link } from '../../link';
 import { Notice } from '../../Notice';
 import { useOnline } from '../../useOnline';
+import { Notices } from '../notices';
 
 import { NewConversation } from './NewConversation';
+import { looksAt, show, words } from './notice';
 import { Ringing } from './Ringing';
 import { Sidebar } from './Sidebar';
 import { Thread } from './Thread';
@@ -28,6 +30,10 @@ export function ChatPage({ link, onSwitch, onSignOut }: Props) {
   const [making, setMaking] = useState(false);
   const calls = useCalls(client);
   const { ongoing, ringing } = calls;
+  useEffect(() => {
+    const notices = new Notices(client, (conversation, event) => words(client, conversation, event), show, looksAt);
+    return () => notices.stop();
+  }, [client]);
   const unread = client.replica.conversations().reduce((sum, { state }) => sum + state.unread, 0);
   useEffect(() => {
     document.title = unread ? `(${unread}) Convene` : 'Convene';

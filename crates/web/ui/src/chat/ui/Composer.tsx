@@ -4,17 +4,22 @@ import { type ClipboardEvent, type KeyboardEvent, useEffect, useRef, useState } 
 
 import { Icon } from '../../icons';
 import { Notice } from '../../Notice';
-import { TypingKind } from '../../wire/im.gen';
+import type { Init } from '../../wire/codec';
+import { type Body, TypingKind } from '../../wire/im.gen';
 import type { Conversation } from '../replica/conversation';
 
 import { pick } from './attach';
+import { Avatar } from './Avatar';
 import { length } from './format';
+import { calledIn, EVERYBODY, type Named } from './mentions';
 import { Quote } from './Message';
 import type { Intent } from './Thread';
 import { useClient } from './useClient';
+import { callable, type Mentions, useMentions } from './useMentions';
 import { canRecord, useRecorder } from './useRecorder';
 
 const MAX_VOICE_MS = 10 * 60_000;
+const LIST = 'candidates';
 const drafts = new Map<number, string>();
 
 interface Props {
@@ -30,6 +35,8 @@ export function Composer({ conversation, intent, onDone }: Props) {
   const [problem, setProblem] = useState('');
   const area = useRef<HTMLTextAreaElement>(null);
   const files = useRef<HTMLInputElement>(null);
+  const people = callable(client, conversation);
+  const mentions = useMentions(area, text, setText, people);
   const recorder = useRecorder(client.limits.maxVoiceMs || MAX_VOICE_MS);
 
   useEffect(() => {
@@ -59,7 +66,7 @@ export function Composer({ conversation, intent, onDone }: Props) {
       setProblem('This is longer than a message may be. Send it in parts, or as a file.');
       return;
     }
-    if (intent?.what !== 'edit') client.send(conv, { replyTo, kind: { case: 'text', value: { text: words } } });
+    if (intent?.what !== 'edit') client.send(conv, { replyTo, ...bodyOf(words, people) });
     else if (words !== intent.shown.text) client.send(conv, { target: intent.shown.seq, kind: { case: 'edit', value: { text: words } } });
     finish();
     area.current?.focus();
@@ -78,6 +85,7 @@ export function Composer({ conversation, intent, onDone }: Props) {
     if (replyTo) onDone();
   };
   const key = (event: KeyboardEvent) => {
+    if (mentions.onKey(event)) return;
     if (event.key === 'Enter' && !event.shiftKey && !event.nativeEvent.isComposing) {
       event.preventDefault();
       send();
@@ -118,6 +126,7 @@ export function Composer({ conversation, intent, onDone }: Props) {
         </div>
       ) : (
         <div className="line">
+          <Candidates mentions={mentions} />
           <button type="button" className="round small" aria-label="Attach files" title="Attach files" onClick={() => files.current?.click()}>
             <Icon name="attach" />
           </button>
@@ -138,8 +147,12 @@ export function Composer({ conversation, intent, onDone }: Props) {
             aria-label="Message"
             placeholder="Write a message"
             dir="auto"
+            aria-controls={mentions.found.length ? LIST : undefined}
+            aria-activedescendant={mentions.found.length ? `${LIST}-${mentions.at}` : undefined}
+            onSelect={mentions.onCaret}
             onChange={(event) => {
               setText(event.target.value);
+              mentions.onCaret();
               client.typing(conv, event.target.value ? TypingKind.TEXT : TypingKind.STOPPED);
             }}
             onKeyDown={key}
@@ -166,5 +179,37 @@ export function Composer({ conversation, intent, onDone }: Props) {
         </div>
       )}
     </footer>
+  );
+}
+
+/** A message, with those who are called by name in it. */
+function bodyOf(text: string, people: Named[]): Init<Body> {
+  const called = calledIn(text, people);
+  const mentions = called.filter((named) => named !== EVERYBODY).map(({ user }) => user);
+  return { mentions, mentionAll: called.includes(EVERYBODY), kind: { case: 'text', value: { text } } };
+}
+
+/** Those who may be meant by what is typed behind an `@`. */
+function Candidates({ mentions: { found, at, choose } }: { mentions: Mentions }) {
+  if (!found.length) return null;
+  return (
+    <ul className="candidates" role="listbox" id={LIST} aria-label="Call by name">
+      {found.map((named, index) => (
+        // Pressed, not clicked: the writing field is not to lose the focus.
+        <li
+          key={named.user}
+          id={`${LIST}-${index}`}
+          role="option"
+          aria-selected={index === at}
+          onPointerDown={(event) => {
+            event.preventDefault();
+            choose(named);
+          }}
+        >
+          <Avatar name={named.name} id={named.user} user={named.user} />
+          {named === EVERYBODY ? 'all — everybody in the group' : named.name}
+        </li>
+      ))}
+    </ul>
   );
 }

@@ -3,9 +3,10 @@
 import { Fragment, useEffect, useState } from 'react';
 
 import { Icon } from '../../icons';
-import type { BlobRef } from '../../wire/im.gen';
+import type { BlobRef, Body } from '../../wire/im.gen';
 
 import { size } from './format';
+import { EVERYBODY, type Named, split } from './mentions';
 import { useClient } from './useClient';
 import { summary, type Shown } from './view';
 import { VoiceNote } from './VoiceNote';
@@ -17,7 +18,7 @@ export function Content({ conv, shown }: { conv: number; shown: Shown }) {
   const kind = shown.body.kind;
   switch (kind?.case) {
     case 'text':
-      return <Words text={shown.text} />;
+      return <Words text={shown.text} body={shown.body} />;
     case 'voice':
       return <VoiceNote conv={conv} voice={kind.value} />;
     case 'image':
@@ -45,8 +46,9 @@ export function Content({ conv, shown }: { conv: number; shown: Shown }) {
 
 const ADDRESS = /(https?:\/\/[^\s<>"]+[^\s<>".,;:!?)\]])/;
 
-/** Text with its addresses made to follow. */
-function Words({ text }: { text: string }) {
+/** Text with its addresses made to follow, and those who are called by name to be seen. */
+function Words({ text, body }: { text: string; body?: Body }) {
+  const calls = body && (body.mentions.length > 0 || body.mentionAll) ? body : undefined;
   return (
     <p className="words" dir="auto">
       {text.split(ADDRESS).map((part, at) =>
@@ -55,10 +57,27 @@ function Words({ text }: { text: string }) {
             {part}
           </a>
         ) : (
-          <Fragment key={at}>{part}</Fragment>
+          <Fragment key={at}>{calls ? <Called text={part} body={calls} /> : part}</Fragment>
         ),
       )}
     </p>
+  );
+}
+
+/** It follows what people are called: their names may come later. */
+function Called({ text, body }: { text: string; body: Body }) {
+  const { people, me } = useClient();
+  const called: Named[] = body.mentions.map((user) => ({ user, name: people.name(user) }));
+  if (body.mentionAll) called.push(EVERYBODY);
+  const own = [`@${people.name(me.id)}`, `@${EVERYBODY.name}`];
+  return split(text, called).map((part, at) =>
+    at % 2 ? (
+      <span key={at} className={own.includes(part) ? 'called me' : 'called'}>
+        {part}
+      </span>
+    ) : (
+      part
+    ),
   );
 }
 

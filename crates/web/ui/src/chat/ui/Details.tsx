@@ -4,12 +4,12 @@ import { type FormEvent, useEffect, useState } from 'react';
 
 import { Icon } from '../../icons';
 import { type Member, Role } from '../../wire/im.gen';
+import { isQuiet } from '../notices';
 import type { Conversation } from '../replica/conversation';
 
 import { Avatar } from './Avatar';
 import { roleName } from './notes';
 import { PeopleField } from './PeopleField';
-import { isQuiet } from './Sidebar';
 import { useClient } from './useClient';
 
 export function Details({ conversation, onClose }: { conversation: Conversation; onClose: () => void }) {

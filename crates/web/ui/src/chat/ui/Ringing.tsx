@@ -6,6 +6,7 @@ import { Icon } from '../../icons';
 import type { CallState } from '../../wire/im.gen';
 
 import { Avatar } from './Avatar';
+import { looksAt, show } from './notice';
 import { ring } from './tones';
 import { useClient } from './useClient';
 
@@ -22,6 +23,12 @@ export function Ringing({ call, onAccept, onDecline }: Props) {
   const where = conversation && !conversation.state.peer ? ` in ${client.titleOf(conversation)}` : '';
   const card = useRef<HTMLDivElement>(null);
   useEffect(ring, [call.callId]);
+  const what = `${call.video ? 'Video call' : 'Call'}${where}`;
+  useEffect(() => {
+    if (looksAt(call.conv)) return undefined;
+    const onOpen = () => undefined; // the call is on the page, wherever that is
+    return show({ title: `${name} is calling`, body: what }, { tag: call.callId, stays: true, onOpen });
+  }, [call.callId, call.conv, name, what]);
   useEffect(() => {
     const { title } = document;
     document.title = `${name} is calling · Convene`;
@@ -40,8 +47,7 @@ export function Ringing({ call, onAccept, onDecline }: Props) {
       <div className="grow" role="alert">
         <strong>{name}</strong>
         <p className="dim" id="ringing-what">
-          {call.video ? 'Video call' : 'Call'}
-          {where}
+          {what}
         </p>
       </div>
       <button type="button" className="round decline" aria-label="Decline" title="Decline" onClick={onDecline}>

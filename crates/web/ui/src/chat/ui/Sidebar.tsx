@@ -6,10 +6,13 @@ import { People } from '../../account/ui/directory/People';
 import { Icon } from '../../icons';
 import type { Link } from '../../link';
 import type { Client } from '../client';
+import { isQuiet } from '../notices';
 import type { Conversation } from '../replica/conversation';
+import { isFor } from '../replica/rules';
 
 import { Avatar } from './Avatar';
 import { brief } from './format';
+import { ask, canAsk } from './notice';
 import { ClientContext, useClient } from './useClient';
 import { preview } from './view';
 
@@ -89,6 +92,7 @@ function Head({ onNew, onSignOut }: { onNew: () => void; onSignOut: () => void }
           <Icon name="camera" />
         </a>
       )}
+      <Bell />
       <button type="button" className="round small" aria-label="New conversation" title="New conversation" onClick={onNew}>
         <Icon name="plus" />
       </button>
@@ -98,6 +102,17 @@ function Head({ onNew, onSignOut }: { onNew: () => void; onSignOut: () => void }
         </button>
       )}
     </header>
+  );
+}
+
+/** There until somebody has answered the browser whether it may show notices. */
+function Bell() {
+  const [open, setOpen] = useState(canAsk);
+  if (!open) return null;
+  return (
+    <button type="button" className="round small" aria-label="Show notices of new messages" title="Show notices of new messages" onClick={() => void ask().then(() => setOpen(canAsk()))}>
+      <Icon name="bell" />
+    </button>
   );
 }
 
@@ -143,6 +158,15 @@ function sorted(all: Conversation[]): Conversation[] {
   return [...shown.filter((one) => one.state.settings.pinned), ...shown.filter((one) => !one.state.settings.pinned)];
 }
 
+/** Whether an unread message does. */
+function calledByName(conversation: Conversation, me: number): boolean {
+  for (const { seq, body } of conversation.backwards()) {
+    if (seq <= conversation.state.read) return false;
+    if (isFor(me, body)) return true;
+  }
+  return false;
+}
+
 interface RowProps {
   conversation: Conversation;
   /** With what its texts were made: names, and how long ago is today. */
@@ -179,6 +203,11 @@ const Row = memo(function Row({ conversation, open, typing, online, calling, qui
             </span>
           )}
           {quiet && <Icon name="bellOff" />}
+          {calledByName(conversation, client.me.id) && (
+            <span className="badge" role="img" aria-label="You are mentioned" title="You are mentioned">
+              @
+            </span>
+          )}
           {state.unread > 0 && (
             <span className={quiet ? 'badge quiet' : 'badge'} aria-label={`${state.unread} unread`}>
               {state.unread > 999 ? '999+' : state.unread}
@@ -189,9 +218,3 @@ const Row = memo(function Row({ conversation, open, typing, online, calling, qui
     </li>
   );
 });
-
-/** The user does not want to be disturbed by it. */
-export function isQuiet({ state }: Conversation): boolean {
-  const until = state.settings.mutedUntilMs ?? 0;
-  return until === -1 || until > Date.now();
-}

@@ -3,6 +3,7 @@
 import { CallOutcome, type CallRecord, type Event, Role } from '../../wire/im.gen';
 import type { People } from '../people';
 import type { Conversation } from '../replica/conversation';
+import { isMissed } from '../replica/rules';
 
 import { length } from './format';
 
@@ -42,7 +43,6 @@ function callNote(call: CallRecord, group: boolean, people: People, me: number):
   const who = caller === me ? 'You' : people.name(caller);
   const kind = video ? 'video call' : 'call';
   const whose = caller === me ? `Your ${kind}` : `${video ? 'Video call' : 'Call'} by ${who}`;
-  const missed = caller !== me && !participants.includes(me) && outcome !== CallOutcome.RINGING && outcome !== CallOutcome.DECLINED;
   const others = participants.filter((user) => user !== caller).map((user) => (user === me ? 'you' : people.name(user)));
   const withWhom = group && others.length ? ` with ${others.join(', ')}` : '';
   const words: Partial<Record<CallOutcome, string>> = {
@@ -53,7 +53,7 @@ function callNote(call: CallRecord, group: boolean, people: People, me: number):
     [CallOutcome.CANCELLED]: `${whose}, cancelled`,
     [CallOutcome.INTERRUPTED]: `${whose}, cut off`,
   };
-  return { text: words[outcome] ?? `${whose}, not answered`, call: { video, missed } };
+  return { text: words[outcome] ?? `${whose}, not answered`, call: { video, missed: isMissed(call, me) } };
 }
 
 /** Beginnings of calls whose ends are told as well. */
