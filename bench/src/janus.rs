@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::client::{Client, Media};
 use crate::cpu;
-use crate::target::{Joining, Target};
+use crate::target::{Joining, Measured, Target};
 use crate::udp::Udp;
 
 const PLUGIN: &str = "janus.plugin.videoroom";
@@ -139,11 +139,13 @@ impl Drop for Janus {
     }
 }
 
-impl Target for Janus {
+impl Measured for Janus {
     fn pid(&self) -> u32 {
         self.child.id()
     }
+}
 
+impl Target for Janus {
     fn publish(&mut self, client: &mut Client, _room: &str, name: &str) -> Result<()> {
         let handle = self.attach()?;
         let join = json!({ "request": "join", "ptype": "publisher", "room": ROOM, "display": name });

@@ -101,7 +101,8 @@ pub struct Http {
 
 impl Http {
     /// On a port of the loopback.
-    pub(crate) fn at(base: u16) -> Self {
+    #[must_use]
+    pub fn at(base: u16) -> Self {
         Self { base, agent: ureq::Agent::new_with_defaults() }
     }
 

@@ -15,12 +15,16 @@ const ASKED_AT_ONCE: usize = 8;
 
 /// See the module.
 pub trait Target {
-    /// Its process, for CPU time and memory.
-    fn pid(&self) -> u32;
     /// Negotiates a publisher.
     fn publish(&mut self, client: &mut Client, room: &str, name: &str) -> Result<()>;
     /// Makes a subscriber of so many streams of the room and begins to negotiate it.
     fn subscribe(&mut self, udp: Udp, room: &str, name: &str, wanted: (Media, usize)) -> Result<Joining>;
+}
+
+/// One whose process is measured.
+pub trait Measured: Target {
+    /// The process, for CPU time and memory.
+    fn pid(&self) -> u32;
 }
 
 /// A subscriber to be.
@@ -54,12 +58,26 @@ struct Offer {
 }
 
 impl<S: Process> Whip<S> {
-    /// A running server. Call it where its clients run: the threads that ask it are on the same core.
+    /// A server of ours. Call it where its clients run: the threads that ask it are on the same core.
     #[must_use]
     pub fn new(server: S) -> Self {
+        let http = server.http();
+        Self::asking(http, server)
+    }
+}
+
+impl Whip<()> {
+    /// One that somebody else has started; see [`Whip::new`].
+    #[must_use]
+    pub fn running(http: Http) -> Self {
+        Self::asking(http, ())
+    }
+}
+
+impl<S> Whip<S> {
+    fn asking(http: Http, server: S) -> Self {
         let (offers, waiting) = channel::<Offer>();
         let waiting = Arc::new(Mutex::new(waiting));
-        let http = server.http();
         for _ in 0..ASKED_AT_ONCE {
             let (http, waiting) = (http.clone(), Arc::clone(&waiting));
             // They end with the target, which has the other end of the channel.
@@ -74,11 +92,13 @@ impl<S: Process> Whip<S> {
     }
 }
 
-impl<S: Process> Target for Whip<S> {
+impl<S: Process> Measured for Whip<S> {
     fn pid(&self) -> u32 {
         self.server.pid()
     }
+}
 
+impl<S> Target for Whip<S> {
     fn publish(&mut self, client: &mut Client, room: &str, name: &str) -> Result<()> {
         let offer = client.offer()?;
         client.accept(self.http.negotiate("whip", room, name, &offer)?)

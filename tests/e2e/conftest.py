@@ -170,9 +170,12 @@ def free_port_base() -> int:
     raise RuntimeError("no free port range")
 
 
-def start_server(tmp: Path, *extra: str, home: netns.Host | None = None) -> Server:
+def start_server(tmp: Path, *extra: str, home: netns.Host | None = None, core: int | None = None) -> Server:
+    """In a network namespace, or on one core of the machine."""
     base = free_port_base()
     prefix, host = (home.prefix, home.address) if home else ((), "127.0.0.1")
+    if core is not None:
+        prefix = ("taskset", "--cpu-list", str(core), *prefix)
     command = [*prefix, str(BINARY), "serve", "--dev", "--port-base", str(base), "--data-dir", str(tmp / "data"), *extra]
     server = Server(base, None, tmp / f"convene-{base}.log", host, command, home)
     server.launch()

@@ -14,7 +14,7 @@ use convene_bench::janus::Janus;
 use convene_bench::mediasoup::Mediasoup;
 use convene_bench::server::Server;
 use convene_bench::sfu::{self, CLIENT_CORE, Load, SERVER_CORE};
-use convene_bench::target::{Target, Whip};
+use convene_bench::target::{Measured, Whip};
 use serde::Serialize;
 
 /// Packets a core, side by side. Janus ignores loopback addresses: run it where `--ip` is none.
@@ -143,7 +143,7 @@ fn compare(args: &Args, peers: &[Peer], subscribers: usize) -> Result<Comparison
     Ok(Comparison { subscribers, burst, target_pps, peers, convene: side(&ours) })
 }
 
-fn convene(args: &Args) -> Result<Box<dyn Target>> {
+fn convene(args: &Args) -> Result<Box<dyn Measured>> {
     Ok(Box::new(Whip::new(Server::start(&args.binary, args.port_base, SERVER_CORE, args.ip, &[])?)))
 }
 
@@ -162,7 +162,7 @@ impl Peer {
         }
     }
 
-    fn start(self, args: &Args) -> Result<Box<dyn Target>> {
+    fn start(self, args: &Args) -> Result<Box<dyn Measured>> {
         Ok(match self {
             Self::Janus => Box::new(Janus::start(args.ip, SERVER_CORE)?),
             Self::Mediasoup => Box::new(Whip::new(Mediasoup::start(args.ip, SERVER_CORE)?)),
@@ -182,7 +182,7 @@ impl Round {
 }
 
 /// One round: the load, then the same at half the pace with every packet timed, each on a server of its own.
-fn run(args: &Args, load: Load, start: impl Fn() -> Result<Box<dyn Target>>) -> Result<Round> {
+fn run(args: &Args, load: Load, start: impl Fn() -> Result<Box<dyn Measured>>) -> Result<Round> {
     let span = Duration::from_secs(args.seconds);
     let mut target = start()?;
     let row = sfu::measure(&mut *target, args.ip, load, span, false)?;
@@ -190,7 +190,7 @@ fn run(args: &Args, load: Load, start: impl Fn() -> Result<Box<dyn Target>>) -> 
     let mut target = start()?;
     let half = Load { target_pps: load.target_pps / 2, ..load };
     let latency = sfu::latency(&mut *target, args.ip, half, span)?;
-    Ok(Round { row, last_p99_ms: latency.last.value_at_quantile(0.99) as f64 / 1e3 })
+    Ok(Round { row, last_p99_ms: sfu::ms(&latency.last, 0.99) })
 }
 
 fn side(rounds: &[Round]) -> Side {

@@ -12,9 +12,8 @@ use clap::{Parser, ValueEnum};
 use convene_bench::client::Media;
 use convene_bench::cpu;
 use convene_bench::server::Server;
-use convene_bench::sfu::{self, CLIENT_CORE, Load, Overload, Row, SERVER_CORE};
+use convene_bench::sfu::{self, CLIENT_CORE, Load, Overload, Parties, Row, SERVER_CORE};
 use convene_bench::target::Whip;
-use hdrhistogram::Histogram;
 use serde::Serialize;
 
 #[global_allocator]
@@ -24,8 +23,10 @@ const AUDIO_BYTES: usize = 100;
 /// Audio packets a second that reach each subscriber: three people who talk at once.
 const AUDIO_PPS: u64 = 150;
 
-/// Of the call in the overload, and of the crowd beside it: twice what a core forwards.
+/// Of the call in the overload, of the room with pictures, and of the crowd beside them: twice what a core forwards.
 const CALL: usize = 20;
+const VIEWERS: usize = 4;
+const PICTURES_PPS: u64 = 600;
 const CROWD: usize = 1_000;
 const CROWD_PPS: u64 = 1_600_000;
 
@@ -181,16 +182,15 @@ fn row_with(args: &Args, load: Load, settings: &[(&str, &str)]) -> Result<Row> {
 fn time(args: &Args, load: Load) -> Result<Latency> {
     let span = Duration::from_secs(args.seconds);
     let (server, limit) = sfu::latencies(&mut target(args, &[])?, Server::LOOPBACK, load, span)?;
-    let ms = |histogram: &Histogram<u64>, quantile| histogram.value_at_quantile(quantile) as f64 / 1e3;
-    let (p50_ms, p99_ms) = (ms(&server.all, 0.5), ms(&server.all, 0.99));
-    let (limit_p50_ms, limit_p99_ms) = (ms(&limit.all, 0.5), ms(&limit.all, 0.99));
+    let (p50_ms, p99_ms) = (sfu::ms(&server.all, 0.5), sfu::ms(&server.all, 0.99));
+    let (limit_p50_ms, limit_p99_ms) = (sfu::ms(&limit.all, 0.5), sfu::ms(&limit.all, 0.99));
     Ok(Latency {
         subscribers: load.subscribers,
         target_pps: load.target_pps,
         p50_ms,
         p99_ms,
-        last_p50_ms: ms(&server.last, 0.5),
-        last_p99_ms: ms(&server.last, 0.99),
+        last_p50_ms: sfu::ms(&server.last, 0.5),
+        last_p99_ms: sfu::ms(&server.last, 0.99),
         limit_p50_ms,
         limit_p99_ms,
         added_p50_ms: p50_ms - limit_p50_ms,
@@ -199,7 +199,11 @@ fn time(args: &Args, load: Load) -> Result<Latency> {
 }
 
 fn overload(args: &Args) -> Result<Overload> {
-    let (call, crowd) = (audio(args, CALL), Load { target_pps: CROWD_PPS, ..video(args, 1, 1, CROWD) });
+    let loads = Parties {
+        call: audio(args, CALL),
+        pictures: Load { target_pps: PICTURES_PPS, ..video(args, 1, 1, VIEWERS) },
+        crowd: Load { target_pps: CROWD_PPS, ..video(args, 1, 1, CROWD) },
+    };
     let metrics = format!("http://127.0.0.1:{}/metrics", args.port_base + 3);
     let packets_out = || -> Result<f64> {
         let text = ureq::get(&metrics).call()?.body_mut().read_to_string()?;
@@ -207,7 +211,7 @@ fn overload(args: &Args) -> Result<Overload> {
         Ok(out.context("the server counts no packets")?.parse()?)
     };
     let span = Duration::from_secs(args.seconds);
-    sfu::overload(&mut target(args, &[])?, Server::LOOPBACK, (call, crowd), span, packets_out)
+    sfu::overload(&mut target(args, &[])?, Server::LOOPBACK, loads, span, packets_out)
 }
 
 fn growth(rows: &[Row]) -> Option<f64> {
@@ -241,7 +245,7 @@ fn print(report: &Report, json: bool) -> Result<()> {
     if let Some(overload) = &report.overload {
         writeln!(
             out,
-            "overload: {:.0} of {} packets/s of video forwarded; audio beside it: {:.2} % lost while it began, then {:.2} %, p50 {:.2} ms (calm {:.2}), p99 {:.2} ms (calm {:.2}); new rooms {}, taken again after {:.1} s",
+            "overload: {:.0} of {} packets/s of video forwarded; audio beside it: {:.2} % lost while it began, then {:.2} %, p50 {:.2} ms (calm {:.2}), p99 {:.2} ms (calm {:.2}); video of a small room: {:.2} % lost, then {:.2} %; new rooms {}, taken again after {:.1} s",
             overload.forwarded_pps,
             overload.asked_pps,
             overload.audio_loss_at_first * 100.0,
@@ -250,6 +254,8 @@ fn print(report: &Report, json: bool) -> Result<()> {
             overload.calm_p50_ms,
             overload.audio_p99_ms,
             overload.calm_p99_ms,
+            overload.video_loss_at_first * 100.0,
+            overload.video_loss * 100.0,
             if overload.refuses { "refused" } else { "taken" },
             overload.recovered_s
         )?;

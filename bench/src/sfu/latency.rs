@@ -24,6 +24,12 @@ pub struct Latency {
     pub last: Histogram<u64>,
 }
 
+/// A quantile of microseconds, in milliseconds.
+#[must_use]
+pub fn ms(histogram: &Histogram<u64>, quantile: f64) -> f64 {
+    histogram.value_at_quantile(quantile) as f64 / 1e3
+}
+
 /// The server's, and then that of the limit: what it takes to seal and send so many packets one after the other, and to
 /// read them, is in both.
 pub fn latencies(target: &mut dyn Target, ip: IpAddr, load: Load, span: Duration) -> Result<(Latency, Latency)> {

@@ -5,7 +5,7 @@ mod overload;
 mod run;
 mod source;
 
-pub use latency::{Latency, latencies, latency};
-pub use overload::{Overload, overload};
+pub use latency::{Latency, latencies, latency, ms};
+pub use overload::{Overload, Parties, overload};
 pub use run::{CLIENT_CORE, Row, SERVER_CORE, measure};
 pub use source::{Load, Source};

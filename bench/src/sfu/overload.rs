@@ -1,5 +1,5 @@
-//! A call beside a crowd whose video is more than one core forwards: what becomes of the call's audio, and how the server
-//! takes it.
+//! Two small rooms beside a crowd whose video is more than one core forwards: what becomes of the audio of the one and of the
+//! video of the other, and how the server takes it.
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use serde::Serialize;
 
-use super::latency::{Latency, times};
+use super::latency::{Latency, ms, times};
 use super::run::QUIET;
 use super::source::{Load, Source};
 use crate::client::{Client, Log};
@@ -31,6 +31,10 @@ pub struct Overload {
     pub audio_loss_at_first: f64,
     /// See above.
     pub audio_loss: f64,
+    /// The same of the video of a small room.
+    pub video_loss_at_first: f64,
+    /// See above.
+    pub video_loss: f64,
     /// From the write of a packet of the call to its arrival: without the crowd.
     pub calm_p50_ms: f64,
     /// The same.
@@ -45,52 +49,93 @@ pub struct Overload {
     pub recovered_s: f64,
 }
 
+/// The load of each party: people who talk, people who see each other, and the crowd.
+#[derive(Clone, Copy, Debug)]
+pub struct Parties {
+    /// Audio that is timed.
+    pub call: Load,
+    /// A small room's video.
+    pub pictures: Load,
+    /// More video than the core forwards.
+    pub crowd: Load,
+}
+
 /// `packets_out`: those that the server says it has forwarded.
 pub fn overload(
     target: &mut dyn Target,
     ip: IpAddr,
-    (call, crowd): (Load, Load),
+    loads: Parties,
     span: Duration,
     packets_out: impl Fn() -> Result<f64>,
 ) -> Result<Overload> {
-    let (mut call, mut crowd) = (Party::join(target, ip, call, "call")?, Party::join(target, ip, crowd, "crowd")?);
-    call.source.timed = true;
-    call.beside(&mut crowd, false, NOTICED)?;
-    let calm = call.beside(&mut crowd, false, span)?;
-    let first = call.beside(&mut crowd, true, NOTICED)?;
+    let mut all = World {
+        call: Party::join(target, ip, loads.call, "call")?,
+        pictures: Party::join(target, ip, loads.pictures, "pictures")?,
+        crowd: Party::join(target, ip, loads.crowd, "crowd")?,
+    };
+    all.call.source.timed = true;
+    all.pass(false, NOTICED)?;
+    let calm = all.pass(false, span)?;
+    let first = all.pass(true, NOTICED)?;
     let (out, start) = (packets_out()?, Instant::now());
-    let full = call.beside(&mut crowd, true, span)?;
+    let full = all.pass(true, span)?;
     let forwarded_pps = (packets_out()? - out) / start.elapsed().as_secs_f64();
     let refuses = opens_room(target, ip).is_err();
     let ended = Instant::now();
     while opens_room(target, ip).is_err() && ended.elapsed() < RECOVERY {
-        crowd.stay(Duration::from_millis(200))?;
+        all.crowd.stay(Duration::from_millis(200))?;
     }
-    let ms = |latency: &Latency, quantile| latency.all.value_at_quantile(quantile) as f64 / 1e3;
     Ok(Overload {
-        asked_pps: crowd.source.load().target_pps,
+        asked_pps: loads.crowd.target_pps,
         forwarded_pps,
-        audio_loss_at_first: first.loss,
-        audio_loss: full.loss,
-        calm_p50_ms: ms(&calm.latency, 0.5),
-        calm_p99_ms: ms(&calm.latency, 0.99),
-        audio_p50_ms: ms(&full.latency, 0.5),
-        audio_p99_ms: ms(&full.latency, 0.99),
+        audio_loss_at_first: first.audio_loss,
+        audio_loss: full.audio_loss,
+        video_loss_at_first: first.video_loss,
+        video_loss: full.video_loss,
+        calm_p50_ms: ms(&calm.latency.all, 0.5),
+        calm_p99_ms: ms(&calm.latency.all, 0.99),
+        audio_p50_ms: ms(&full.latency.all, 0.5),
+        audio_p99_ms: ms(&full.latency.all, 0.99),
         refuses,
         recovered_s: ended.elapsed().as_secs_f64(),
     })
+}
+
+struct World {
+    call: Party,
+    pictures: Party,
+    crowd: Party,
+}
+
+/// How a span went for who is not the crowd.
+struct Passed {
+    audio_loss: f64,
+    video_loss: f64,
+    latency: Latency,
+}
+
+impl World {
+    /// What call and pictures get while the crowd watches, or only stays. Each is on a thread of its own: what one of them
+    /// reads must not keep the others from reading.
+    fn pass(&mut self, watches: bool, span: Duration) -> Result<Passed> {
+        let Self { call, pictures, crowd } = self;
+        call.fleet.subscribers().for_each(|client| client.log = Some(Log::default()));
+        let (audio_loss, video_loss) = std::thread::scope(|scope| {
+            let crowd = scope.spawn(|| if watches { crowd.run(span).map(drop) } else { crowd.stay(span) });
+            let pictures = scope.spawn(|| pictures.run(span));
+            let audio_loss = call.run(span);
+            crowd.join().ok().context("the crowd's thread panicked")??;
+            anyhow::Ok((audio_loss?, pictures.join().ok().context("a thread panicked")??))
+        })?;
+        let latency = times(&mut call.fleet, |seq| call.source.sent_at(seq))?;
+        Ok(Passed { audio_loss, video_loss, latency })
+    }
 }
 
 /// One room of it.
 struct Party {
     fleet: Fleet,
     source: Source,
-}
-
-/// How a span went for the subscribers of a party.
-struct Heard {
-    loss: f64,
-    latency: Latency,
 }
 
 impl Party {
@@ -101,22 +146,12 @@ impl Party {
         Ok(Self { fleet, source: Source::new(load) })
     }
 
-    /// What its subscribers hear while the crowd watches, or only stays. The crowd is on a thread of its own: what it reads
-    /// must not keep the call's clients from reading.
-    fn beside(&mut self, crowd: &mut Self, watches: bool, span: Duration) -> Result<Heard> {
-        self.fleet.subscribers().for_each(|client| client.log = Some(Log::default()));
+    /// Share of what was sent in the span that did not arrive.
+    fn run(&mut self, span: Duration) -> Result<f64> {
         let before = self.fleet.seen().packets;
-        let sent = std::thread::scope(|scope| {
-            let crowd = scope
-                .spawn(|| if watches { crowd.source.run(&mut crowd.fleet, span).map(drop) } else { crowd.stay(span) });
-            let sent = self.source.run(&mut self.fleet, span);
-            crowd.join().ok().context("the crowd's thread panicked")??;
-            sent
-        })?;
+        let sent = self.source.run(&mut self.fleet, span)?;
         self.fleet.settle(QUIET)?;
-        let arrived = self.fleet.seen().packets - before;
-        let latency = times(&mut self.fleet, |seq| self.source.sent_at(seq))?;
-        Ok(Heard { loss: 1.0 - arrived as f64 / sent as f64, latency })
+        Ok(1.0 - (self.fleet.seen().packets - before) as f64 / sent as f64)
     }
 
     /// Sends nothing.

@@ -12,7 +12,7 @@ use crate::chat::stats::Spread;
 use crate::client::Media;
 use crate::fleet::{Fleet, READ_EVERY};
 use crate::limit::Library;
-use crate::target::Target;
+use crate::target::{Measured, Target};
 use crate::udp::Udp;
 use crate::{cpu, limit};
 
@@ -108,7 +108,7 @@ impl Sample {
 
 /// Runs a load for `span` in all. `limits`: in rounds, with the limit of the machine behind each, so that what the machine
 /// does meanwhile befalls both.
-pub fn measure(target: &mut dyn Target, ip: IpAddr, load: Load, span: Duration, limits: bool) -> Result<Row> {
+pub fn measure(target: &mut dyn Measured, ip: IpAddr, load: Load, span: Duration, limits: bool) -> Result<Row> {
     let mut fleet = Fleet::new(ip)?;
     let pid = target.pid();
     publish(target, &mut fleet, load)?;

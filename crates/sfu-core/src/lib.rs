@@ -17,6 +17,7 @@
 
 mod allocate;
 mod bwe;
+mod ceiling;
 mod config;
 mod cut;
 mod drop_reason;
@@ -58,6 +59,7 @@ mod volume;
 mod window;
 mod write;
 
+pub use ceiling::Ceiling;
 pub use config::Config;
 pub use drop_reason::Drop;
 pub use event::{Event, Speaker};

@@ -27,6 +27,7 @@ use rustc_hash::FxHashMap;
 use slab::Slab;
 
 use self::repair::Seconds;
+use crate::ceiling::Ceiling;
 use crate::config::Config;
 use crate::event::Event;
 use crate::floor::Floor;
@@ -60,6 +61,8 @@ pub struct Room {
     /// Packets since the last flush, in order of arrival, and the count of those of earlier batches.
     batch: Vec<Pending>,
     batch_base: u64,
+    /// Packets that have to be written for the batch, as far as `take_owed` has not told of them.
+    owed: u64,
     /// One per packet of the batch.
     blocks: Vec<Block>,
     /// By `Shape`.
@@ -70,8 +73,7 @@ pub struct Room {
     dirty: Vec<usize>,
     /// Subscribers that may have something to send.
     active: VecDeque<usize>,
-    /// The highest layer of video that is forwarded, for want of CPU time.
-    ceiling: Option<u8>,
+    ceiling: Ceiling,
     /// The one that `write` writes for.
     current: Option<usize>,
     urgent: bool,
@@ -115,12 +117,13 @@ impl Room {
             subscriber_places: FxHashMap::default(),
             batch: Vec::new(),
             batch_base: 0,
+            owed: 0,
             blocks: Vec::new(),
             equalised: 0,
             shapes: Vec::new(),
             dirty: Vec::new(),
             active: VecDeque::new(),
-            ceiling: Some(u8::MAX),
+            ceiling: Ceiling::Open,
             current: None,
             urgent: false,
             rtcp: VecDeque::new(),

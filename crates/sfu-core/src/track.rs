@@ -109,6 +109,12 @@ impl Track {
         true
     }
 
+    /// The highest layer that somebody gets or waits for.
+    pub(crate) fn highest_used(&self) -> Option<u8> {
+        let highest = self.layers.iter().rposition(|layer| layer.users > 0);
+        highest.and_then(|layer| u8::try_from(layer).ok())
+    }
+
     /// The reverse of `count`.
     pub(crate) fn discount(&mut self, claim: Claim) {
         for layer in claim.current.into_iter().chain(claim.wanted) {

@@ -119,12 +119,14 @@ impl Worker {
         if let Some(mut room) = self.rooms.remove(&id) {
             self.counters.export_room(room.core.stats(), &mut room.exported);
         }
+        self.shedder.forget(id);
         self.due.retain(|due| *due != id);
     }
 
     /// After a panic: nothing of the room is called any more, its peers are dropped.
     pub(crate) fn forget_room(&mut self, _now: Instant, id: RoomId) {
         self.rooms.remove(&id);
+        self.shedder.forget(id);
         self.due.retain(|due| *due != id);
         let members: Vec<PeerId> = self.sessions.values().filter(|s| s.room == id).map(|s| s.id).collect();
         for member in members {

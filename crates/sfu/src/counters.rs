@@ -93,9 +93,9 @@ impl Counters {
         self.metrics.peers_connected.inc();
     }
 
-    /// Layers left out: a level from 0.
-    pub(crate) fn shed(&self, level: u8) {
-        let event = if level == 0 { "cpu_at_ease" } else { "cpu_shed" };
+    /// Rooms have less or more video than before; whether any have less than all.
+    pub(crate) fn shed(&self, any: bool) {
+        let event = if any { "cpu_shed" } else { "cpu_at_ease" };
         self.metrics.bandwidth.with_label_values(&[event]).inc();
     }
 

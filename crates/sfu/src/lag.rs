@@ -1,9 +1,9 @@
 //! How far a worker is behind its socket, and when video that waited there is not worth forwarding any more.
 //!
 //! A worker with more to do than time reads what has waited, later and later, until the kernel's buffer is full and drops
-//! whatever comes, audio as well. So video goes first: once the socket has not been empty for [`LATE`], it is thrown away
-//! unopened until the socket is empty, and again after [`STRICT`] for as long as the trouble lasts. Its publishers see it lost
-//! and send less. What gives way for longer is said by `shed`.
+//! whatever comes, audio as well. So video goes first: once the socket has not been empty for [`LATE`], that of the rooms which
+//! take most of the time (`overload`) is thrown away unopened until the socket is empty, and again after [`STRICT`] for as long
+//! as the trouble lasts. Its publishers see it lost and send less. What gives way for longer is said by `shed`.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ const LATE: Duration = Duration::from_millis(400);
 const STRICT: Duration = Duration::from_millis(40);
 
 /// So long without anything late, and the trouble is over.
-const OVER_AFTER: Duration = Duration::from_secs(2);
+pub(crate) const OVER_AFTER: Duration = Duration::from_secs(2);
 
 /// See the module.
 #[derive(Debug)]

@@ -18,6 +18,7 @@ mod lag;
 mod links;
 mod negotiate;
 mod network;
+mod overload;
 mod pipe;
 mod places;
 mod receive;

@@ -9,6 +9,7 @@ use convene_sfu_core::RtpIn;
 use convene_types::{MediaKind, PeerId};
 
 use crate::demux::{Class, Name};
+use crate::session::Session;
 use crate::socket::Path;
 use crate::worker::Worker;
 
@@ -112,13 +113,13 @@ impl Worker {
         }
     }
 
-    /// Whether it is video of a publisher here, as far as can be told without opening it.
-    pub(crate) fn is_video(&self, path: Path, datagram: &[u8]) -> bool {
+    /// The publisher here whose video it is, as far as can be told without opening it.
+    pub(crate) fn video_of(&self, path: Path, datagram: &[u8]) -> Option<&Session> {
         if Class::of(datagram) != Class::Rtp || packet::is_rtcp(datagram) {
-            return false;
+            return None;
         }
-        let session = self.demux.by_address(path.remote).and_then(|id| self.sessions.get(&id));
-        session.zip(first_ssrc(datagram)).is_some_and(|(session, ssrc)| session.kind_of(ssrc) == Some(MediaKind::Video))
+        let session = self.demux.by_address(path.remote).and_then(|id| self.sessions.get(&id))?;
+        (session.kind_of(first_ssrc(datagram)?) == Some(MediaKind::Video)).then_some(session)
     }
 
     fn handle_plain(&mut self, now: Instant, id: PeerId, buffer: &mut [u8], length: usize) {
@@ -170,6 +171,7 @@ impl Worker {
     pub(crate) fn mark_due(&mut self, now: Instant, id: convene_types::RoomId) {
         let Some(room) = self.rooms.get_mut(&id) else { return };
         self.urgent |= room.core.has_urgent();
+        self.owed += room.core.take_owed();
         if !room.due {
             room.due = true;
             self.due.push(id);

@@ -58,6 +58,10 @@ pub(crate) struct RoomState {
     pub(crate) name: String,
     /// What the registry knows of the core's counters.
     pub(crate) exported: core::Stats,
+    /// RTP packets of the last sample, in and out.
+    pub(crate) packets: u64,
+    /// Its video is thrown away where it comes late.
+    pub(crate) gives_way: bool,
     /// Which worker this is, for the owner.
     worker: usize,
     events: mpsc::Sender<(usize, Event)>,
@@ -82,10 +86,17 @@ impl RoomState {
             entered_timer: None,
             name,
             exported: core::Stats::default(),
+            packets: 0,
+            gives_way: false,
             worker,
             events,
             backlog: VecDeque::new(),
         }
+    }
+
+    pub(crate) fn packets_since_sample(&self) -> u64 {
+        let (now, then) = (self.core.stats(), &self.exported);
+        now.packets_in + now.packets_out - then.packets_in - then.packets_out
     }
 
     /// Tells the owner. `false`: an event was lost, because the owner is far behind or gone.

@@ -25,7 +25,7 @@ use crate::pipe::Pipes;
 use crate::relocate::Relay;
 use crate::room::RoomState;
 use crate::session::Session;
-use crate::shed::{self, Shedder};
+use crate::shed::Shedder;
 use crate::socket::{Inbox, Path};
 use crate::timers::{Owner, Timers};
 use crate::waker::Waker;
@@ -42,6 +42,10 @@ const GATHER: Duration = Duration::from_millis(1);
 /// Receives in a row before timers and commands get a turn: 64 x 32 slots is a burst no single core forwards in a tick.
 const MAX_RECEIVES_PER_TURN: usize = 16;
 
+/// Packets to write (about 2 us each) from which nothing more is read before they are: what is read meanwhile, audio as well,
+/// would wait for all of them. A frame of eight packets for a thousand is less.
+const MAX_OWED: u64 = 8_192;
+
 /// A wait of less is no sleep: `poll` looks, and something is there already.
 const SLEPT: Duration = Duration::from_micros(200);
 
@@ -49,7 +53,7 @@ const SLEPT: Duration = Duration::from_micros(200);
 const MAX_COMMANDS_PER_TURN: usize = 32;
 
 /// How often counters are handed to the metrics registry.
-const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
+pub(crate) const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What a worker thread is made of.
 pub(crate) struct Parts {
@@ -97,18 +101,20 @@ pub(crate) struct Worker {
     pub(crate) due: Vec<RoomId>,
     pub(crate) gather_since: Option<Instant>,
     pub(crate) urgent: bool,
+    /// Packets that the next flush writes, about.
+    pub(crate) owed: u64,
     /// The room whose code runs, so that a panic is laid at its door.
     pub(crate) in_room: Option<RoomId>,
     loudest: u16,
     poll: mio::Poll,
     waker: Arc<Waker>,
     more_to_read: bool,
-    lag: Lag,
+    pub(crate) lag: Lag,
+    /// When it was last decided which rooms give way at once.
+    pub(crate) chosen_at: Option<Instant>,
     open_rooms: Arc<AtomicUsize>,
-    load: Arc<AtomicU32>,
-    shedder: Shedder,
-    /// The highest layer of video that is forwarded at the moment; `None`: no video.
-    ceiling: Option<u8>,
+    pub(crate) load: Arc<AtomicU32>,
+    pub(crate) shedder: Shedder,
     stopping: bool,
 }
 
@@ -136,16 +142,17 @@ impl Worker {
             due: Vec::new(),
             gather_since: None,
             urgent: false,
+            owed: 0,
             in_room: None,
             loudest: parts.loudest,
             poll: parts.poll,
             waker: parts.waker,
             more_to_read: false,
             lag: Lag::new(now),
+            chosen_at: None,
             open_rooms: parts.open_rooms,
             load: parts.load,
             shedder: Shedder::default(),
-            ceiling: shed::ceiling(0),
             stopping: false,
         }
     }
@@ -201,30 +208,9 @@ impl Worker {
         self.flush_if_due(now);
         self.pipes.end_turn();
         if self.counters.sample_due(now, SAMPLE_INTERVAL) {
-            for room in self.rooms.values_mut() {
-                self.counters.export_room(room.core.stats(), &mut room.exported);
-            }
-            let busy = self.counters.export(now, self.sessions.len());
-            // If video came too late it has slept only because that was thrown away.
-            let late = self.lag.was_late(now, SAMPLE_INTERVAL);
-            let busy = if late { 1.0 } else { busy };
-            self.shed(busy, late);
-            // A call that began now would have no video.
-            let load = if self.ceiling.is_none() { 1.0 } else { busy };
-            self.load.store((load * 1e3) as u32, Ordering::Relaxed);
+            self.sample(now);
         }
         self.open_rooms.store(self.rooms.len(), Ordering::Relaxed);
-    }
-
-    /// Video first gives way when there is no time for everything.
-    fn shed(&mut self, busy: f64, late: bool) {
-        let Some(level) = self.shedder.sample(busy, late) else { return };
-        tracing::warn!(level, busy, "worker changed how many layers of video it leaves out for lack of CPU time");
-        self.counters.shed(level);
-        self.ceiling = shed::ceiling(level);
-        for room in self.rooms.values_mut() {
-            room.core.set_ceiling(self.ceiling);
-        }
     }
 
     fn sleep_for(&self, now: Instant) -> Duration {
@@ -246,8 +232,11 @@ impl Worker {
             if !more {
                 self.lag.caught_up(asked);
             }
+            if late {
+                self.choose_who_gives_way(asked);
+            }
             for (path, datagram) in inbox.datagrams() {
-                if late && self.is_video(path, datagram) {
+                if late && self.gives_way(path, datagram) {
                     self.counters.dropped("late_video");
                     continue;
                 }
@@ -255,6 +244,10 @@ impl Worker {
             }
             if !more {
                 return;
+            }
+            if self.owed >= MAX_OWED {
+                self.urgent = true;
+                break;
             }
         }
         self.more_to_read = true;
@@ -289,9 +282,7 @@ impl Worker {
             let Ok(command) = self.commands.try_recv() else { return };
             match command {
                 Command::OpenRoom { room, name, events, reply } => {
-                    let mut state = RoomState::new(name, self.pipes.own(), events, self.loudest, now);
-                    state.core.set_ceiling(self.ceiling);
-                    self.rooms.insert(room, state);
+                    self.rooms.insert(room, RoomState::new(name, self.pipes.own(), events, self.loudest, now));
                     let _ = reply.send(Ok(())); // the asker has gone: the room ends with its event channel
                 }
                 Command::CloseRoom { room } => self.close_room(now, room),
@@ -333,10 +324,11 @@ impl Worker {
             return;
         }
         let since = self.gather_since.take().unwrap_or(now);
-        self.urgent = false;
+        (self.urgent, self.owed) = (false, 0);
         for room in std::mem::take(&mut self.due) {
             self.in_room = Some(room);
-            self.flush_room(now, room, since);
+            // Not the time of the turn: what took the worker until here is no queue of anybody's path.
+            self.flush_room(Instant::now(), room, since);
             self.in_room = None;
         }
     }

@@ -100,6 +100,11 @@ impl Room {
         self.urgent
     }
 
+    /// How many packets, about, the next flush has to write more than when this was last asked.
+    pub fn take_owed(&mut self) -> u64 {
+        std::mem::take(&mut self.owed)
+    }
+
     /// Enters a subscriber for the flush.
     pub(super) fn activate(&mut self, index: usize) {
         if let Some(subscriber) = self.subscribers.get_mut(index)

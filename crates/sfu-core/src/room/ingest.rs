@@ -182,8 +182,8 @@ impl Room {
     fn append(&mut self, index: usize, pending: Pending) -> Result<(), Drop> {
         let Some(track) = self.tracks.get_mut(index) else { return Ok(()) };
         self.stats.not_loudest += u64::from(track.aside);
-        let used = track.layers.get(usize::from(pending.layer)).is_some_and(|layer| layer.users > 0);
-        if track.muted || !used {
+        let users = track.layers.get(usize::from(pending.layer)).map_or(0, |layer| layer.users);
+        if track.muted || users == 0 {
             return Ok(());
         }
         if self.batch.len() >= MAX_BATCH {
@@ -191,6 +191,7 @@ impl Room {
         }
         self.batch.push(pending);
         self.blocks.push(Block::EMPTY);
+        self.owed += u64::from(users);
         self.urgent |= track.kind == MediaKind::Audio;
         if !std::mem::replace(&mut track.dirty, true) {
             self.dirty.push(index);

@@ -3,6 +3,7 @@
 use convene_types::MediaKind;
 
 use super::Room;
+use crate::ceiling::{Ceiling, up_to};
 use crate::loudest::{Candidate, choose};
 use crate::subscription::{Claim, Subscription};
 use crate::track::Track;
@@ -40,9 +41,31 @@ impl Room {
         }
     }
 
-    /// Forwards no layer of video above this one, the lowest is 0; or no video, of which its viewers are told.
-    pub fn set_ceiling(&mut self, layer: Option<u8>) {
-        if std::mem::replace(&mut self.ceiling, layer) == layer {
+    /// What it may forward.
+    #[must_use]
+    pub const fn ceiling(&self) -> Ceiling {
+        self.ceiling
+    }
+
+    /// The ceiling at which it forwards a little less than it does: below the highest layer that has a lower one to go on with,
+    /// in the end no video. `None`: there is no less.
+    #[must_use]
+    pub fn lower_ceiling(&self) -> Option<Ceiling> {
+        let videos = self.tracks.iter().filter(|(_, track)| track.kind == MediaKind::Video);
+        // Who still waits for the keyframe of a lower one is on their way already.
+        let most = if let Ceiling::Layer(layer) = self.ceiling { layer } else { u8::MAX };
+        let tops = videos.filter_map(|(_, track)| Some((track.live, track.highest_used()?.min(most))));
+        let lower = |(live, top): (u8, u8)| top.checked_sub(1).filter(|below| live & up_to(*below) != 0);
+        tops.fold(None, |found, top| match (found, lower(top)) {
+            (Some(Ceiling::Layer(other)), Some(layer)) => Some(Ceiling::Layer(layer.max(other))),
+            (_, Some(layer)) => Some(Ceiling::Layer(layer)),
+            (found, None) => found.or(Some(Ceiling::NoVideo)),
+        })
+    }
+
+    /// Sets what it may forward.
+    pub fn set_ceiling(&mut self, ceiling: Ceiling) {
+        if std::mem::replace(&mut self.ceiling, ceiling) == ceiling {
             return;
         }
         for track in 0..self.tracks.capacity() {
@@ -103,16 +126,13 @@ impl Room {
 }
 
 /// Chooses for a subscription that counts for nothing in its track, and counts it. `true`: a keyframe is waited for.
-fn choose_for(track: &mut Track, subscription: &mut Subscription, ceiling: Option<u8>) -> bool {
-    let shed = ceiling.is_none() && track.kind == MediaKind::Video;
-    if track.muted || track.aside || subscription.paused || subscription.share.is_starved() || shed {
+fn choose_for(track: &mut Track, subscription: &mut Subscription, ceiling: Ceiling) -> bool {
+    let kept = track.muted || track.aside || subscription.paused || subscription.share.is_starved();
+    if kept || ceiling.forbids(track.kind) {
         subscription.stop();
         subscription.claim = Claim::default();
         return false;
     }
-    // Where all that lives is above the ceiling, that goes on: a lone layer may be a call's only picture.
-    let below = track.live & (u16::MAX >> 15_u8.saturating_sub(ceiling.unwrap_or(u8::MAX))) as u8;
-    let live = if below == 0 || track.kind == MediaKind::Audio { track.live } else { below };
-    subscription.claim = subscription.select(live, &track.layers);
+    subscription.claim = subscription.select(ceiling.admitted(track.kind, track.live), &track.layers);
     track.count(subscription.claim)
 }

@@ -3,6 +3,7 @@
 use convene_rtp::rtcp::{ReportBlock, SenderInfo, write_fir, write_nack, write_pli, write_rr, write_sr};
 
 use super::*;
+use crate::Ceiling;
 
 #[test]
 fn a_packet_is_rewritten_for_its_subscriber() {
@@ -440,17 +441,20 @@ fn a_ceiling_takes_the_highest_layer_away_and_gives_it_back() {
     both(&mut world, 1, true);
     both(&mut world, 2, true);
     assert_eq!(both(&mut world, 3, false).len(), 1);
-    world.room.set_ceiling(Some(0));
+    assert_eq!(world.room.lower_ceiling(), Some(Ceiling::Layer(0)));
+    world.room.set_ceiling(Ceiling::Layer(0));
     world.pass(600);
     assert_eq!(world.told_of(ALICE, "pli").last().unwrap(), "pli 500");
     both(&mut world, 4, true);
-    world.room.set_ceiling(Some(u8::MAX));
+    assert_eq!(world.room.lower_ceiling(), Some(Ceiling::NoVideo), "the lowest layer is what there is");
+    world.room.set_ceiling(Ceiling::Open);
     world.pass(600);
     assert_eq!(world.told_of(ALICE, "pli").last().unwrap(), "pli 501");
 
     let mut alone = World::new(1);
+    assert_eq!(alone.room.lower_ceiling(), None, "nobody gets any");
     alone.subscribe(BOB, VIDEO);
-    alone.room.set_ceiling(Some(0));
+    alone.room.set_ceiling(Ceiling::Layer(0));
     assert_eq!(alone.forward(frame(0, 1, true)).len(), 1, "a lone layer is never taken away");
 }
 
@@ -469,7 +473,9 @@ fn without_any_video_its_viewers_are_told_and_audio_goes_on() {
     };
     assert_eq!(world.forward(frame(0, 1, true)).len(), 1);
     assert_eq!(told(&mut world), []);
-    world.room.set_ceiling(None);
+    assert_eq!(world.room.lower_ceiling(), Some(Ceiling::NoVideo));
+    world.room.set_ceiling(Ceiling::NoVideo);
+    assert_eq!(world.room.lower_ceiling(), None);
     assert_eq!(told(&mut world), [(BOB, VIDEO, true)]);
     assert_eq!(world.forward(frame(0, 2, true)).len(), 0);
     world.send_audio(1, 30).unwrap();
@@ -477,7 +483,7 @@ fn without_any_video_its_viewers_are_told_and_audio_goes_on() {
     world.subscribe(CAROL, VIDEO);
     assert_eq!(told(&mut world), [(CAROL, VIDEO, true)], "who comes meanwhile");
 
-    world.room.set_ceiling(Some(0));
+    world.room.set_ceiling(Ceiling::Layer(0));
     let mut resumed = told(&mut world);
     resumed.sort_unstable();
     assert_eq!(resumed, [(BOB, VIDEO, false), (CAROL, VIDEO, false)]);
