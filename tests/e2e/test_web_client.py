@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import asynccontextmanager
 
 import conftest
@@ -92,6 +93,20 @@ async def test_an_invitation_with_a_token_needs_no_name(server, room_name):
         await expect(page.get_by_role("heading", name=room_name)).to_be_visible()
         await sees(page, 1)
         assert "token=" not in page.url, "the token stays in the address for the next person to copy"
+
+
+async def test_who_may_not_send_is_offered_nothing_to_send_with(server, room_name):
+    async with chromium() as browser:
+        listener = await lobby(browser, server, f"x&token={server.token('ana', room_name, can_publish=False)}")
+        await listener.get_by_role("button", name="Join", exact=True).click()
+        speaker = await lobby(browser, server, f"x&token={server.token('ben', room_name, can_publish_sources=['microphone'])}")
+        await speaker.get_by_role("button", name="Join", exact=True).click()
+        for page, count in ((listener, 0), (speaker, 1)):
+            await expect(page.get_by_label("2 in the call")).to_be_visible()
+            await expect(page.get_by_role("button", name=re.compile("microphone"))).to_have_count(count)
+            await expect(page.get_by_role("button", name=re.compile("camera|[Ss]hare"))).to_have_count(0)
+            await expect(page.get_by_role("button", name="Leave")).to_be_visible()
+            await expect(page.locator("[data-problem]")).to_have_count(0)
 
 
 async def test_without_a_camera_one_is_told_and_joins_all_the_same(server, room_name):

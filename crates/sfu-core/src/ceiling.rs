@@ -11,24 +11,53 @@ pub enum Ceiling {
     /// No layer above this one; the lowest is 0. A track whose layers are all above it goes on: a lone layer may be a call's
     /// only picture.
     Layer(u8),
+    /// The lowest layer to so many subscribers, those who came first. The others get none, and are told.
+    Viewers(usize),
     /// No video, of which its viewers are told.
     NoVideo,
 }
 
 impl Ceiling {
-    /// Whether nothing of a track goes out.
-    pub(crate) fn forbids(self, kind: MediaKind) -> bool {
-        self == Self::NoVideo && kind == MediaKind::Video
+    /// Whether there is less than a picture for everybody.
+    #[must_use]
+    pub const fn leaves_people_out(self) -> bool {
+        matches!(self, Self::Viewers(_) | Self::NoVideo)
+    }
+
+    /// Whether the subscriber at this place gets nothing of a track.
+    pub(crate) fn forbids(self, kind: MediaKind, place: usize) -> bool {
+        let out = match self {
+            Self::Open | Self::Layer(_) => false,
+            Self::Viewers(most) => place >= most,
+            Self::NoVideo => true,
+        };
+        out && kind == MediaKind::Video
+    }
+
+    /// The highest layer that goes out, where it has lower ones.
+    pub(crate) const fn top(self) -> u8 {
+        match self {
+            Self::Open => u8::MAX,
+            Self::Layer(layer) => layer,
+            Self::Viewers(_) | Self::NoVideo => 0,
+        }
     }
 
     /// Those of the layers that live (a bit each) that may go out.
     pub(crate) fn admitted(self, kind: MediaKind, live: u8) -> u8 {
-        match self {
-            Self::Layer(layer) if kind == MediaKind::Video && live & up_to(layer) != 0 => live & up_to(layer),
-            Self::Open | Self::Layer(_) | Self::NoVideo => live,
-        }
+        let below = live & up_to(self.top());
+        if below == 0 || kind == MediaKind::Audio { live } else { below }
+    }
+
+    /// The next one, where no track has a lower layer to go on with and so many have video.
+    pub(crate) fn fewer(self, viewers: usize) -> Self {
+        let most = if let Self::Viewers(most) = self { most.min(viewers) } else { viewers };
+        if most / 2 < FEWEST { Self::NoVideo } else { Self::Viewers(most / 2) }
     }
 }
+
+/// With fewer viewers than that it is a call, of which all see the others or nobody does.
+const FEWEST: usize = 8;
 
 /// The layers from the lowest to this one, a bit each.
 pub(crate) const fn up_to(layer: u8) -> u8 {
@@ -48,12 +77,33 @@ mod tests {
             (Ceiling::Layer(0), 0b110, 0b110),
             (Ceiling::Layer(7), 0b1000_0001, 0b1000_0001),
             (Ceiling::Layer(u8::MAX), 0b1000_0001, 0b1000_0001),
+            (Ceiling::Viewers(9), 0b111, 0b001),
         ];
         for (ceiling, live, left) in rows {
             assert_eq!(ceiling.admitted(MediaKind::Video, live), left, "{ceiling:?} {live:b}");
             assert_eq!(ceiling.admitted(MediaKind::Audio, live), live);
         }
-        assert!(Ceiling::NoVideo.forbids(MediaKind::Video) && !Ceiling::NoVideo.forbids(MediaKind::Audio));
-        assert!(!Ceiling::Layer(0).forbids(MediaKind::Video));
+    }
+
+    #[test]
+    fn who_came_first_sees_on_and_everybody_hears() {
+        let out = |ceiling: Ceiling, kind| (0..4).map(|place| ceiling.forbids(kind, place)).collect::<Vec<_>>();
+        assert_eq!(out(Ceiling::Viewers(3), MediaKind::Video), [false, false, false, true]);
+        assert_eq!(out(Ceiling::NoVideo, MediaKind::Video), [true; 4]);
+        for ceiling in [Ceiling::Open, Ceiling::Layer(0), Ceiling::Viewers(1), Ceiling::NoVideo] {
+            assert_eq!(out(ceiling, MediaKind::Audio), [false; 4]);
+        }
+    }
+
+    #[test]
+    fn half_of_a_crowd_then_half_of_those_and_a_call_as_a_whole() {
+        let mut ceiling = Ceiling::Open;
+        let steps = [Ceiling::Viewers(25), Ceiling::Viewers(12), Ceiling::NoVideo];
+        for step in steps {
+            ceiling = ceiling.fewer(50);
+            assert_eq!(ceiling, step);
+        }
+        assert_eq!(Ceiling::Viewers(100).fewer(40), Ceiling::Viewers(20), "some have left since");
+        assert_eq!(Ceiling::Layer(0).fewer(15), Ceiling::NoVideo);
     }
 }

@@ -5,8 +5,6 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use convene_sfu_core::Ceiling;
-
 use crate::lag::OVER_AFTER;
 use crate::room::RoomState;
 use crate::shed::{AT_EASE, Candidate, heaviest};
@@ -36,7 +34,7 @@ impl Worker {
         }
         self.shed((busy, late));
         // Further rooms would take the time that those without video wait for. At ease, it is more than theirs.
-        let wanted = busy >= AT_EASE && self.rooms.values().any(|room| room.core.ceiling() == Ceiling::NoVideo);
+        let wanted = busy >= AT_EASE && self.rooms.values().any(|room| room.core.ceiling().leaves_people_out());
         let load = if wanted { 1.0 } else { busy };
         self.load.store((load * 1e3) as u32, Ordering::Relaxed);
     }

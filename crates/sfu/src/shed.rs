@@ -1,4 +1,5 @@
-//! What a worker without time leaves out: simulcast layers of video, and in the end all video, of the rooms that take most of it.
+//! What a worker without time leaves out, of the rooms that take most of it: simulcast layers of video, then video for ever fewer
+//! viewers, in the end all video.
 //! Others go on as they are, and audio does everywhere. That it refuses new rooms before is `Handle::open_room`'s matter, and
 //! what becomes of packets meanwhile `lag`'s.
 
@@ -51,8 +52,8 @@ impl Default for Shedder {
 }
 
 impl Shedder {
-    /// Takes in the load of the last second, and whether video came too late in it to be forwarded: without that the last
-    /// layer stays. Ceilings that are others from now on.
+    /// Takes in the load of the last second, and whether video came too late in it to be forwarded: without that everybody keeps
+    /// the last layer. Ceilings that are others from now on.
     pub(crate) fn sample(
         &mut self,
         (busy, late): (f64, bool),
@@ -62,7 +63,7 @@ impl Shedder {
         self.at_ease_for = if busy < AT_EASE { self.at_ease_for + 1 } else { 0 };
         self.risen_for = self.risen_for.map(|samples| samples + 1);
         let changes = if self.busy_for >= PATIENCE_DOWN {
-            let sparing = |one: &Candidate| late || one.lower != Ceiling::NoVideo;
+            let sparing = |one: &Candidate| late || !one.lower.leaves_people_out();
             self.less(candidates().into_iter().filter(sparing).collect())
         } else if self.at_ease_for >= self.patience_up {
             self.more()
@@ -148,7 +149,7 @@ mod tests {
                     let lower = match ceiling {
                         Ceiling::Open => Ceiling::Layer(1),
                         Ceiling::Layer(1) => Ceiling::Layer(0),
-                        Ceiling::Layer(_) => Ceiling::NoVideo,
+                        Ceiling::Layer(_) | Ceiling::Viewers(_) => Ceiling::NoVideo,
                         Ceiling::NoVideo => return None,
                     };
                     Some(Candidate { room: *room, ceiling: *ceiling, lower, packets: *packets })

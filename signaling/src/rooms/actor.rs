@@ -171,7 +171,7 @@ impl Actor {
                 self.metrics.joins.with_label_values(&[result]).inc();
                 self.answer_join(reply, joined).await;
             }
-            Command::Resume { identity, sid, reply } => send(reply, self.state.handle_resume(&identity, &sid)),
+            Command::Resume { identity, sid, reply } => send(reply, self.state.handle_resume(now, &identity, &sid)),
             Command::Detached { participant, session } => self.state.handle_detached(now, participant, session),
             Command::Leave { who, reason, reply } => {
                 let id = self.find(&who);

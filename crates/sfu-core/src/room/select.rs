@@ -18,7 +18,7 @@ impl Room {
         let subscribers = std::mem::take(&mut track.subscribers);
         for subscriber in &subscribers {
             if let Some(subscription) = self.subscribers.get_mut(*subscriber).and_then(|known| known.get_mut(index)) {
-                self.pli_wanted |= choose_for(track, subscription, self.ceiling);
+                self.pli_wanted |= choose_for(track, (subscription, *subscriber), self.ceiling);
             }
         }
         track.subscribers = subscribers;
@@ -30,7 +30,7 @@ impl Room {
         let Some(subscriber) = self.subscribers.get_mut(place) else { return };
         let Some(subscription) = subscriber.get_mut(index) else { return };
         track.discount(subscription.claim);
-        self.pli_wanted |= choose_for(track, subscription, self.ceiling);
+        self.pli_wanted |= choose_for(track, (subscription, place), self.ceiling);
         self.tell_stream_state(place, index);
     }
 
@@ -48,19 +48,15 @@ impl Room {
     }
 
     /// The ceiling at which it forwards a little less than it does: below the highest layer that has a lower one to go on with,
-    /// in the end no video. `None`: there is no less.
+    /// then for fewer subscribers, in the end no video. `None`: it forwards none.
     #[must_use]
     pub fn lower_ceiling(&self) -> Option<Ceiling> {
         let videos = self.tracks.iter().filter(|(_, track)| track.kind == MediaKind::Video);
         // Who still waits for the keyframe of a lower one is on their way already.
-        let most = if let Ceiling::Layer(layer) = self.ceiling { layer } else { u8::MAX };
-        let tops = videos.filter_map(|(_, track)| Some((track.live, track.highest_used()?.min(most))));
+        let tops = videos.filter_map(|(_, track)| Some((track.live, track.highest_used()?.min(self.ceiling.top()))));
         let lower = |(live, top): (u8, u8)| top.checked_sub(1).filter(|below| live & up_to(*below) != 0);
-        tops.fold(None, |found, top| match (found, lower(top)) {
-            (Some(Ceiling::Layer(other)), Some(layer)) => Some(Ceiling::Layer(layer.max(other))),
-            (_, Some(layer)) => Some(Ceiling::Layer(layer)),
-            (found, None) => found.or(Some(Ceiling::NoVideo)),
-        })
+        let layer = tops.map(lower).reduce(|one, other| one.max(other))?;
+        Some(layer.map_or_else(|| self.ceiling.fewer(self.subscribers.len()), Ceiling::Layer))
     }
 
     /// Sets what it may forward.
@@ -126,9 +122,9 @@ impl Room {
 }
 
 /// Chooses for a subscription that counts for nothing in its track, and counts it. `true`: a keyframe is waited for.
-fn choose_for(track: &mut Track, subscription: &mut Subscription, ceiling: Ceiling) -> bool {
+fn choose_for(track: &mut Track, (subscription, place): (&mut Subscription, usize), ceiling: Ceiling) -> bool {
     let kept = track.muted || track.aside || subscription.paused || subscription.share.is_starved();
-    if kept || ceiling.forbids(track.kind) {
+    if kept || ceiling.forbids(track.kind, place) {
         subscription.stop();
         subscription.claim = Claim::default();
         return false;

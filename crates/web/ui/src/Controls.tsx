@@ -1,10 +1,11 @@
 // Microphone, camera, screen, invitation, leave.
 
-import { useLocalParticipant } from '@livekit/components-react';
+import { useLocalParticipant, useLocalParticipantPermissions } from '@livekit/components-react';
 import { useEffect, useState } from 'react';
 
 import { Icon } from './icons';
 import { inviteLink } from './link';
+import { maySend } from './permissions';
 import type { Device } from './problems';
 
 interface Props {
@@ -16,22 +17,27 @@ interface Props {
 
 export function Controls({ room, toggle, onLeave }: Props) {
   const { isMicrophoneEnabled, isCameraEnabled, isScreenShareEnabled } = useLocalParticipant();
+  const permissions = useLocalParticipantPermissions();
   const canShare = typeof navigator.mediaDevices?.getDisplayMedia === 'function'; // phones cannot
   return (
     <nav className="controls" aria-label="Call controls">
-      <DeviceButton
-        on={isMicrophoneEnabled}
-        label={isMicrophoneEnabled ? 'Mute microphone' : 'Unmute microphone'}
-        icon={isMicrophoneEnabled ? 'mic' : 'micOff'}
-        toggle={(on) => toggle('microphone', on)}
-      />
-      <DeviceButton
-        on={isCameraEnabled}
-        label={isCameraEnabled ? 'Turn camera off' : 'Turn camera on'}
-        icon={isCameraEnabled ? 'camera' : 'cameraOff'}
-        toggle={(on) => toggle('camera', on)}
-      />
-      {canShare && (
+      {maySend(permissions, 'microphone') && (
+        <DeviceButton
+          on={isMicrophoneEnabled}
+          label={isMicrophoneEnabled ? 'Mute microphone' : 'Unmute microphone'}
+          icon={isMicrophoneEnabled ? 'mic' : 'micOff'}
+          toggle={(on) => toggle('microphone', on)}
+        />
+      )}
+      {maySend(permissions, 'camera') && (
+        <DeviceButton
+          on={isCameraEnabled}
+          label={isCameraEnabled ? 'Turn camera off' : 'Turn camera on'}
+          icon={isCameraEnabled ? 'camera' : 'cameraOff'}
+          toggle={(on) => toggle('camera', on)}
+        />
+      )}
+      {canShare && maySend(permissions, 'screen') && (
         <DeviceButton
           on={isScreenShareEnabled}
           label={isScreenShareEnabled ? 'Stop sharing' : 'Share screen'}

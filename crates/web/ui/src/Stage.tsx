@@ -1,6 +1,6 @@
 // The tiles: everybody in a grid; a shared screen in front, with everybody beside it.
 
-import { GridLayout, isTrackReference, ParticipantTile, TrackLoop, useTracks } from '@livekit/components-react';
+import { GridLayout, isTrackReference, TrackLoop, useTracks } from '@livekit/components-react';
 import { RoomEvent, Track } from 'livekit-client';
 
 import { Tile } from './Tile';
@@ -27,7 +27,7 @@ export function Stage() {
   return (
     <section className="stage sharing" aria-label="Participants and shared screen">
       <div className="shared">
-        <ParticipantTile trackRef={screen} />
+        <Tile trackRef={screen} />
       </div>
       <div className="beside">
         <TrackLoop tracks={others}>

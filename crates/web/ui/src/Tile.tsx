@@ -1,26 +1,38 @@
-// Somebody in a call. While their camera is off, the picture that the server says they have stands in its place.
+// Somebody in a call, or what they share. While their camera is off, the picture that the server says they have stands in its
+// place; while their video is paused, its last picture does, and says so.
 
 import { type CSSProperties, useCallback, useSyncExternalStore } from 'react';
 
-import { ParticipantTile, useEnsureTrackRef } from '@livekit/components-react';
-import { type Participant, ParticipantEvent } from 'livekit-client';
+import { ParticipantTile, type TrackReferenceOrPlaceholder, useEnsureTrackRef } from '@livekit/components-react';
+import { type Participant, ParticipantEvent, Track } from 'livekit-client';
 
 import { picturePath } from './pictures';
 
-export function Tile() {
-  const { participant } = useEnsureTrackRef();
-  const path = picturePath(useAttribute(participant, 'picture'));
-  if (!path) return <ParticipantTile />;
-  return <ParticipantTile className="pictured" style={{ '--picture': `url(${JSON.stringify(path)})` } as CSSProperties} />;
+/** `trackRef`: unless it is in a loop over them. */
+export function Tile({ trackRef }: { trackRef?: TrackReferenceOrPlaceholder }) {
+  const shown = useEnsureTrackRef(trackRef);
+  const { participant } = shown;
+  const path = picturePath(useFollowed(participant, ParticipantEvent.AttributesChanged, () => participant.attributes.picture));
+  const pausing = ParticipantEvent.TrackStreamStateChanged;
+  const paused = useFollowed(participant, pausing, () => isPaused(shown)) ? 'Paused, so that the sound goes on' : undefined;
+  const picture = path ? ({ '--picture': `url(${JSON.stringify(path)})` } as CSSProperties) : undefined;
+  return <ParticipantTile trackRef={trackRef} className={picture && 'pictured'} style={picture} data-paused={paused} />;
 }
 
-function useAttribute(participant: Participant, name: string): string | undefined {
+/** For want of bandwidth, or of time on the server: it comes back by itself. */
+function isPaused({ publication }: TrackReferenceOrPlaceholder): boolean {
+  const track = publication?.track;
+  return track !== undefined && 'streamState' in track && track.streamState === Track.StreamState.Paused;
+}
+
+/** Something of a participant that changes with an event. */
+function useFollowed<T>(participant: Participant, event: ParticipantEvent.AttributesChanged | ParticipantEvent.TrackStreamStateChanged, read: () => T): T {
   const follow = useCallback(
     (change: () => void) => {
-      participant.on(ParticipantEvent.AttributesChanged, change);
-      return () => void participant.off(ParticipantEvent.AttributesChanged, change);
+      participant.on(event, change);
+      return () => void participant.off(event, change);
     },
-    [participant],
+    [participant, event],
   );
-  return useSyncExternalStore(follow, () => participant.attributes[name]);
+  return useSyncExternalStore(follow, read);
 }

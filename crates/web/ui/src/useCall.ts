@@ -3,6 +3,7 @@
 import { ConnectionState, DisconnectReason, Room, RoomEvent } from 'livekit-client';
 import { useCallback, useEffect, useRef, useState } from 'react';
 
+import { maySend } from './permissions';
 import { type Device, forConnection, forDevice, forDisconnect, type Problem } from './problems';
 import type { Seat } from './seat';
 
@@ -68,7 +69,7 @@ export function useCall(seat: Seat, onLeave: (why?: Problem) => void): Call {
       // One after the other: a missing camera must not keep the microphone off.
       let fault: Problem | undefined;
       for (const device of ['microphone', 'camera'] as const) {
-        if (gone || !seat[device]) continue;
+        if (gone || !seat[device] || !maySend(room.localParticipant.permissions, device)) continue;
         await enable(room, device, true).catch((error: unknown) => {
           fault = fault ?? forDevice(device, error);
         });

@@ -13,12 +13,13 @@ impl State {
         let window = self.options.resume_window;
         let seats = self.participants.values().filter_map(|p| p.detached_at?.checked_add(window));
         let owed = self.participants.values().filter_map(|p| p.negotiation.poll_timeout());
+        let paused = self.participants.values().filter_map(|p| p.paused.poll_timeout());
         let demands = self.tracks.values().flat_map(|track| {
             let backup = track.backup.as_ref().and_then(|backup| backup.demand.poll_timeout());
             [track.demand.poll_timeout(), backup].into_iter().flatten()
         });
         let empty = self.empty_since.and_then(|since| since.checked_add(self.patience()));
-        seats.chain(owed).chain(demands).chain(empty).min()
+        seats.chain(owed).chain(paused).chain(demands).chain(empty).min()
     }
 
     /// Time has passed.
@@ -30,6 +31,7 @@ impl State {
             self.remove(now, id, LeaveReason::SignalClosed);
         }
         self.retry_negotiations(now);
+        self.tell_paused_again(now);
         self.update_demands(now);
         let waited = self.empty_since.map(|since| now.at.saturating_duration_since(since));
         if waited.is_some_and(|waited| waited >= self.patience()) {

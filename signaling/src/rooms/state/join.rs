@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-use super::{Action, Negotiation, Now, Participant, Peers, State};
+use super::{Action, Negotiation, Now, Participant, Paused, Peers, State};
 use crate::rooms::error::Error;
 use crate::rooms::happening::What;
 use crate::rooms::history::Stay;
@@ -55,6 +55,7 @@ impl State {
             lacks: BTreeSet::new(),
             policy: None,
             negotiation: Negotiation::default(),
+            paused: Paused::default(),
             last_data_seq: 0,
             joined_at: now.at,
             has_media: false,
@@ -95,7 +96,7 @@ impl State {
     }
 
     /// Gives the seat of a cut signaling connection to a fresh one.
-    pub(in crate::rooms) fn handle_resume(&mut self, identity: &str, sid: &str) -> Result<Joined, Error> {
+    pub(in crate::rooms) fn handle_resume(&mut self, now: Now, identity: &str, sid: &str) -> Result<Joined, Error> {
         let id = self.id_of_identity(identity)?;
         let session = SessionId(self.fresh_id());
         let participant = self.get_mut(id)?;
@@ -109,6 +110,7 @@ impl State {
         // What was under way over the old connection is lost: in single-connection mode the client's next offer tells
         // what is missing, in two-connection mode we offer anew.
         participant.negotiation = Negotiation::continued(&participant.negotiation);
+        participant.paused.resumed(now.at);
         let (mode, last_data_seq) = (participant.mode, participant.last_data_seq);
         self.unsettled.insert(id);
         if mode == Mode::Dual {

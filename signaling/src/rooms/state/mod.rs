@@ -8,6 +8,7 @@ mod deadlines;
 mod dynacast;
 mod join;
 mod negotiate;
+mod paused;
 mod people;
 mod quality;
 mod stays;
@@ -29,6 +30,7 @@ use tokio::sync::mpsc;
 use self::backup::Backup;
 use self::dynacast::Demand;
 use self::negotiate::Negotiation;
+use self::paused::Paused;
 use super::counts::Held;
 use super::error::Error;
 use super::happening::What;
@@ -144,6 +146,7 @@ struct Participant {
     negotiation: Negotiation,
     last_data_seq: u32,
     joined_at: Instant,
+    paused: Paused,
     /// Media has reached it.
     has_media: bool,
     /// Each transport's connection, once it is known.

@@ -13,10 +13,30 @@ impl State {
     /// A receiver's path is too narrow for a track, or wide enough again.
     pub(in crate::rooms) fn handle_stream_state(&mut self, now: Now, peer: PeerId, track: TrackId, paused: bool) {
         let Some(id) = self.id_of_peer(peer) else { return };
+        if let Some(participant) = self.participants.get_mut(&id) {
+            participant.paused.told(now.at, track, paused);
+        }
+        tracing::debug!(room = %self.info.name, %track, paused, "stream state of a subscriber");
+        self.tell_stream_state(now, id, track, paused);
+    }
+
+    /// Those who may not have been listening.
+    pub(super) fn tell_paused_again(&mut self, now: Now) {
+        let due =
+            self.participants.values_mut().map(|participant| (participant.id, participant.paused.take_due(now.at)));
+        for (id, tracks) in due.collect::<Vec<_>>() {
+            for track in tracks {
+                if self.tracks.get(&track).is_some_and(|track| track.subscribers.contains(&id)) {
+                    self.tell_stream_state(now, id, track, true);
+                }
+            }
+        }
+    }
+
+    fn tell_stream_state(&mut self, now: Now, id: ParticipantId, track: TrackId, paused: bool) {
         let Some(track) = self.tracks.get(&track) else { return };
         let Some(owner) = self.participants.get(&track.owner) else { return };
         let (participant, track) = (owner.info.sid.clone(), track.info.sid.clone());
-        tracing::debug!(room = %self.info.name, %track, paused, "stream state of a subscriber");
         self.notify(now, id, Notice::StreamState { participant, track, paused });
     }
 

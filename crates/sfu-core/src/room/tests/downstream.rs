@@ -459,6 +459,32 @@ fn a_ceiling_takes_the_highest_layer_away_and_gives_it_back() {
 }
 
 #[test]
+fn of_a_crowd_those_who_came_first_go_on_seeing() {
+    let mut world = World::new(1);
+    let crowd: Vec<PeerId> = (100..120).map(PeerId).collect();
+    crowd.iter().for_each(|peer| world.subscribe(*peer, VIDEO));
+    let reached = |world: &mut World, frame| {
+        world.send(frame).unwrap();
+        world.flush().len()
+    };
+    assert_eq!(reached(&mut world, frame(0, 1, true)), 20);
+    world.events.clear();
+    let half = world.room.lower_ceiling().unwrap();
+    assert_eq!(half, Ceiling::Viewers(10));
+    for (seq, ceiling, paused) in [(2, half, true), (3, Ceiling::Open, false)] {
+        world.room.set_ceiling(ceiling);
+        world.gather();
+        let told = world.events.drain(..).filter_map(|event| {
+            let Event::StreamState { peer, paused: is, .. } = event else { return None };
+            (is == paused).then_some(peer)
+        });
+        assert_eq!(told.collect::<Vec<_>>(), crowd[10..]);
+        assert_eq!(reached(&mut world, frame(0, seq, false)), 10, "a picture begins with a keyframe");
+    }
+    assert_eq!(reached(&mut world, frame(0, 4, true)), 20);
+}
+
+#[test]
 fn without_any_video_its_viewers_are_told_and_audio_goes_on() {
     let mut world = World::new(1);
     world.subscribe(BOB, VIDEO);

@@ -97,8 +97,8 @@ fn a_cut_client_may_come_back_and_keeps_its_seat() {
     room.state.handle_detached(room.now, alice.id, alice.session);
     let now = room.at(18);
     room.state.handle_timeout(now);
-    assert!(matches!(room.state.handle_resume("alice", "PA_other"), Err(Error::ParticipantNotFound)));
-    let resumed = room.state.handle_resume("alice", &alice.sid).unwrap();
+    assert!(matches!(room.state.handle_resume(room.now, "alice", "PA_other"), Err(Error::ParticipantNotFound)));
+    let resumed = room.state.handle_resume(room.now, "alice", &alice.sid).unwrap();
     assert_eq!((resumed.participant, resumed.info.tracks[0].sid.as_str()), (alice.id, info.sid.as_str()));
     assert_ne!(resumed.session, alice.session);
     assert_eq!(resumed.others.len(), 1);
@@ -117,7 +117,7 @@ fn a_resume_offers_anew_with_fresh_ice_in_two_connection_mode() {
     room.state.settle(room.now);
     room.actions();
     room.state.handle_detached(room.now, bob.id, bob.session);
-    let mut resumed = room.state.handle_resume("bob", &bob.sid).unwrap();
+    let mut resumed = room.state.handle_resume(room.now, "bob", &bob.sid).unwrap();
     room.state.settle(room.now);
     assert!(matches!(room.actions()[..], [Action::CreateOffer { ice_restart: true, .. }]));
     room.state.handle_offer_made(room.now, bob.id, Ok(Offer { sdp: "o".into(), outgoing: vec![] }));
@@ -134,7 +134,7 @@ fn a_client_that_does_not_come_back_is_out_within_twenty_seconds() {
     let now = room.at(20);
     room.state.handle_timeout(now);
     assert_eq!(bob.told_of("alice").unwrap().left, Some(LeaveReason::SignalClosed));
-    assert!(room.state.handle_resume("alice", &alice.sid).is_err());
+    assert!(room.state.handle_resume(room.now, "alice", &alice.sid).is_err());
 }
 
 #[test]
@@ -165,5 +165,5 @@ fn a_client_that_does_not_read_is_cut_and_may_resume() {
         room.state.set_metadata(room.now, index.to_string());
     }
     assert!(alice.notices.is_closed());
-    assert!(room.state.handle_resume("alice", &alice.sid).is_ok());
+    assert!(room.state.handle_resume(room.now, "alice", &alice.sid).is_ok());
 }

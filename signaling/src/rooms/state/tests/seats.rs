@@ -160,7 +160,7 @@ fn data_goes_to_the_named_or_to_everyone_else() {
     assert_eq!(send(&mut room, ""), Ok(everyone));
     assert_eq!(send(&mut room, "carol").unwrap().0, [carol.peers.publisher]);
     room.state.handle_detached(room.now, alice.id, alice.session);
-    assert_eq!(room.state.handle_resume("alice", &alice.sid).unwrap().last_data_seq, 9);
+    assert_eq!(room.state.handle_resume(room.now, "alice", &alice.sid).unwrap().last_data_seq, 9);
     let mute = Permission { can_publish_data: false, ..Permission::default() };
     let change = ParticipantChange { permission: Some(mute), ..ParticipantChange::default() };
     room.state.change(room.now, alice.id, change, false).unwrap();

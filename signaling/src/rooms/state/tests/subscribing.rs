@@ -123,6 +123,30 @@ fn a_paused_stream_is_told_to_its_receiver_and_a_connection_to_all() {
 }
 
 #[test]
+fn a_pause_is_told_again_for_a_track_may_come_later() {
+    let mut room = Room::new();
+    let (alice, mut bob) = (room.active("alice"), room.active("bob"));
+    let (track, info) = room.publish(&alice, camera());
+    let states = |client: &mut Client| {
+        let states = client.read().into_iter().filter_map(|notice| {
+            let Notice::StreamState { track, paused, .. } = notice else { return None };
+            Some((track, paused))
+        });
+        states.collect::<Vec<_>>()
+    };
+    room.state.handle_stream_state(room.now, bob.peers.subscriber, track, true);
+    assert_eq!(room.state.poll_timeout(), Some(room.at(1).at));
+    bob.read();
+    room.state.handle_timeout(room.now);
+    assert_eq!(states(&mut bob), [(info.sid.clone(), true)]);
+    let now = room.at(2);
+    room.state.handle_stream_state(now, bob.peers.subscriber, track, false);
+    let now = room.at(20);
+    room.state.handle_timeout(now);
+    assert_eq!(states(&mut bob), [(info.sid, false)]);
+}
+
+#[test]
 fn screens_go_before_faces_and_what_the_client_says_before_both() {
     let mut room = Room::new();
     let (alice, bob) = (room.active("alice"), room.active("bob"));
