@@ -19,7 +19,7 @@ VIDEO = {"width": 320, "height": 180, "fps": 15, "bitrate": 300_000}
 SERVER_CORE, OTHER_CORE = 0, 1
 # Packets a second, about twice what a core forwards.
 CROWDED = "crowded"
-CROWD = ["--room", CROWDED, "--subscribers", "300", "--target-pps", "1200000", "--seconds", "600"]
+CROWD = ["--room", CROWDED, "--subscribers", "300", "--target-pps", "1600000", "--seconds", "600"]
 
 
 @pytest.fixture

@@ -105,6 +105,13 @@ async def test_somebody_is_called_by_name(server):
         await expect(message(bo, "about it").locator(".called.me")).to_have_text(f"@{bo_name}")
         await expect(row(bo, "Tea").get_by_role("img", name="You are mentioned")).to_be_hidden()
         await expect(message(ana, "about it").locator(".called:not(.me)")).to_have_text(f"@{bo_name}")
+        await field.press_sequentially("@b")
+        await expect(option).to_be_visible()
+        await field.press("Tab")
+        await field.press("Enter")
+        await expect(ana.locator(".called:not(.me)")).to_have_count(2)
+        await field.press_sequentially("@b")
+        await expect(option).to_be_visible()
         await write(ana, "@all look")
         await expect(message(bo, "look").locator(".called.me")).to_have_text("@all")
         # A member may not call everybody: it is a word like others.

@@ -51,7 +51,9 @@ fn main() -> Result<()> {
     say(format_args!("joined: {subscribers} in {:.1} s", took.as_secs_f64()))?;
 
     let start = Instant::now();
-    let asked = Source::new(load).run(&mut fleet, Duration::from_secs(seconds))?;
+    let mut source = Source::new(load);
+    source.catches_up = true;
+    let asked = source.run(&mut fleet, Duration::from_secs(seconds))?;
     let (arrived, span) = (fleet.seen().packets, start.elapsed().as_secs_f64());
     say(format_args!("{:.0} of {:.0} packets/s arrived", arrived as f64 / span, asked as f64 / span))
 }

@@ -74,6 +74,7 @@ pub fn overload(
         crowd: Party::join(target, ip, loads.crowd, "crowd")?,
     };
     all.call.source.timed = true;
+    all.crowd.source.catches_up = true;
     all.pass(false, NOTICED)?;
     let calm = all.pass(false, span)?;
     let first = all.pass(true, NOTICED)?;

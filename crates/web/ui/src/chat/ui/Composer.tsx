@@ -35,7 +35,8 @@ export function Composer({ conversation, intent, onDone }: Props) {
   const [problem, setProblem] = useState('');
   const area = useRef<HTMLTextAreaElement>(null);
   const files = useRef<HTMLInputElement>(null);
-  const people = callable(client, conversation);
+  // Of a large group this asks for many names, and nearly all messages call nobody.
+  const people = text.includes('@') ? callable(client, conversation) : [];
   const mentions = useMentions(area, text, setText, people);
   const recorder = useRecorder(client.limits.maxVoiceMs || MAX_VOICE_MS);
 

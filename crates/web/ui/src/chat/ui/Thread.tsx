@@ -38,6 +38,10 @@ export function Thread({ conv, calls }: Props) {
   useEffect(() => {
     if (phase === 'online') client.show(conv);
   }, [client, conv, phase, head]);
+  // Behind the details nobody is scrolled up.
+  useEffect(() => {
+    if (details) client.atFoot(conv);
+  }, [client, conv, details, head]);
 
   if (!conversation) {
     return (

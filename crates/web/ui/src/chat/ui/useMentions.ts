@@ -1,6 +1,6 @@
 // Calling somebody by name while one writes: who may be meant, and what the keys do with the list.
 
-import { type KeyboardEvent, type RefObject, useState } from 'react';
+import { type KeyboardEvent, type RefObject, useEffect, useState } from 'react';
 
 import { Role } from '../../wire/im.gen';
 import type { Client } from '../client';
@@ -32,6 +32,9 @@ export function useMentions(area: RefObject<HTMLTextAreaElement | null>, text: s
   const [index, setIndex] = useState(0);
   /** The list of this `@` was closed. */
   const [closed, setClosed] = useState(-1);
+  useEffect(() => {
+    if (!text) setClosed(-1); // sent: the next `@` is another one, though it may stand in the same place
+  }, [text]);
   const asked = typed(text, caret);
   const found = asked && asked.from !== closed ? matching(asked.query, people) : [];
   const at = Math.min(index, Math.max(0, found.length - 1));
