@@ -17,8 +17,8 @@ from test_web_client import lobby
 PEOPLE = ["ada", "grace"]
 VIDEO = {"width": 320, "height": 180, "fps": 15, "bitrate": 300_000}
 SERVER_CORE, OTHER_CORE = 0, 1
-# Packets a second, about twice what a core forwards.
 CROWDED = "crowded"
+# Its packets a second are about twice what a core forwards.
 CROWD = ["--room", CROWDED, "--subscribers", "300", "--target-pps", "1600000", "--seconds", "600"]
 
 
@@ -45,7 +45,7 @@ def crowd(server):
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout.readline().startswith("joined")
-        yield process
+        yield
     finally:
         process.kill()
         process.wait()

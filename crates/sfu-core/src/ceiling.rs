@@ -2,6 +2,8 @@
 
 use convene_types::MediaKind;
 
+use crate::track::up_to;
+
 /// See the module.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Ceiling {
@@ -58,11 +60,6 @@ impl Ceiling {
 
 /// With fewer viewers than that it is a call, of which all see the others or nobody does.
 const FEWEST: usize = 8;
-
-/// The layers from the lowest to this one, a bit each.
-pub(crate) const fn up_to(layer: u8) -> u8 {
-    if layer >= 7 { u8::MAX } else { (1 << (layer + 1)) - 1 }
-}
 
 #[cfg(test)]
 mod tests {

@@ -203,12 +203,17 @@ pub(crate) fn rates(track: &Track, window_ms: u64) -> [f64; STEPS] {
 
 /// The layer to send: the highest live one up to `max`, else the lowest live one.
 pub(crate) fn choose(live: u8, max: u8) -> Option<u8> {
-    let allowed = live & (u16::MAX >> 15_u8.saturating_sub(max)) as u8;
+    let allowed = live & up_to(max);
     match (allowed, live) {
         (_, 0) => None,
         (0, live) => Some(live.trailing_zeros() as u8),
         (allowed, _) => Some((7 - allowed.leading_zeros()) as u8),
     }
+}
+
+/// The layers from the lowest to this one, a bit each.
+pub(crate) const fn up_to(layer: u8) -> u8 {
+    if layer >= 7 { u8::MAX } else { (1 << (layer + 1)) - 1 }
 }
 
 #[cfg(test)]

@@ -3,10 +3,10 @@
 use convene_types::MediaKind;
 
 use super::Room;
-use crate::ceiling::{Ceiling, up_to};
+use crate::ceiling::Ceiling;
 use crate::loudest::{Candidate, choose};
 use crate::subscription::{Claim, Subscription};
-use crate::track::Track;
+use crate::track::{Track, up_to};
 
 impl Room {
     /// Chooses anew for every subscriber of a track, and asks for the keyframes that are waited for.
