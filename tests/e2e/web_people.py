@@ -88,12 +88,12 @@ async def invitation(page: Page, *, ask: bool = False) -> str:
     return link
 
 
-async def two(browser, server) -> tuple[Page, Page, str]:
-    """Ana, who has founded an organisation; Bo, who came by her link; and Bo's number."""
+async def two(browser, server, other=None) -> tuple[Page, Page, str]:
+    """Ana, who has founded an organisation; Bo, who came by her link, in the other browser if there is one; and Bo's number."""
     ana = await visit(browser, server)
     await register(ana, server, number(), "Ana")
     await found_organisation(ana)
-    bo = await visit(browser, server, link=await invitation(ana))
+    bo = await visit(other or browser, server, link=await invitation(ana))
     await expect(bo.get_by_text("You are invited")).to_be_visible()
     phone = number()
     await register(bo, server, phone, BO)

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use convene_types::{CallId, ConvId, UserId};
 
-use crate::call::{Call, New, Refusal};
+use crate::call::Call;
+use crate::model::{New, Refusal};
 
 /// Calls at the same time. Each is up to about 10 KiB.
 pub const MAX_CALLS: usize = 20_000;
@@ -34,6 +35,17 @@ impl Book {
             self.calls.insert(call.id, call.clone());
         }
         Ok(call)
+    }
+
+    /// Takes in a call that was on when the server stopped, as [`Call::resumed`] makes it. `false`: another one is on in its
+    /// conversation, or there are too many.
+    pub fn resume(&mut self, call: Call) -> bool {
+        let room = self.calls.len() < MAX_CALLS && !self.by_conv.contains_key(&call.conv);
+        if room {
+            self.by_conv.insert(call.conv, call.id);
+            self.calls.insert(call.id, call);
+        }
+        room
     }
 
     /// Whether no call is on.

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use convene_types::{CallId, ConvId, DeviceId, OrgId, UserId};
+use convene_types::{CallId, ConvId, OrgId, UserId};
+
+use crate::model::{Device, MAX_RUNG, New, Outcome, Over, Person, Refusal, Standing, person};
 
 /// How long devices ring. Longer annoys, shorter misses who has to find their phone.
 pub const RING_MS: i64 = 45_000;
@@ -10,98 +12,9 @@ pub const RING_MS: i64 = 45_000;
 pub const ENTER_MS: i64 = 60_000;
 /// How long somebody whose seat in the room is gone counts as in the call: a client that joins anew is there by then.
 pub const RETURN_MS: i64 = 20_000;
-/// People that one call rings. Each change is told to all of them, so the cost grows with the square.
-pub const MAX_RUNG: usize = 100;
-
-/// How somebody stands in a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Standing {
-    /// All their devices ring.
-    Ringing,
-    /// In the call, or about to be.
-    Accepted,
-    /// Said no.
-    Declined,
-    /// Was in another call.
-    Busy,
-    /// Did not answer in time, or the caller gave up.
-    Missed,
-    /// Was in the call.
-    Left,
-    /// Was sent away.
-    Removed,
-}
-
-/// How a call ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Outcome {
-    /// Somebody had answered.
-    Ended,
-    /// Nobody answered in time.
-    Missed,
-    /// All who could said no.
-    Declined,
-    /// The caller gave up before anybody answered.
-    Cancelled,
-    /// All were in other calls.
-    Busy,
-    /// The server stopped.
-    Interrupted,
-}
-
-/// The end of a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Over {
-    /// How.
-    pub outcome: Outcome,
-    /// Milliseconds since 1970.
-    pub at_ms: i64,
-}
-
-/// Somebody in a call. Times are milliseconds since 1970.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Person {
-    /// How they stand.
-    pub standing: Standing,
-    /// Where they answered.
-    pub device: Option<DeviceId>,
-    /// When they first came into the room.
-    pub joined_ms: Option<i64>,
-    /// When they last left it.
-    pub left_ms: Option<i64>,
-    /// Holds a seat in the room.
-    present: bool,
-    /// When they answered.
-    accepted_ms: i64,
-}
-
-/// One device of somebody.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Device {
-    /// Whose.
-    pub user: UserId,
-    /// Which.
-    pub device: DeviceId,
-}
-
-/// What a call begins with.
-#[derive(Clone, Debug)]
-pub struct New {
-    /// Its name, unlike any other.
-    pub id: CallId,
-    /// Where all of this happens.
-    pub org: OrgId,
-    /// The conversation it belongs to.
-    pub conv: ConvId,
-    /// Between two.
-    pub direct: bool,
-    /// Who calls, and where.
-    pub caller: Device,
-    /// Begun with camera.
-    pub video: bool,
-    /// Who is rung. The caller is left out.
-    pub callees: Vec<UserId>,
-}
+/// How far ahead of what was kept of a call its version goes on after a stop of the server: devices may have been told of
+/// changes that were not kept any more, and of two states the one with the higher version counts.
+const VERSIONS_SKIPPED: u32 = 1_000;
 
 /// A call. Who it is told to, and what is written down, is read off its fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,36 +41,8 @@ pub struct Call {
     pub people: BTreeMap<UserId, Person>,
     /// Set once, for good.
     pub over: Option<Over>,
-}
-
-/// Why something is not done. Nothing has changed then.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
-#[non_exhaustive]
-pub enum Refusal {
-    /// It has ended, or never was.
-    #[error("the call is over")]
-    Over,
-    /// Was not called, or was sent away.
-    #[error("not in this call")]
-    NotInvited,
-    /// Another device of theirs has answered.
-    #[error("answered on another device")]
-    AnsweredElsewhere,
-    /// There is nothing to decline, to cancel or to hang up.
-    #[error("not while it stands like this")]
-    NotNow,
-    /// They are in another call.
-    #[error("in another call")]
-    InAnother(CallId),
-    /// The conversation has a call.
-    #[error("the conversation has a call already")]
-    Exists(CallId),
-    /// Nobody to call, or too many.
-    #[error("nobody to call, or more than {MAX_RUNG}")]
-    Count,
-    /// More calls than the server keeps.
-    #[error("too many calls")]
-    Full,
+    /// The server has stopped, and nobody has come into the room since.
+    pub interrupted: bool,
 }
 
 impl Call {
@@ -175,9 +60,24 @@ impl Call {
         people.insert(caller.user, person(Standing::Accepted, Some(caller.device), now_ms));
         let caller = caller.user;
         let (started_ms, answered_ms, over) = (now_ms, None, None);
-        let mut call = Self { id, org, conv, direct, caller, video, started_ms, answered_ms, version: 0, people, over };
+        let (version, interrupted) = (0, false);
+        let mut call =
+            Self { id, org, conv, direct, caller, video, started_ms, answered_ms, version, people, over, interrupted };
         call.settle(now_ms);
         Ok(call)
+    }
+
+    /// Goes on after a stop of the server, from what was kept of it. Nobody is in the room: who was has [`RETURN_MS`] to come
+    /// back. It rings for as long as it would have.
+    #[must_use]
+    pub fn resumed(mut self, now_ms: i64) -> Self {
+        for person in self.people.values_mut().filter(|person| person.standing == Standing::Accepted) {
+            (person.present, person.accepted_ms) = (false, now_ms);
+            person.left_ms = person.joined_ms.map(|_| now_ms);
+        }
+        self.interrupted = self.answered_ms.is_some();
+        self.version = self.version.saturating_add(VERSIONS_SKIPPED);
+        self
     }
 
     /// Until then devices ring.
@@ -186,10 +86,10 @@ impl Call {
         self.started_ms.saturating_add(RING_MS)
     }
 
-    /// From the first answer to the end.
+    /// From the first answer to the end. 0 where nobody knows when that was: the server has stopped before.
     #[must_use]
     pub fn duration_ms(&self) -> i64 {
-        let end = self.over.map(|over| over.at_ms);
+        let end = self.over.filter(|over| over.outcome != Outcome::Interrupted).map(|over| over.at_ms);
         self.answered_ms.zip(end).map_or(0, |(from, to)| to.saturating_sub(from).max(0))
     }
 
@@ -286,6 +186,7 @@ impl Call {
         }
         person.present = true;
         person.joined_ms.get_or_insert(now_ms);
+        self.interrupted = false;
         self.settle(now_ms);
         true
     }
@@ -383,7 +284,13 @@ impl Call {
         let outcome = match self.answered_ms {
             None if !self.has(self.caller) => Outcome::Cancelled,
             None if ringing == 0 => self.unanswered(),
-            Some(_) if accepted == 0 || self.direct && accepted < 2 => Outcome::Ended,
+            Some(_) if accepted == 0 || self.direct && accepted < 2 => {
+                if self.interrupted {
+                    Outcome::Interrupted
+                } else {
+                    Outcome::Ended
+                }
+            }
             None | Some(_) => return,
         };
         for person in self.people.values_mut() {
@@ -406,17 +313,4 @@ impl Call {
             () => Outcome::Missed,
         }
     }
-}
-
-impl Person {
-    fn leave(&mut self, standing: Standing, now_ms: i64) {
-        self.standing = standing;
-        if std::mem::take(&mut self.present) {
-            self.left_ms = Some(now_ms);
-        }
-    }
-}
-
-const fn person(standing: Standing, device: Option<DeviceId>, now_ms: i64) -> Person {
-    Person { standing, device, joined_ms: None, left_ms: None, present: false, accepted_ms: now_ms }
 }

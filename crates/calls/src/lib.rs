@@ -16,8 +16,10 @@
 
 mod book;
 mod call;
+mod model;
 #[cfg(test)]
 mod tests;
 
 pub use book::{Book, MAX_CALLS};
-pub use call::{Call, Device, ENTER_MS, MAX_RUNG, New, Outcome, Over, Person, RETURN_MS, RING_MS, Refusal, Standing};
+pub use call::{Call, ENTER_MS, RETURN_MS, RING_MS};
+pub use model::{Device, MAX_RUNG, New, Outcome, Over, Person, Refusal, Standing};

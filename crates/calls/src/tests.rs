@@ -3,7 +3,7 @@
 use convene_types::{CallId, ConvId, DeviceId, OrgId, UserId};
 use proptest::prelude::*;
 
-use crate::{Book, Call, Device, ENTER_MS, MAX_RUNG, New, Outcome, RETURN_MS, RING_MS, Refusal, Standing};
+use crate::{Book, Call, Device, ENTER_MS, MAX_RUNG, New, Outcome, Person, RETURN_MS, RING_MS, Refusal, Standing};
 
 const T: i64 = 1_700_000_000_000;
 const ANA: u64 = 1;
@@ -249,6 +249,54 @@ fn a_book_knows_who_is_busy_and_one_call_a_conversation() {
     assert_eq!((book.all().count(), book.of_conversation(ConvId(5))), (0, None));
 }
 
+/// What the next server makes of a call, from what is told of it.
+fn restarted(call: Call, now_ms: i64) -> Call {
+    let kept = |person: &Person| Person::kept(person.standing, person.device, person.joined_ms, person.left_ms);
+    let people = call.people.iter().map(|(user, person)| (*user, kept(person))).collect();
+    Call { people, interrupted: false, ..call }.resumed(now_ms)
+}
+
+#[test]
+fn a_call_goes_on_after_a_stop_of_the_server() {
+    let mut before = call(&[BO]);
+    before.accept(on(BO, 2), T + 1).unwrap();
+    assert!(before.entered(on(ANA, 1), T + 2) && before.entered(on(BO, 2), T + 2));
+    let at = T + 60_000;
+    let after = || restarted(before.clone(), at);
+    assert!(after().version > before.version + 100, "devices may know of more than was kept");
+    let back = |who: &[Device]| {
+        let mut call = after();
+        assert!(who.iter().all(|by| call.entered(*by, at + RETURN_MS - 1)));
+        assert!(!call.handle_timeout(at + RETURN_MS - 1), "not yet");
+        call.handle_timeout(at + RETURN_MS);
+        call
+    };
+    let mut both = back(&[on(ANA, 1), on(BO, 2)]);
+    assert_eq!(outcome(&both), None);
+    both.hang_up(UserId(ANA), T + 90_001).unwrap();
+    assert_eq!((outcome(&both), both.duration_ms()), (Some(Outcome::Ended), 90_000));
+    assert_eq!(outcome(&back(&[on(BO, 2)])), Some(Outcome::Ended), "one of two");
+    let nobody = back(&[]);
+    assert_eq!((outcome(&nobody), nobody.duration_ms()), (Some(Outcome::Interrupted), 0), "nobody knows when it ended");
+    assert!(!after().entered(on(BO, 3), at), "another device than the one that answered");
+}
+
+#[test]
+fn a_call_that_rings_rings_on_after_a_stop_of_the_server() {
+    let mut call = restarted(call(&[BO]), T + RING_MS / 2);
+    assert_eq!(call.timeout_ms(), Some(T + RING_MS), "no longer than it would have");
+    let mut missed = call.clone();
+    assert!(missed.handle_timeout(T + RING_MS));
+    assert_eq!(outcome(&missed), Some(Outcome::Missed));
+    call.accept(on(BO, 2), T + RING_MS - 1).unwrap();
+    let mut book = Book::default();
+    assert!(
+        book.resume(call.clone()) && !book.resume(Call { id: CallId([8; 16]), ..call.clone() }),
+        "one a conversation"
+    );
+    assert_eq!(book.of_conversation(call.conv).map(|call| call.id), Some(call.id));
+}
+
 fn act(call: &mut Call, (what, user, device): (u8, u64, u8), now_ms: i64) {
     let by = on(user, device);
     match what {
@@ -263,7 +311,14 @@ fn act(call: &mut Call, (what, user, device): (u8, u64, u8), now_ms: i64) {
             call.exited(by, now_ms);
             true
         }
-        _ => call.handle_timeout(now_ms),
+        8 => call.handle_timeout(now_ms),
+        _ => {
+            let stops = call.over.is_none();
+            if stops {
+                *call = restarted(call.clone(), now_ms);
+            }
+            stops
+        }
     };
 }
 
@@ -276,7 +331,8 @@ fn check(call: &Call, now_ms: i64) -> Result<(), TestCaseError> {
     }
     if let Some(over) = call.over {
         prop_assert_eq!(count(Standing::Ringing) + count(Standing::Accepted), 0);
-        prop_assert_eq!(over.outcome == Outcome::Ended, call.answered_ms.is_some());
+        let answered = matches!(over.outcome, Outcome::Ended | Outcome::Interrupted);
+        prop_assert_eq!(answered, call.answered_ms.is_some());
         prop_assert!(over.at_ms <= now_ms && call.started_ms <= over.at_ms);
         prop_assert!(call.answered_ms.is_none_or(|at| call.started_ms <= at && at <= over.at_ms));
     }
@@ -289,7 +345,7 @@ proptest! {
     #[test]
     fn any_order_of_inputs_ends_in_one_record(
         direct in any::<bool>(),
-        inputs in prop::collection::vec((0_u8..9, 1_u64..5, 1_u8..4, 0_i64..30_000), 1..60),
+        inputs in prop::collection::vec((0_u8..10, 1_u64..5, 1_u8..4, 0_i64..30_000), 1..60),
     ) {
         let callees: &[u64] = if direct { &[BO] } else { &[BO, CY] };
         let mut call = Call::begin(new(callees, direct), |_| false, T).unwrap();

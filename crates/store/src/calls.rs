@@ -18,6 +18,17 @@ pub struct Recorded {
     pub record: im::CallRecord,
 }
 
+/// A call of which no end was written down.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Open {
+    /// As it began.
+    pub begun: Recorded,
+    /// As it stood last, if that was kept.
+    pub state: Option<im::CallState>,
+    /// Of its conversation.
+    pub kind: im::ConversationKind,
+}
+
 /// How an account stands in a conversation of its organisation: one snapshot of everything that decides what it may do.
 #[derive(Clone, Debug)]
 pub struct Standing {

@@ -101,6 +101,14 @@ pub enum Op {
         /// What of it.
         record: im::CallRecord,
     },
+    /// Keeps how a call stands that is on, for the next start of the server. Nobody is told, and nothing happens to one that is
+    /// over.
+    KeepCall {
+        /// Which call.
+        id: CallId,
+        /// How it stands.
+        state: im::CallState,
+    },
     /// Takes what was said before `before_ms` out of a conversation, as far as one step goes: tombstones in its place, and an
     /// event that says so.
     Sweep {

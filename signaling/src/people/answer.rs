@@ -1,8 +1,9 @@
-//! A call in the words of chat and of HTTP.
+//! A call in the words of chat and of HTTP, and read back from those in which it is kept.
 
 use convene_calls::{Call, Outcome, Person, Standing};
 use convene_im::wire as im;
-use convene_store::told;
+use convene_store::{calls, told};
+use convene_types::{DeviceId, UserId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -33,7 +34,7 @@ fn standing(standing: Standing) -> im::CallStanding {
 }
 
 fn people(call: &Call) -> Vec<im::CallPerson> {
-    let person = |(user, person): (&convene_types::UserId, &Person)| im::CallPerson {
+    let person = |(user, person): (&UserId, &Person)| im::CallPerson {
         user: user.0,
         standing: standing(person.standing).into(),
         device_id: person.device.map(|device| bytes::Bytes::copy_from_slice(&device.0)).unwrap_or_default(),
@@ -55,7 +56,49 @@ pub(super) fn state(call: &Call) -> im::CallState {
         rings_until_ms: call.rings_until_ms(),
         people: people(call),
         outcome: outcome(call).into(),
+        answered_ms: call.answered_ms.unwrap_or(0),
     }
+}
+
+/// A call as [`state`] has kept it; `None` where it cannot be read as one that is on.
+pub(super) fn kept(open: calls::Open) -> Option<Call> {
+    let calls::Open { begun: calls::Recorded { id, org, conv, .. }, state, kind } = open;
+    let state = state.filter(|state| state.outcome() == im::CallOutcome::Ringing)?;
+    let people = state.people.iter().map(|person| Some((UserId(person.user), kept_person(person)?)));
+    Some(Call {
+        id,
+        org,
+        conv,
+        direct: kind == im::ConversationKind::Direct,
+        caller: UserId(state.caller),
+        video: state.video,
+        started_ms: state.started_ms,
+        answered_ms: moment(state.answered_ms),
+        version: state.version,
+        people: people.collect::<Option<_>>()?,
+        over: None,
+        interrupted: false,
+    })
+}
+
+fn kept_person(person: &im::CallPerson) -> Option<Person> {
+    let standing = match person.standing() {
+        im::CallStanding::Unspecified => return None,
+        im::CallStanding::Ringing => Standing::Ringing,
+        im::CallStanding::Accepted => Standing::Accepted,
+        im::CallStanding::Declined => Standing::Declined,
+        im::CallStanding::Busy => Standing::Busy,
+        im::CallStanding::Missed => Standing::Missed,
+        im::CallStanding::Left => Standing::Left,
+        im::CallStanding::Removed => Standing::Removed,
+    };
+    let device = person.device_id.as_ref().try_into().ok().map(DeviceId);
+    Some(Person::kept(standing, device, moment(person.joined_ms), moment(person.left_ms)))
+}
+
+/// On the wire 0 is never.
+fn moment(at_ms: i64) -> Option<i64> {
+    Some(at_ms).filter(|at_ms| *at_ms != 0)
 }
 
 /// As the conversation's log keeps it when it begins: it rings.

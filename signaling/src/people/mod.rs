@@ -68,7 +68,7 @@ impl FromRef<People> for Arc<Authenticator> {
 }
 
 impl People {
-    /// Starts the service: ends what a stop has interrupted, and follows what changes.
+    /// Starts the service: goes on with the calls that a stop has interrupted, and follows what changes.
     pub(crate) async fn start(
         api: &Api,
         chat: &Handle,
@@ -81,7 +81,7 @@ impl People {
         let (api, chat, rooms) = (api.clone(), chat.clone(), Arc::clone(rooms));
         let begun = Notify::new();
         let people = Self { inner: Arc::new(Inner { api, chat, store, rooms, minter, judge, book, begun, metrics }) };
-        people.end_interrupted().await;
+        people.take_up().await;
         follow::spawn(&people);
         people
     }

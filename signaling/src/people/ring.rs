@@ -105,13 +105,18 @@ impl People {
         }
     }
 
-    /// Tells everybody in a call how it stands; when it is over, writes it down and ends its room. The book is held
-    /// meanwhile, so that devices hear of changes in their order.
+    /// Tells everybody in a call how it stands, and keeps that for the next start of the server; when it is over, writes it
+    /// down and ends its room. The book is held meanwhile, so that devices and store hear of changes in their order.
     pub(super) fn tell(&self, _book: &MutexGuard<'_, Book>, call: &Call) {
         let stays = |standing: Standing| standing != Standing::Removed;
         let people = call.people.iter().filter(|(_, person)| stays(person.standing)).map(|(user, _)| *user);
         let people: Vec<_> = people.collect();
-        self.inner.chat.show_call(&people, call.id, answer::state(call), call.over.is_none());
+        let state = answer::state(call);
+        if call.over.is_none() {
+            // Where the store does not take it the call goes on, and would not after a stop of the server.
+            self.inner.store.write(Op::KeepCall { id: call.id, state: state.clone() }, drop);
+        }
+        self.inner.chat.show_call(&people, call.id, state, call.over.is_none());
         if call.over.is_some() {
             let (people, call) = (self.clone(), call.clone());
             tokio::spawn(async move { people.finish(&call).await });
@@ -152,15 +157,30 @@ impl People {
         self.inner.chat.publish(Op::Call { org, conv, id, record }).await
     }
 
-    /// Calls that the last stop of the server has cut off: nobody is in them.
-    pub(super) async fn end_interrupted(&self) {
+    /// Calls that were on when the server stopped go on: whoever was in one may come back, and devices ring on. Those of
+    /// which nothing was kept are over.
+    pub(super) async fn take_up(&self) {
         let open = self.inner.store.ask(|reader| reader.open_calls()).await.unwrap_or_default();
-        for Recorded { id, org, conv, record } in open {
-            let record = im::CallRecord { outcome: im::CallOutcome::Interrupted.into(), ..record };
-            if let Err(refused) = self.inner.chat.publish(Op::Call { org, conv, id, record }).await {
-                tracing::error!(%refused, "the end of an interrupted call is not written down");
+        for call in open {
+            let Recorded { id, org, conv, record } = call.begun.clone();
+            if !answer::kept(call).is_some_and(|call| self.resume(call.resumed(now_ms()))) {
+                let record = im::CallRecord { outcome: im::CallOutcome::Interrupted.into(), ..record };
+                if let Err(refused) = self.inner.chat.publish(Op::Call { org, conv, id, record }).await {
+                    tracing::error!(%refused, "the end of an interrupted call is not written down");
+                }
             }
         }
+    }
+
+    /// `false`: there is no place for it.
+    fn resume(&self, call: Call) -> bool {
+        let mut book = self.inner.book.lock();
+        let resumed = book.resume(call.clone());
+        if resumed {
+            self.inner.begun.notify_one();
+            self.tell(&book, &call);
+        }
+        resumed
     }
 }
 

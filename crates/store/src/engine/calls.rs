@@ -32,13 +32,19 @@ impl Work<'_> {
         let appended = self.append(Request { org, actor: UserId(0), client_id, conv }, body)?;
         if !appended.duplicate {
             let sql = "INSERT INTO calls (id, org, conv, over, record) VALUES (?1, ?2, ?3, ?4, ?5)
-                ON CONFLICT (id) DO UPDATE SET over = ?4, record = ?5";
+                ON CONFLICT (id) DO UPDATE SET over = ?4, record = ?5, state = NULL";
             self.conn.prepare_cached(sql)?.execute((id.0, db(org.0), db(conv.0), over, bytes))?;
             let moment = if over { Moment::Ended } else { Moment::Started };
             let told = told::call(org, conv, moment, &record, appended.at_ms);
             self.enqueue(org, Kinds::CALLS, &Waits::Body(&told))?;
         }
         Ok(appended)
+    }
+
+    pub(super) fn keep_call(&mut self, id: CallId, state: &im::CallState) -> Result<Outcome, Fault> {
+        let sql = "UPDATE calls SET state = ?2 WHERE id = ?1 AND over = 0";
+        self.conn.prepare_cached(sql)?.execute((id.0, state.encode_to_vec()))?;
+        Ok(Outcome::Done)
     }
 
     pub(super) fn department_group(&mut self, org: OrgId, dept: DeptId, conv: ConvId) -> Result<Outcome, Fault> {

@@ -290,6 +290,7 @@ impl Work<'_> {
             Op::Call { org, conv, id, record } => {
                 self.call(calls::Written { org, conv, id }, record).map(Outcome::Appended)
             }
+            Op::KeepCall { id, state } => self.keep_call(id, &state),
             Op::Sweep { conv, before_ms } => self.sweep_log(conv, before_ms),
             Op::TellProfile { user } => self.tell_profile(user),
             Op::DepartmentGroup { org, dept, conv } => self.department_group(org, dept, conv),

@@ -35,6 +35,7 @@ const MIGRATIONS: &[Step] = &[
     Step::Code(people::migrate),
     Step::Code(logs::migrate),
     Step::Sql(include_str!("schema_retention.sql")),
+    Step::Sql(include_str!("schema_calls_kept.sql")),
 ];
 
 /// Brings the database to the schema of this release; each migration in a transaction of its own.

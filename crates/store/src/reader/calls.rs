@@ -6,7 +6,7 @@ use prost::Message as _;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use super::Reader;
-use crate::calls::{Recorded, Standing};
+use crate::calls::{Open, Recorded, Standing};
 use crate::error::StoreError;
 use crate::orgs::Seat;
 use crate::rows::{self, db, num};
@@ -14,6 +14,13 @@ use crate::rows::{self, db, num};
 fn recorded_from(row: &Row<'_>) -> rusqlite::Result<Recorded> {
     let record = im::CallRecord::decode(row.get::<_, Vec<u8>>(3)?.as_slice()).unwrap_or_default();
     Ok(Recorded { id: CallId(row.get(0)?), org: OrgId(num(row, 1)?), conv: ConvId(num(row, 2)?), record })
+}
+
+fn open_from(row: &Row<'_>) -> rusqlite::Result<Open> {
+    let state = row.get::<_, Option<Vec<u8>>>(4)?;
+    let state = state.and_then(|bytes| im::CallState::decode(bytes.as_slice()).ok());
+    let kind = im::ConversationKind::try_from(row.get::<_, i32>(5)?).unwrap_or_default();
+    Ok(Open { begun: recorded_from(row)?, state, kind })
 }
 
 impl Reader {
@@ -26,10 +33,12 @@ impl Reader {
     }
 
     /// Calls of which no end was written down.
-    pub fn open_calls(&mut self) -> Result<Vec<Recorded>, StoreError> {
+    pub fn open_calls(&mut self) -> Result<Vec<Open>, StoreError> {
         self.plain(|conn| {
-            let mut statement = conn.prepare_cached("SELECT id, org, conv, record FROM calls WHERE over = 0")?;
-            Ok(statement.query_map([], recorded_from)?.collect::<Result<_, _>>()?)
+            let sql = "SELECT c.id, c.org, c.conv, c.record, c.state, v.kind
+                FROM calls c JOIN conversations v ON v.id = c.conv WHERE c.over = 0";
+            let mut statement = conn.prepare_cached(sql)?;
+            Ok(statement.query_map([], open_from)?.collect::<Result<_, _>>()?)
         })
     }
 

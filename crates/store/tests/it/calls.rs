@@ -25,7 +25,7 @@ fn a_call_is_two_events_and_one_row() {
         let conv = world.group(1, &[2]);
         let begun = write(world, conv, CallOutcome::Ringing).unwrap();
         let open = world.reader().open_calls().unwrap();
-        assert_eq!(open.iter().map(|call| (call.id, call.conv)).collect::<Vec<_>>(), [(CALL, conv)]);
+        assert_eq!(open.iter().map(|call| (call.begun.id, call.begun.conv)).collect::<Vec<_>>(), [(CALL, conv)]);
         assert!(write(world, conv, CallOutcome::Ringing).unwrap().duplicate, "I3");
 
         let ended = write(world, conv, CallOutcome::Ended).unwrap();
@@ -37,6 +37,32 @@ fn a_call_is_two_events_and_one_row() {
         assert_eq!((found.org, found.record.outcome()), (ORG, CallOutcome::Ended));
         assert_eq!(world.delta(2, conv).head_ord, ended.ord.0);
         assert_eq!(world.reader().call(CallId([8; 16])).unwrap(), None);
+    });
+}
+
+#[test]
+fn how_a_call_stands_is_kept_until_it_is_over() {
+    both(|world| {
+        let conv = world.group(1, &[2]);
+        let state = im::CallState { version: 3, ..im::CallState::default() };
+        let keep = |world: &mut World, version| {
+            let state = im::CallState { version, ..state.clone() };
+            assert!(matches!(world.one(Op::KeepCall { id: CALL, state }), Ok(Outcome::Done)));
+        };
+        keep(world, 1); // of a call that never was: nothing happens
+        write(world, conv, CallOutcome::Ringing).unwrap();
+        let kept = |world: &mut World| {
+            let open = world.reader().open_calls().unwrap();
+            open.into_iter().map(|call| (call.kind, call.state.map(|state| state.version))).collect::<Vec<_>>()
+        };
+        assert_eq!(kept(world), [(im::ConversationKind::Group, None)]);
+        keep(world, 2);
+        keep(world, 3);
+        assert_eq!(kept(world), [(im::ConversationKind::Group, Some(3))]);
+        write(world, conv, CallOutcome::Ended).unwrap();
+        keep(world, 4);
+        assert_eq!(kept(world), []);
+        assert_eq!(world.reader().call(CALL).unwrap().unwrap().record.outcome(), CallOutcome::Ended);
     });
 }
 

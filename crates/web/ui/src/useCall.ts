@@ -1,11 +1,15 @@
 // One connection to one room: made with the page, gone with it.
 
-import { ConnectionState, DisconnectReason, Room, RoomEvent } from 'livekit-client';
+import { ConnectionState, DefaultReconnectPolicy, DisconnectReason, Room, RoomEvent } from 'livekit-client';
 import { useCallback, useEffect, useRef, useState } from 'react';
 
 import { maySend } from './permissions';
 import { type Device, forConnection, forDevice, forDisconnect, type Problem } from './problems';
 import type { Seat } from './seat';
+
+/** Pauses between tries to come back, in ms: the SDK's own at first, then three minutes, as a server takes that is rebooted. No
+ *  pause may come near the 20 s within which the next server expects who was in a call that rang. */
+const PAUSES = [0, 300, 1_200, 2_700, 4_800, ...Array<number>(36).fill(5_000)];
 
 export interface Call {
   room: Room;
@@ -19,7 +23,7 @@ export interface Call {
 
 export function useCall(seat: Seat, onLeave: (why?: Problem) => void): Call {
   // Only the quality that a tile can show is sent to it, and only what somebody watches is sent to the server.
-  const [room] = useState(() => new Room({ adaptiveStream: true, dynacast: true }));
+  const [room] = useState(() => new Room({ adaptiveStream: true, dynacast: true, reconnectPolicy: new DefaultReconnectPolicy(PAUSES) }));
   const [state, setState] = useState<ConnectionState>(ConnectionState.Connecting);
   const [problem, setProblem] = useState<Problem>();
   const leave = useRef(onLeave);

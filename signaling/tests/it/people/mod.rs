@@ -12,8 +12,9 @@ use convene_accounts::apikey::{KeyId, room_prefix};
 use convene_accounts::webhook::Kinds;
 use convene_im::wire::{self as im, Code, body::Kind, frame::Body};
 use convene_signaling::rooms::LeaveReason;
+use convene_store::Op;
 use convene_store::orgs::{Change, Outcome};
-use convene_types::AccountId;
+use convene_types::{AccountId, CallId, ConvId};
 use serde_json::{Value, json};
 
 use phone::{Phone, device_bytes};
@@ -375,17 +376,59 @@ async fn who_rings_too_much_has_to_wait_and_nobody_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_call_that_a_stop_cut_off_is_over_after_the_start() {
+async fn a_call_goes_on_after_a_stop_of_the_server() {
     let world = World::new().await;
     let (ana, bo) = (world.person(1).await, world.person(2).await);
     let conv = world.direct(&ana, &bo).await;
     let call = world.post(&ana, "/v1/calls", json!({"conversation": conv})).await.expect(201);
-    let seat =
-        world.post(&bo, &format!("/v1/calls/{}/join", call["id"].as_str().unwrap()), Value::Null).await.expect(200);
-    world.take_seat(&seat).await.unwrap();
-    let world = world.restart().await;
-    assert_eq!(world.take_seat(&seat).await.err().as_deref(), Some("seat_gone"));
     let path = format!("/v1/calls/{}", call["id"].as_str().unwrap());
+    let world = world.restart().await;
+    // Still rings.
+    let mut phone = Phone::open(&world, &bo.access, &bo.device).await;
+    let rings = phone.call_state(|_| true).await;
+    assert_eq!(
+        (standing(&rings, ana.user), standing(&rings, bo.user)),
+        (im::CallStanding::Accepted, im::CallStanding::Ringing)
+    );
+    let seats = [
+        world.post(&ana, &format!("{path}/join"), Value::Null).await.expect(200),
+        world.post(&bo, &format!("{path}/join"), Value::Null).await.expect(200),
+    ];
+    for seat in &seats {
+        world.take_seat(seat).await.unwrap();
+    }
+    let answered = phone.call_state(|state| standing(state, bo.user) == im::CallStanding::Accepted).await;
+    assert!(answered.answered_ms >= answered.started_ms);
+    phone.call_state(|state| state.people.iter().all(|person| person.joined_ms > 0)).await;
+
+    let world = world.restart().await;
+    let mut phone = Phone::open(&world, &bo.access, &bo.device).await;
+    let after = phone.call_state(|_| true).await;
+    assert!(after.version > answered.version && after.answered_ms == answered.answered_ms);
+    // The seats are still theirs, and nobody else's; it ends as any other.
+    for seat in &seats {
+        world.take_seat(seat).await.unwrap();
+    }
+    world.post(&ana, &format!("{path}/hangup"), Value::Null).await.expect(200);
+    assert_eq!(
+        phone.call_state(|state| state.outcome() != im::CallOutcome::Ringing).await.outcome(),
+        im::CallOutcome::Ended
+    );
+    world::until(async || world.get(&ana, &path).await.expect(200)["outcome"] == "ended").await;
+    let world = world.restart().await;
+    assert_eq!(world.take_seat(&seats[1]).await.err().as_deref(), Some("seat_gone"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_of_which_nothing_was_kept_is_over_after_the_start() {
+    let world = World::new().await;
+    let (ana, bo) = (world.person(1).await, world.person(2).await);
+    let conv = world.direct(&ana, &bo).await;
+    let (org, id) = (world.org(), CallId([9; 16]));
+    let record = im::CallRecord { outcome: im::CallOutcome::Ringing.into(), ..im::CallRecord::default() };
+    let begins = Op::Call { org, conv: ConvId(conv), id, record };
+    let world = world.restart_after(async |store| drop(store.write_async(begins).await.unwrap())).await;
+    let path = format!("/v1/calls/{}", "09".repeat(16));
     assert_eq!(world.get(&ana, &path).await.expect(200)["outcome"], "interrupted");
     // And the next one rings.
     world.post(&ana, "/v1/calls", json!({"conversation": conv})).await.expect(201);
