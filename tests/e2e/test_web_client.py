@@ -86,6 +86,70 @@ async def test_two_people_meet_mute_share_and_leave(server, room_name):
         await sees(ana, 1)
 
 
+async def test_a_device_is_chosen_and_taken_the_next_time(server, room_name):
+    async with chromium("--use-fake-device-for-media-stream=fps=15,device-count=2") as browser:
+        page = await lobby(browser, server, room_name)
+        await enter(page, "Ana")
+        await page.get_by_role("button", name="Devices").click()
+        dialog = page.get_by_role("dialog", name="Devices")
+
+        async def heard():
+            return float(await dialog.get_by_role("meter").get_attribute("value") or 0) > 0
+
+        await until(heard, "the microphone hears Chromium's beeps")
+        taken = {}
+        for label in ("Microphone", "Camera", "Speaker"):
+            choice = dialog.get_by_role("combobox", name=label)
+            taken[label] = await choice.locator("option").last.get_attribute("value")
+            assert taken[label] != await choice.input_value()
+            await choice.select_option(taken[label])
+            await expect(choice).to_have_value(taken[label])
+        await page.keyboard.press("Escape")
+        await expect(dialog).to_be_hidden()
+
+        async def films():
+            return await page.locator(".stage video").evaluate("one => one.srcObject.getVideoTracks()[0].getSettings().deviceId") == taken["Camera"]
+
+        await until(films, "the other camera")
+        await page.get_by_role("button", name="Leave").click()
+        await page.reload()
+        await enter(page, "Ana")
+        await until(films, "the same camera as before")
+        await page.get_by_role("button", name="Devices").click()
+        for label, device in taken.items():
+            await expect(dialog.get_by_role("combobox", name=label)).to_have_value(device)
+
+
+async def test_who_is_watched_is_brought_to_the_front(server, room_name):
+    async with chromium() as browser:
+        ana, ben = await lobby(browser, server, room_name), await lobby(browser, server, room_name, PHONE)
+        await enter(ana, "Ana")
+        alone = ana.get_by_role("button", name="Bring Ana to the front")
+        await expect(alone).to_have_count(0)
+        await enter(ben, "Ben")
+        await sees(ana, 2)
+        front = ana.locator(".shared")
+
+        async def width():
+            return await front.locator("video").evaluate("one => one.clientWidth")
+
+        await ana.get_by_role("button", name="Bring Ben to the front").click()
+        await expect(front).to_contain_text("Ben")
+        assert await width() > 2 * await ana.locator(".beside video").evaluate("one => one.clientWidth")
+        await sees(ana, 2)
+        await ana.get_by_role("button", name="Bring Ana to the front").click()
+        await expect(front).to_contain_text("Ana")
+        await expect(ana.get_by_role("button", name="Put Ben back")).to_have_count(0)
+        await ana.get_by_role("button", name="Put Ana back").click()
+        await expect(front).to_have_count(0)
+        await sees(ana, 2)
+        # Whoever has gone leaves no empty place.
+        await ana.get_by_role("button", name="Bring Ben to the front").click()
+        await expect(front).to_contain_text("Ben")
+        await ben.get_by_role("button", name="Leave").click()
+        await expect(front).to_have_count(0)
+
+
 async def test_an_invitation_with_a_token_needs_no_name(server, room_name):
     async with chromium() as browser:
         page = await lobby(browser, server, f"x&token={server.token('ana', room_name)}")

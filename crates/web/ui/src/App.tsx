@@ -2,12 +2,12 @@
 
 import { useCallback, useEffect, useState } from 'react';
 
-import { Call } from './Call';
+import { Call } from './call/Call';
 import { Home } from './chat/ui/Home';
-import { Lobby } from './Lobby';
+import { Lobby } from './call/Lobby';
 import type { Problem } from './problems';
 import { readLink, showRoom } from './link';
-import type { Seat } from './seat';
+import type { Seat } from './call/seat';
 
 export function App() {
   const [seat, setSeat] = useState<Seat>();

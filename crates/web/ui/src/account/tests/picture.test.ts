@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 
 import { MIDDLE, square } from '../picture';
 import { tagOf } from '../api';
-import { picturePath } from '../../pictures';
+import { picturePath } from '../../call/pictures';
 
 test.each([
   [{ width: 400, height: 300 }, MIDDLE, { x: 50, y: 0, side: 300 }],

@@ -1,6 +1,6 @@
 // A connection that carries frames: WebTransport where UDP passes, else a WebSocket. It decides nothing about chat.
 
-import { ownUrl } from '../../seat';
+import { ownUrl } from '../../call/seat';
 import type { Frame } from '../../wire/im.gen';
 
 import { openWebSocket } from './websocket';

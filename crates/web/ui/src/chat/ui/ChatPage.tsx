@@ -4,7 +4,7 @@ import { useEffect, useState } from 'react';
 
 import { Person } from '../../account/ui/directory/Person';
 import { Settings } from '../../account/ui/settings/Settings';
-import { Call } from '../../Call';
+import { Call } from '../../call/Call';
 import type { Link } from '../../link';
 import { Notice } from '../../Notice';
 import { useOnline } from '../../useOnline';

@@ -6,7 +6,7 @@ import { Icon } from '../../icons';
 import { words } from '../../account/ui/useTask';
 import type { User } from '../../wire/im.gen';
 
-import { Dialog } from './Dialog';
+import { Dialog } from '../../Dialog';
 import { PeopleField } from './PeopleField';
 import { useClient } from './useClient';
 

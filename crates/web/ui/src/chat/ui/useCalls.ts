@@ -6,7 +6,7 @@ import { useCallback, useEffect, useState } from 'react';
 import { ApiProblem } from '../../account/api';
 import { words } from '../../account/ui/useTask';
 import type { Problem } from '../../problems';
-import { askForSeat, type Seat, SeatRefused } from '../../seat';
+import { askForSeat, type Seat, SeatRefused } from '../../call/seat';
 import { CallOutcome, type CallState, CallStanding } from '../../wire/im.gen';
 import { deviceId } from '../account';
 import { hex } from '../bytes';

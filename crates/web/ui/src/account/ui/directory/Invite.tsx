@@ -2,7 +2,7 @@
 
 import { type FormEvent, useState } from 'react';
 
-import { Dialog } from '../../../chat/ui/Dialog';
+import { Dialog } from '../../../Dialog';
 import type { Company } from '../../company';
 import { CopyLine } from '../CopyLine';
 import { useTask } from '../useTask';

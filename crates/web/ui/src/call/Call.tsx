@@ -4,13 +4,13 @@ import { RoomAudioRenderer, RoomContext, StartAudio, useParticipants } from '@li
 import { ConnectionState } from 'livekit-client';
 
 import { Controls } from './Controls';
-import { Icon } from './icons';
-import { Notice } from './Notice';
-import type { Problem } from './problems';
+import { Icon } from '../icons';
+import { Notice } from '../Notice';
+import type { Problem } from '../problems';
 import type { Seat } from './seat';
 import { Stage } from './Stage';
 import { useCall } from './useCall';
-import { useOnline } from './useOnline';
+import { useOnline } from '../useOnline';
 
 interface Props {
   seat: Seat;

@@ -2,7 +2,7 @@
 
 import { Track } from 'livekit-client';
 
-import type { Device } from './problems';
+import type { Device } from '../problems';
 
 /** As the client has them: of what may be sent, numbers of the protocol, and none of them for everything. */
 export interface Permissions {

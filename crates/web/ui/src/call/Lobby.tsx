@@ -2,10 +2,10 @@
 
 import { type FormEvent, useState } from 'react';
 
-import { Icon } from './icons';
-import type { Link } from './link';
-import { Notice } from './Notice';
-import { type Problem, problems } from './problems';
+import { Icon } from '../icons';
+import type { Link } from '../link';
+import { Notice } from '../Notice';
+import { type Problem, problems } from '../problems';
 import { askForSeat, ownUrl, roomOf, type Seat, SeatRefused } from './seat';
 import { usePreview } from './usePreview';
 

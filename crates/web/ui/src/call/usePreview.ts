@@ -2,7 +2,9 @@
 
 import { useCallback, useEffect, useRef, useState } from 'react';
 
-import { forDevice, type Problem } from './problems';
+import { forDevice, type Problem } from '../problems';
+
+import { withChosen } from './devices';
 
 export interface Preview {
   stream?: MediaStream;
@@ -51,5 +53,6 @@ export function usePreview(wanted: boolean): Preview {
 
 async function openCamera(): Promise<MediaStream> {
   if (!navigator.mediaDevices) throw new Error('no secure context');
-  return navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 640 }, facingMode: 'user' } });
+  const wish = { width: { ideal: 640 }, facingMode: 'user' };
+  return withChosen('videoinput', (which) => navigator.mediaDevices.getUserMedia({ video: { ...wish, ...which } }));
 }

@@ -3,8 +3,9 @@
 import { ConnectionState, DefaultReconnectPolicy, DisconnectReason, Room, RoomEvent } from 'livekit-client';
 import { useCallback, useEffect, useRef, useState } from 'react';
 
+import { speaker, withChosen } from './devices';
 import { maySend } from './permissions';
-import { type Device, forConnection, forDevice, forDisconnect, type Problem } from './problems';
+import { type Device, forConnection, forDevice, forDisconnect, type Problem } from '../problems';
 import type { Seat } from './seat';
 
 /** Pauses between tries to come back, in ms: the SDK's own at first, then three minutes, as a server takes that is rebooted. No
@@ -23,7 +24,7 @@ export interface Call {
 
 export function useCall(seat: Seat, onLeave: (why?: Problem) => void): Call {
   // Only the quality that a tile can show is sent to it, and only what somebody watches is sent to the server.
-  const [room] = useState(() => new Room({ adaptiveStream: true, dynacast: true, reconnectPolicy: new DefaultReconnectPolicy(PAUSES) }));
+  const [room] = useState(() => new Room({ adaptiveStream: true, dynacast: true, reconnectPolicy: new DefaultReconnectPolicy(PAUSES), ...speaker() }));
   const [state, setState] = useState<ConnectionState>(ConnectionState.Connecting);
   const [problem, setProblem] = useState<Problem>();
   const leave = useRef(onLeave);
@@ -87,7 +88,7 @@ export function useCall(seat: Seat, onLeave: (why?: Problem) => void): Call {
 
 async function enable(room: Room, device: Device, on: boolean) {
   const me = room.localParticipant;
-  if (device === 'camera') await me.setCameraEnabled(on);
-  else if (device === 'microphone') await me.setMicrophoneEnabled(on);
+  if (device === 'camera') await withChosen('videoinput', (which) => me.setCameraEnabled(on, which));
+  else if (device === 'microphone') await withChosen('audioinput', (which) => me.setMicrophoneEnabled(on, which));
   else await me.setScreenShareEnabled(on, { audio: true, selfBrowserSurface: 'include' });
 }

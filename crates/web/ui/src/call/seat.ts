@@ -1,6 +1,6 @@
 // How one gets into a room: a token, and where to bring it.
 
-import { forStatus, problems, type Problem } from './problems';
+import { forStatus, problems, type Problem } from '../problems';
 
 export interface Seat {
   token: string;

@@ -1,12 +1,14 @@
-// Microphone, camera, screen, invitation, leave.
+// Microphone, camera, screen, the choice of devices, invitation, leave.
 
 import { useLocalParticipant, useLocalParticipantPermissions } from '@livekit/components-react';
 import { useEffect, useState } from 'react';
 
-import { Icon } from './icons';
-import { inviteLink } from './link';
+import { Icon } from '../icons';
+import { inviteLink } from '../link';
+import type { Device } from '../problems';
+
+import { Devices } from './Devices';
 import { maySend } from './permissions';
-import type { Device } from './problems';
 
 interface Props {
   /** Empty: there is no link to invite with. */
@@ -46,6 +48,7 @@ export function Controls({ room, toggle, onLeave }: Props) {
           quiet
         />
       )}
+      <ChooseDevices />
       {room && <CopyLink room={room} />}
       <button type="button" className="round leave" aria-label="Leave" title="Leave" onClick={onLeave}>
         <Icon name="leave" />
@@ -81,6 +84,18 @@ function DeviceButton({ on, label, icon, toggle, quiet }: DeviceProps) {
     >
       <Icon name={icon} />
     </button>
+  );
+}
+
+function ChooseDevices() {
+  const [open, setOpen] = useState(false);
+  return (
+    <>
+      <button type="button" className="round quiet" aria-label="Devices" title="Devices" aria-haspopup="dialog" onClick={() => setOpen(true)}>
+        <Icon name="sliders" />
+      </button>
+      {open && <Devices onClose={() => setOpen(false)} />}
+    </>
   );
 }
 
