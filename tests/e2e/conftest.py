@@ -170,12 +170,14 @@ def free_port_base() -> int:
     raise RuntimeError("no free port range")
 
 
-def start_server(tmp: Path, *extra: str, home: netns.Host | None = None, core: int | None = None) -> Server:
-    """In a network namespace, or on one core of the machine."""
+def start_server(tmp: Path, *extra: str, home: netns.Host | None = None, core: int | None = None, files: int | None = None) -> Server:
+    """In a network namespace, on one core of the machine, or with so many open files at most."""
     base = free_port_base()
     prefix, host = (home.prefix, home.address) if home else ((), "127.0.0.1")
     if core is not None:
         prefix = ("taskset", "--cpu-list", str(core), *prefix)
+    if files is not None:
+        prefix = ("prlimit", f"--nofile={files // 2}:{files}", *prefix)
     command = [*prefix, str(BINARY), "serve", "--dev", "--port-base", str(base), "--data-dir", str(tmp / "data"), *extra]
     server = Server(base, None, tmp / f"convene-{base}.log", host, command, home)
     server.launch()

@@ -5,6 +5,9 @@
 //!  not ready -> rooms close, chat sessions end: all told to reconnect -> HTTP ends -> media workers, store end -> exit 0
 //! ```
 
+mod descriptors;
+mod door;
+mod http;
 mod https;
 mod signals;
 
@@ -16,7 +19,6 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result};
 use axum::Router;
-use axum::serve::ListenerExt as _;
 use convene_api::Api;
 use convene_sfu::Spread;
 use convene_signaling::{Config, State, Turn, rooms};
@@ -34,6 +36,8 @@ use crate::admin;
 use crate::config::{DEV_KEY, LogFormat, Rooms, Settings};
 use crate::im::{self, Chat};
 use crate::webhooks;
+use door::Door;
+use http::Scheme;
 use https::Https;
 use signals::Signals;
 
@@ -64,7 +68,8 @@ pub(crate) fn serve(settings: &Settings) -> Result<()> {
 async fn run(settings: &Settings) -> Result<()> {
     let mut signals = Signals::new().context("listening for signals")?; // first, so that none is missed
     let (metrics, ready) = (Arc::new(Metrics::new()), Ready::new());
-    let http = bind(settings.http, "http").await?;
+    let places = descriptors::for_http(descriptors::raise());
+    let http = Door::new(bind(settings.http, "http").await?, places, Arc::clone(&metrics));
     let certificate = certificate(settings)?;
     let ops = bind(settings.ops, "ops").await?;
     let media_tcp = match settings.media_tcp_port {
@@ -94,10 +99,7 @@ async fn run(settings: &Settings) -> Result<()> {
     let renewing = certificate.clone().map(|certificate| tokio::spawn(certificate.keep_fresh("http")));
     let (end, ended) = oneshot::channel();
     let router = convene_signaling::router(&state);
-    let mut http = match certificate {
-        Some(certificate) => serve_https(Https::new(http, certificate, Arc::clone(&metrics))?, router, ended),
-        None => serve_http(http, router, ended),
-    };
+    let mut http = serve_http(http, certificate, router, Arc::clone(&metrics), ended)?;
     let ops = tokio::spawn(convene_telemetry::serve(ops, metrics, ready.clone()));
     ready.set(true);
     announce(settings);
@@ -188,20 +190,21 @@ fn certificate(settings: &Settings) -> Result<Option<Arc<Resolver>>> {
     resolver.map(Some).context("preparing the certificate of the http port")
 }
 
-fn serve_http(listener: TcpListener, router: Router, ended: oneshot::Receiver<()>) -> JoinHandle<io::Result<()>> {
-    let listener = listener.tap_io(|stream| {
-        let _ = stream.set_nodelay(true); // signaling is small messages; where it fails they are late, not lost
-    });
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    tokio::spawn(async move { axum::serve(listener, service).with_graceful_shutdown(until(ended)).await })
-}
-
-fn serve_https(listener: Https, router: Router, ended: oneshot::Receiver<()>) -> JoinHandle<io::Result<()>> {
-    tokio::spawn(async move { axum::serve(listener, https::routes(router)).with_graceful_shutdown(until(ended)).await })
-}
-
-async fn until(ended: oneshot::Receiver<()>) {
-    let _ = ended.await; // a dropped sender ends it too
+/// Begins to take connections in; with a certificate, over TLS only.
+fn serve_http(
+    door: Door,
+    certificate: Option<Arc<Resolver>>,
+    router: Router,
+    metrics: Arc<Metrics>,
+    ended: oneshot::Receiver<()>,
+) -> Result<JoinHandle<io::Result<()>>> {
+    Ok(match certificate {
+        Some(certificate) => {
+            let https = Https::new(door, certificate, Arc::clone(&metrics))?;
+            tokio::spawn(http::serve(https, router, Scheme::Https, metrics, ended))
+        }
+        None => tokio::spawn(http::serve(door, router, Scheme::Http, metrics, ended)),
+    })
 }
 
 fn announce(settings: &Settings) {

@@ -67,6 +67,8 @@ metrics! {
     signal_connections: IntGauge = "convene_signal_connections";
     /// Signaling messages by direction (in, out) and message type.
     signal_messages: IntCounterVec = "convene_signal_messages_total" ["direction", "type"];
+    /// Open connections of the HTTP port, WebSockets included.
+    http_connections: IntGauge = "convene_http_connections";
     /// HTTP requests by matched route and status.
     http_requests: IntCounterVec = "convene_http_requests_total" ["route", "status"];
     /// WebRTC transports (ICE/DTLS associations) by worker.
@@ -235,7 +237,7 @@ mod tests {
     }
 
     /// Dashboards and alerts name these: a change here is a change for every operator and goes into CHANGELOG.md.
-    const SNAPSHOT: [&str; 50] = [
+    const SNAPSHOT: [&str; 51] = [
         "convene_rooms gauge",
         "convene_tasks gauge",
         "convene_participants gauge",
@@ -245,6 +247,7 @@ mod tests {
         "convene_refused_total counter",
         "convene_signal_connections gauge",
         "convene_signal_messages_total counter",
+        "convene_http_connections gauge",
         "convene_http_requests_total counter",
         "convene_sfu_peers gauge",
         "convene_sfu_peers_connected_total counter",

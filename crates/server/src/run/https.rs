@@ -1,4 +1,4 @@
-//! The HTTP port where it has a certificate: TLS handshakes go on beside each other, and axum gets what has come through.
+//! The HTTP port where it has a certificate: TLS handshakes go on beside each other, and `http` gets what has come through.
 
 use std::future::pending;
 use std::io;
@@ -6,18 +6,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::extract::Request;
-use axum::extract::connect_info::{ConnectInfo, Connected, IntoMakeServiceWithConnectInfo};
-use axum::http::HeaderValue;
-use axum::middleware::{Next, from_fn};
-use axum::response::Response;
-use axum::serve::{IncomingStream, Listener};
+use axum::serve::Listener;
 use convene_telemetry::Metrics;
 use convene_tls::Resolver;
 use rustls::ServerConfig;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -25,7 +18,9 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tracing::debug;
 
-/// Handshakes under way, and connections that axum has not taken yet. Beyond it newcomers wait in the kernel's queue.
+use super::door::{Door, Placed};
+
+/// Handshakes under way, and connections that are not taken yet. Beyond it newcomers wait in the kernel's queue.
 const MAX_HANDSHAKES: usize = 512;
 /// A handshake is two round trips; whoever says nothing for so long is let go.
 const MAX_HANDSHAKE: Duration = Duration::from_secs(10);
@@ -36,9 +31,9 @@ const PLAIN: &[u8] =
     b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain\r\ncontent-length: 30\r\nconnection: close\r\n\r\n\
     This port speaks https only.\r\n";
 
-type Accepted = (TlsStream<TcpStream>, SocketAddr);
+type Accepted = (TlsStream<Placed>, SocketAddr);
 
-/// A listener for [`axum::serve`].
+/// A listener of connections whose handshake is done.
 pub(super) struct Https {
     accepted: mpsc::Receiver<Accepted>,
     address: SocketAddr,
@@ -47,7 +42,7 @@ pub(super) struct Https {
 
 impl Https {
     /// Accepts what comes to `listener`, with the certificate of the moment.
-    pub(super) fn new(listener: TcpListener, resolver: Arc<Resolver>, metrics: Arc<Metrics>) -> io::Result<Self> {
+    pub(super) fn new(listener: Door, resolver: Arc<Resolver>, metrics: Arc<Metrics>) -> io::Result<Self> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
         let mut config = config.map_err(io::Error::other)?.with_no_client_auth().with_cert_resolver(resolver);
@@ -66,7 +61,7 @@ impl Drop for Https {
 }
 
 impl Listener for Https {
-    type Io = TlsStream<TcpStream>;
+    type Io = TlsStream<Placed>;
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> Accepted {
@@ -82,7 +77,7 @@ impl Listener for Https {
 }
 
 /// Whoever stalls in a handshake keeps nobody else waiting.
-async fn accept(mut listener: TcpListener, acceptor: TlsAcceptor, metrics: Arc<Metrics>, to: mpsc::Sender<Accepted>) {
+async fn accept(mut listener: Door, acceptor: TlsAcceptor, metrics: Arc<Metrics>, to: mpsc::Sender<Accepted>) {
     let slots = Arc::new(Semaphore::new(MAX_HANDSHAKES));
     while let Ok(slot) = Arc::clone(&slots).acquire_owned().await {
         let (stream, remote) = Listener::accept(&mut listener).await;
@@ -107,8 +102,7 @@ async fn accept(mut listener: TcpListener, acceptor: TlsAcceptor, metrics: Arc<M
 }
 
 /// `None`: the client speaks no TLS, and was told so.
-async fn handshake(acceptor: &TlsAcceptor, mut stream: TcpStream) -> io::Result<Option<TlsStream<TcpStream>>> {
-    let _ = stream.set_nodelay(true); // signaling is small messages; where it fails they are late, not lost
+async fn handshake(acceptor: &TlsAcceptor, mut stream: Placed) -> io::Result<Option<TlsStream<Placed>>> {
     let mut first = [0];
     if stream.peek(&mut first).await? > 0 && first != [HANDSHAKE_RECORD] {
         // A socket that is closed with something unread in it takes back what it has said.
@@ -119,28 +113,6 @@ async fn handshake(acceptor: &TlsAcceptor, mut stream: TcpStream) -> io::Result<
         return Ok(None);
     }
     acceptor.accept(stream).await.map(Some)
-}
-
-/// Where a connection comes from.
-#[derive(Clone, Copy)]
-pub(super) struct Remote(SocketAddr);
-
-impl Connected<IncomingStream<'_, Https>> for Remote {
-    fn connect_info(stream: IncomingStream<'_, Https>) -> Self {
-        Self(*stream.remote_addr())
-    }
-}
-
-/// The routes as they are behind TLS: they learn who asks as without it, and that addresses of this server are of https.
-pub(super) fn routes(router: Router) -> IntoMakeServiceWithConnectInfo<Router, Remote> {
-    router.layer(from_fn(tell)).into_make_service_with_connect_info::<Remote>()
-}
-
-async fn tell(ConnectInfo(Remote(remote)): ConnectInfo<Remote>, mut request: Request, next: Next) -> Response {
-    request.extensions_mut().insert(ConnectInfo(remote));
-    // As a proxy says it; what the client said of it is replaced.
-    request.headers_mut().insert("x-forwarded-proto", HeaderValue::from_static("https"));
-    next.run(request).await
 }
 
 #[cfg(test)]

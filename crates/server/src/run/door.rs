@@ -1,0 +1,144 @@
+//! Who gets in at the HTTP port. Each connection takes a descriptor, so there are as many places as `descriptors` says; whoever
+//! comes when all are taken is turned away at once, which clients and proxies understand better than silence.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use axum::serve::Listener;
+use convene_telemetry::Metrics;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::sleep;
+use tracing::warn;
+
+/// Pause after the system refused to accept: without descriptors it would refuse at once again.
+const REFUSED_PAUSE: Duration = Duration::from_millis(100);
+/// How often the log says that people are turned away.
+const SAID_EVERY: Duration = Duration::from_secs(60);
+
+/// See the module.
+pub(super) struct Door {
+    listener: TcpListener,
+    places: Arc<Semaphore>,
+    metrics: Arc<Metrics>,
+    said: Option<Instant>,
+}
+
+impl Door {
+    pub(super) fn new(listener: TcpListener, places: usize, metrics: Arc<Metrics>) -> Self {
+        let places = Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS)));
+        Self { listener, places, metrics, said: None }
+    }
+
+    fn turned_away(&mut self, why: &dyn std::fmt::Display) {
+        self.metrics.refused.with_label_values(&["http_connections"]).inc();
+        let now = Instant::now();
+        if self.said.is_none_or(|at| now.saturating_duration_since(at) >= SAID_EVERY) {
+            self.said = Some(now);
+            warn!(%why, "connections to the http port are turned away");
+        }
+    }
+}
+
+impl Listener for Door {
+    type Io = Placed;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Placed, SocketAddr) {
+        loop {
+            match self.listener.accept().await {
+                Ok((stream, remote)) => match Arc::clone(&self.places).try_acquire_owned() {
+                    Ok(permit) => {
+                        let _ = stream.set_nodelay(true); // signaling is small messages; where it fails they are late, not lost
+                        return (Placed { stream, _place: Place::new(permit, Arc::clone(&self.metrics)) }, remote);
+                    }
+                    Err(_) => self.turned_away(&"all places are taken"),
+                },
+                Err(error) if is_of_one(&error) => {}
+                Err(error) => {
+                    self.turned_away(&error);
+                    sleep(REFUSED_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+}
+
+/// The fault of a connection that was gone before it was taken.
+fn is_of_one(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+/// Free again when it is dropped.
+struct Place {
+    _permit: OwnedSemaphorePermit,
+    metrics: Arc<Metrics>,
+}
+
+impl Place {
+    fn new(permit: OwnedSemaphorePermit, metrics: Arc<Metrics>) -> Self {
+        metrics.http_connections.inc();
+        Self { _permit: permit, metrics }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.metrics.http_connections.dec();
+    }
+}
+
+/// A connection that holds its place, also as a WebSocket.
+pub(super) struct Placed {
+    stream: TcpStream,
+    _place: Place,
+}
+
+impl Placed {
+    /// The first bytes, which stay unread.
+    pub(super) async fn peek(&self, space: &mut [u8]) -> io::Result<usize> {
+        self.stream.peek(space).await
+    }
+}
+
+impl AsyncRead for Placed {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, into)
+    }
+}
+
+impl AsyncWrite for Placed {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, parts)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
