@@ -14,7 +14,7 @@ from conftest import start_server
 from livekit import rtc
 from playwright.async_api import expect
 from sdk import Person, hears, until
-from test_web_chat import online
+from test_web_chat import online, row
 from web_people import BO, in_call, pictures_move, ringing, two
 
 PICTURE = {"width": 320, "height": 180, "bitrate": 200_000, "fps": 15}
@@ -22,6 +22,8 @@ PICTURE = {"width": 320, "height": 180, "bitrate": 200_000, "fps": 15}
 FRAMES = 8
 # Clients try again after 0.3, 1.2, 2.7, 4.8 and then each 7 s, and one more.
 WITHIN_S = 30
+# Whoever is lost counts as in a call of people for so long.
+RETURN_S = 20
 # Long enough that the first tries meet nobody.
 AWAY_S = 1.0
 
@@ -152,6 +154,9 @@ async def test_a_call_of_people_goes_on_as_the_same_call(tmp_path):
         await in_call(ana, bo)
         for page in (ana, bo):
             await pictures_move(page)
+        # Ana's chat does not come back, so that nobody tells her how the call stands.
+        await ana.route("**/im/**", lambda route: route.abort())
+        await ana.route_web_socket("**/im", lambda socket: socket.close())
         assert server.stop() == 0
         for page in (ana, bo):
             await expect(page.get_by_text("Reconnecting…")).to_be_visible()
@@ -161,8 +166,11 @@ async def test_a_call_of_people_goes_on_as_the_same_call(tmp_path):
         for page in (ana, bo):
             await pictures_move(page)
         await ana.get_by_role("button", name="Leave", exact=True).click()
-        # It ends as any other, for both, and is written down once.
-        await expect(bo.get_by_role("button", name="Video call")).to_be_visible()
+        # It ends as any other: for both, sooner than for somebody who is lost, and is written down once.
+        await expect(bo.get_by_role("button", name="Video call")).to_be_visible(timeout=RETURN_S * 500)
+        await ana.unroute_all()
+        await ana.reload()
+        await row(ana, BO).click()
         for page, whose in ((ana, "Your video call"), (bo, "Video call by Ana")):
             await expect(page.get_by_role("log")).to_contain_text(re.compile(rf"{whose}, \d:\d\d"))
             await expect(page.get_by_role("log").get_by_text(whose)).to_have_count(1)

@@ -5,6 +5,7 @@
 //!  not ready -> rooms close, chat sessions end: all told to reconnect -> HTTP ends -> media workers, store end -> exit 0
 //! ```
 
+mod body;
 mod descriptors;
 mod door;
 mod http;

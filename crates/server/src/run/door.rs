@@ -1,11 +1,12 @@
 //! Who gets in at the HTTP port. Each connection takes a descriptor, so there are as many places as `descriptors` says; whoever
 //! comes when all are taken is turned away at once, which clients and proxies understand better than silence.
 
+use std::future::Future as _;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use axum::serve::Listener;
@@ -13,11 +14,13 @@ use convene_telemetry::Metrics;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::sleep;
+use tokio::time::{Sleep, sleep};
 use tracing::warn;
 
 /// Pause after the system refused to accept: without descriptors it would refuse at once again.
 const REFUSED_PAUSE: Duration = Duration::from_millis(100);
+/// How long somebody may take nothing of what there is for them. Who pauses a video takes up where they were by another request.
+const MAX_STALL: Duration = Duration::from_secs(120);
 /// How often the log says that people are turned away.
 const SAID_EVERY: Duration = Duration::from_secs(60);
 
@@ -55,7 +58,8 @@ impl Listener for Door {
                 Ok((stream, remote)) => match Arc::clone(&self.places).try_acquire_owned() {
                     Ok(permit) => {
                         let _ = stream.set_nodelay(true); // signaling is small messages; where it fails they are late, not lost
-                        return (Placed { stream, _place: Place::new(permit, Arc::clone(&self.metrics)) }, remote);
+                        let place = Place::new(permit, Arc::clone(&self.metrics));
+                        return (Placed { stream, place, stall: None }, remote);
                     }
                     Err(_) => self.turned_away(&"all places are taken"),
                 },
@@ -101,13 +105,27 @@ impl Drop for Place {
 /// A connection that holds its place, also as a WebSocket.
 pub(super) struct Placed {
     stream: TcpStream,
-    _place: Place,
+    place: Place,
+    /// Until then something of what was written has to be taken.
+    stall: Option<Pin<Box<Sleep>>>,
 }
 
 impl Placed {
     /// The first bytes, which stay unread.
     pub(super) async fn peek(&self, space: &mut [u8]) -> io::Result<usize> {
         self.stream.peek(space).await
+    }
+
+    /// A write as it went, or its end where nothing is taken for too long.
+    fn unless_stalled<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.stall = None;
+            return written;
+        }
+        ready!(self.stall.get_or_insert_with(|| Box::pin(sleep(MAX_STALL))).as_mut().poll(cx));
+        self.stall = None;
+        self.place.metrics.refused.with_label_values(&["http_stalled"]).inc();
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
@@ -119,7 +137,8 @@ impl AsyncRead for Placed {
 
 impl AsyncWrite for Placed {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.unless_stalled(cx, written)
     }
 
     fn poll_write_vectored(
@@ -127,7 +146,8 @@ impl AsyncWrite for Placed {
         cx: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, parts)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, parts);
+        self.unless_stalled(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -1,5 +1,6 @@
 //! Connections of the HTTP port at work. `axum::serve` waits for ever for a request that does not come, which would let strangers
-//! hold all places; otherwise this does what that does.
+//! hold all places. Otherwise this does what that does; bodies have their time as well (`body`), and so has who takes an answer
+//! (`door`).
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -26,6 +27,8 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::sleep;
 use tower::ServiceExt as _;
 use tracing::trace;
+
+use super::body::Arriving;
 
 /// Until the head of the first request is there, whole. Clients send it with the connection.
 const FIRST_REQUEST: Duration = Duration::from_secs(20);
@@ -70,7 +73,7 @@ where
     let asked = AtomicBool::new(false);
     let service = service_fn(|request| {
         asked.store(true, Ordering::Relaxed);
-        asking.ask(request)
+        asking.ask(request, Arc::clone(&metrics))
     });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(NEXT_REQUEST);
@@ -108,8 +111,12 @@ struct Asking {
 }
 
 impl Asking {
-    fn ask(&self, request: Request<Incoming>) -> impl Future<Output = Result<Response, Infallible>> + use<> {
-        let mut request = request.map(Body::new);
+    fn ask(
+        &self,
+        request: Request<Incoming>,
+        metrics: Arc<Metrics>,
+    ) -> impl Future<Output = Result<Response, Infallible>> + use<> {
+        let mut request = request.map(|body| Body::new(Arriving::new(body, metrics)));
         request.extensions_mut().insert(ConnectInfo(self.remote));
         if self.scheme == Scheme::Https {
             // As a proxy says it; what the client said of it is replaced.

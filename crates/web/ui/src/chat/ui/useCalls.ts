@@ -115,10 +115,10 @@ export function useCalls(client: Client): Calls {
       if (id && why?.code === 'room_ended') return;
       setAwaited(undefined);
       setProblem(why);
-      const call = id ? client.calls.get(id) : undefined;
-      if (!login || !call) return;
-      // A caller whom nobody has answered cancels by it. What the server has ended meanwhile needs no leaving.
-      void login.ask('POST', `/v1/calls/${call.callId}/hangup`).catch(() => undefined);
+      // Also while chat is not connected, and how the call stands is not known. What the server has ended needs no leaving.
+      if (!login || !id || client.calls.ended(id)) return;
+      // A caller whom nobody has answered cancels by it.
+      void login.ask('POST', `/v1/calls/${id}/hangup`).catch(() => undefined);
     },
     [client, login, id],
   );
