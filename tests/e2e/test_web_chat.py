@@ -180,12 +180,19 @@ async def test_a_browser_that_thinks_itself_offline_and_a_request_without_an_ans
         assert not await page.evaluate("navigator.onLine")
 
 
+async def newer_page(route):
+    page = await route.fetch()
+    await route.fulfill(response=page, body=(await page.text()).replace("/assets/index-", "/assets/index-of-tomorrow-"))
+
+
 async def test_a_restarted_server_is_found_again(tmp_path, monkeypatch):
     first = start_server(tmp_path)
     async with two(first) as (ana, bo, ana_name, bo_name):
         await start_with(ana, bo_name)
         await write(ana, "before")
         await expect(message(ana, "before").get_by_role("img", name="Sent")).to_be_visible()
+        # The next server has another page, as far as Bo's tab can tell.
+        await bo.route(f"{address(first)}/", newer_page)
         first.kill()
         await write(ana, "while it was away")
         await expect(message(ana, "while it was away").get_by_role("img", name="Not sent yet")).to_be_visible()
@@ -195,6 +202,13 @@ async def test_a_restarted_server_is_found_again(tmp_path, monkeypatch):
             await row(bo, ana_name).click()
             await expect(message(bo, "while it was away")).to_be_visible(timeout=45_000)
             assert await texts(bo) == ["before", "while it was away"]
+            newer = "The server has a newer version of this page."
+            await expect(bo.get_by_text(newer)).to_be_visible()
+            await expect(ana.get_by_text(newer)).to_have_count(0)
+            await bo.unroute_all()
+            await bo.get_by_role("button", name="Reload").click()
+            await online(bo)
+            await expect(bo.get_by_text(newer)).to_have_count(0)
         finally:
             second.stop()
 

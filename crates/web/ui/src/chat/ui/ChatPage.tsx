@@ -17,6 +17,7 @@ import { Sidebar } from './Sidebar';
 import { Thread } from './Thread';
 import { type Calls, useCalls } from './useCalls';
 import { useClient } from './useClient';
+import { useNewer } from './useNewer';
 
 interface Props {
   link: Link;
@@ -44,7 +45,7 @@ export function ChatPage({ link, onSwitch, onSignOut }: Props) {
   const classes = ['chat', open && 'has-open', ongoing && 'has-call'].filter(Boolean).join(' ');
   return (
     <div className={classes} data-phase={client.phase} data-transport={client.transport}>
-      <Banner />
+      <Banner inCall={ongoing !== undefined} />
       {calls.problem && <Notice problem={calls.problem} onClose={calls.dismiss} />}
       {ringing && <Ringing key={ringing.callId} call={ringing} onAccept={(video) => void calls.accept(ringing, video)} onDecline={() => void calls.decline(ringing)} />}
       <div className="panes">
@@ -81,10 +82,11 @@ function Open({ link, calls, onSwitch, onSignOut }: Props & { calls: Calls }) {
   return <Settings company={company} onSwitch={onSwitch} onSignOut={onSignOut} />;
 }
 
-/** Says so while what is shown may not be all there is. */
-function Banner() {
+/** Says so while what is shown may not be all there is, and when there is a newer page. */
+function Banner({ inCall }: { inCall: boolean }) {
   const client = useClient();
   const online = useOnline();
+  const newer = useNewer(client.isOnline);
   // A short cut is nobody's business: only one that lasts is told.
   const [late, setLate] = useState(false);
   const { phase } = client;
@@ -100,6 +102,16 @@ function Banner() {
         Chat is open in another tab or window of this browser.
         <button type="button" className="link" onClick={() => client.takeOver()}>
           Use it here
+        </button>
+      </div>
+    );
+  }
+  if (newer && !inCall && client.isOnline) {
+    return (
+      <div className="banner" role="status">
+        The server has a newer version of this page.
+        <button type="button" className="link" onClick={() => location.reload()}>
+          Reload
         </button>
       </div>
     );
