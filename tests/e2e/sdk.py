@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from contextlib import asynccontextmanager
 
 import numpy as np
@@ -73,6 +74,38 @@ class Person:
         for task in self.tasks:
             task.cancel()
         await self.room.disconnect()
+
+
+class Seer(Person):
+    """Decodes every picture it gets; counts them by whose they are."""
+
+    def __init__(self, identity: str):
+        super().__init__(identity)
+        self.frames: Counter[str] = Counter()
+        self.eyes: dict[str, asyncio.Task] = {}
+        self.room.on("track_unsubscribed", self._on_track_gone)
+
+    def _on_track(self, track, publication, participant):
+        super()._on_track(track, publication, participant)
+        if track.kind == rtc.TrackKind.KIND_VIDEO:
+            self.eyes[track.sid] = asyncio.create_task(self._look(track, participant.identity))
+
+    def _on_track_gone(self, track, *_):
+        if eye := self.eyes.pop(track.sid, None):
+            eye.cancel()
+
+    async def _look(self, track, whose: str):
+        stream = rtc.VideoStream(track)
+        try:
+            async for _ in stream:
+                self.frames[whose] += 1
+        finally:
+            await stream.aclose()
+
+    async def leave(self):
+        await super().leave()
+        for eye in self.eyes.values():
+            eye.cancel()
 
 
 async def _film(source: rtc.VideoSource, width: int, height: int, fps: int):

@@ -20,9 +20,9 @@ import pytest
 from browser import CHROMIUM, chromium, open_page
 from conftest import start_server
 from door import Door
-from livekit import api, rtc
+from livekit import api
 from livekit.rtc._proto.room_pb2 import SimulateScenarioKind
-from sdk import Person, until
+from sdk import Seer, until
 
 # Of each kind; `make soak` asks for a thousand.
 EACH = int(os.environ.get("CONVENE_TEST_RECONNECTS", "16"))
@@ -52,34 +52,12 @@ def busy():
             process.wait()
 
 
-class Seer(Person):
-    """Decodes every picture it gets, from whichever track."""
-
-    def __init__(self, identity: str):
-        super().__init__(identity)
-        self.frames, self.eyes = 0, {}
-        self.room.on("track_unsubscribed", self._on_track_gone)
-
-    def _on_track(self, track, publication, participant):
-        super()._on_track(track, publication, participant)
-        if track.kind == rtc.TrackKind.KIND_VIDEO:
-            self.eyes[track.sid] = asyncio.create_task(self._look(track))
-
-    def _on_track_gone(self, track, *_):
-        if eye := self.eyes.pop(track.sid, None):
-            eye.cancel()
-
-    async def _look(self, track):
-        stream = rtc.VideoStream(track)
-        try:
-            async for _ in stream:
-                self.frames += 1
-        finally:
-            await stream.aclose()
+class Returner(Seer):
+    """Is cut off, and comes back."""
 
     async def sees(self, what: str) -> None:
-        since = self.frames
-        await until(lambda: self.frames >= since + FRAMES, f"{self.identity} sees the other {what}", WITHIN_S)
+        since = self.frames.total()
+        await until(lambda: self.frames.total() >= since + FRAMES, f"{self.identity} sees the other {what}", WITHIN_S)
 
     async def goes_on(self, what: str) -> float:
         """Seconds until it is back and sees the other."""
@@ -88,17 +66,12 @@ class Seer(Person):
         await self.sees(what)
         return time.monotonic() - start
 
-    async def leave(self):
-        await super().leave()
-        for eye in self.eyes.values():
-            eye.cancel()
-
 
 @asynccontextmanager
 async def pairs(server, room: str):
     """People with a door each, two in a room; half of the rooms with two connections a person. Yields [(person, door)]."""
     async with AsyncExitStack() as stack:
-        everyone = [(Seer(f"p{n}"), await stack.enter_async_context(Door(server.base))) for n in range(2 * PAIRS)]
+        everyone = [(Returner(f"p{n}"), await stack.enter_async_context(Door(server.base))) for n in range(2 * PAIRS)]
         for number, (person, door) in enumerate(everyone):
             await person.connect(server, f"{room}-{number // 2}", number % 4 < 2, by=f"ws://127.0.0.1:{door.port}")
             stack.push_async_callback(person.leave)

@@ -10,10 +10,10 @@ from contextlib import AsyncExitStack
 
 import pytest
 from browser import chromium, join, open_page, sample
+from browser import until as holds
 from conftest import start_server
-from livekit import rtc
 from playwright.async_api import expect
-from sdk import Person, hears, until
+from sdk import Seer, hears, until
 from test_web_chat import online, row
 from web_people import BO, in_call, pictures_move, ringing, two
 
@@ -30,27 +30,8 @@ AWAY_S = 1.0
 pytestmark = pytest.mark.timeout(240)
 
 
-class Seer(Person):
-    """LiveKit's SDK. Counts the pictures it decodes, of each other one."""
-
-    def __init__(self, identity: str):
-        super().__init__(identity)
-        self.frames: dict[str, int] = {}
-        self.eyes: dict[str, asyncio.Task] = {}
-        self.room.on("track_unsubscribed", lambda track, *_: self.eyes.pop(track.sid).cancel() if track.sid in self.eyes else None)
-
-    def _on_track(self, track, publication, participant):
-        super()._on_track(track, publication, participant)
-        if track.kind == rtc.TrackKind.KIND_VIDEO:
-            self.eyes[track.sid] = asyncio.create_task(self._look(track, participant.identity))
-
-    async def _look(self, track, identity: str):
-        stream = rtc.VideoStream(track)
-        try:
-            async for _ in stream:
-                self.frames[identity] = self.frames.get(identity, 0) + 1
-        finally:
-            await stream.aclose()
+class Program(Seer):
+    """LiveKit's SDK."""
 
     async def seen(self) -> dict[str, int]:
         return dict(self.frames)
@@ -73,13 +54,6 @@ class Viewer:
         return sum(event.startswith("Reconnected") for event in await self.page.evaluate("events()"))
 
 
-async def waits(condition, what: str) -> None:
-    deadline = time.monotonic() + WITHIN_S
-    while not await condition():
-        assert time.monotonic() < deadline, what
-        await asyncio.sleep(0.1)
-
-
 async def sees(one, others: set[str]) -> None:
     """From here on decodes pictures of all the others."""
     since = await one.seen()
@@ -88,7 +62,7 @@ async def sees(one, others: set[str]) -> None:
         now = await one.seen()
         return all(now.get(other, 0) >= since.get(other, 0) + FRAMES for other in others)
 
-    await waits(further, f"{one.identity} sees everybody")
+    await holds(further, f"{one.identity} sees everybody", WITHIN_S)
 
 
 async def comes_back(one, others: set[str], before: int) -> float:
@@ -97,7 +71,7 @@ async def comes_back(one, others: set[str], before: int) -> float:
     async def back():
         return await one.returns() > before
 
-    await waits(back, f"{one.identity} is back")
+    await holds(back, f"{one.identity} is back", WITHIN_S)
     await sees(one, others)
     return time.monotonic() - start
 
@@ -108,7 +82,7 @@ async def test_a_call_goes_on_with_the_next_server(tmp_path, room_name, how):
     async with AsyncExitStack() as stack:
         everyone = []
         for identity, single in (("ana", True), ("bo", False)):
-            one = await Seer(identity).connect(server, room_name, single)
+            one = await Program(identity).connect(server, room_name, single)
             stack.push_async_callback(one.leave)
             await one.publish_camera()
             await one.publish_microphone()
