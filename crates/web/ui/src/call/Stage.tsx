@@ -20,31 +20,31 @@ export function Stage() {
   const [chosen, shown, alone] = [brought && wanted, front && placeOf(front), tracks.length < 2];
   const choice = useMemo(() => ({ wanted: chosen, want, settled: (place: string) => alone || (place === shown && !chosen) }), [chosen, shown, alone]);
 
-  if (!front) {
-    return (
-      <Front.Provider value={choice}>
-        <section className="stage" aria-label="Participants">
-          <GridLayout tracks={tracks}>
-            <Tile />
-          </GridLayout>
-        </section>
-      </Front.Provider>
-    );
-  }
-  const others = tracks.filter((track) => track !== front);
+  return <Front.Provider value={choice}>{front ? <InFront front={front} others={tracks.filter((track) => track !== front)} /> : <Grid tracks={tracks} />}</Front.Provider>;
+}
+
+function Grid({ tracks }: { tracks: TrackReferenceOrPlaceholder[] }) {
   return (
-    <Front.Provider value={choice}>
-      <section className="stage sharing" aria-label={isScreen(front) ? 'Participants and shared screen' : 'Participants, one in front'}>
-        <div className="shared">
-          <Tile trackRef={front} />
-        </div>
-        <div className="beside">
-          <TrackLoop tracks={others}>
-            <Tile />
-          </TrackLoop>
-        </div>
-      </section>
-    </Front.Provider>
+    <section className="stage" aria-label="Participants">
+      <GridLayout tracks={tracks}>
+        <Tile />
+      </GridLayout>
+    </section>
+  );
+}
+
+function InFront({ front, others }: { front: TrackReferenceOrPlaceholder; others: TrackReferenceOrPlaceholder[] }) {
+  return (
+    <section className="stage sharing" aria-label={isScreen(front) ? 'Participants and shared screen' : 'Participants, one in front'}>
+      <div className="shared">
+        <Tile trackRef={front} />
+      </div>
+      <div className="beside">
+        <TrackLoop tracks={others}>
+          <Tile />
+        </TrackLoop>
+      </div>
+    </section>
   );
 }
 

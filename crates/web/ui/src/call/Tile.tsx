@@ -1,5 +1,5 @@
-// Somebody in a call, or what they share, with a button that makes them large. While their camera is off, the picture that the server says they have stands in its
-// place; while their video is paused, its last picture does, and says so.
+// Somebody in a call, or what they share, with a button that makes them large. While their camera is off, the picture that the
+// server says they have stands in its place; while their video is paused, its last picture does, and says so.
 
 import { type CSSProperties, useCallback, useContext, useSyncExternalStore } from 'react';
 
