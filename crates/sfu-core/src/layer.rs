@@ -12,8 +12,10 @@ use crate::gaps::Gaps;
 use crate::history::{History, Stored};
 use crate::loss::Loss;
 use crate::meta::Meta;
-use crate::nack::Generator;
+use crate::nack::{Generator, Path};
+use crate::pace::Pace;
 use crate::pli::Throttle;
+use crate::queue::Transit;
 use crate::reception::Reception;
 use crate::shape::Shape;
 use crate::sr::Clock;
@@ -26,43 +28,6 @@ const MIN_JUMPED: u8 = 4;
 
 /// How long repairs are counted before they are judged: as long as receivers take between two reports.
 const REPAIR_SPAN: Duration = Duration::from_secs(1);
-
-/// A layer of which this many frames are missing, while others of its track go on, has stopped: a congested or busy
-/// publisher leaves out its top layer without a word. Fewer, and an encoder that skips some frames looks like that.
-const MISSED_FRAMES: u32 = 4;
-/// Bounds of the time that takes; the upper one is the operator's. A frame of 30 a second may be late by this much.
-const MIN_PATIENCE: Duration = Duration::from_millis(250);
-
-/// How far apart frames are taken: by their timestamps, for a path that gets slow spreads their arrivals.
-#[derive(Clone, Copy, Debug, Default)]
-struct Pace {
-    last: Option<u32>,
-    interval: Option<Duration>,
-    /// Frames since it was found to have stopped. `None`: it never was, or has sent a keyframe since.
-    since_stop: Option<u32>,
-}
-
-impl Pace {
-    /// A packet of a frame, by its timestamp.
-    fn note(&mut self, ts: u32, rate: u32, keyframe: bool) {
-        let Some(before) = self.last else {
-            self.last = Some(ts);
-            return;
-        };
-        let ticks = ts.wrapping_sub(before);
-        if ticks.cast_signed() <= 0 {
-            return; // of the same frame, or late
-        }
-        self.last = Some(ts);
-        self.since_stop = self.since_stop.filter(|_| !keyframe).map(|frames| frames.saturating_add(1));
-        let sample = Duration::from_micros(u64::from(ticks) * 1_000_000 / u64::from(rate.max(1)));
-        // Frames that are lost make a few of them look far apart.
-        self.interval = Some(self.interval.map_or(sample, |smoothed| match sample > smoothed {
-            true => (smoothed * 31 + sample) / 32,
-            false => (smoothed * 7 + sample) / 8,
-        }));
-    }
-}
 
 /// A packet to take in.
 #[derive(Clone, Copy, Debug)]
@@ -77,6 +42,8 @@ pub(crate) struct Incoming<'a> {
     pub(crate) rate: u32,
     /// Whether missing packets are asked for.
     pub(crate) nack: bool,
+    /// The publisher's path is full.
+    pub(crate) full: bool,
 }
 
 /// What became of it.
@@ -129,6 +96,7 @@ pub(crate) struct Layer {
     pub(crate) reception: Reception,
     /// What the publisher's path loses and gives back late.
     pub(crate) uplink: Loss,
+    pub(crate) transit: Transit,
     repaired: Repaired,
     pub(crate) clock: Option<Clock>,
     /// RTP clock in Hz.
@@ -162,6 +130,7 @@ impl Layer {
             pli: Throttle::default(),
             reception: Reception::new(epoch),
             uplink: Loss::default(),
+            transit: Transit::default(),
             repaired: Repaired { since: epoch, packets: 0, repairs: 0 },
             clock: None,
             rate: 90_000,
@@ -231,7 +200,7 @@ impl Layer {
             if self.flowed.is_none() || matches!(seen, Seen::Newest { .. }) {
                 self.flowed = Some(now);
             }
-            self.pace.note(meta.ts, self.rate, meta.keyframe);
+            self.pace.note(meta.ts, self.rate, meta.keyframe, incoming.full);
             reshaped = self.shape.note(&meta.part, meta.keyframe);
             self.volumes.add(meta.part.present & self.shape.cuts(), meta.kept_len());
         }
@@ -245,26 +214,32 @@ impl Layer {
         u32::from(offset) == self.step.wrapping_mul(back.into()) && self.window.lacks(self.unwrapper.peek(before))
     }
 
-    /// How long after the newest packet of its track it still counts as alive.
-    fn patience(&self, longest: Duration) -> Duration {
-        let missed = self.pace.interval.map_or(longest, |interval| interval * MISSED_FRAMES);
-        missed.max(MIN_PATIENCE).min(longest)
-    }
-
-    /// Whether it counts as alive, beside a track whose newest packet came then.
-    pub(crate) fn is_alive(&self, newest: Instant, longest: Duration) -> bool {
+    /// Whether it counts as alive, beside a track whose newest packet came then; the lowest layer has more time.
+    pub(crate) fn is_alive(&self, newest: Instant, longest: Duration, lowest: bool) -> bool {
         let lag = self.flowed.map(|flowed| newest.saturating_duration_since(flowed));
-        lag.is_some_and(|lag| lag <= self.patience(longest)) && !self.has_stopped()
+        let patience = if lowest { longest } else { self.pace.patience(longest) };
+        lag.is_some_and(|lag| lag <= patience) && !self.has_stopped()
     }
 
-    /// Whether it was stopped and is not back yet: with a keyframe or a few frames it is, a single one was under way.
+    /// What is known of the path by which it comes.
+    pub(crate) const fn path(&self, full: bool) -> Path {
+        match (full, self.uplink.is_bad()) {
+            (true, _) => Path::Full,
+            (false, true) => Path::Lossy,
+            (false, false) => Path::Good,
+        }
+    }
+
+    /// Whether it was stopped and is not back yet.
     pub(crate) fn has_stopped(&self) -> bool {
-        self.pace.since_stop.is_some_and(|frames| frames < MISSED_FRAMES)
+        self.pace.has_stopped()
     }
 
-    /// It was alive beside others of its track, and is not any more.
+    /// It was alive beside others of its track, and is not any more. Nobody waits for a keyframe of it: asking a publisher that
+    /// has left it out makes all other layers begin anew.
     pub(crate) fn stop(&mut self) {
-        self.pace.since_stop = Some(0);
+        self.pace.stop();
+        self.pli.answered();
     }
 
     /// A packet that is still kept, by the publisher's number.
@@ -319,6 +294,7 @@ impl Layer {
         self.generation = self.generation.wrapping_add(1);
         self.history.clear();
         self.nack.clear();
+        self.transit = Transit::default();
         self.shape = Shape::new();
         self.reception = Reception::new(self.epoch);
         self.clock = None;
@@ -348,6 +324,7 @@ mod tests {
             bytes: &bytes,
             rate: 90_000,
             nack: true,
+            full: false,
         };
         layer.ingest(Instant::now(), &incoming)
     }

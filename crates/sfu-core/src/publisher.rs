@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use convene_types::{PeerId, Ssrc};
 
+use crate::queue::Queue;
 use crate::twcc::Recorder;
 
 /// One publishing peer.
@@ -13,6 +14,8 @@ pub(crate) struct Publisher {
     /// Indices of its tracks.
     pub(crate) tracks: Vec<usize>,
     pub(crate) twcc: Recorder,
+    /// Whether its path is full.
+    pub(crate) queue: Queue,
     /// An SSRC that it sends with, for TWCC feedback.
     pub(crate) media_ssrc: Option<Ssrc>,
     /// The canonical name under which all its tracks go out: receivers play streams of one name in step
@@ -30,6 +33,7 @@ impl Publisher {
             peer,
             tracks: Vec::new(),
             twcc: Recorder::new(epoch),
+            queue: Queue::default(),
             media_ssrc: None,
             cname: format!("{peer}"),
             uplink: None,

@@ -92,6 +92,8 @@ pub struct Stats {
     pub rises: u64,
     /// Subscriptions that got a lower layer, or were paused, by bandwidth.
     pub falls: u64,
+    /// Layers that were left for lower ones because a full path of their publisher lost them.
+    pub hopeless: u64,
     /// Subscriptions paused because not even their lowest layer fits.
     pub starved: u64,
     drops: [u64; Drop::ALL.len()],

@@ -143,7 +143,9 @@ impl Track {
         let Some(newest) = self.layers.iter().filter_map(|layer| layer.flowed).max() else { return false };
         let mut live = 0_u8;
         for (index, layer) in self.layers.iter_mut().enumerate() {
-            let alive = layer.is_alive(newest, config.layer_timeout);
+            // Nobody leaves out the lowest one, but a full path may lose a few of its frames in a row.
+            let lowest = self.live & below(index as u8) == 0;
+            let alive = layer.is_alive(newest, config.layer_timeout, lowest);
             if !alive && self.live & (1 << index) != 0 {
                 layer.stop();
             }
@@ -214,6 +216,11 @@ pub(crate) fn choose(live: u8, max: u8) -> Option<u8> {
 /// The layers from the lowest to this one, a bit each.
 pub(crate) const fn up_to(layer: u8) -> u8 {
     if layer >= 7 { u8::MAX } else { (1 << (layer + 1)) - 1 }
+}
+
+/// The layers below this one.
+pub(crate) const fn below(layer: u8) -> u8 {
+    up_to(layer) >> 1
 }
 
 #[cfg(test)]

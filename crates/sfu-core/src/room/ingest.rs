@@ -73,6 +73,7 @@ impl Room {
         }
         let meta = Meta::read(&view, bytes, codec, &track.exts);
         let layer = track.layers.get_mut(usize::from(layer_index)).ok_or(Drop::UnknownLayer)?;
+        let mut queue = self.publishers.get_mut(track.publisher).map(|publisher| &mut publisher.queue);
         let incoming = Incoming {
             ssrc: view.ssrc(),
             seq: view.seq(),
@@ -81,9 +82,13 @@ impl Room {
             bytes,
             rate: codec.clock_rate(),
             nack: track.nack && layer.users > 0,
+            full: queue.as_ref().is_some_and(|queue| queue.is_full(now)),
         };
         let (before, first) = (layer.generation, layer.flowed.is_none());
         let arrival = layer.ingest(now, &incoming)?;
+        if let Some(queue) = queue.as_mut().filter(|_| !repair) {
+            queue.note(now, layer.transit.late(now, view.ts(), incoming.rate));
+        }
         if !layer.nack.is_empty() {
             let due = now + REORDER_TOLERANCE;
             self.nack_due = Some(self.nack_due.map_or(due, |earlier| earlier.min(due)));

@@ -6,6 +6,11 @@ use convene_rtp::rtcp::{ReportBlock, write_nack, write_pli, write_rr, write_sdes
 use convene_types::{MediaKind, PeerId, SeqNo, Ssrc};
 
 use super::Room;
+use crate::track::below;
+
+/// So much is missing of a layer that a full path will not carry it: its viewers go on with a lower one at once, whose keyframe
+/// comes sooner than the repeats would. A publisher that still sends it then has to make it fit.
+const HOPELESS: usize = 8;
 
 /// A compound packet is closed before it grows above this, so that it fits one datagram with SRTCP's bytes.
 const MAX_COMPOUND_BYTES: usize = 1_100;
@@ -38,10 +43,12 @@ impl Room {
     /// Asks publishers for missing packets where it is time, and for keyframes where packets are given up.
     pub(super) fn send_nacks(&mut self, now: Instant) {
         let mut seqs: Vec<SeqNo> = Vec::new();
+        let mut hopeless: Vec<usize> = Vec::new();
         self.nack_due = None;
-        for (_, track) in &mut self.tracks {
+        for (place, track) in &mut self.tracks {
             let Some(publisher) = self.publishers.get(track.publisher) else { continue };
-            for layer in track.layers.iter_mut().filter(|layer| !layer.nack.is_empty()) {
+            let (full, live) = (publisher.queue.is_full(now), track.live);
+            for (index, layer) in (0_u8..).zip(&mut track.layers).filter(|(_, layer)| !layer.nack.is_empty()) {
                 let Some(ssrc) = layer.ssrc else { continue };
                 if layer.users == 0 {
                     layer.nack.clear();
@@ -52,7 +59,13 @@ impl Room {
                 if layer.has_stopped() {
                     continue;
                 }
-                let lost = layer.nack.poll(now, &mut seqs);
+                if full && layer.nack.len() >= HOPELESS && live & below(index) != 0 {
+                    hopeless.push(place);
+                    self.stats.hopeless += 1;
+                    layer.stop();
+                    continue;
+                }
+                let lost = layer.nack.poll(now, layer.path(full), &mut seqs);
                 self.stats.lost_in += lost as u64;
                 if lost > 0 && track.kind == MediaKind::Video {
                     layer.pli.insist();
@@ -67,6 +80,9 @@ impl Room {
                 }
                 self.nack_due = [self.nack_due, layer.nack.due()].into_iter().flatten().min();
             }
+        }
+        for place in hopeless {
+            self.look_at_layers(place);
         }
     }
 

@@ -103,10 +103,16 @@ impl Room {
     /// Looks which simulcast layers have stopped, and chooses anew where one has: until then its viewers see nothing.
     pub(super) fn select_stopped(&mut self) {
         for index in 0..self.tracks.capacity() {
-            let Some(track) = self.tracks.get_mut(index).filter(|track| track.layers.len() > 1) else { continue };
-            if track.update_live(&self.config) {
-                self.select(index);
+            if self.tracks.get(index).is_some_and(|track| track.layers.len() > 1) {
+                self.look_at_layers(index);
             }
+        }
+    }
+
+    /// Looks which layers of a track are alive, and chooses anew where that changed.
+    pub(super) fn look_at_layers(&mut self, index: usize) {
+        if self.tracks.get_mut(index).is_some_and(|track| track.update_live(&self.config)) {
+            self.select(index);
         }
     }
 

@@ -30,6 +30,8 @@ struct Talk {
     down: Wire,
     ms: u64,
     sent: BTreeMap<u16, Vec<u8>>,
+    /// When each was last sent again.
+    repeated: BTreeMap<u16, u64>,
     /// When each frame came to Bob, by its place.
     heard: BTreeMap<u64, u64>,
 }
@@ -50,7 +52,16 @@ impl Talk {
         world.room.add_track(world.now, spec);
         world.subscribe(BOB, AUDIO);
         let (up, down) = (Wire::new(seed, link), Wire::new(seed + 1_000, link));
-        Self { world, habits, up, down, ms: 0, sent: BTreeMap::new(), heard: BTreeMap::new() }
+        Self {
+            world,
+            habits,
+            up,
+            down,
+            ms: 0,
+            sent: BTreeMap::new(),
+            repeated: BTreeMap::new(),
+            heard: BTreeMap::new(),
+        }
     }
 
     /// What a frame says.
@@ -105,11 +116,16 @@ impl Talk {
         self
     }
 
-    /// As browsers do: the packet as it was.
+    /// As browsers do: the packet as it was, once a round trip.
     fn repeat(&mut self, rtcp: &[u8]) {
         for packet in packets(rtcp) {
             let Ok(Packet::Nack(nack)) = packet else { continue };
             for seq in nack.seqs() {
+                let before = self.repeated.insert(seq.0, self.ms);
+                if before.is_some_and(|before| self.ms - before <= 2 * GOOD.delay_ms) {
+                    self.repeated.extend(before.map(|before| (seq.0, before)));
+                    continue;
+                }
                 self.up.send(self.ms, self.sent[&seq.0].clone());
             }
         }
@@ -146,6 +162,7 @@ fn audio_of_a_lossy_publisher_is_repaired_before_it_is_played() {
         (10, repeats, 0.0, 0.025),
         (10, both, 0.0, 0.015),
         (20, both, 0.0, 0.06),
+        (20, repeats, 0.0, 0.022),
     ];
     for (loss_percent, habits, least, most) in rows {
         let mut all = 0.0;
@@ -187,6 +204,11 @@ fn red_of_a_publisher_is_opus_for_the_room_and_may_be_red_again_for_a_subscriber
 
 /// Sends 15 frames a second of these layers for so long; what the publisher is told meanwhile, and after how many ms.
 fn film(world: &mut World, seqs: &mut [u16; 3], layers: &[u8], ms: u64) -> Vec<(u64, String)> {
+    film_late(world, seqs, layers, ms, 0)
+}
+
+/// The same over a path on which they wait for so long.
+fn film_late(world: &mut World, seqs: &mut [u16; 3], layers: &[u8], ms: u64, late_ms: u32) -> Vec<(u64, String)> {
     let mut told = Vec::new();
     for at in 0..ms {
         world.pass(1);
@@ -196,7 +218,7 @@ fn film(world: &mut World, seqs: &mut [u16; 3], layers: &[u8], ms: u64) -> Vec<(
                 *seq = seq.wrapping_add(1);
                 world
                     .send(Frame {
-                        ts: world.now.duration_since(world.start).as_millis() as u32 * 90,
+                        ts: (world.now.duration_since(world.start).as_millis() as u32 - late_ms) * 90,
                         ..frame(*layer, *seq, *seq == 65_530)
                     })
                     .unwrap();
@@ -264,4 +286,38 @@ fn a_single_picture_of_a_layer_that_has_stopped_keeps_nobody_waiting_for_more() 
     seqs[1] = seqs[1].wrapping_add(1);
     let told = film(&mut world, &mut seqs, &[0, 1, 2], 6 * 66);
     assert!(told.iter().any(|(_, line)| line == "pli 502"), "{told:?}");
+}
+
+/// All that comes has waited, and much is lost: the top layer's keyframes and repeats would only wait as well.
+#[test]
+fn a_layer_that_a_full_path_loses_is_left_at_once_and_taken_again_when_there_is_room() {
+    let (mut world, mut seqs) = watched();
+    let skip = |seq: u16, lost| seq.wrapping_add(lost);
+    world.pass(300);
+    assert_eq!(asked(&film_late(&mut world, &mut seqs, &[0, 1, 2], 200, 300)), None, "all of it comes, if late");
+    seqs[2] = skip(seqs[2], 7);
+    let told = film_late(&mut world, &mut seqs, &[0, 1, 2], 66, 300);
+    assert_eq!(asked(&told), None);
+    let nacks: Vec<&(u64, String)> = told.iter().filter(|(_, line)| line.starts_with("nack 502")).collect();
+    assert!(matches!(nacks.as_slice(), [(_, first)] if first.matches(',').count() == 3), "four of seven: {nacks:?}");
+    seqs[2] = skip(seqs[2], 7);
+    let told = film_late(&mut world, &mut seqs, &[0, 1, 2], 66, 300);
+    assert!(asked(&told).is_some_and(|at| at < 20), "{told:?}");
+    assert_eq!(world.room.stats().hopeless, 1);
+    let told = film_late(&mut world, &mut seqs, &[0, 1, 2], 2_000, 300);
+    assert!(told.iter().all(|(_, line)| !line.starts_with("nack 502") && line != "pli 502"), "{told:?}");
+    let told = film(&mut world, &mut seqs, &[0, 1, 2], 600);
+    assert!(told.iter().any(|(_, line)| line == "pli 502"), "{told:?}");
+}
+
+/// Nobody leaves out the lowest layer; a path that loses some of its pictures in a row does not make it one to go on without.
+#[test]
+fn the_lowest_layer_is_there_to_go_down_to_though_its_last_pictures_are_lost() {
+    let (mut world, mut seqs) = watched();
+    world.pass(300);
+    let told = film_late(&mut world, &mut seqs, &[2], 400, 300);
+    assert!(told.iter().all(|(_, line)| !line.starts_with("pli")), "{told:?}");
+    seqs[2] = seqs[2].wrapping_add(10);
+    let told = film_late(&mut world, &mut seqs, &[2], 66, 300);
+    assert!(told.iter().any(|(at, line)| line == "pli 500" && *at < 20), "{told:?}");
 }
