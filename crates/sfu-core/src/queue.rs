@@ -51,7 +51,7 @@ impl Transit {
     }
 
     fn begin(&mut self, now: Instant) {
-        (self.earliest, self.before, self.since) = (self.transit, self.transit, Some(now));
+        (self.transit, self.earliest, self.before, self.since) = (0, 0, 0, Some(now));
     }
 }
 
@@ -122,6 +122,10 @@ mod tests {
         let paced = full((0..500).map(|index| if index % 3 == 0 { 0 } else { 400 }));
         assert!(none(&paced[..450]), "two of three wait for a keyframe");
         assert!(none(&full([0; 100].into_iter().chain([20_000; 100]))), "the stream's clock jumps");
+        let mut transit = Transit::default();
+        let anywhere =
+            (0_u32..100_000).map(|index| transit.late(Instant::now(), index.wrapping_mul(0x9e37_79b9), 8_000));
+        assert!(anywhere.max() <= Some(Duration::from_secs(3)), "timestamps that anybody may send");
         let longer = full([0; 200].into_iter().chain([250; 1_000]));
         assert!(longer.iter().any(|(_, full)| *full), "it looks like one at first");
         assert!(none(&longer[750..]), "not for more than 10 s");
