@@ -6,7 +6,7 @@ use super::Room;
 use crate::ceiling::Ceiling;
 use crate::loudest::{Candidate, choose};
 use crate::subscription::{Claim, Subscription};
-use crate::track::{Track, up_to};
+use crate::track::{Track, below};
 
 impl Room {
     /// Chooses anew for every subscriber of a track, and asks for the keyframes that are waited for.
@@ -54,7 +54,7 @@ impl Room {
         let videos = self.tracks.iter().filter(|(_, track)| track.kind == MediaKind::Video);
         // Who still waits for the keyframe of a lower one is on their way already.
         let tops = videos.filter_map(|(_, track)| Some((track.live, track.highest_used()?.min(self.ceiling.top()))));
-        let lower = |(live, top): (u8, u8)| top.checked_sub(1).filter(|below| live & up_to(*below) != 0);
+        let lower = |(live, top): (u8, u8)| top.checked_sub(1).filter(|_| live & below(top) != 0);
         let layer = tops.map(lower).reduce(|one, other| one.max(other))?;
         Some(layer.map_or_else(|| self.ceiling.fewer(self.subscribers.len()), Ceiling::Layer))
     }
