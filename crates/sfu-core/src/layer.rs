@@ -10,7 +10,6 @@ use crate::Drop;
 use crate::config::Config;
 use crate::gaps::Gaps;
 use crate::history::{History, Stored};
-use crate::loss::Loss;
 use crate::meta::Meta;
 use crate::nack::{Generator, Path};
 use crate::pace::Pace;
@@ -19,15 +18,13 @@ use crate::queue::Transit;
 use crate::reception::Reception;
 use crate::shape::Shape;
 use crate::sr::Clock;
+use crate::uplink::Uplink;
 use crate::volume::Volumes;
 use crate::window::{Seen, Window};
 
 /// Packets in a row that are too old but follow each other mean that the sender jumped (RFC 3550 A.1 uses two; SRTP has
 /// authenticated these, so that a stray one is no concern, but a late burst is).
 const MIN_JUMPED: u8 = 4;
-
-/// How long repairs are counted before they are judged: as long as receivers take between two reports.
-const REPAIR_SPAN: Duration = Duration::from_secs(1);
 
 /// A packet to take in.
 #[derive(Clone, Copy, Debug)]
@@ -63,26 +60,6 @@ pub(crate) enum Arrival {
     },
 }
 
-/// How much of what came had to be asked for.
-#[derive(Debug)]
-struct Repaired {
-    since: Instant,
-    packets: u32,
-    repairs: u32,
-}
-
-impl Repaired {
-    /// Once a [`REPAIR_SPAN`]: the part that was repaired, in 1/256.
-    fn poll(&mut self, now: Instant) -> Option<u8> {
-        if now.saturating_duration_since(self.since) < REPAIR_SPAN {
-            return None;
-        }
-        let fraction = (self.repairs << 8).checked_div(self.packets).unwrap_or(0).min(255) as u8;
-        *self = Self { since: now, packets: 0, repairs: 0 };
-        Some(fraction)
-    }
-}
-
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Layer {
@@ -95,9 +72,8 @@ pub(crate) struct Layer {
     pub(crate) pli: Throttle,
     pub(crate) reception: Reception,
     /// What the publisher's path loses and gives back late.
-    pub(crate) uplink: Loss,
+    pub(crate) uplink: Uplink,
     pub(crate) transit: Transit,
-    repaired: Repaired,
     pub(crate) clock: Option<Clock>,
     /// RTP clock in Hz.
     pub(crate) rate: u32,
@@ -129,9 +105,8 @@ impl Layer {
             nack: Generator::new(),
             pli: Throttle::default(),
             reception: Reception::new(epoch),
-            uplink: Loss::default(),
+            uplink: Uplink::new(epoch),
             transit: Transit::default(),
-            repaired: Repaired { since: epoch, packets: 0, repairs: 0 },
             clock: None,
             rate: 90_000,
             flowed: None,
@@ -167,18 +142,16 @@ impl Layer {
             let neighbour = before.filter(|(seq, _)| seq + 1 == ext_seq.0);
             self.step = neighbour.map_or(self.step, |(_, ts)| incoming.meta.ts.wrapping_sub(ts));
         }
+        let mut repair = false;
         let lossy = match seen {
             Seen::Newest { after: Some(after) } if incoming.nack => !self.nack.gap(now, after, ext_seq),
             Seen::Newest { .. } => false,
             Seen::Late | Seen::Duplicate | Seen::TooOld => {
-                self.repaired.repairs += u32::from(self.nack.arrived(now, ext_seq, incoming.repair));
+                repair = self.nack.arrived(now, ext_seq, incoming.repair);
                 false
             }
         };
-        self.repaired.packets += 1;
-        if let Some(fraction) = self.repaired.poll(now) {
-            self.uplink.report(now, fraction, self.nack.round_trip());
-        }
+        self.uplink.packet(now, repair, incoming.full, self.nack.round_trip());
         if incoming.meta.is_padding() && self.gaps.close(ext_seq) {
             return Ok(Arrival::Padding);
         }

@@ -14,6 +14,7 @@ use crate::history::Stored;
 use crate::layer::Layer;
 use crate::loss::Loss;
 use crate::munge::{Munger, Numbers, Pts, Run, Skip, Start};
+use crate::playout::Playout;
 use crate::redundancy::{MAX_BLOCKS, Redundancy};
 use crate::share::Share;
 use crate::spec::{Egress, PtMap};
@@ -67,6 +68,7 @@ pub(crate) struct Subscription {
     last_sr: Option<(u32, Instant)>,
     round_trip: Option<Duration>,
     loss: Loss,
+    playout: Playout,
     redundancy: Redundancy,
     /// How far back the next repeat for a probe is.
     probe_back: u16,
@@ -104,6 +106,7 @@ impl Subscription {
             last_sr: None,
             round_trip: None,
             loss: Loss::default(),
+            playout: Playout::default(),
             redundancy: Redundancy::default(),
             probe_back: 0,
             reported: None,
@@ -228,6 +231,8 @@ impl Subscription {
             Err(Skip::Outside) => stats.before_switch += 1,
         }
         let numbers = numbers.ok()?;
+        let uplink = layers.get(usize::from(pending.layer)).and_then(|layer| layer.uplink.delay(now));
+        self.playout.note(now, [self.loss.delay(now), uplink], self.packets > 0);
         self.packets = self.packets.wrapping_add(1);
         self.octets = self.octets.wrapping_add(stored.meta.payload(stored.bytes).len() as u32);
         Some((numbers, pt))
@@ -246,7 +251,7 @@ impl Subscription {
     ) -> Option<usize> {
         let run = self.munger.run()?;
         let layer = layers.get(usize::from(run.layer))?;
-        let playout_delay = self.loss.playout_delay(&layer.uplink);
+        let playout_delay = self.playout.value();
         let red = self.older(seq, stored, layer);
         let pt = red.map_or(pt, |red| red.pts.red);
         stats.red_made += u64::from(red.is_some());

@@ -75,8 +75,7 @@ impl Subscription {
     pub(crate) fn repeat(&mut self, out: &mut [u8], seq: u16, layers: &[Layer], stats: &mut Stats) -> Option<usize> {
         let (run, in_seq) = self.munger.find(seq)?;
         let layer = layers.get(usize::from(run.layer)).filter(|layer| layer.generation == run.generation);
-        let found = layer.and_then(|layer| Some((layer.history.get(in_seq)?, &layer.uplink)));
-        let Some((stored, uplink)) = found else {
+        let Some(stored) = layer.and_then(|layer| layer.history.get(in_seq)) else {
             stats.nack_missed += 1;
             return None;
         };
@@ -90,7 +89,7 @@ impl Subscription {
             return None;
         };
         let rtx = Rtx { ssrc, pt: rtx_pt, seq: SeqNo(self.rtx_seq) };
-        let playout_delay = self.loss.playout_delay(uplink);
+        let playout_delay = self.playout.value();
         let outgoing = Outgoing { egress: &self.egress, run, numbers, pt, stored, playout_delay, red: None };
         let written = write::retransmission(out, &outgoing, &rtx)?;
         self.rtx_seq = self.rtx_seq.wrapping_add(1);

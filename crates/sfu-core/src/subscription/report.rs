@@ -32,7 +32,8 @@ impl Subscription {
         self.reported = Some((lost, jitter_ms));
         self.reports.add(lost, jitter_ms);
         if self.kind == MediaKind::Video {
-            self.loss.report(now, block.fraction_lost, self.round_trip);
+            let lost = if congested { 0 } else { block.fraction_lost };
+            self.loss.report(now, lost, self.round_trip);
         } else {
             self.redundancy.report(now, block.fraction_lost, congested);
         }

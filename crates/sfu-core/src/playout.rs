@@ -1,0 +1,102 @@
+//! How long a receiver is asked to hold pictures back, by the playout delay extension
+//! (webrtc.org/experiments/rtp-hdrext/playout-delay).
+//!
+//! ```text
+//! wanted  ____|^^^^^^^^^^^^^|________      what repairs need, of the publisher's path and the receiver's
+//! told    ____/^^^^^^^^^^^^^|________
+//! ```
+//! A receiver that is told to hold pictures back for 400 ms more than it does shows nothing for 400 ms: the remedy would be
+//! what it is for. So it is told little by little, and shows them a little slower for a while.
+
+use std::time::{Duration, Instant};
+
+/// More would be felt in a conversation; a path that needs more shows its losses.
+pub(crate) const MAX_DELAY: Duration = Duration::from_millis(500);
+/// The delay grows by a part of the time that passes: pictures come at four fifths of their speed meanwhile.
+const SLOWER: u32 = 4;
+/// The largest delay in units of 10 ms: 10 s is libwebrtc's own bound, and none for us.
+const MAX_UNITS: u32 = 1_000;
+
+/// What a receiver was told.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Playout {
+    told: Option<Told>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Told {
+    delay: Duration,
+    at: Instant,
+}
+
+impl Playout {
+    /// A packet goes out, by paths that want so much. `shows`: there were others before it.
+    #[inline]
+    pub(crate) fn note(&mut self, now: Instant, paths: [Option<Duration>; 2], shows: bool) {
+        if self.told.is_none() && paths == [None, None] {
+            return; // most are never asked
+        }
+        // A packet may be lost on both.
+        let wanted = paths.into_iter().flatten().sum::<Duration>().min(MAX_DELAY);
+        let delay = match self.told {
+            None if !shows => wanted,
+            None => Duration::ZERO,
+            Some(Told { delay, at }) => wanted.min(delay + now.saturating_duration_since(at) / SLOWER),
+        };
+        self.told = Some(Told { delay, at: now });
+    }
+
+    /// The value of the extension: smallest and largest delay in units of 10 ms, 12 bits each. `None`: none was ever asked
+    /// for. The receiver keeps the last one it was told, so it has to be told that the reason is gone.
+    pub(crate) fn value(&self) -> Option<[u8; 3]> {
+        let least = (self.told?.delay.as_millis() / 10) as u32;
+        let [_, bytes @ ..] = ((least << 12) | MAX_UNITS).to_be_bytes();
+        Some(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn least_ms(playout: &Playout) -> Option<u32> {
+        let [high, middle, low] = playout.value()?;
+        assert_eq!((u32::from(middle & 0xf) << 8) | u32::from(low), MAX_UNITS);
+        Some(10 * ((u32::from(high) << 4) | u32::from(middle >> 4)))
+    }
+
+    #[test]
+    fn more_is_told_little_by_little_and_less_at_once() {
+        let start = Instant::now();
+        let mut playout = Playout::default();
+        // (ms, what the paths want in ms, what is told then)
+        let rows = [
+            (0, [None, None], None),
+            (10, [Some(180), None], Some(0)),
+            (30, [Some(180), None], Some(0)),
+            (50, [Some(180), None], Some(10)),
+            (410, [Some(180), None], Some(100)),
+            (730, [Some(180), None], Some(180)),
+            (5_000, [Some(180), None], Some(180)),
+            (5_100, [Some(180), Some(120)], Some(200)),
+            (6_000, [Some(180), Some(120)], Some(300)),
+            (6_000, [Some(0), Some(120)], Some(120)),
+            (6_020, [Some(0), Some(0)], Some(0)),
+            (7_000, [Some(0), None], Some(0)),
+            (9_000, [Some(400), Some(400)], Some(500)),
+        ];
+        for (ms, paths, told) in rows {
+            playout.note(start + MS * ms, paths.map(|path| path.map(|ms| MS * ms)), true);
+            assert_eq!(least_ms(&playout), told, "{ms}");
+        }
+    }
+
+    #[test]
+    fn who_sees_nothing_yet_is_told_at_once() {
+        let mut playout = Playout::default();
+        playout.note(Instant::now(), [Some(MS * 300), None], false);
+        assert_eq!(least_ms(&playout), Some(300));
+    }
+}
