@@ -10,6 +10,7 @@ use crate::Drop;
 use crate::config::Config;
 use crate::gaps::Gaps;
 use crate::history::{History, Stored};
+use crate::hold::Hold;
 use crate::meta::Meta;
 use crate::nack::{Generator, Path};
 use crate::pace::Pace;
@@ -80,6 +81,8 @@ pub(crate) struct Layer {
     /// When a packet with media last came in that was its newest.
     pub(crate) flowed: Option<Instant>,
     pace: Pace,
+    /// It comes back, and nobody gets it yet.
+    pub(crate) hold: Option<Hold>,
     /// Its newest packet's number and timestamp, and how far the timestamps of neighbours are apart.
     newest: Option<(u64, u32)>,
     step: u32,
@@ -111,6 +114,7 @@ impl Layer {
             rate: 90_000,
             flowed: None,
             pace: Pace::default(),
+            hold: None,
             newest: None,
             step: 0,
             users: 0,
@@ -203,6 +207,11 @@ impl Layer {
         }
     }
 
+    /// Whether its packets are of use to anybody.
+    pub(crate) const fn is_wanted(&self) -> bool {
+        self.users > 0 || self.hold.is_some()
+    }
+
     /// Whether it was stopped and is not back yet.
     pub(crate) fn has_stopped(&self) -> bool {
         self.pace.has_stopped()
@@ -213,6 +222,7 @@ impl Layer {
     pub(crate) fn stop(&mut self) {
         self.pace.stop();
         self.pli.answered();
+        self.hold = None;
     }
 
     /// A packet that is still kept, by the publisher's number.
@@ -271,7 +281,8 @@ impl Layer {
         self.shape = Shape::new();
         self.reception = Reception::new(self.epoch);
         self.clock = None;
-        (self.pace, self.newest, self.step) = (Pace::default(), None, 0);
+        (self.pace, self.hold) = (Pace::default(), None);
+        (self.newest, self.step) = (None, 0);
         self.unwrapper = Unwrapper::new();
         self.window = Window::new();
         self.gaps = Gaps::new();

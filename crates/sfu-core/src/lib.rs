@@ -26,6 +26,7 @@ mod floor;
 mod flow;
 mod gaps;
 mod history;
+mod hold;
 mod layer;
 mod loss;
 mod loudest;

@@ -27,6 +27,11 @@ const MAX_ENDED_RUNS: usize = 8;
 /// Where SRs and arrival times disagree by more than this on how far a stream moved on, the SRs are wrong: two seconds
 /// are above any buffering on the way.
 const MAX_CLOCK_DISAGREEMENT_SECS: u32 = 2;
+/// How much faster than they were taken pictures follow each other that are late. Their timestamps differ still: those of 90 kHz
+/// up to 1,400 pictures a second.
+const HURRY: u32 = 64;
+/// Ticks after which they have caught up for sure: 11 s of 90 kHz.
+const MAX_HURRY: u32 = 1 << 20;
 /// Picture ids have 15 bits or 7, RFC 7741 §4.2; both wrap where this does.
 const PICTURE_ID_MASK: u16 = 0x7fff;
 
@@ -40,12 +45,22 @@ pub(crate) struct Run {
     in_start: u64,
     out_start: u64,
     pub(crate) ts_offset: u32,
+    late: Option<Late>,
     picture_offset: u16,
     tl0_offset: u8,
     frame_offset: u16,
     pub(crate) pts: Pts,
     /// What is left out.
     pub(crate) trim: Trim,
+}
+
+/// A run that begins with pictures from before the last one that went out: they follow it at once, and those that come in
+/// time have their own timestamps again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Late {
+    /// The run's first timestamp as it came in, and the one before it on the way out.
+    from: u32,
+    after: u32,
 }
 
 /// What payload types become.
@@ -127,13 +142,21 @@ impl Run {
         let Picture { id, tl0, .. } = meta.picture;
         Some(Numbers {
             seq: self.out_start.wrapping_add(seq.wrapping_sub(self.in_start)).wrapping_sub(left_out),
-            ts: meta.ts.wrapping_add(self.ts_offset),
+            ts: self.ts(meta.ts),
             picture_id: id.map(|(_, id)| id.wrapping_add(picture_offset) & picture_mask),
             tl0: tl0.map(|(_, index)| index.wrapping_add(self.tl0_offset)),
             frame: meta.frame.map(|frame| frame.wrapping_add(self.frame_offset)),
             marker: meta.marker || ends,
             blank: false,
         })
+    }
+
+    fn ts(&self, ts: u32) -> u32 {
+        let own = ts.wrapping_add(self.ts_offset);
+        let late = self.late.filter(|late| ts.wrapping_sub(late.from) < MAX_HURRY);
+        let Some(Late { from, after }) = late else { return own };
+        let hurried = after.wrapping_add(1).wrapping_add(ts.wrapping_sub(from) / HURRY);
+        if own.wrapping_sub(hurried).cast_signed() < 0 { hurried } else { own }
     }
 
     /// The number in the layer of the packet that went out with this one.
@@ -202,6 +225,7 @@ impl Munger {
             in_start: start.seq,
             out_start: self.first_seq,
             ts_offset: 0,
+            late: None,
             picture_offset: 0,
             tl0_offset: 0,
             frame_offset: 0,
@@ -210,7 +234,10 @@ impl Munger {
         };
         if let Some(last) = self.last {
             run.out_start = last.seq + 1;
-            run.ts_offset = self.next_ts(now, &last, start).wrapping_sub(meta.ts);
+            let first = self.first_ts(now, &last, start);
+            run.ts_offset = first.wrapping_sub(meta.ts);
+            let late = first.wrapping_sub(last.ts).cast_signed() <= 0;
+            run.late = late.then_some(Late { from: meta.ts, after: last.ts });
             if let Some((_, id)) = meta.picture.id {
                 run.picture_offset = last.picture_id.wrapping_add(1).wrapping_sub(id) & PICTURE_ID_MASK;
             }
@@ -281,9 +308,9 @@ impl Munger {
         self.run.as_ref().is_none_or(|present| present.out_start != run.out_start)
     }
 
-    /// The timestamp of a run's first packet, always above the last one's: by the publisher's wall clock where both
-    /// layers have told it, else by the time that passed.
-    fn next_ts(&self, now: Instant, last: &Last, start: &Start<'_>) -> u32 {
+    /// The timestamp that a run's first packet should have: by the publisher's wall clock where both layers have told it,
+    /// else by the time that passed.
+    fn first_ts(&self, now: Instant, last: &Last, start: &Start<'_>) -> u32 {
         let passed = sr::ticks(now.saturating_duration_since(last.at), start.rate);
         let by_arrival = last.ts.wrapping_add(passed);
         let before = self.ended.back().or(self.carried.as_ref());
@@ -299,9 +326,7 @@ impl Munger {
             let apart = ts.wrapping_sub(by_arrival).cast_signed().unsigned_abs();
             apart <= start.rate.saturating_mul(MAX_CLOCK_DISAGREEMENT_SECS)
         };
-        let ts = by_clock.filter(plausible).unwrap_or(by_arrival);
-        let least = last.ts.wrapping_add(1);
-        if ts.wrapping_sub(least).cast_signed() < 0 { least } else { ts }
+        by_clock.filter(plausible).unwrap_or(by_arrival)
     }
 }
 

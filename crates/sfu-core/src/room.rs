@@ -5,6 +5,7 @@ mod control;
 mod equalise;
 mod feedback;
 mod flush;
+mod hold;
 mod ingest;
 mod measure;
 mod pipe;
@@ -92,6 +93,8 @@ pub struct Room {
     probing: Vec<usize>,
     /// Subscribers whose path loses packets.
     lossy: Vec<usize>,
+    /// Track and layer of layers that are held.
+    held: Vec<(usize, u8)>,
     next_tick: Option<Instant>,
     ticks: u64,
     active_until: Instant,
@@ -136,6 +139,7 @@ impl Room {
             probe_due: None,
             probing: Vec::new(),
             lossy: Vec::new(),
+            held: Vec::new(),
             next_tick: None,
             ticks: 0,
             active_until: now,

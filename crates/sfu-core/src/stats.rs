@@ -94,6 +94,8 @@ pub struct Stats {
     pub falls: u64,
     /// Layers that were left for lower ones because a full path of their publisher lost them.
     pub hopeless: u64,
+    /// Layers that came back and were held until their keyframe was whole.
+    pub holds: u64,
     /// Subscriptions paused because not even their lowest layer fits.
     pub starved: u64,
     drops: [u64; Drop::ALL.len()],

@@ -104,9 +104,17 @@ impl Track {
         }
         let awaited = claim.wanted.filter(|_| self.kind == MediaKind::Video);
         let Some(layer) = awaited.and_then(|layer| self.layers.get_mut(usize::from(layer))) else { return false };
-        layer.pli.request();
+        // That of a layer that is held is here already, or on its way.
+        if layer.hold.is_none() {
+            layer.pli.request();
+        }
         self.awaiting += 1;
         true
+    }
+
+    /// Whether a layer is alive.
+    pub(crate) const fn is_live(&self, layer: u8) -> bool {
+        self.live & (1 << (layer & 7)) != 0
     }
 
     /// The highest layer that somebody gets or waits for.

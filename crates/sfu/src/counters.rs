@@ -155,6 +155,7 @@ impl Counters {
             (&metrics.bandwidth, "layer_up", stats.rises - old.rises),
             (&metrics.bandwidth, "layer_down", stats.falls - old.falls),
             (&metrics.bandwidth, "layer_lost_by_publisher", stats.hopeless - old.hopeless),
+            (&metrics.bandwidth, "layer_held", stats.holds - old.holds),
             (&metrics.bandwidth, "track_paused", stats.starved - old.starved),
             (&metrics.dropped, "nack_missed", stats.nack_missed - old.nack_missed),
             (&metrics.dropped, "nack_superseded", stats.nack_superseded - old.nack_superseded),

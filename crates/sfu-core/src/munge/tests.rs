@@ -133,6 +133,32 @@ fn ts_goes_on() {
 }
 
 #[test]
+fn pictures_from_before_the_last_one_follow_it_at_once_and_later_ones_are_in_time() {
+    let now = Instant::now();
+    let clock = |rtp_ts| Some(Clock { ntp: 1_000 << 32, rtp_ts, at: now, rate: RATE });
+    let mut munger = Munger::new(1);
+    // Up to the wrap; the other layer's clock is a million ahead, and its first picture half a second old.
+    let last = u32::MAX - 9_000;
+    start(&mut munger, now, 0, 100, &delta(0, false, 0, last));
+    let first = last.wrapping_add(1_000_000 - 45_000);
+    let clocks = (clock(last.wrapping_add(1_000_000)), clock(last));
+    let mut before = last;
+    for picture in 0..12_000_u32 {
+        let ts = first.wrapping_add(picture * 3_000);
+        let meta = delta(0, false, 0, ts);
+        let out = match picture {
+            0 => start_by_clock(&mut munger, now, 1, 5, &meta, clocks),
+            _ => munger.place(now, 5 + u64::from(picture), &meta).unwrap(),
+        };
+        let passed = out.ts.wrapping_sub(before).cast_signed();
+        let off = out.ts.wrapping_sub(ts.wrapping_sub(1_000_000)).cast_signed();
+        assert!(passed > 0 && (picture < 16 || off.abs() <= 1), "{picture}: {passed} after the one before, {off} off");
+        assert!(picture >= 15 || out.ts.wrapping_sub(last) < 900, "{picture}: within 10 ms");
+        before = out.ts;
+    }
+}
+
+#[test]
 fn a_pause_keeps_the_stream_in_time() {
     let begin = Instant::now();
     let mut munger = Munger::new(1);

@@ -81,7 +81,7 @@ impl Room {
             meta: &meta,
             bytes,
             rate: codec.clock_rate(),
-            nack: track.nack && layer.users > 0,
+            nack: track.nack && layer.is_wanted(),
             full: queue.as_ref().is_some_and(|queue| queue.is_full(now)),
         };
         let (before, first) = (layer.generation, layer.flowed.is_none());
@@ -116,13 +116,21 @@ impl Room {
             track.activity.sample(level.level_dbov);
             track.loudness.sample(linear(level.level_dbov));
         }
-        let dead = track.live & (1_u8 << (layer_index & 7)) == 0;
+        let dead = !track.is_live(layer_index);
         let revived = (dead || reshaped) && track.update_live(&self.config);
         if first || revived || restarted {
             self.select(index);
         }
         if keyframe {
             self.note_keyframe(index, layer_index);
+        }
+        let back =
+            dead && !first && !restarted && self.tracks.get(index).is_some_and(|track| track.is_live(layer_index));
+        if back && keyframe {
+            self.hold(now, index, layer_index, seq);
+        }
+        if self.holds(index, layer_index, seq) {
+            return Ok(());
         }
         self.append(index, Pending { track: Some(index), layer: layer_index, generation, seq })
     }
@@ -184,7 +192,7 @@ impl Room {
     }
 
     /// Puts a packet into the batch, if anybody may want it.
-    fn append(&mut self, index: usize, pending: Pending) -> Result<(), Drop> {
+    pub(super) fn append(&mut self, index: usize, pending: Pending) -> Result<(), Drop> {
         let Some(track) = self.tracks.get_mut(index) else { return Ok(()) };
         self.stats.not_loudest += u64::from(track.aside);
         let users = track.layers.get(usize::from(pending.layer)).map_or(0, |layer| layer.users);

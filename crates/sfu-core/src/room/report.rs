@@ -50,7 +50,7 @@ impl Room {
             let (full, live) = (publisher.queue.is_full(now), track.live);
             for (index, layer) in (0_u8..).zip(&mut track.layers).filter(|(_, layer)| !layer.nack.is_empty()) {
                 let Some(ssrc) = layer.ssrc else { continue };
-                if layer.users == 0 {
+                if !layer.is_wanted() {
                     layer.nack.clear();
                     continue;
                 }

@@ -1,6 +1,7 @@
 mod audio;
 mod bandwidth;
 mod bottleneck;
+mod comeback;
 mod control;
 mod downstream;
 mod layered;

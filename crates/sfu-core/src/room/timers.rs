@@ -55,6 +55,7 @@ impl Room {
             self.allocate_all(now);
             self.begin_probes(now);
         }
+        self.release_held(now, self.ticks.is_multiple_of(SELECT_TICKS));
         if self.ticks.is_multiple_of(LOUDEST_TICKS) {
             self.choose_loudest();
         }
