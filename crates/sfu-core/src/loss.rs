@@ -52,6 +52,11 @@ impl Loss {
         self.bad_until.is_some()
     }
 
+    /// Whether it is bad or ever was.
+    pub(crate) const fn was_bad(&self) -> bool {
+        self.delay.is_some()
+    }
+
     /// How long pictures should be held back for its repairs. `None`: it never was bad. Of a layer that has stopped no report
     /// says that it is over.
     pub(crate) fn delay(&self, now: Instant) -> Option<Duration> {

@@ -17,10 +17,10 @@ const SLOWER: u32 = 4;
 /// The largest delay in units of 10 ms: 10 s is libwebrtc's own bound, and none for us.
 const MAX_UNITS: u32 = 1_000;
 
-/// What a receiver was told.
-#[derive(Clone, Copy, Debug, Default)]
+/// What a receiver was told. Most never are: it takes the room of a pointer among what each packet needs.
+#[derive(Debug, Default)]
 pub(crate) struct Playout {
-    told: Option<Told>,
+    told: Option<Box<Told>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -30,26 +30,26 @@ struct Told {
 }
 
 impl Playout {
-    /// A packet goes out, by paths that want so much. `shows`: there were others before it.
-    #[inline]
+    /// Whether something was told.
+    pub(crate) const fn is_told(&self) -> bool {
+        self.told.is_some()
+    }
+
+    /// A packet goes out, by paths that want so much, of which one does or did. `shows`: there were others before it.
+    #[cold]
     pub(crate) fn note(&mut self, now: Instant, paths: [Option<Duration>; 2], shows: bool) {
-        if self.told.is_none() && paths == [None, None] {
-            return; // most are never asked
-        }
         // A packet may be lost on both.
         let wanted = paths.into_iter().flatten().sum::<Duration>().min(MAX_DELAY);
-        let delay = match self.told {
-            None if !shows => wanted,
-            None => Duration::ZERO,
-            Some(Told { delay, at }) => wanted.min(delay + now.saturating_duration_since(at) / SLOWER),
-        };
-        self.told = Some(Told { delay, at: now });
+        let first = if shows { Duration::ZERO } else { wanted };
+        let told = self.told.get_or_insert_with(|| Box::new(Told { delay: first, at: now }));
+        told.delay = wanted.min(told.delay + now.saturating_duration_since(told.at) / SLOWER);
+        told.at = now;
     }
 
     /// The value of the extension: smallest and largest delay in units of 10 ms, 12 bits each. `None`: none was ever asked
     /// for. The receiver keeps the last one it was told, so it has to be told that the reason is gone.
     pub(crate) fn value(&self) -> Option<[u8; 3]> {
-        let least = (self.told?.delay.as_millis() / 10) as u32;
+        let least = (self.told.as_ref()?.delay.as_millis() / 10) as u32;
         let [_, bytes @ ..] = ((least << 12) | MAX_UNITS).to_be_bytes();
         Some(bytes)
     }
@@ -73,7 +73,6 @@ mod tests {
         let mut playout = Playout::default();
         // (ms, what the paths want in ms, what is told then)
         let rows = [
-            (0, [None, None], None),
             (10, [Some(180), None], Some(0)),
             (30, [Some(180), None], Some(0)),
             (50, [Some(180), None], Some(10)),

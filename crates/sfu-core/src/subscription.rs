@@ -21,6 +21,7 @@ use crate::spec::{Egress, PtMap};
 use crate::sr::Clock;
 use crate::stats::Stats;
 use crate::track::{Target, choose};
+use crate::uplink::Uplink;
 use crate::write::{self, Block, Outgoing, Red, Shape};
 
 /// A packet that waits for the flush.
@@ -231,8 +232,11 @@ impl Subscription {
             Err(Skip::Outside) => stats.before_switch += 1,
         }
         let numbers = numbers.ok()?;
-        let uplink = layers.get(usize::from(pending.layer)).and_then(|layer| layer.uplink.delay(now));
-        self.playout.note(now, [self.loss.delay(now), uplink], self.packets > 0);
+        let uplink = layers.get(usize::from(pending.layer)).map(|layer| &layer.uplink);
+        if self.playout.is_told() || self.loss.was_bad() || uplink.is_some_and(Uplink::was_bad) {
+            let uplink = uplink.and_then(|uplink| uplink.delay(now));
+            self.playout.note(now, [self.loss.delay(now), uplink], self.packets > 0);
+        }
         self.packets = self.packets.wrapping_add(1);
         self.octets = self.octets.wrapping_add(stored.meta.payload(stored.bytes).len() as u32);
         Some((numbers, pt))

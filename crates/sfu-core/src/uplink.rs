@@ -43,6 +43,11 @@ impl Uplink {
         self.loss.is_bad()
     }
 
+    /// Whether it is or ever was.
+    pub(crate) const fn was_bad(&self) -> bool {
+        self.loss.was_bad()
+    }
+
     /// See `Loss::delay`.
     pub(crate) fn delay(&self, now: Instant) -> Option<Duration> {
         self.loss.delay(now)
