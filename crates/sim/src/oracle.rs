@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use convene_im_core::rules::{Erasure, is_countable, tombstone};
-use convene_proto::im::{self, Role, body::Kind};
+use convene_proto::im::{self, Code, Role, body::Kind};
 use convene_store::{Appended, Outcome};
 use convene_types::{ClientId, Seq};
 use prost::Message as _;
@@ -14,6 +14,8 @@ use crate::report::{Check, ensure};
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct Oracle {
+    /// The network doubles requests, as no transport of ours does; then one may be refused and its double be taken.
+    pub(crate) doubled: bool,
     pub(crate) logs: BTreeMap<u64, Log>,
     /// Where each client id of each sender stands.
     by_client: BTreeMap<(u64, Vec<u8>), (u64, u64)>,
@@ -283,16 +285,27 @@ impl Oracle {
         self.by_client.get(&(user, client_id.to_vec())).copied()
     }
 
-    /// I4 and I16, when everything is over. `doubled`: the network doubles requests, as no transport of ours does; then one
-    /// may be refused and its double be taken.
-    pub(crate) fn check_sends(&self, doubled: bool) -> Check {
+    /// I16: what the store refuses is not there. Another payload by the same id is refused for that very reason.
+    pub(crate) fn refused(&self, user: u64, client_id: &ClientId, code: Code) -> Check {
+        let place = self.place(user, &client_id.0);
+        ensure!(place.is_none() || code == Code::Conflict, I16, "the store refused what is at {place:?}: {code:?}");
+        Ok(())
+    }
+
+    /// I4 and I16, when everything is over.
+    pub(crate) fn check_sends(&self) -> Check {
         let mut last: BTreeMap<(usize, u64), (u64, u64)> = BTreeMap::new();
         let mut intents: Vec<_> = self.intents.iter().collect();
         intents.sort_by_key(|(_, intent)| intent.number);
         for (client_id, intent) in intents {
             let place = self.place(intent.user, &client_id.0);
             if intent.refused {
-                ensure!(place.is_none() || doubled, I16, "send {} was refused, and is at {place:?}", intent.number);
+                ensure!(
+                    place.is_none() || self.doubled,
+                    I16,
+                    "send {} was refused, and is at {place:?}",
+                    intent.number
+                );
                 continue;
             }
             let Some((conv, seq)) = place else {

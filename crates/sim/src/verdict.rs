@@ -56,7 +56,7 @@ impl World {
                 }
             }
         }
-        self.oracle.check_sends(self.plan.weather.duplicates > 0)?;
+        self.oracle.check_sends()?;
         self.check_erased()?;
         let mut hash = rustc_hash::FxHasher::default();
         let Some(opened) = self.server.opened.as_mut() else { return Ok(()) };

@@ -60,6 +60,7 @@ impl World {
         plan.flood |= mutation == Some(Mutation::NoLimits);
         let mut server = Server::new(&plan, mutation)?;
         let mut oracle = Oracle::default();
+        oracle.doubled = plan.weather.duplicates > 0;
         populate(&mut server, &mut oracle, plan.devices.len() as u64)?;
         let mut devices = Vec::new();
         for (user, count) in plan.devices.iter().enumerate() {
@@ -173,10 +174,11 @@ impl World {
         let (user, node) = (self.devices[index].user, self.devices[index].node);
         // A session that the device has left may not come to life again by a message that was late.
         let stale = self.devices[index].link != Link::Up(session);
-        let mut ctx = Context { now: self.now, rng: &mut self.rng, oracle: &mut self.oracle };
         if stale || !self.server.is_up() {
             return Ok(());
         }
+        self.trace(|| format!("the server hears {} of device {index}", frame.rid));
+        let mut ctx = Context { now: self.now, rng: &mut self.rng, oracle: &mut self.oracle };
         if !self.server.frame((session, user, node), *frame, &mut ctx)? {
             self.send(SERVER, node, Some(0), &Message::Closed(session));
         }

@@ -14,7 +14,8 @@ use convene_sim::{Invariant, Mutation, Violation, run, run_with};
 /// 937, 2185, 2895: floors and cursors of somebody who joined again had no ordinals, or those of the stay before.
 /// 187, 1473: devices took the edits of an old message out that was erased before retention came by, the server kept them.
 /// 5629, 5663, 6105, 8428, 9751: after a restart a tombstone kept the reason of a later erasure.
-const REGRESSIONS: &[u64] = &[2, 187, 249, 257, 452, 745, 937, 1319, 1473, 2185, 2895, 5629, 5663, 6105, 8428, 9751];
+const REGRESSIONS: &[u64] =
+    &[2, 187, 249, 257, 452, 745, 937, 1319, 1473, 2185, 2895, 3623, 5629, 5663, 6105, 8428, 9751];
 /// Seeds of a run, if `CONVENE_TEST_SEEDS` does not say.
 const SEEDS: u64 = 300;
 /// Seeds in which a mistake has to be found: most are found within the first few.

@@ -198,6 +198,7 @@ fn learn(op: &Op, outcome: &Result<Outcome, Refusal>, oracle: &mut Oracle) -> Ch
             oracle.read(user.0, conv.0, asked.0, seq.0)
         }
         (_, Ok(outcome)) => oracle.committed(outcome),
+        (Op::Append { actor, client_id, .. }, Err(refusal)) => oracle.refused(actor.0, client_id, refusal.code),
         (_, Err(_)) => Ok(()),
     }
 }
