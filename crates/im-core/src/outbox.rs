@@ -64,6 +64,8 @@ pub enum Out {
     },
     /// Send this as a datagram, or drop it.
     Hint(Bytes),
+    /// Write this piece of a blob to the control stream. Nothing else waits.
+    Bulk(Bytes),
     /// Read events after `after` from the store, write them to the conversation's feed, then call [`Outbox::repaired`].
     RepairConv {
         /// Which conversation.
@@ -117,6 +119,8 @@ pub struct Outbox {
     user_dirty: Option<(Dirty<Useq>, bool)>,
     dirty: dirty::Book,
     hints: Hints,
+    /// As long as replies may be.
+    bulk: Queue<()>,
     turn: Turn,
     too_slow: bool,
     stats: Stats,
@@ -133,6 +137,7 @@ impl Outbox {
             user_dirty: None,
             dirty: dirty::Book::new(limits.dirty),
             hints: Hints::new(limits.hints),
+            bulk: Queue::new(limits.control_bytes, limits.frames),
             turn: Turn::Event,
             too_slow: false,
             stats: Stats::default(),
@@ -143,6 +148,13 @@ impl Outbox {
     #[must_use]
     pub fn push_control(&mut self, frame: Bytes) -> bool {
         self.control.push((), &frame)
+    }
+
+    /// Queues a piece of a blob, where there is no other stream for it: behind everything else, also what is queued later.
+    /// `false`: there is no room, end the session with TOO_SLOW.
+    #[must_use]
+    pub fn push_bulk(&mut self, frame: Bytes) -> bool {
+        self.bulk.push((), &frame)
     }
 
     /// Queues events (from, to] of a conversation, as one frame that others receive too.
@@ -187,11 +199,12 @@ impl Outbox {
             self.stats.repairs += 1;
             return Some(Out::RepairUser { after: dirty.after });
         }
-        (0..3).find_map(|_| {
+        let out = (0..3).find_map(|_| {
             let turn = self.turn;
             self.turn = turn.next();
             self.take(turn)
-        })
+        });
+        out.or_else(|| self.bulk.pop().map(|((), frame)| Out::Bulk(frame)))
     }
 
     fn take(&mut self, turn: Turn) -> Option<Out> {
@@ -229,13 +242,13 @@ impl Outbox {
     #[must_use]
     pub fn is_idle(&self) -> bool {
         let queues = self.control.is_empty() && self.user.is_empty() && self.events.is_empty() && self.hints.is_empty();
-        queues && self.user_dirty.is_none() && self.dirty.is_empty() && !self.too_slow
+        queues && self.bulk.is_empty() && self.user_dirty.is_none() && self.dirty.is_empty() && !self.too_slow
     }
 
     /// Bytes of frames that are held.
     #[must_use]
     pub fn queued_bytes(&self) -> usize {
-        self.control.bytes + self.user.bytes + self.events.bytes + self.hints.bytes()
+        self.control.bytes + self.user.bytes + self.events.bytes + self.hints.bytes() + self.bulk.bytes
     }
 
     /// Counters.

@@ -18,8 +18,9 @@ use crate::reads::{self, ask};
 use crate::session::{About, Owner, Session};
 use crate::shared::{Shared, now_ms};
 
-/// A download on the control stream waits while so much is to be written: other replies are behind it.
-const MAX_AHEAD_BYTES: usize = 128 * 1024;
+/// A download on the control stream waits while so much is to be written: one piece of it is queued behind the one that is
+/// being written.
+const MAX_AHEAD_BYTES: usize = 48 * 1024;
 
 /// Answers a request that takes one frame.
 pub(crate) async fn answer(shared: &Shared, owner: Owner, body: Body) -> Result<Body, Refusal> {
@@ -154,8 +155,8 @@ impl Download {
     }
 }
 
-/// A download where there are no bulk streams. It goes on beside other requests, and makes room for their replies: a piece
-/// is queued when little waits to be written.
+/// A download where there are no bulk streams. It goes on beside everything else and behind it: a piece is queued
+/// when little waits to be written, and written when nothing else does.
 pub(crate) async fn get_on_control(
     shared: &Arc<Shared>,
     session: &Arc<Session>,
@@ -171,7 +172,7 @@ pub(crate) async fn get_on_control(
             to_session.room(MAX_AHEAD_BYTES).await;
             match pieces.next(&to_shared).await {
                 _ if to_session.over().is_some() => return,
-                Ok(Some(data)) => to_session.reply(rid, Body::BlobData(data)),
+                Ok(Some(data)) => to_session.reply_in_bulk(rid, Body::BlobData(data)),
                 Ok(None) => return,
                 Err(refusal) => return to_shared.refuse(&to_session, rid, &refusal, About::default()),
             }

@@ -1,7 +1,6 @@
 //! Bulk streams: a page of history or a blob each, beside the control stream and behind it in priority.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use convene_im_core::gate::Place;
@@ -10,18 +9,15 @@ use convene_proto::im::{self, frame::Body};
 use convene_proto::{FrameError, frame};
 use web_transport_quinn as wt;
 
-use crate::endpoint;
 use crate::quic::{self, FrameReader};
 use crate::requests;
 use crate::session::{self, About, Session};
 use crate::shared::Shared;
+use crate::windows::{self, Moving, moves};
 use crate::{blobs, reads};
 
 /// Behind the control stream and the feeds.
 const PRIORITY: i32 = 0;
-/// Windows of a connection on which a blob moves: at 100 ms round trip they allow 80 Mbit/s up, 160 down.
-const MOVING_RECEIVE_WINDOW: u32 = 1024 * 1024;
-const MOVING_SEND_WINDOW: u64 = 2 * 1024 * 1024;
 
 /// One stream.
 pub(crate) struct Bulk {
@@ -33,7 +29,7 @@ pub(crate) struct Bulk {
 /// Answers the requests of one stream, in order.
 pub(crate) async fn run(shared: Arc<Shared>, session: Arc<Session>, mut bulk: Bulk) {
     let _ = bulk.send.set_priority(PRIORITY); // fails when the stream is gone, which the next read tells
-    let mut moving = None;
+    let mut moving: Option<Moving> = None;
     loop {
         let frame = tokio::select! {
             frame = bulk.reader.next() => frame,
@@ -53,8 +49,10 @@ pub(crate) async fn run(shared: Arc<Shared>, session: Arc<Session>, mut bulk: Bu
                 continue;
             }
         };
-        if moving.is_none() && moves(&frame) {
-            moving = Some(Moving::begin(&session, &bulk.connection));
+        if moving.is_none()
+            && let Some(way) = moves(&frame)
+        {
+            moving = Some(Moving::begin(way, &session, &bulk.connection));
         }
         if serve(&shared, &session, &mut bulk, frame).await.is_err() {
             return;
@@ -69,7 +67,7 @@ struct Closed;
 async fn serve(shared: &Arc<Shared>, session: &Arc<Session>, bulk: &mut Bulk, frame: im::Frame) -> Result<(), Closed> {
     let (rid, send) = (frame.rid, &mut bulk.send);
     match requests::admit(shared, session, frame, Place::Bulk, bulk.reader.is_early()) {
-        Ok(Body::BlobGet(get)) => download(shared, session, send, rid, get).await,
+        Ok(Body::BlobGet(get)) => download(shared, session, &bulk.connection, send, rid, get).await,
         Ok(body @ (Body::BlobBegin(_) | Body::BlobPart(_) | Body::BlobCommit(_))) => {
             let reply = blobs::answer(shared, session.owner, body).await;
             write(send, rid, reply.unwrap_or_else(|refusal| refused(shared, &refusal))).await
@@ -86,6 +84,7 @@ async fn serve(shared: &Arc<Shared>, session: &Arc<Session>, bulk: &mut Bulk, fr
 async fn download(
     shared: &Arc<Shared>,
     session: &Arc<Session>,
+    connection: &wt::Session,
     send: &mut wt::SendStream,
     rid: u64,
     get: im::BlobGet,
@@ -96,7 +95,10 @@ async fn download(
     };
     loop {
         match pieces.next(shared).await {
-            Ok(Some(data)) => write(send, rid, Body::BlobData(data)).await?,
+            Ok(Some(data)) => {
+                let bytes = frame::encode(&frame::of(rid, Body::BlobData(data)));
+                windows::write(session, connection, send, bytes).await.map_err(|_| Closed)?;
+            }
             Ok(None) => return Ok(()),
             Err(refusal) => return write(send, rid, refused(shared, &refusal)).await,
         }
@@ -111,33 +113,4 @@ fn refused(shared: &Shared, refusal: &Refusal) -> Body {
 async fn write(send: &mut wt::SendStream, rid: u64, body: Body) -> Result<(), Closed> {
     let bytes: Bytes = frame::encode(&frame::of(rid, body));
     send.write_chunk(bytes).await.map_err(|_| Closed)
-}
-
-fn moves(frame: &im::Frame) -> bool {
-    matches!(frame.body, Some(Body::BlobPart(_) | Body::BlobGet(_)))
-}
-
-/// While there is one, the connection has large windows.
-struct Moving {
-    session: Arc<Session>,
-    connection: Arc<wt::Session>,
-}
-
-impl Moving {
-    fn begin(session: &Arc<Session>, connection: &Arc<wt::Session>) -> Self {
-        if session.moving.fetch_add(1, Ordering::AcqRel) == 0 {
-            connection.set_receive_window(MOVING_RECEIVE_WINDOW.into());
-            connection.set_send_window(MOVING_SEND_WINDOW);
-        }
-        Self { session: Arc::clone(session), connection: Arc::clone(connection) }
-    }
-}
-
-impl Drop for Moving {
-    fn drop(&mut self) {
-        if self.session.moving.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.connection.set_receive_window(endpoint::CONNECTION_WINDOW.into());
-            self.connection.set_send_window(endpoint::SEND_WINDOW);
-        }
-    }
 }

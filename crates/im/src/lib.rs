@@ -38,6 +38,7 @@ mod start;
 mod tests;
 mod tickets;
 mod websocket;
+mod windows;
 mod writer;
 mod writes;
 

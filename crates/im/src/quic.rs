@@ -271,7 +271,8 @@ struct QuicWire {
 
 impl Wire for QuicWire {
     async fn write(&mut self, ready: Ready) -> Result<(), Lost> {
-        let Ready { mut control, feeds, hints } = ready;
+        let Ready { mut control, feeds, hints, bulk } = ready;
+        control.extend(bulk); // none: blobs have streams of their own here
         for hint in hints {
             // Too large, or no room, or not supported: hints may be lost.
             let _ = self.connection.send_datagram(frame::without_prefix(hint));

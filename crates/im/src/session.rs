@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 
 use crate::flood::Gates;
 use crate::options::Login;
+use crate::windows::Moves;
 
 /// What carries a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,8 +81,8 @@ pub(crate) struct Session {
     ended: Notify,
     /// Something was written: the outbox may have room again.
     pub(crate) written: Notify,
-    /// Bulk streams on which a blob moves.
-    pub(crate) moving: AtomicU32,
+    /// Blobs that move on bulk streams.
+    pub(crate) moves: Mutex<Moves>,
     /// Downloads on the control stream.
     pub(crate) downloads: AtomicU32,
 }
@@ -121,7 +122,7 @@ impl Session {
             end: OnceLock::new(),
             ended: Notify::new(),
             written: Notify::new(),
-            moving: AtomicU32::new(0),
+            moves: Mutex::default(),
             downloads: AtomicU32::new(0),
         }
     }
@@ -158,6 +159,14 @@ impl Session {
     /// Puts a refusal on the control stream.
     pub(crate) fn refuse(&self, rid: u64, refusal: &Refusal, about: About) {
         self.reply(rid, Body::Error(error(refusal, about)));
+    }
+
+    /// Puts a piece of a blob behind everything else on the control stream.
+    pub(crate) fn reply_in_bulk(&self, rid: u64, body: Body) {
+        if !self.outbox.lock().push_bulk(frame::encode(&frame::of(rid, body))) {
+            self.end(too_slow());
+        }
+        self.wake.notify_one();
     }
 
     /// Puts a push on the control stream.
@@ -204,7 +213,7 @@ impl Session {
         while taken.len() < most && bytes < most_bytes {
             let Some(out) = outbox.pop() else { break };
             bytes += size(&out);
-            let last = matches!(out, Out::TooSlow | Out::RepairConv { .. } | Out::RepairUser { .. });
+            let last = matches!(out, Out::Bulk(_) | Out::TooSlow | Out::RepairConv { .. } | Out::RepairUser { .. });
             taken.push(out);
             if last {
                 break;
@@ -256,7 +265,7 @@ impl Session {
 
 fn size(out: &Out) -> usize {
     match out {
-        Out::Control(frame) | Out::Hint(frame) | Out::Event { frame, .. } => frame.len(),
+        Out::Control(frame) | Out::Hint(frame) | Out::Bulk(frame) | Out::Event { frame, .. } => frame.len(),
         Out::RepairConv { .. } | Out::RepairUser { .. } | Out::TooSlow => 0,
     }
 }

@@ -113,7 +113,7 @@ struct SocketWire<W> {
 impl<W: Sink<Bytes> + Unpin + Send> Wire for SocketWire<W> {
     async fn write(&mut self, ready: Ready) -> Result<(), Lost> {
         let feeds = ready.feeds.into_iter().flatten();
-        for bytes in ready.control.into_iter().chain(feeds).chain(ready.hints) {
+        for bytes in ready.control.into_iter().chain(feeds).chain(ready.hints).chain(ready.bulk) {
             self.sink.feed(frame::without_prefix(bytes)).await.map_err(|_| Lost)?;
         }
         self.sink.flush().await.map_err(|_| Lost)

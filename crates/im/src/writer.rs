@@ -49,11 +49,13 @@ pub(crate) struct Ready {
     pub(crate) feeds: [Vec<Bytes>; MAX_FEEDS],
     /// May be lost.
     pub(crate) hints: Vec<Bytes>,
+    /// Behind all of these on the control stream.
+    pub(crate) bulk: Vec<Bytes>,
 }
 
 impl Ready {
     pub(crate) fn is_empty(&self) -> bool {
-        self.control.is_empty() && self.feeds.iter().all(Vec::is_empty) && self.hints.is_empty()
+        self.control.is_empty() && self.feeds.iter().all(Vec::is_empty) && self.hints.is_empty() && self.bulk.is_empty()
     }
 
     fn event(&mut self, conv: ConvId, frame: Bytes) {
@@ -92,6 +94,7 @@ async fn write(shared: &Shared, session: &Session, wire: &mut impl Wire, taken: 
             Out::Control(frame) => ready.control.push(frame),
             Out::Event { conv, frame } => ready.event(conv, frame),
             Out::Hint(frame) => ready.hints.push(frame),
+            Out::Bulk(frame) => ready.bulk.push(frame),
             // Its place in the queue is the last of the batch, and behind it in time is what repairs it.
             Out::RepairConv { conv, after } => Box::pin(repair(shared, session, &mut ready, conv, after)).await,
             Out::RepairUser { after } => Box::pin(repair_user(shared, session, &mut ready, after)).await,
@@ -114,7 +117,8 @@ async fn write(shared: &Shared, session: &Session, wire: &mut impl Wire, taken: 
 
 fn count(shared: &Shared, ready: &Ready) {
     let feeds: usize = ready.feeds.iter().map(Vec::len).sum();
-    for (kind, frames) in [("control", ready.control.len()), ("deliver", feeds), ("hint", ready.hints.len())] {
+    let control = ready.control.len().saturating_add(ready.bulk.len());
+    for (kind, frames) in [("control", control), ("deliver", feeds), ("hint", ready.hints.len())] {
         if frames > 0 {
             let frames = u64::try_from(frames).unwrap_or(0);
             shared.metrics.im_frames.with_label_values(&["out", kind]).inc_by(frames);
@@ -172,7 +176,12 @@ async fn farewell(shared: &Shared, session: &Session, mut wire: impl Wire, rest:
     let mut ready = Ready::default();
     ready.control.extend(rest.into_iter().filter_map(|out| match out {
         Out::Control(frame) => Some(frame),
-        Out::Event { .. } | Out::Hint(_) | Out::RepairConv { .. } | Out::RepairUser { .. } | Out::TooSlow => None,
+        Out::Event { .. }
+        | Out::Hint(_)
+        | Out::Bulk(_)
+        | Out::RepairConv { .. }
+        | Out::RepairUser { .. }
+        | Out::TooSlow => None,
     }));
     if !ready.is_empty() && wire.write(ready).await.is_err() {
         return;

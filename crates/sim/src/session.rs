@@ -119,7 +119,7 @@ impl Session {
         let mut parts = Vec::new();
         for _ in 0..MAX_PARTS {
             match self.outbox.pop() {
-                Some(Out::Control(frame)) => parts.push(Part { stream: Some(0), frame }),
+                Some(Out::Control(frame) | Out::Bulk(frame)) => parts.push(Part { stream: Some(0), frame }),
                 Some(Out::Event { conv, frame }) => parts.push(feed(conv, frame)),
                 Some(Out::Hint(frame)) => parts.push(Part { stream: None, frame }),
                 Some(Out::RepairConv { conv, after }) => {

@@ -11,7 +11,8 @@ use tokio::fs::File;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 
 use crate::error::{Error, is_transient};
-use crate::net::link::{Bulk, Sender};
+use crate::net::bulk::Bulk;
+use crate::net::link::Sender;
 
 /// Parts on their way at a time. With parts of 48 KiB that is 768 KiB in a round trip, above what a server's window takes.
 const MAX_PARTS: usize = 16;

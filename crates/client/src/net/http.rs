@@ -25,11 +25,17 @@ pub(crate) type Stream = Box<dyn Duplex>;
 pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
+/// Bytes that wait in the system to be sent for the first time: a message does not overtake them.
+#[cfg(target_os = "linux")]
+const MAX_UNSENT: u32 = 32 * 1024;
+
 /// Connects to the HTTP port.
 pub(crate) async fn dial(url: &ServerUrl, tls: &Tls) -> Result<Stream, Error> {
     let unreachable = |error: std::io::Error| Error::Unreachable(format!("{url}: {error}"));
     let tcp = TcpStream::connect((url.host(), url.port())).await.map_err(unreachable)?;
     tcp.set_nodelay(true).map_err(unreachable)?;
+    #[cfg(target_os = "linux")]
+    let _ = socket2::SockRef::from(&tcp).set_tcp_notsent_lowat(MAX_UNSENT); // without it messages wait longer
     if !url.is_secure() {
         return Ok(Box::new(tcp));
     }

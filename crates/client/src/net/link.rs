@@ -6,14 +6,17 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use bytes::Bytes;
+use convene_im_core::window::Window;
 use convene_proto::im::{self, Frame, frame::Body};
-use convene_proto::{Decoder, frame, limits};
-use parking_lot::Mutex;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use convene_proto::{frame, limits};
+use parking_lot::{Mutex, MutexGuard};
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
+use super::bulk::{Bulk, BulkWay, Reader};
 use crate::error::Error;
 
 /// Frames read and not looked at. When full, reading stops and flow control holds the server back: at most 4 MiB.
@@ -22,8 +25,6 @@ pub(super) const MAX_INCOMING: usize = 64;
 pub(super) const MAX_OUTGOING: usize = 256;
 /// Replies of one exchange that were read and not looked at. Above the parts that an upload has under way.
 const MAX_REPLIES: usize = 32;
-/// One read from a stream: a few packets.
-const READ_BYTES: usize = 16 * 1024;
 
 /// What carries a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,12 +64,18 @@ struct Shared {
     places: Arc<Semaphore>,
     heard: Arc<AtomicU64>,
     reason: Mutex<Option<String>>,
+    /// Of uploads over QUIC.
+    window: Mutex<Window>,
 }
 
 #[derive(Debug)]
 pub(super) enum Way {
     Quic(quinn::Connection),
-    WebSocket(Routes),
+    WebSocket {
+        /// Taken when there is nothing for control to say.
+        bulk: mpsc::Sender<Bytes>,
+        routes: Routes,
+    },
 }
 
 /// Where replies of bulk exchanges go on a WebSocket, by number of the exchange.
@@ -78,13 +85,14 @@ impl Sender {
     pub(super) fn new(way: Way, control: mpsc::Sender<Bytes>, heard: Arc<AtomicU64>) -> Self {
         let places = Arc::new(Semaphore::new(limits::MAX_BULK_STREAMS as usize));
         let exchanges = AtomicU64::new(0);
-        Self(Arc::new(Shared { way, control, exchanges, places, heard, reason: Mutex::new(None) }))
+        let window = Mutex::new(Window::new(Instant::now()));
+        Self(Arc::new(Shared { way, control, exchanges, places, heard, reason: Mutex::default(), window }))
     }
 
     pub(crate) fn transport(&self) -> Transport {
         match self.0.way {
             Way::Quic(_) => Transport::Quic,
-            Way::WebSocket(_) => Transport::WebSocket,
+            Way::WebSocket { .. } => Transport::WebSocket,
         }
     }
 
@@ -99,7 +107,7 @@ impl Sender {
         match &self.0.way {
             // A hint that does not fit is not sent: it may be lost by contract.
             Way::Quic(connection) => drop(connection.send_datagram(frame::without_prefix(frame::encode(&frame)))),
-            Way::WebSocket(_) => drop(self.0.control.try_send(self.encode(&frame))),
+            Way::WebSocket { .. } => drop(self.0.control.try_send(self.encode(&frame))),
         }
     }
 
@@ -107,7 +115,7 @@ impl Sender {
     pub(crate) fn heard(&self) -> u64 {
         match &self.0.way {
             Way::Quic(connection) => connection.stats().udp_rx.datagrams,
-            Way::WebSocket(_) => self.0.heard.load(Ordering::Relaxed),
+            Way::WebSocket { .. } => self.0.heard.load(Ordering::Relaxed),
         }
     }
 
@@ -116,7 +124,7 @@ impl Sender {
         self.0.reason.lock().get_or_insert_with(|| reason.to_owned());
         match &self.0.way {
             Way::Quic(connection) => connection.close(0_u32.into(), b""),
-            Way::WebSocket(routes) => routes.lock().clear(),
+            Way::WebSocket { routes, .. } => routes.lock().clear(),
         }
     }
 
@@ -125,15 +133,15 @@ impl Sender {
         let reason = self.0.reason.lock().clone();
         reason.unwrap_or_else(|| match &self.0.way {
             Way::Quic(connection) => connection.close_reason().map_or_else(String::new, |reason| reason.to_string()),
-            Way::WebSocket(_) => "closed by the server".to_owned(),
+            Way::WebSocket { .. } => "closed by the server".to_owned(),
         })
     }
 
-    fn encode(&self, frame: &Frame) -> Bytes {
+    pub(super) fn encode(&self, frame: &Frame) -> Bytes {
         let bytes = frame::encode(frame);
         match self.0.way {
             Way::Quic(_) => bytes,
-            Way::WebSocket(_) => frame::without_prefix(bytes),
+            Way::WebSocket { .. } => frame::without_prefix(bytes),
         }
     }
 
@@ -141,108 +149,30 @@ impl Sender {
     pub(crate) async fn bulk(&self) -> Result<Bulk, Error> {
         let place = self.0.places.clone().acquire_owned().await.map_err(|_| Error::Closed)?;
         let number = self.0.exchanges.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
-        let (stream, replies) = match &self.0.way {
+        let way = match &self.0.way {
             Way::Quic(connection) => {
                 let lost = |error: quinn::ConnectionError| Error::Lost(error.to_string());
-                (Some(connection.open_bi().await.map_err(lost)?), None)
+                let (send, recv) = connection.open_bi().await.map_err(lost)?;
+                BulkWay::Quic { connection: connection.clone(), send, reader: Reader::new(recv) }
             }
-            Way::WebSocket(routes) => {
+            Way::WebSocket { bulk, routes } => {
                 let (to, replies) = mpsc::channel(MAX_REPLIES);
                 routes.lock().insert(number, to);
-                (None, Some(replies))
+                BulkWay::WebSocket { send: bulk.clone(), replies }
             }
         };
-        let (send, reader) = stream.map_or((None, None), |(send, recv)| (Some(send), Some(Reader::new(recv))));
-        Ok(Bulk { link: self.clone(), number, requests: 0, send, reader, replies, _place: place })
-    }
-}
-
-/// One bulk exchange: requests out, replies in.
-#[derive(Debug)]
-pub(crate) struct Bulk {
-    link: Sender,
-    number: u64,
-    requests: u64,
-    send: Option<quinn::SendStream>,
-    reader: Option<Reader>,
-    replies: Option<mpsc::Receiver<Frame>>,
-    _place: OwnedSemaphorePermit,
-}
-
-impl Bulk {
-    /// Sends a request and waits for nothing but room.
-    pub(crate) async fn send(&mut self, body: Body) -> Result<(), Error> {
-        self.requests = self.requests.wrapping_add(1);
-        let frame = frame::of(self.number << 32 | self.requests, body);
-        let bytes = self.link.encode(&frame);
-        let lost = |text: String| Error::Lost(text);
-        match &mut self.send {
-            Some(stream) => stream.write_chunk(bytes).await.map_err(|error| lost(error.to_string())),
-            None => self.link.0.control.send(bytes).await.map_err(|_| lost(self.link.reason())),
-        }
+        Ok(Bulk { link: self.clone(), number, requests: 0, way, _place: place })
     }
 
-    /// The next reply; a refusal is an error. Cancelling loses nothing.
-    pub(crate) async fn recv(&mut self) -> Result<Body, Error> {
-        let frame = match (&mut self.reader, &mut self.replies) {
-            (Some(reader), _) => reader.next().await?,
-            (None, Some(replies)) => replies.recv().await,
-            (None, None) => None,
-        };
-        match frame.ok_or_else(|| Error::Lost(self.link.reason()))?.body {
-            Some(Body::Error(error)) => Err(Error::refused(error)),
-            Some(body) => Ok(body),
-            None => Err(Error::Protocol("a reply without a body".to_owned())),
-        }
+    /// Of uploads over QUIC.
+    pub(super) fn window(&self) -> MutexGuard<'_, Window> {
+        self.0.window.lock()
     }
 
-    /// One request, one reply.
-    pub(crate) async fn request(&mut self, body: Body) -> Result<Body, Error> {
-        self.send(body).await?;
-        self.recv().await
-    }
-}
-
-impl Drop for Bulk {
-    fn drop(&mut self) {
-        if let Some(stream) = &mut self.send {
-            let _ = stream.finish(); // already finished or reset: as good
-        }
-        if let Way::WebSocket(routes) = &self.link.0.way {
-            routes.lock().remove(&self.number);
-        }
-    }
-}
-
-/// Frames from a QUIC stream.
-#[derive(Debug)]
-pub(super) struct Reader {
-    stream: quinn::RecvStream,
-    decoder: Decoder,
-}
-
-impl Reader {
-    pub(super) fn new(stream: quinn::RecvStream) -> Self {
-        Self { stream, decoder: Decoder::default() }
-    }
-
-    /// The next frame; `None` at the end of the stream. Frames that are none are skipped. Cancelling loses nothing.
-    pub(super) async fn next(&mut self) -> Result<Option<Frame>, Error> {
-        loop {
-            match self.decoder.next_frame() {
-                Ok(Some(frame)) => return Ok(Some(frame)),
-                Ok(None) => {}
-                Err(convene_proto::FrameError::TooLarge) => return Err(Error::Protocol("frame too large".to_owned())),
-                Err(error) => {
-                    tracing::warn!(%error, "skipped what is no frame");
-                    continue;
-                }
-            }
-            let chunk = self.stream.read_chunk(READ_BYTES, true).await;
-            match chunk.map_err(|error| Error::Lost(error.to_string()))? {
-                Some(chunk) => self.decoder.push(&chunk.bytes),
-                None => return Ok(None),
-            }
+    /// Nobody waits for the replies of an exchange any more.
+    pub(super) fn forget(&self, number: u64) {
+        if let Way::WebSocket { routes, .. } = &self.0.way {
+            routes.lock().remove(&number);
         }
     }
 }

@@ -2,6 +2,7 @@
 //! (`sync`), and when to connect again (`shell`).
 
 pub(crate) mod address;
+pub(crate) mod bulk;
 pub(crate) mod dial;
 pub(crate) mod http;
 mod info;

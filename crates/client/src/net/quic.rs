@@ -14,7 +14,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::KEEP_ALIVE;
-use super::link::{Link, MAX_INCOMING, MAX_OUTGOING, Reader, Sender, Way};
+use super::bulk::Reader;
+use super::link::{Link, MAX_INCOMING, MAX_OUTGOING, Sender, Way};
 use super::tls::Tls;
 use crate::error::Error;
 
@@ -25,6 +26,10 @@ const IDLE: Duration = Duration::from_secs(300);
 /// Bytes a stream may be ahead of us: bounds a download to so much in a round trip. One connection per client, so it is
 /// far above what a server allows.
 const STREAM_WINDOW: u32 = 1024 * 1024;
+/// Bytes that wait to be sent or acknowledged. Follows the path while a blob is uploaded.
+pub(super) const SEND_WINDOW: u64 = 1024 * 1024;
+/// Before bulk streams, which have 0.
+const CONTROL_PRIORITY: i32 = 1;
 /// The same for all streams together.
 const WINDOW: u32 = 4 * 1024 * 1024;
 /// Hints that arrived and were not looked at.
@@ -75,6 +80,7 @@ pub(super) fn config(tls: &Tls, pins: &[[u8; 32]]) -> Result<quinn::ClientConfig
     let mut transport = TransportConfig::default();
     transport.max_concurrent_uni_streams(VarInt::from_u32(limits::MAX_FEEDS as u32 * 2)); // room while one is replaced
     transport.max_concurrent_bidi_streams(VarInt::from_u32(0));
+    transport.send_window(SEND_WINDOW);
     transport.stream_receive_window(VarInt::from_u32(STREAM_WINDOW));
     transport.receive_window(VarInt::from_u32(WINDOW));
     transport.datagram_receive_buffer_size(Some(DATAGRAM_BYTES));
@@ -147,6 +153,7 @@ fn failure(address: SocketAddr, error: quinn::ConnectionError) -> Error {
 }
 
 fn start(connection: Connection, (send, recv): (SendStream, RecvStream), early: bool) -> Link {
+    let _ = send.set_priority(CONTROL_PRIORITY); // fails when the stream is gone, which the first write tells
     let (to_engine, incoming) = mpsc::channel(MAX_INCOMING);
     let (control, outgoing) = mpsc::channel(MAX_OUTGOING);
     let sender = Sender::new(Way::Quic(connection.clone()), control, Arc::default());

@@ -26,6 +26,8 @@ use crate::error::Error;
 
 /// For TCP, TLS and the upgrade together.
 const HANDSHAKE: Duration = Duration::from_secs(15);
+/// Frames of bulk exchanges to be written: what waits here does not wait in front of a message.
+const MAX_BULK: usize = 1;
 /// Buffers of the library: a frame or two; its defaults are made for servers with long messages.
 const BUFFER_BYTES: usize = 32 * 1024;
 
@@ -51,18 +53,30 @@ async fn open(url: &ServerUrl, path: &str, tls: &Tls) -> Result<WebSocketStream<
 fn start(socket: WebSocketStream<Stream>) -> Link {
     let (to_engine, incoming) = mpsc::channel(MAX_INCOMING);
     let (control, outgoing) = mpsc::channel(MAX_OUTGOING);
+    let (bulk, waiting) = mpsc::channel(MAX_BULK);
     let routes: Routes = Arc::new(Mutex::new(HashMap::new()));
     let heard = Arc::new(AtomicU64::new(0));
     let (sink, source) = socket.split();
     let mut tasks = JoinSet::new();
-    tasks.spawn(write(sink, outgoing));
+    tasks.spawn(write(sink, outgoing, waiting));
     tasks.spawn(read(source, Receivers { control: to_engine, routes: routes.clone(), heard: heard.clone() }));
-    Link { sender: Sender::new(Way::WebSocket(routes), control, heard), incoming, early: false, _tasks: tasks }
+    Link { sender: Sender::new(Way::WebSocket { bulk, routes }, control, heard), incoming, early: false, _tasks: tasks }
 }
 
-async fn write(mut sink: SplitSink<WebSocketStream<Stream>, Message>, mut outgoing: mpsc::Receiver<Bytes>) {
+async fn write(
+    mut sink: SplitSink<WebSocketStream<Stream>, Message>,
+    mut outgoing: mpsc::Receiver<Bytes>,
+    mut bulk: mpsc::Receiver<Bytes>,
+) {
     loop {
-        let next = tokio::time::timeout(KEEP_ALIVE, outgoing.recv()).await;
+        let next = async {
+            tokio::select! {
+                biased;
+                bytes = outgoing.recv() => bytes,
+                Some(bytes) = bulk.recv() => Some(bytes),
+            }
+        };
+        let next = tokio::time::timeout(KEEP_ALIVE, next).await;
         let written = match next {
             Ok(Some(bytes)) => sink.feed(Message::Binary(bytes)).await,
             Ok(None) => break,

@@ -59,7 +59,7 @@ impl Rig {
     fn pop(&mut self) -> bool {
         match self.outbox.pop() {
             None => return false,
-            Some(Out::Control(frame) | Out::Event { frame, .. }) => {
+            Some(Out::Control(frame) | Out::Bulk(frame) | Out::Event { frame, .. }) => {
                 let (conv, from, to) = read(&frame);
                 self.deliver(conv, from, to);
             }
@@ -223,4 +223,31 @@ fn hints_are_coalesced_and_dropped() {
     let got: Vec<_> = std::iter::from_fn(|| outbox.pop()).collect();
     assert_eq!(got, [0, 2, 2, 2].map(|n| Out::Hint(hint(n))));
     assert_eq!(outbox.stats().hints_dropped, 10 + 7);
+}
+
+#[test]
+fn a_blob_waits_for_everything_else() {
+    let mut outbox = Outbox::new(Limits::default());
+    let piece = |n| frame(9, n, n);
+    assert!(outbox.push_bulk(piece(1)) && outbox.push_bulk(piece(2)));
+    assert!(!outbox.is_idle() && outbox.queued_bytes() == 48);
+    assert!(outbox.push_control(frame(0, 0, 1)));
+    outbox.push_event(ConvId(1), Seq(0), Seq(1), &frame(1, 0, 1));
+    outbox.push_hint(HintKey::Presence(UserId(1)), frame(0, 0, 2));
+    assert_eq!(outbox.pop(), Some(Out::Control(frame(0, 0, 1))));
+    assert_eq!(outbox.pop(), Some(Out::Event { conv: ConvId(1), frame: frame(1, 0, 1) }));
+    assert_eq!(outbox.pop(), Some(Out::Hint(frame(0, 0, 2))));
+    assert_eq!(outbox.pop(), Some(Out::Bulk(piece(1))));
+    // What comes in the midst of it goes first.
+    outbox.push_event(ConvId(1), Seq(1), Seq(2), &frame(1, 1, 2));
+    assert_eq!(outbox.pop(), Some(Out::Event { conv: ConvId(1), frame: frame(1, 1, 2) }));
+    assert_eq!(outbox.pop(), Some(Out::Bulk(piece(2))));
+    assert!(outbox.is_idle() && outbox.pop().is_none());
+}
+
+#[test]
+fn a_blob_has_a_bound() {
+    let mut outbox = Outbox::new(SMALL);
+    assert!((0..2).all(|n| outbox.push_bulk(frame(9, n, n))));
+    assert!(!outbox.push_bulk(frame(9, 3, 3)), "64 bytes are all there is room for");
 }

@@ -21,6 +21,9 @@ use tracing::warn;
 const REFUSED_PAUSE: Duration = Duration::from_millis(100);
 /// How long somebody may take nothing of what there is for them. Who pauses a video takes up where they were by another request.
 const MAX_STALL: Duration = Duration::from_secs(120);
+/// Bytes that wait in the system to be sent for the first time. What is under way is not among them, so that long and fast
+/// paths are filled all the same.
+const MAX_UNSENT: u32 = 32 * 1024;
 /// How often the log says that people are turned away.
 const SAID_EVERY: Duration = Duration::from_secs(60);
 
@@ -57,7 +60,7 @@ impl Listener for Door {
             match self.listener.accept().await {
                 Ok((stream, remote)) => match Arc::clone(&self.places).try_acquire_owned() {
                     Ok(permit) => {
-                        let _ = stream.set_nodelay(true); // signaling is small messages; where it fails they are late, not lost
+                        set_up(&stream);
                         let place = Place::new(permit, Arc::clone(&self.metrics));
                         return (Placed { stream, place, stall: None }, remote);
                     }
@@ -75,6 +78,14 @@ impl Listener for Door {
     fn local_addr(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
     }
+}
+
+/// Small messages go out at once, and overtake what a blob on the same connection has ready: in a buffer of the system they
+/// could not. Where this fails they are late, not lost.
+fn set_up(stream: &TcpStream) {
+    let _ = stream.set_nodelay(true);
+    #[cfg(target_os = "linux")]
+    let _ = socket2::SockRef::from(stream).set_tcp_notsent_lowat(MAX_UNSENT);
 }
 
 /// The fault of a connection that was gone before it was taken.
