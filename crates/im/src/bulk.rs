@@ -13,7 +13,7 @@ use crate::quic::{self, FrameReader};
 use crate::requests;
 use crate::session::{self, About, Session};
 use crate::shared::Shared;
-use crate::windows::{self, Moving, moves};
+use crate::windows::{self, Upload};
 use crate::{blobs, reads};
 
 /// Behind the control stream and the feeds.
@@ -29,7 +29,7 @@ pub(crate) struct Bulk {
 /// Answers the requests of one stream, in order.
 pub(crate) async fn run(shared: Arc<Shared>, session: Arc<Session>, mut bulk: Bulk) {
     let _ = bulk.send.set_priority(PRIORITY); // fails when the stream is gone, which the next read tells
-    let mut moving: Option<Moving> = None;
+    let mut upload: Option<Upload> = None;
     loop {
         let frame = tokio::select! {
             frame = bulk.reader.next() => frame,
@@ -49,10 +49,8 @@ pub(crate) async fn run(shared: Arc<Shared>, session: Arc<Session>, mut bulk: Bu
                 continue;
             }
         };
-        if moving.is_none()
-            && let Some(way) = moves(&frame)
-        {
-            moving = Some(Moving::begin(way, &session, &bulk.connection));
+        if upload.is_none() && matches!(frame.body, Some(Body::BlobBegin(_) | Body::BlobPart(_))) {
+            upload = Some(Upload::begin(&session, &bulk.connection));
         }
         if serve(&shared, &session, &mut bulk, frame).await.is_err() {
             return;
@@ -93,11 +91,12 @@ async fn download(
         Ok(pieces) => pieces,
         Err(refusal) => return write(send, rid, refused(shared, &refusal)).await,
     };
+    let window = windows::Download::begin(session, connection);
     loop {
         match pieces.next(shared).await {
             Ok(Some(data)) => {
                 let bytes = frame::encode(&frame::of(rid, Body::BlobData(data)));
-                windows::write(session, connection, send, bytes).await.map_err(|_| Closed)?;
+                window.write(send, bytes).await.map_err(|_| Closed)?;
             }
             Ok(None) => return Ok(()),
             Err(refusal) => return write(send, rid, refused(shared, &refusal)).await,
