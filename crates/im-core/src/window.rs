@@ -19,15 +19,15 @@ const MIN_BYTES: u64 = 4 * 1024;
 /// Bytes of the first round trip: RFC 9002 §7.2 lets a dozen packets go.
 const FIRST_BYTES: u64 = 32 * 1024;
 /// Most bytes: at 100 ms round trip they allow 160 Mbit/s.
-pub const MAX_BYTES: u64 = 2 * 1024 * 1024;
+const MAX_BYTES: u64 = 2 * 1024 * 1024;
 /// As many round trips stay long before others are to blame. A queue of our own is halved in two to three.
 const PATIENCE: u32 = 12;
+/// How long they are then not given way to.
+const TRUCE: Duration = Duration::from_secs(30);
 /// Longest round trip that is believed.
 const LONGEST: Duration = Duration::from_secs(10);
 /// What was learnt of the path is not believed when nothing has moved for so long.
 const FORGOTTEN: Duration = Duration::from_secs(10);
-/// How long they are then not given way to.
-const TRUCE: Duration = Duration::from_secs(30);
 
 /// What the transport knows of its path.
 #[derive(Clone, Copy, Debug)]

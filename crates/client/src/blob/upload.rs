@@ -14,7 +14,7 @@ use crate::error::{Error, is_transient};
 use crate::net::bulk::Bulk;
 use crate::net::link::Sender;
 
-/// Parts on their way at a time. With parts of 48 KiB that is 768 KiB in a round trip, above what a server's window takes.
+/// Parts on their way at a time. With parts of 48 KiB that is 768 KiB in a round trip, above what a server takes ahead.
 const MAX_PARTS: usize = 16;
 /// How often it is begun again over one connection when the server refuses a part.
 const MAX_BEGINNINGS: u32 = 8;

@@ -26,12 +26,12 @@ const IDLE: Duration = Duration::from_secs(300);
 /// Bytes a stream may be ahead of us: bounds a download to so much in a round trip. One connection per client, so it is
 /// far above what a server allows.
 const STREAM_WINDOW: u32 = 1024 * 1024;
+/// The same for all streams together.
+const WINDOW: u32 = 4 * 1024 * 1024;
 /// Bytes that wait to be sent or acknowledged. Follows the path while a blob is uploaded.
 pub(super) const SEND_WINDOW: u64 = 1024 * 1024;
 /// Before bulk streams, which have 0.
 const CONTROL_PRIORITY: i32 = 1;
-/// The same for all streams together.
-const WINDOW: u32 = 4 * 1024 * 1024;
 /// Hints that arrived and were not looked at.
 const DATAGRAM_BYTES: usize = 64 * 1024;
 /// What the kernel keeps for us while we are busy; the default loses packets of a fast download.
