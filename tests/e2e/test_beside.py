@@ -1,19 +1,36 @@
-"""What somebody downloads from chat does not disturb the call that they are in: over a slow path with a long queue both share
-the queue. The download is an aioquic client's, in the browser's own network namespace."""
+"""What somebody sends and downloads in chat does not disturb the call that they are in: over a slow path with a long queue both
+share the queue. Sent and downloaded by our web client, and by an aioquic client, in the browser's own network namespace."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import time
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from browser import join, sample, until
 from im_blobs import download, file, upload
 from im_client import Device, make_group
+from playwright.async_api import expect
 from test_network import VIDEO, pytestmark, scene  # noqa: F401: it skips this file, too
+from test_web_chat import names, row, sign_in, start_with
 
 SIZE = 4_000_000
+SLOW = {"delay_ms": 40, "queue_ms": 1_000}
+
+
+@asynccontextmanager
+async def call(tmp_path, room: str):
+    """One who speaks and one who listens. Yields (hosts, server, pages)."""
+    async with scene(tmp_path, "speaker", "listener") as (hosts, server, pages):
+        await join(pages["speaker"], server, "speaker", room, **VIDEO)
+        await join(pages["listener"], server, "listener", room, publish=False)
+
+        async def shown() -> bool:
+            return (await sample(pages["listener"])).inbound("video").get("speaker", {}).get("framesDecoded", 0) > 30
+
+        await until(shown, "a picture", 30)
+        yield hosts, server, pages
 
 
 async def seen(page) -> dict[str, float]:
@@ -36,16 +53,20 @@ async def while_it(moves, page) -> tuple[float, float]:
     return change["frames"] / change["at"], change["concealed"] / change["at"]
 
 
+async def judge(page, what: str, moves) -> None:
+    """The call goes on as it did before."""
+    await asyncio.sleep(5)
+    alone, made_up_alone = await while_it(asyncio.sleep(5), page)
+    begun = time.monotonic()
+    beside, made_up = await while_it(moves, page)
+    took = time.monotonic() - begun
+    print(f"{alone:.1f} frames a second and {made_up_alone:.1%} of the sound made up, {beside:.1f} and {made_up:.1%} beside {what} of {took:.1f} s")
+    assert beside > 0.7 * alone, f"the picture gives way to {what}"
+    assert made_up < made_up_alone + 0.05, f"the sound gives way to {what}"
+
+
 async def test_a_call_beside_a_download(tmp_path, room_name):
-    async with scene(tmp_path, "speaker", "listener") as (hosts, server, pages):
-        page = pages["listener"]
-        await join(pages["speaker"], server, "speaker", room_name, **VIDEO)
-        await join(page, server, "listener", room_name, publish=False)
-
-        async def shown() -> bool:
-            return (await sample(page)).inbound("video").get("speaker", {}).get("framesDecoded", 0) > 30
-
-        await until(shown, "a picture", 30)
+    async with call(tmp_path, room_name) as (hosts, server, pages):
         alice = Device(server, "alice", home=hosts["speaker"])
         bob = Device(server, "bob", home=hosts["listener"])
         async with AsyncExitStack() as ends:
@@ -56,12 +77,37 @@ async def test_a_call_beside_a_download(tmp_path, room_name):
             conv = await make_group(alice, bob)
             blob = (await upload(alice, os.urandom(SIZE))).blob
             await bob.has(conv, (await alice.deliver(conv, file(blob))).seq)
-            hosts["listener"].impair(delay_ms=40, rate_kbit=4_000, queue_ms=1_000)
-            await asyncio.sleep(5)
-            alone, made_up_alone = await while_it(asyncio.sleep(5), page)
-            beside, made_up = await while_it(download(bob, conv, blob), page)
-        print(f"{alone:.1f} frames a second and {made_up_alone:.1%} of the sound made up, {beside:.1f} and {made_up:.1%} beside a download")
-        assert beside > 0.7 * alone, "the picture gives way to a download"
-        assert made_up < made_up_alone + 0.05, "the sound gives way to a download"
+            hosts["listener"].impair(**SLOW, rate_kbit=4_000)
+            await judge(pages["listener"], "a download", download(bob, conv, blob))
     alice.check()
     bob.check()
+
+
+async def test_a_call_beside_what_the_web_client_sends_and_downloads(tmp_path, room_name):
+    report = tmp_path / "report.bin"
+    report.write_bytes(os.urandom(SIZE))
+    async with call(tmp_path, room_name) as (hosts, server, pages):
+        ana_name, bo_name = names("ana", "bo")
+        ana, bo = [
+            await sign_in(await pages[person].context.browser.new_context(), server, name)
+            for person, name in (("speaker", ana_name), ("listener", bo_name))
+        ]
+        await start_with(ana, bo_name)
+        await row(bo, ana_name).click()
+
+        async def send() -> None:
+            await ana.locator('input[type="file"]').set_input_files([report])
+            await expect(bo.locator("a[download]")).to_be_visible(timeout=90_000)
+
+        hosts["speaker"].impair(**SLOW, rate_kbit=2_000, narrow="up")
+        await judge(pages["listener"], "an upload", send())
+        hosts["speaker"].impair(delay_ms=0, rate_kbit=0)
+        hosts["listener"].impair(**SLOW, rate_kbit=4_000)
+
+        address = await bo.locator("a[download]").get_attribute("href")
+        get = "async (address) => (await (await fetch(address)).arrayBuffer()).byteLength"
+
+        async def fetch() -> None:
+            assert await bo.evaluate(get, address) == SIZE
+
+        await judge(pages["listener"], "a download", fetch())

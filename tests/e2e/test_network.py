@@ -26,9 +26,10 @@ pytestmark = pytest.mark.skipif(
 @asynccontextmanager
 async def scene(tmp_path, *people: str, filmed: bool = False):
     """A server and one browser a person, each in a host of its own. Yields (hosts, server, pages)."""
-    flags = [film(tmp_path)] if filmed else []
     with netns.network(*people) as hosts:
         server = start_server(tmp_path, "--node-ip", "10.77.0.1", home=hosts["server"])
+        # For our web client, which hashes what it sends.
+        flags = [f"--unsafely-treat-insecure-origin-as-secure={server.http}"] + ([film(tmp_path)] if filmed else [])
         browsers = [chromium(*flags, executable=hosts[name].wrapper(tmp_path, CHROMIUM)) for name in people]
         try:
             opened = [await browser.__aenter__() for browser in browsers]

@@ -12,6 +12,5 @@ pub mod outbox;
 pub mod replica;
 pub mod rules;
 pub mod sync;
-pub mod window;
 
 pub use model::{Conv, Member, Policy, Refusal, Target};

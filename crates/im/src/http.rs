@@ -53,9 +53,14 @@ impl Handle {
         self.counted(self.shared.blobs.begin(caller.org(), caller.user(), begin).await)
     }
 
-    /// Takes a piece.
+    /// Takes a piece, once those before it are there.
     pub async fn blob_part(&self, caller: Caller, part: im::BlobPart) -> Result<im::BlobStatus, Refusal> {
-        self.counted(blobs::part(&self.shared, caller.owner(), part).await)
+        self.counted(self.part(caller, part).await)
+    }
+
+    async fn part(&self, caller: Caller, part: im::BlobPart) -> Result<im::BlobStatus, Refusal> {
+        self.shared.blobs.reached(caller.user(), &part.upload_id, part.offset).await?;
+        blobs::part(&self.shared, caller.owner(), part).await
     }
 
     /// Makes an upload a blob.

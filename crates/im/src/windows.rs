@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use convene_im_core::window::{Path, Window};
+use convene_flow::window::{Path, Window};
 use web_transport_quinn as wt;
 
 use crate::endpoint::{CONNECTION_WINDOW, SEND_WINDOW, STREAM_WINDOW};

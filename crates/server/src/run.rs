@@ -10,6 +10,8 @@ mod descriptors;
 mod door;
 mod http;
 mod https;
+mod path;
+mod placed;
 mod signals;
 
 use std::future::Future;

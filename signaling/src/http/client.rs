@@ -1,8 +1,11 @@
 //! The embedded browser client, wherever no other route matches.
 
+use std::borrow::Cow;
+
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{Html, IntoResponse, Response};
-use convene_web::Asset;
+use bytes::Bytes;
+use convene_web::{Asset, Coding};
 
 use super::Problem;
 
@@ -29,7 +32,8 @@ pub(super) async fn serve(method: Method, uri: Uri, headers: HeaderMap) -> Respo
         return Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "only GET and HEAD here")
             .with_allow("GET, HEAD");
     }
-    if let Some(asset) = convene_web::asset(path) {
+    let codings = headers.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).map(Coding::accepted);
+    if let Some(asset) = convene_web::asset(path, &codings.unwrap_or_default()) {
         return guarded(file(asset, path.starts_with("assets/"), &headers), &headers);
     }
     if path.rsplit('/').next().is_some_and(|name| name.contains('.')) {
@@ -58,12 +62,22 @@ fn file(asset: Asset, immutable: bool, headers: &HeaderMap) -> Response {
     let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
     let unchanged = known.is_some_and(|tags| tags.split(',').any(|tag| tag.trim().trim_start_matches("W/") == etag));
     let cache = if immutable { IMMUTABLE } else { REVALIDATE };
-    let common = [(header::ETAG, etag.as_str()), (header::CACHE_CONTROL, cache)];
+    // A cache that keeps it asks again for somebody who takes other codings.
+    let common = [
+        (header::ETAG, etag.as_str()),
+        (header::CACHE_CONTROL, cache),
+        (header::VARY, header::ACCEPT_ENCODING.as_str()),
+    ];
     if unchanged {
         return (StatusCode::NOT_MODIFIED, common).into_response();
     }
     let typed = [(header::CONTENT_TYPE, content_type(&asset.mime))];
-    (common, typed, asset.bytes.into_owned()).into_response()
+    let packed = asset.coding.map(|coding| [(header::CONTENT_ENCODING, coding.name())]);
+    let bytes = match asset.bytes {
+        Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+        Cow::Owned(bytes) => bytes.into(),
+    };
+    (common, typed, packed, bytes).into_response()
 }
 
 /// Text without a charset is read as something else than UTF-8 by some browsers.

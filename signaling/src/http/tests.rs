@@ -165,6 +165,30 @@ async fn the_client_or_a_page_that_says_it_is_missing() {
 }
 
 #[tokio::test]
+async fn scripts_go_packed_to_whom_takes_them() {
+    if convene_web::index().is_none() {
+        return;
+    }
+    let (_, _, page) = call(app(false), "GET", "/", &[], "").await;
+    let script = page.split('"').find(|part| part.starts_with("/assets/") && part.ends_with(".js")).unwrap();
+    let mut seen = Vec::new();
+    for (takes, coding) in [("gzip, deflate, br", Some("br")), ("gzip", Some("gzip")), ("identity", None)] {
+        let (status, headers, body) = call(app(false), "GET", script, &[("accept-encoding", takes)], "").await;
+        assert_eq!(
+            (status, headers["content-type"].to_str().unwrap()),
+            (StatusCode::OK, "text/javascript; charset=utf-8")
+        );
+        assert_eq!(headers.get("content-encoding").map(|value| value.to_str().unwrap()), coding);
+        assert_eq!(headers["cache-control"], "public, max-age=31536000, immutable");
+        let vary = headers.get_all("vary").iter().any(|value| value.to_str().unwrap().contains("accept-encoding"));
+        assert!(vary, "{headers:?}");
+        seen.push((headers["etag"].clone(), body.len()));
+    }
+    seen.dedup_by(|one, other| one.0 == other.0);
+    assert_eq!(seen.len(), 3, "each has a tag of its own");
+}
+
+#[tokio::test]
 async fn browsers_hold_the_client_to_its_own_host() {
     let policy = async |host: &str| {
         let (_, headers, _) = call(app(false), "GET", "/", &[("host", host)], "").await;

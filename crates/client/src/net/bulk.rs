@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use bytes::Bytes;
-use convene_im_core::window::Path;
+use convene_flow::window::Path;
 use convene_proto::im::{Frame, frame::Body};
 use convene_proto::{Decoder, frame};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
@@ -83,7 +83,7 @@ impl Drop for Bulk {
 }
 
 /// Writes a frame, by and by if it is long. Of uploads as much waits in the connection as its path takes (see
-/// [`Window`](convene_im_core::window::Window)): more would fill the queue of a slow path, and messages would wait in it.
+/// [`Window`](convene_flow::window::Window)): more would fill the queue of a slow path, and messages would wait in it.
 async fn write(
     link: &Sender,
     connection: &quinn::Connection,

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use bytes::Bytes;
-use convene_im_core::window::Window;
+use convene_flow::window::Window;
 use convene_proto::im::{self, Frame, frame::Body};
 use convene_proto::{frame, limits};
 use parking_lot::{Mutex, MutexGuard};

@@ -1,26 +1,23 @@
 //! Who gets in at the HTTP port. Each connection takes a descriptor, so there are as many places as `descriptors` says; whoever
 //! comes when all are taken is turned away at once, which clients and proxies understand better than silence.
 
-use std::future::Future as _;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use axum::serve::Listener;
 use convene_telemetry::Metrics;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Sleep, sleep};
-use tracing::warn;
+use tokio::time::sleep;
+use tracing::{debug, warn};
+
+use super::path::Paths;
+use super::placed::Placed;
 
 /// Pause after the system refused to accept: without descriptors it would refuse at once again.
 const REFUSED_PAUSE: Duration = Duration::from_millis(100);
-/// How long somebody may take nothing of what there is for them. Who pauses a video takes up where they were by another request.
-const MAX_STALL: Duration = Duration::from_secs(120);
 /// Bytes that wait in the system to be sent for the first time. What is under way is not among them, so that long and fast
 /// paths are filled all the same.
 const MAX_UNSENT: u32 = 32 * 1024;
@@ -31,14 +28,16 @@ const SAID_EVERY: Duration = Duration::from_secs(60);
 pub(super) struct Door {
     listener: TcpListener,
     places: Arc<Semaphore>,
+    paths: Arc<Paths>,
     metrics: Arc<Metrics>,
     said: Option<Instant>,
 }
 
 impl Door {
     pub(super) fn new(listener: TcpListener, places: usize, metrics: Arc<Metrics>) -> Self {
+        keep_up_with_loss(&listener);
         let places = Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS)));
-        Self { listener, places, metrics, said: None }
+        Self { listener, places, paths: Arc::default(), metrics, said: None }
     }
 
     fn turned_away(&mut self, why: &dyn std::fmt::Display) {
@@ -62,7 +61,7 @@ impl Listener for Door {
                     Ok(permit) => {
                         set_up(&stream);
                         let place = Place::new(permit, Arc::clone(&self.metrics));
-                        return (Placed { stream, place, stall: None }, remote);
+                        return (Placed::new(stream, remote, place, Arc::clone(&self.paths)), remote);
                     }
                     Err(_) => self.turned_away(&"all places are taken"),
                 },
@@ -77,6 +76,16 @@ impl Listener for Door {
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
+    }
+}
+
+/// By BBR, where the system has it and lets us: the usual Cubic takes each lost packet for a full path and carries a twentieth of
+/// what there is where 1 % is lost, as radio does. That BBR keeps a queue of its own is seen to by [`Placed`]. Connections
+/// inherit it.
+fn keep_up_with_loss(listener: &TcpListener) {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = socket2::SockRef::from(listener).set_tcp_congestion(b"bbr") {
+        debug!(%error, "downloads over HTTP go by the system's congestion control instead of BBR");
     }
 }
 
@@ -95,9 +104,9 @@ fn is_of_one(error: &io::Error) -> bool {
 }
 
 /// Free again when it is dropped.
-struct Place {
+pub(super) struct Place {
     _permit: OwnedSemaphorePermit,
-    metrics: Arc<Metrics>,
+    pub(super) metrics: Arc<Metrics>,
 }
 
 impl Place {
@@ -110,66 +119,5 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         self.metrics.http_connections.dec();
-    }
-}
-
-/// A connection that holds its place, also as a WebSocket.
-pub(super) struct Placed {
-    stream: TcpStream,
-    place: Place,
-    /// Until then something of what was written has to be taken.
-    stall: Option<Pin<Box<Sleep>>>,
-}
-
-impl Placed {
-    /// The first bytes, which stay unread.
-    pub(super) async fn peek(&self, space: &mut [u8]) -> io::Result<usize> {
-        self.stream.peek(space).await
-    }
-
-    /// A write as it went, or its end where nothing is taken for too long.
-    fn unless_stalled<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if written.is_ready() {
-            self.stall = None;
-            return written;
-        }
-        ready!(self.stall.get_or_insert_with(|| Box::pin(sleep(MAX_STALL))).as_mut().poll(cx));
-        self.stall = None;
-        self.place.metrics.refused.with_label_values(&["http_stalled"]).inc();
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
-    }
-}
-
-impl AsyncRead for Placed {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, into)
-    }
-}
-
-impl AsyncWrite for Placed {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.unless_stalled(cx, written)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        parts: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, parts);
-        self.unless_stalled(cx, written)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

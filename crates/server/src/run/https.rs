@@ -18,7 +18,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tracing::debug;
 
-use super::door::{Door, Placed};
+use super::door::Door;
+use super::placed::Placed;
 
 /// Handshakes under way, and connections that are not taken yet. Beyond it newcomers wait in the kernel's queue.
 const MAX_HANDSHAKES: usize = 512;

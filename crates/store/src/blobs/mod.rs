@@ -17,6 +17,7 @@ use bytes::Bytes;
 use convene_im_core::model::Refusal;
 use convene_proto::im::{self, Code};
 use convene_types::{OrgId, UserId};
+use tokio::time::timeout;
 
 use crate::accounts::Picture;
 use crate::error::{StoreError, refuse, unavailable};
@@ -30,6 +31,10 @@ pub const MAX_PICTURE_BYTES: usize = 512 * 1024;
 /// What every browser shows, and none runs.
 const PICTURES: [&str; 4] = ["image/png", "image/jpeg", "image/gif", "image/webp"];
 
+/// How far a piece may be ahead of what is there and still be waited for: a few pieces.
+const MAX_AHEAD_BYTES: u64 = 1024 * 1024;
+/// How long those before it are waited for. Longer than a lost packet takes to be sent again, and again.
+const OVERTAKEN: Duration = Duration::from_secs(10);
 /// Objects one sweep deletes.
 const MAX_SWEPT: u32 = 1_000;
 
@@ -172,7 +177,18 @@ impl Blobs {
         let id = upload.id;
         let slot = inner.staging.resume(upload).map_err(failed)?;
         let staged = slot.lock().await;
-        Ok(status(&id, staged.offset, staged.upload.size))
+        Ok(status(&id, staged.offset(), staged.upload.size))
+    }
+
+    /// Waits for a while until the upload stands at `offset`: pieces that come on several connections overtake each other.
+    pub async fn reached(&self, user: UserId, upload: &[u8], offset: u64) -> Result<(), Refusal> {
+        let Ok(slot) = self.inner.slot(user, upload).await? else { return Ok(()) };
+        let mut safe = slot.lock().await.safe.subscribe();
+        if offset.saturating_sub(*safe.borrow_and_update()) <= MAX_AHEAD_BYTES {
+            // Whether it got there is seen when the piece is taken.
+            let _ = timeout(OVERTAKEN, safe.wait_for(|&safe| safe >= offset)).await;
+        }
+        Ok(())
     }
 
     /// Appends a piece. It is on the disk when this returns.
@@ -182,17 +198,17 @@ impl Blobs {
             return Err(refuse(Code::BadOffset, "the upload is complete"));
         };
         let mut staged = slot.lock().await;
-        if part.offset != staged.offset {
-            return Err(refuse(Code::BadOffset, format!("the upload stands at {}", staged.offset)));
+        if part.offset != staged.offset() {
+            return Err(refuse(Code::BadOffset, format!("the upload stands at {}", staged.offset())));
         }
-        if staged.offset.saturating_add(part.data.len() as u64) > staged.upload.size {
+        if staged.offset().saturating_add(part.data.len() as u64) > staged.upload.size {
             return Err(malformed("more bytes than were announced"));
         }
         if !part.sha256.is_empty() && digest::digest(&digest::SHA256, &part.data).as_ref() != part.sha256 {
             return Err(refuse(Code::HashMismatch, "the part is damaged: send it again"));
         }
         staged.append(part.data).await.map_err(failed)?;
-        Ok(status(&staged.upload.id, staged.offset, staged.upload.size))
+        Ok(status(&staged.upload.id, staged.offset(), staged.upload.size))
     }
 
     /// Checks that all bytes are there and match the hash. If they do not, the upload begins again with nothing.
@@ -358,8 +374,8 @@ impl Inner {
 }
 
 async fn check(staged: &mut Staged) -> Result<(), Refusal> {
-    if staged.offset != staged.upload.size {
-        return Err(refuse(Code::BadOffset, format!("the upload stands at {}", staged.offset)));
+    if staged.offset() != staged.upload.size {
+        return Err(refuse(Code::BadOffset, format!("the upload stands at {}", staged.offset())));
     }
     if staged.checked {
         return Ok(());

@@ -11,6 +11,7 @@ use aws_lc_rs::digest;
 use bytes::Bytes;
 use convene_types::UserId;
 use rustc_hash::FxHashMap;
+use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 
 use super::key_of;
@@ -26,8 +27,8 @@ pub(super) type Id = [u8; 16];
 pub(super) struct Staged {
     pub(super) upload: Upload,
     pub(super) path: PathBuf,
-    /// Bytes that are safe.
-    pub(super) offset: u64,
+    /// Bytes that are safe. Who brings a later piece waits for it here.
+    pub(super) safe: watch::Sender<u64>,
     /// The whole content matches its hash.
     pub(super) checked: bool,
 }
@@ -93,7 +94,12 @@ impl Staging {
         // The file's name has to outlast a crash as well.
         File::open(&self.folder)?.sync_all()?;
         let (id, user, sha256, size) = (upload.id, upload.user, upload.sha256, upload.size);
-        let slot = Arc::new(tokio::sync::Mutex::new(Staged { upload, path, offset, checked: false }));
+        let slot = Arc::new(tokio::sync::Mutex::new(Staged {
+            upload,
+            path,
+            safe: watch::Sender::new(offset),
+            checked: false,
+        }));
         open.insert(id, Entry { slot: Arc::clone(&slot), user, sha256, size });
         Ok(slot)
     }
@@ -110,9 +116,13 @@ impl Staging {
 }
 
 impl Staged {
+    pub(super) fn offset(&self) -> u64 {
+        *self.safe.borrow()
+    }
+
     /// Appends, and syncs. On failure the file is as it was.
     pub(super) async fn append(&mut self, data: Bytes) -> io::Result<()> {
-        let (path, offset, size) = (self.path.clone(), self.offset, data.len() as u64);
+        let (path, offset, size) = (self.path.clone(), self.offset(), data.len() as u64);
         run(move || {
             let file = OpenOptions::new().write(true).open(path)?;
             let written = file.write_all_at(&data, offset).and_then(|()| file.sync_data());
@@ -122,7 +132,7 @@ impl Staged {
             })
         })
         .await?;
-        self.offset = offset.saturating_add(size);
+        self.safe.send_replace(offset.saturating_add(size));
         Ok(())
     }
 
@@ -130,7 +140,7 @@ impl Staged {
     pub(super) async fn clear(&mut self) -> io::Result<()> {
         let path = self.path.clone();
         run(move || OpenOptions::new().write(true).open(path)?.set_len(0)).await?;
-        self.offset = 0;
+        self.safe.send_replace(0);
         Ok(())
     }
 }

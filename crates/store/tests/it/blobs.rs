@@ -172,6 +172,37 @@ async fn an_upload_goes_on_after_a_restart() {
 }
 
 #[tokio::test]
+async fn pieces_that_overtake_each_other_wait_for_their_turn() {
+    let place = Place::new().await;
+    let (blobs, user, content) = (place.blobs.clone(), UserId(1), noise(3_000_000));
+    let begun = blobs.begin(ORG, user, &begin(&content, "")).await.unwrap();
+    let put = |at: usize, end: usize| {
+        let (blobs, upload_id) = (blobs.clone(), begun.upload_id.clone());
+        let part = im::BlobPart {
+            upload_id: upload_id.clone(),
+            offset: at as u64,
+            data: Bytes::copy_from_slice(&content[at..end]),
+            sha256: Bytes::new(),
+        };
+        tokio::spawn(async move {
+            blobs.reached(user, &upload_id, at as u64).await?;
+            blobs.part(user, part).await
+        })
+    };
+    assert_eq!(code(&put(2_000_000, 2_000_001).await.unwrap()), Code::BadOffset, "too far ahead to wait for");
+    let last = put(500_000, 900_000);
+    let next = put(200_000, 500_000);
+    tokio::task::yield_now().await;
+    assert!(!last.is_finished() && !next.is_finished());
+    put(0, 200_000).await.unwrap().unwrap();
+    assert_eq!(next.await.unwrap().unwrap().offset, 500_000);
+    assert_eq!(last.await.unwrap().unwrap().offset, 900_000);
+    send(&blobs, user, &im::BlobStatus { offset: 900_000, ..begun.clone() }, &content).await.unwrap();
+    blobs.commit(user, &begun.upload_id, None).await.unwrap();
+    assert_eq!(code(&blobs.reached(UserId(2), &begun.upload_id, 1).await), Code::UnknownUpload);
+}
+
+#[tokio::test]
 async fn what_does_not_match_is_refused_and_can_be_sent_again() {
     let place = Place::new().await;
     let (blobs, user, content) = (&place.blobs, UserId(1), b"the right content".as_slice());

@@ -2,12 +2,15 @@
 
 import { useCallback, useEffect, useState } from 'react';
 
-import { Call } from './call/Call';
+import { LateCall, loadCall } from './call/LateCall';
 import { Home } from './chat/ui/Home';
 import { Lobby } from './call/Lobby';
 import type { Problem } from './problems';
 import { readLink, showRoom } from './link';
 import type { Seat } from './call/seat';
+
+/** Until then the connection is for what is shown first. */
+const QUIET_MS = 2_000;
 
 export function App() {
   const [seat, setSeat] = useState<Seat>();
@@ -19,6 +22,11 @@ export function App() {
     window.addEventListener('hashchange', follow);
     return () => window.removeEventListener('hashchange', follow);
   }, []);
+
+  useEffect(() => {
+    const timer = setTimeout(() => void loadCall().catch(() => undefined), link.lobby ? 0 : QUIET_MS);
+    return () => clearTimeout(timer);
+  }, [link.lobby]);
 
   const enter = useCallback((next: Seat) => {
     setProblem(undefined);
@@ -34,7 +42,7 @@ export function App() {
     if (seat || link.lobby) document.title = seat?.room ? `${seat.room} · Convene` : 'Convene';
   }, [seat, link]);
 
-  if (seat) return <Call key={seat.token} seat={seat} onLeave={leave} />;
+  if (seat) return <LateCall key={seat.token} seat={seat} onLeave={leave} />;
   if (!link.lobby) return <Home link={link} />;
   // A followed link is another lobby: its fields start from the link.
   return <Lobby key={link.room + link.token} link={link} problem={problem} onEnter={enter} />;

@@ -1,7 +1,5 @@
 // Faults in words: what happened, and what the person in front of the screen can do about it.
 
-import { ConnectionError, ConnectionErrorReason, DisconnectReason } from 'livekit-client';
-
 export interface Problem {
   /** Stable name, for tests and bug reports. */
   code: string;
@@ -11,7 +9,8 @@ export interface Problem {
 
 export type Device = 'camera' | 'microphone' | 'screen';
 
-const problem = (code: string, title: string, action: string): Problem => ({ code, title, action });
+/** One that is not in the list. */
+export const problem = (code: string, title: string, action: string): Problem => ({ code, title, action });
 
 export const problems = {
   offline: problem('offline', 'This device is offline', 'Check its network connection, then try again.'),
@@ -44,6 +43,11 @@ export const problems = {
   removed: problem('removed', 'You were removed from the room', 'Ask the host before you join again.'),
   roomEnded: problem('room_ended', 'The room was closed', 'Join again to open it anew, if you may.'),
   shutdown: problem('server_shutdown', 'The server is restarting', 'Join again in a moment.'),
+  outdated: problem(
+    'client_outdated',
+    'This page cannot be completed',
+    'The server may be new or out of reach. Reload the page, then try again.',
+  ),
   lost: problem(
     'connection_lost',
     'The connection was lost and could not be restored',
@@ -107,47 +111,4 @@ export function forStatus(status: number, detail?: string): Problem {
   if (status === 404 || status === 405) return problems.noDevSeats;
   if (status >= 500) return { ...problems.serverUnreachable, action: detail ?? problems.serverUnreachable.action };
   return problem('seat_refused', 'The server did not let you in', detail ?? `It answered with status ${status}.`);
-}
-
-/** What joining fails with. */
-export function forConnection(error: unknown): Problem | undefined {
-  if (!navigator.onLine) return problems.offline;
-  if (!(error instanceof ConnectionError)) {
-    return problem('join_failed', 'Joining failed', error instanceof Error ? error.message : String(error));
-  }
-  switch (error.reason) {
-    case ConnectionErrorReason.NotAllowed:
-      return problem('not_allowed', 'The server did not let you in', `${error.message} Get a fresh link, then try again.`);
-    case ConnectionErrorReason.Cancelled:
-      return undefined;
-    case ConnectionErrorReason.LeaveRequest:
-      return forDisconnect(typeof error.context === 'number' ? error.context : undefined) ?? problems.lost;
-    case ConnectionErrorReason.ServerUnreachable:
-    case ConnectionErrorReason.ServiceNotFound:
-    case ConnectionErrorReason.WebSocket:
-      return problems.serverUnreachable;
-    case ConnectionErrorReason.Timeout:
-    case ConnectionErrorReason.InternalError:
-      // The client reports a transport that does not come up as an internal error.
-      return /pc|peer|ice|transport|connection/i.test(error.message) ? problems.mediaBlocked : problems.serverUnreachable;
-  }
-}
-
-/** Why a call ended; undefined where the person ended it. */
-export function forDisconnect(reason?: DisconnectReason): Problem | undefined {
-  switch (reason) {
-    case DisconnectReason.CLIENT_INITIATED:
-      return undefined;
-    case DisconnectReason.DUPLICATE_IDENTITY:
-      return problems.duplicate;
-    case DisconnectReason.PARTICIPANT_REMOVED:
-      return problems.removed;
-    case DisconnectReason.ROOM_DELETED:
-    case DisconnectReason.ROOM_CLOSED:
-      return problems.roomEnded;
-    case DisconnectReason.SERVER_SHUTDOWN:
-      return problems.shutdown;
-    default:
-      return navigator.onLine ? problems.lost : problems.offline;
-  }
 }

@@ -12,7 +12,7 @@ import { Stage } from './Stage';
 import { useCall } from './useCall';
 import { useOnline } from '../useOnline';
 
-interface Props {
+export interface Props {
   seat: Seat;
   /** Besides the state of the connection: who is being rung. */
   note?: string;

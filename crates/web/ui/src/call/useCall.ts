@@ -4,8 +4,9 @@ import { ConnectionState, DefaultReconnectPolicy, DisconnectReason, Room, RoomEv
 import { useCallback, useEffect, useRef, useState } from 'react';
 
 import { speaker, withChosen } from './devices';
+import { forConnection, forDisconnect } from './endings';
 import { maySend } from './permissions';
-import { type Device, forConnection, forDevice, forDisconnect, type Problem } from '../problems';
+import { type Device, forDevice, type Problem } from '../problems';
 import type { Seat } from './seat';
 
 /** Pauses between tries to come back, in ms: the SDK's own at first, then three minutes, as a server takes that is rebooted. No

@@ -1,5 +1,6 @@
-// Files that wait to be sent, one after the other. Each becomes a message under the id it was begun with, so that it is
-// sent once whatever is cut in between.
+// Files that wait to be sent, one after the other, what was spoken before the rest. Each becomes a message under the id it was
+// begun with, so that it is sent once whatever is cut in between. Kept in the database with their bytes, so that a reload or an
+// outage does not lose a picture that was sent.
 
 import type { Client } from './client';
 import type { Database } from './database';
@@ -37,6 +38,8 @@ export class Uploads {
     this.all.set(one.clientId, { upload: one, progress: 0 });
     this.database.writeUpload(one);
     this.client.changed();
+    // A file goes on where it was when this one is there.
+    if (one.kind === 'voice') this.pause();
     this.resume();
   }
 
@@ -58,9 +61,10 @@ export class Uploads {
     this.running = undefined;
   }
 
-  /** Goes on with the first that waits. */
+  /** Goes on with the first that waits: nobody waits for a film to say something. */
   resume() {
-    const next = [...this.all.values()].find((waiting) => !waiting.problem);
+    const waiting = [...this.all.values()].filter(({ problem }) => !problem);
+    const next = waiting.find(({ upload }) => upload.kind === 'voice') ?? waiting[0];
     if (!next || this.running || !this.client.isOnline) return;
     const running = new AbortController();
     this.running = running;

@@ -1,13 +1,13 @@
-// Files on their way up: in pieces over HTTPS, from where an earlier try ended. Kept in the database with their bytes, so
-// that a reload or an outage does not lose a picture that was sent.
+// A file on its way up: in pieces over HTTPS, from where an earlier try ended.
 
 import { make } from '../wire/codec';
 import type { Body } from '../wire/im.gen';
 
 import { hex, unhex } from './bytes';
+import { Pace } from './pace';
 
-/** Bytes of one request; the server takes 256 KiB. */
-const PART_BYTES = 192 * 1024;
+/** Pieces under way at a time: one is on the path while the answer to the other is. */
+const PIECES = 2;
 
 export interface Upload {
   /** Becomes the client id of the message. */
@@ -32,7 +32,7 @@ export class UploadRefused extends Error {
 
   /** Worth another try later. */
   get again(): boolean {
-    return this.status === 0 || this.status === 401 || this.status === 429 || this.status >= 500;
+    return [0, 401, 409, 429].includes(this.status) || this.status >= 500;
   }
 }
 
@@ -60,14 +60,38 @@ export async function upload(one: Upload, { token, org = '' }: { token: string; 
   const call = <T>(method: string, path: string, body?: BodyInit, headers: Record<string, string> = {}) =>
     ask<T>(path + inNameOf, { method, body, signal: stop, headers: { authorization: `Bearer ${token}`, ...headers } });
 
-  let status = await call<Status>('POST', '/im/blobs', JSON.stringify(wanted), { 'content-type': 'application/json' });
-  while (!status.complete && status.offset < bytes.byteLength) {
-    progress(status.offset / bytes.byteLength);
-    const piece = bytes.slice(status.offset, status.offset + PART_BYTES);
-    status = await call<Status>('PATCH', `/im/blobs/${status.upload}`, piece, { 'upload-offset': String(status.offset) });
+  const asked = performance.now();
+  const begun = await call<Status>('POST', '/im/blobs', JSON.stringify(wanted), { 'content-type': 'application/json' });
+  const address = `/im/blobs/${begun.upload}`;
+  if (!begun.complete) {
+    const put = (at: number, piece: ArrayBuffer) => call<Status>('PATCH', address, piece, { 'upload-offset': String(at) });
+    await bring(bytes, begun.offset, new Pace(performance.now() - asked), put, (there) => progress(there / bytes.byteLength));
   }
   progress(1);
-  return bodyOf(one, await call<Done>('POST', `/im/blobs/${status.upload}/commit`));
+  return bodyOf(one, await call<Done>('POST', `${address}/commit`));
+}
+
+/** Brings everything from `offset` on, with as much under way as the path takes. The server puts pieces in order. */
+export async function bring(bytes: ArrayBuffer, offset: number, pace: Pace, put: (at: number, piece: ArrayBuffer) => Promise<Status>, progress: (there: number) => void) {
+  const underWay: Promise<number>[] = [];
+  const send = async () => {
+    const [at, now] = [offset, performance.now()];
+    const piece = bytes.slice(at, at + Math.ceil(pace.window / PIECES));
+    offset += piece.byteLength;
+    const there = (await put(at, piece)).offset;
+    pace.took(now, performance.now());
+    return there;
+  };
+  for (;;) {
+    while (underWay.length < PIECES && offset < bytes.byteLength) {
+      const piece = send();
+      piece.catch(() => undefined); // said when it is its turn
+      underWay.push(piece);
+    }
+    const first = underWay.shift();
+    if (!first) return;
+    progress(await first);
+  }
 }
 
 function bodyOf(one: Upload, done: Done): Body {

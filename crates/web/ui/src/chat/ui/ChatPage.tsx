@@ -4,7 +4,7 @@ import { useEffect, useState } from 'react';
 
 import { Person } from '../../account/ui/directory/Person';
 import { Settings } from '../../account/ui/settings/Settings';
-import { Call } from '../../call/Call';
+import { LateCall } from '../../call/LateCall';
 import type { Link } from '../../link';
 import { Notice } from '../../Notice';
 import { useOnline } from '../../useOnline';
@@ -50,7 +50,7 @@ export function ChatPage({ link, onSwitch, onSignOut }: Props) {
       {ringing && <Ringing key={ringing.callId} call={ringing} onAccept={(video) => void calls.accept(ringing, video)} onDecline={() => void calls.decline(ringing)} />}
       <div className="panes">
         <Sidebar link={link} onNew={() => setMaking(true)} onSignOut={() => onSignOut()} />
-        {ongoing && <Call key={ongoing.seat.token} seat={ongoing.seat} note={calls.note} onLeave={calls.leave} />}
+        {ongoing && <LateCall key={ongoing.seat.token} seat={ongoing.seat} note={calls.note} onLeave={calls.leave} />}
         {open ? (
           <Open link={link} calls={calls} onSwitch={onSwitch} onSignOut={onSignOut} />
         ) : (
