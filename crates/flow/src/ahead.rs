@@ -78,7 +78,7 @@ impl Ahead {
         if self.room < LEAST_BYTES && under_way > 0 {
             self.room = 0;
         }
-        self.next = Some(now + (path.rtt / 4).clamp(SOONEST, LATEST));
+        self.next = Some(now + (path.rtt / 2).clamp(SOONEST, LATEST));
     }
 }
 

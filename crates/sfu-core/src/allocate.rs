@@ -57,6 +57,12 @@ impl Want {
         self.may_rise || self.given.is_some_and(|given| layer <= given)
     }
 
+    /// Bits per second without which it is paused, where it runs.
+    pub(crate) fn needed(&self) -> f64 {
+        let lowest = self.ladder().next().filter(|_| self.given.is_some());
+        lowest.map_or(0.0, |layer| self.rate(layer) * MARGIN_UP)
+    }
+
     /// Bits per second that would serve it in full.
     pub(crate) fn desired(&self) -> f64 {
         self.ladder().next_back().map_or(0.0, |layer| self.rate(layer) * MARGIN_UP)

@@ -107,6 +107,7 @@ pub(crate) struct Estimator {
     congested_us: Option<i64>,
     /// When the first packet went out.
     began_us: Option<i64>,
+    needed: f64,
     tally: Tally,
 }
 
@@ -129,6 +130,7 @@ impl Estimator {
             known: false,
             congested_us: None,
             began_us: None,
+            needed: 0.0,
             tally: Tally::default(),
         }
     }
@@ -147,6 +149,12 @@ impl Estimator {
     /// The client has answered: the estimate is one. Clients that negotiate feedback and send none are not held to it.
     pub(crate) fn is_grounded(&self) -> bool {
         self.heard_us.is_some()
+    }
+
+    /// Bits per second below which something would be paused that runs. Nothing is for the sake of a short queue: it may be
+    /// somebody else's, who would fill it all the same.
+    pub(crate) fn need(&mut self, bits: f64) {
+        self.needed = bits;
     }
 
     /// Whether the path has shown a limit.
@@ -193,13 +201,13 @@ impl Estimator {
             (settled, gone) = (settled + 1, gone + u32::from(lost));
         });
         self.trend.heed_loss(gone * LOSSY_PART > settled);
-        if matches!(usage, Usage::Over | Usage::Deep) {
+        if usage.is_over() {
             self.tally.overuses += 1;
             self.prober.congested(now_us);
             self.known = true;
             self.congested_us = Some(now_us);
         }
-        self.aimd.update(now_us, usage, &self.acked);
+        self.aimd.update(now_us, usage, &self.acked, self.needed);
         self.losses.update(now_us, self.aimd.target(), &self.acked);
         self.conclude_probe(now_us);
         self.known |= self.losses.bound().is_finite();

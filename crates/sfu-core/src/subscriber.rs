@@ -125,6 +125,13 @@ impl Subscriber {
         self.budget(now).is_some_and(|budget| budget < self.desired)
     }
 
+    /// See [`Estimator::need`].
+    pub(crate) fn need(&mut self, bits: f64) {
+        if let Some(estimator) = self.estimator.as_mut() {
+            estimator.need(bits);
+        }
+    }
+
     /// Begins to send more than is needed, if more is desired than is known to fit. `true`: it began.
     pub(crate) fn begin_probe(&mut self, now: Instant) -> bool {
         match self.estimator.as_mut().filter(|estimator| estimator.is_grounded()) {

@@ -107,8 +107,8 @@ fn nothing_is_written_while_a_window_is_under_way_but_a_packet_always_is() {
     ahead.wrote(usize::MAX);
     let path = Path { rtt: 40 * MS, congestion_window: u64::MAX };
     ahead.found(Some(Found { path, under_way: u64::MAX }), now);
-    assert_eq!(ahead.turn(|| now), Turn::Wait(now + 10 * MS));
-    assert_eq!(ahead.turn(|| now + 10 * MS), Turn::Ask);
-    ahead.found(Some(Found { path, under_way: 0 }), now + 10 * MS);
+    assert_eq!(ahead.turn(|| now), Turn::Wait(now + 20 * MS));
+    assert_eq!(ahead.turn(|| now + 20 * MS), Turn::Ask);
+    ahead.found(Some(Found { path, under_way: 0 }), now + 20 * MS);
     assert!(matches!(ahead.turn(|| now), Turn::Write(room) if room >= LEAST_BYTES));
 }

@@ -70,13 +70,18 @@ impl Aimd {
         Some(found)
     }
 
-    pub(super) fn update(&mut self, now_us: i64, usage: Usage, acked: &Acked) {
+    /// `needed`: what runs needs that much, unless the queue is full.
+    pub(super) fn update(&mut self, now_us: i64, usage: Usage, acked: &Acked, needed: f64) {
         let step_us = now_us - self.updated_us.replace(now_us).unwrap_or(now_us);
         match usage {
-            Usage::Over | Usage::Deep => {
+            Usage::Over | Usage::Deep | Usage::Full => {
                 // Where too little arrived to say (a path that has just begun), half is the guess.
                 let arriving = acked.short().or(acked.long()).unwrap_or(self.target / 2.0);
-                let least = if usage == Usage::Deep { 0.0 } else { self.target * MAX_FALL };
+                let least = match usage {
+                    Usage::Full => 0.0,
+                    Usage::Deep => needed,
+                    Usage::Over | Usage::Under | Usage::Normal => needed.max(self.target * MAX_FALL),
+                };
                 self.target = self.target.min((arriving * DECREASE).max(least));
                 self.limit = Some((arriving, now_us));
                 self.hold_until_us = now_us + HOLD_US;
@@ -124,19 +129,34 @@ mod tests {
         ];
         for (start, rate, usage, seconds, least, most) in rows {
             let (acked, mut aimd) = (arriving(rate), Aimd::new(start));
-            (0..=seconds * 10).for_each(|tick| aimd.update(tick * 100_000, usage, &acked));
+            (0..=seconds * 10).for_each(|tick| aimd.update(tick * 100_000, usage, &acked, 0.0));
             let target = aimd.target();
             assert!((least..=most).contains(&target), "{start} {rate} {usage:?} {seconds}: {target}");
         }
     }
 
     #[test]
+    fn a_queue_that_is_not_full_leaves_what_runs_what_it_needs() {
+        let acked = arriving(0.2e6);
+        let after = |usage| {
+            let mut aimd = Aimd::new(1e6);
+            (0..10).for_each(|tick| aimd.update(tick * 100_000, usage, &acked, 0.3e6));
+            aimd.target()
+        };
+        assert_eq!((after(Usage::Over), after(Usage::Deep)), (0.3e6, 0.3e6));
+        assert!(after(Usage::Full) < 0.18e6);
+        let mut below = Aimd::new(0.1e6);
+        below.update(0, Usage::Over, &acked, 0.3e6);
+        assert_eq!(below.target(), 0.1e6, "what needs more does not make it more");
+    }
+
+    #[test]
     fn is_careful_where_a_queue_grew_until_a_probe_shows_more() {
         let acked = arriving(1e6);
         let mut aimd = Aimd::new(1e6);
-        aimd.update(0, Usage::Over, &acked);
+        aimd.update(0, Usage::Over, &acked, 0.0);
         aimd.raise(0, 0.9e6, Pace::Slowed);
-        (1..=20).for_each(|tick| aimd.update(tick * 100_000, Usage::Normal, &acked));
+        (1..=20).for_each(|tick| aimd.update(tick * 100_000, Usage::Normal, &acked, 0.0));
         assert!((0.94e6..0.96e6).contains(&aimd.target()), "{}", aimd.target());
         assert_eq!(aimd.raise(2_000_000, 3e6, Pace::Hurried), None);
         assert!(aimd.target() < 1e6, "what was held back says little");

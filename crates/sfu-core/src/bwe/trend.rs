@@ -29,6 +29,8 @@ const OVERUSE_MS: f64 = 10.0;
 const MIN_QUEUE_MS: f64 = 15.0;
 /// A queue this long is no false alarm, whatever else is doubtful.
 const DEEP_QUEUE_MS: f64 = 100.0;
+/// One this long is not what a flow that gives way makes beside us (a download in our own manner keeps 100 ms).
+const FULL_QUEUE_MS: f64 = 300.0;
 /// And this many times the usual unevenness from burst to burst.
 const QUEUE_OVER_NOISE: f64 = 3.0;
 /// Weight of the past in the unevenness and in the mean change it is measured from: long, so that a queue that begins to
@@ -51,8 +53,16 @@ pub(super) enum Usage {
     Over,
     /// A queue grows, and is long already.
     Deep,
+    /// And is so long that it counts more than what it keeps waiting.
+    Full,
     /// A queue empties: what arrives is more than what is sent.
     Under,
+}
+
+impl Usage {
+    pub(super) const fn is_over(self) -> bool {
+        matches!(self, Self::Over | Self::Deep | Self::Full)
+    }
 }
 
 /// See the module.
@@ -159,9 +169,12 @@ impl Trend {
             let over = self.over_ms.map_or(sent / 2.0, |over| over + sent);
             (self.over_ms, self.over_bursts) = (Some(over), self.over_bursts + 1);
             if over > OVERUSE_MS && self.over_bursts > 1 && slope >= self.slope {
-                let deep = self.smoothed - self.floor.lowest() > DEEP_QUEUE_MS;
-                let usage = if deep { Usage::Deep } else { Usage::Over };
-                (self.over_ms, self.over_bursts, self.usage) = (Some(0.0), 0, usage);
+                (self.over_ms, self.over_bursts) = (Some(0.0), 0);
+                self.usage = match self.smoothed - self.floor.lowest() {
+                    queue if queue > FULL_QUEUE_MS => Usage::Full,
+                    queue if queue > DEEP_QUEUE_MS => Usage::Deep,
+                    _ => Usage::Over,
+                };
             }
         } else {
             (self.over_ms, self.over_bursts) = (None, 0);
@@ -228,7 +241,7 @@ mod tests {
             let at_us = 33_000 * index + delay(index);
             trend.add(&Delta { sent_us: 33_000, arrival_us, sent_at_us: 33_000 * index, at_us });
             let usage = trend.verdict();
-            over += usize::from(matches!(usage, Usage::Over | Usage::Deep));
+            over += usize::from(usage.is_over());
             under += usize::from(usage == Usage::Under);
         }
         (over, under)

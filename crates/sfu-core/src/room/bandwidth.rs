@@ -205,6 +205,7 @@ fn share(now: Instant, subscriber: &mut Subscriber, tracks: &slab::Slab<Track>, 
         first.keep = true;
     }
     subscriber.desired = audio + wants.iter().map(Want::desired).sum::<f64>();
+    subscriber.need(audio + wants.iter().map(Want::needed).sum::<f64>());
     let given = allocate((budget - audio).max(0.0), &wants);
     let mut changed = Vec::new();
     for ((track, layer), want) in places.into_iter().zip(given).zip(&wants) {

@@ -150,6 +150,27 @@ fn what_does_not_fit_is_paused_with_a_word_and_comes_back_by_probing() {
 }
 
 #[test]
+fn nothing_is_paused_for_a_queue_that_others_keep_short() {
+    for (seed, lowest) in [(1, 0), (2, 0), (3, 2), (4, 2)] {
+        let mut sim = Sim::new(seed, GOOD, Feedback::Twcc);
+        sim.browser.lowest = lowest;
+        sim.run(10_000);
+        for _ in 0..20 {
+            // As a download does that is held to 100 ms: it begins, overshoots, and takes itself back.
+            for others_ms in (20..180).chain((60..180).rev()) {
+                sim.wire.link.others_ms = others_ms;
+                sim.run(4);
+            }
+        }
+        sim.print("others");
+        assert_eq!(sim.stream_states, [], "{seed}");
+        let seen: u32 = sim.between(10, 30).iter().map(|tenth| tenth.video).sum();
+        assert!(seen > 20 * 30, "{seed}: {seen} packets");
+        assert!(sim.room.stats().overuses > 10, "{seed}: they are seen");
+    }
+}
+
+#[test]
 fn a_shallow_queue_is_obeyed_by_loss() {
     for seed in 1..=5 {
         let mut sim = Sim::new(seed, Link { queue_ms: 8, ..GOOD }, Feedback::Twcc);

@@ -29,10 +29,20 @@ pub(super) struct Link {
     /// Packets that are lost in a row, on average.
     pub(super) burst: u64,
     pub(super) cut: bool,
+    /// Others keep this much in the queue, whatever we do: they are held back by it, not by us.
+    pub(super) others_ms: u64,
 }
 
-pub(super) const GOOD: Link =
-    Link { rate: 4_000_000, queue_ms: 400, delay_ms: 20, jitter_ms: 0, loss_percent: 0, burst: 1, cut: false };
+pub(super) const GOOD: Link = Link {
+    rate: 4_000_000,
+    queue_ms: 400,
+    delay_ms: 20,
+    jitter_ms: 0,
+    loss_percent: 0,
+    burst: 1,
+    cut: false,
+    others_ms: 0,
+};
 
 /// xorshift64*: small, seeded, the same everywhere.
 #[derive(Debug)]
@@ -78,7 +88,7 @@ impl Wire {
 
     pub(super) fn send(&mut self, ms: u64, bytes: Vec<u8>) {
         let wire = (bytes.len() + crate::bwe::WIRE_OVERHEAD) as u64;
-        let start = self.free_at_us.max(ms * 1_000);
+        let start = self.free_at_us.max((ms + self.link.others_ms) * 1_000);
         let full = start - ms * 1_000 > self.link.queue_ms * 1_000;
         if self.link.cut || full || self.loses() {
             return;
