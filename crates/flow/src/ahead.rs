@@ -17,6 +17,9 @@ const LEAST_BYTES: u64 = 1400;
 /// Between two questions.
 const SOONEST: Duration = Duration::from_millis(2);
 const LATEST: Duration = Duration::from_millis(25);
+/// After so many without anything new, a second and more as where a player is paused, it is asked seldom.
+const MAX_VAIN: u32 = 50;
+const SELDOM: Duration = Duration::from_millis(200);
 
 /// What a transport knows.
 #[derive(Clone, Copy, Debug)]
@@ -44,12 +47,15 @@ pub struct Ahead {
     window: Window,
     room: u64,
     next: Option<Instant>,
+    /// As the transport said at last, and how often it has said so.
+    under_way: u64,
+    vain: u32,
 }
 
 impl Ahead {
     /// A stream on which nothing was written.
     pub fn new(now: Instant) -> Self {
-        Self { window: Window::new(now), room: FIRST_BYTES, next: None }
+        Self { window: Window::new(now), room: FIRST_BYTES, next: None, under_way: 0, vain: 0 }
     }
 
     /// What to do. `now` is only asked for when it matters.
@@ -78,7 +84,10 @@ impl Ahead {
         if self.room < LEAST_BYTES && under_way > 0 {
             self.room = 0;
         }
-        self.next = Some(now + (path.rtt / 2).clamp(SOONEST, LATEST));
+        self.vain = if under_way == self.under_way { self.vain.saturating_add(1) } else { 0 };
+        self.under_way = under_way;
+        let pause = if self.vain > MAX_VAIN { SELDOM } else { (path.rtt / 2).clamp(SOONEST, LATEST) };
+        self.next = Some(now + pause);
     }
 }
 

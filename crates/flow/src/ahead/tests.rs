@@ -101,6 +101,28 @@ fn where_nobody_knows_the_path_the_transport_decides_alone() {
 }
 
 #[test]
+fn who_takes_nothing_is_seldom_asked_about_and_served_at_once_later() {
+    let mut now = Instant::now();
+    let begun = now;
+    let mut ahead = Ahead::new(now);
+    ahead.wrote(usize::MAX);
+    let path = Path { rtt: 40 * MS, congestion_window: u64::MAX };
+    let mut asked = 0;
+    while now < begun + Duration::from_secs(60) {
+        match ahead.turn(|| now) {
+            Turn::Ask => ahead.found(Some(Found { path, under_way: 1 << 24 }), now),
+            Turn::Wait(until) => (now, asked) = (until, asked + 1),
+            Turn::Write(room) => panic!("{room} bytes more"),
+        }
+    }
+    assert!(asked < 400, "{asked} questions in a minute");
+    ahead.found(Some(Found { path, under_way: 1000 }), now);
+    assert!(matches!(ahead.turn(|| now), Turn::Write(_)));
+    ahead.wrote(usize::MAX);
+    assert!(matches!(ahead.turn(|| now), Turn::Wait(until) if until <= now + LATEST));
+}
+
+#[test]
 fn nothing_is_written_while_a_window_is_under_way_but_a_packet_always_is() {
     let now = Instant::now();
     let mut ahead = Ahead::new(now);

@@ -11,7 +11,7 @@ use convene_telemetry::Metrics;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::sleep;
-use tracing::{debug, warn};
+use tracing::warn;
 
 use super::path::Paths;
 use super::placed::Placed;
@@ -35,6 +35,7 @@ pub(super) struct Door {
 
 impl Door {
     pub(super) fn new(listener: TcpListener, places: usize, metrics: Arc<Metrics>) -> Self {
+        #[cfg(target_os = "linux")]
         keep_up_with_loss(&listener);
         let places = Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS)));
         Self { listener, places, paths: Arc::default(), metrics, said: None }
@@ -82,10 +83,10 @@ impl Listener for Door {
 /// By BBR, where the system has it and lets us: the usual Cubic takes each lost packet for a full path and carries a twentieth of
 /// what there is where 1 % is lost, as radio does. That BBR keeps a queue of its own is seen to by [`Placed`]. Connections
 /// inherit it.
+#[cfg(target_os = "linux")]
 fn keep_up_with_loss(listener: &TcpListener) {
-    #[cfg(target_os = "linux")]
     if let Err(error) = socket2::SockRef::from(listener).set_tcp_congestion(b"bbr") {
-        debug!(%error, "downloads over HTTP go by the system's congestion control instead of BBR");
+        tracing::debug!(%error, "downloads over HTTP go by the system's congestion control instead of BBR");
     }
 }
 
