@@ -29,8 +29,9 @@ const OVERUSE_MS: f64 = 10.0;
 const MIN_QUEUE_MS: f64 = 15.0;
 /// A queue this long is no false alarm, whatever else is doubtful.
 const DEEP_QUEUE_MS: f64 = 100.0;
-/// One this long is not what a flow that gives way makes beside us (a download in our own manner keeps 100 ms).
-const FULL_QUEUE_MS: f64 = 300.0;
+/// One this long is not what a flow that gives way makes beside us: a download in our own manner keeps 100 ms, and half a second
+/// while it begins.
+const FULL_QUEUE_MS: f64 = 600.0;
 /// And this many times the usual unevenness from burst to burst.
 const QUEUE_OVER_NOISE: f64 = 3.0;
 /// Weight of the past in the unevenness and in the mean change it is measured from: long, so that a queue that begins to
