@@ -1,6 +1,6 @@
 // How much of a file is under way at a time. More than the path takes at once waits in its queue, and with it every call and
 // message of the same home: the queue of a slow path holds a second and more. The rule is the server's own for downloads
-// (crates/im-core/src/window.rs says why): the window that would make the round trip what it should be, and half of the way
+// (crates/flow/src/window.rs says why): the window that would make the round trip what it should be, and half of the way
 // towards it.
 
 /** Longest queue of our making. */
