@@ -34,6 +34,7 @@ class Person:
         self.data: list[rtc.DataPacket] = []
         self.log: list[str] = []
         self.tasks: list[asyncio.Task] = []
+        self.filmed = 0
         for name in ("reconnecting", "reconnected", "disconnected", "participant_connected", "participant_disconnected",
                      "track_muted", "track_unmuted", "track_published", "track_unpublished", "track_unsubscribed",
                      "active_speakers_changed", "local_track_subscribed", "room_metadata_changed",
@@ -59,7 +60,7 @@ class Person:
         options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_CAMERA, simulcast=simulcast,
                                           video_codec=rtc.VideoCodec.VP8)
         publication = await self.room.local_participant.publish_track(track, options)
-        self.tasks.append(asyncio.create_task(_film(source, width, height, fps)))
+        self.tasks.append(asyncio.create_task(self._film(source, width, height, fps)))
         return publication
 
     async def publish_microphone(self) -> rtc.LocalTrackPublication:
@@ -69,6 +70,16 @@ class Person:
         publication = await self.room.local_participant.publish_track(track, options)
         self.tasks.append(asyncio.create_task(_hum(source)))
         return publication
+
+    async def _film(self, source: rtc.VideoSource, width: int, height: int, fps: int):
+        """A moving gradient, so that frames differ and encoders have work. Counts them in `filmed`."""
+        ramp = np.arange(width, dtype=np.uint16)[None, :] + np.arange(height, dtype=np.uint16)[:, None]
+        while True:
+            pixels = np.full((height, width, 4), 255, np.uint8)
+            pixels[..., :3] = ((ramp + self.filmed * 3) % 256).astype(np.uint8)[..., None]
+            source.capture_frame(rtc.VideoFrame(width, height, rtc.VideoBufferType.RGBA, pixels.tobytes()))
+            self.filmed += 1
+            await asyncio.sleep(1 / fps)
 
     async def leave(self):
         for task in self.tasks:
@@ -106,18 +117,6 @@ class Seer(Person):
         await super().leave()
         for eye in self.eyes.values():
             eye.cancel()
-
-
-async def _film(source: rtc.VideoSource, width: int, height: int, fps: int):
-    """A moving gradient, so that frames differ and encoders have work."""
-    number = 0
-    ramp = np.arange(width, dtype=np.uint16)[None, :] + np.arange(height, dtype=np.uint16)[:, None]
-    while True:
-        pixels = np.full((height, width, 4), 255, np.uint8)
-        pixels[..., :3] = ((ramp + number * 3) % 256).astype(np.uint8)[..., None]
-        source.capture_frame(rtc.VideoFrame(width, height, rtc.VideoBufferType.RGBA, pixels.tobytes()))
-        number += 1
-        await asyncio.sleep(1 / fps)
 
 
 async def _hum(source: rtc.AudioSource):
