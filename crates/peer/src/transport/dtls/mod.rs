@@ -6,6 +6,10 @@
 //! the SRTP profile ([`hello`]) and of the group ([`crypto`]), lost flights ([`flight`]), a bound on what an association may
 //! store, and that it verifies each client twice ([`crypto`]).
 //!
+//! It asks every client for a cookie (RFC 6347 §4.2.1), which is a round trip of each join and proves what ICE has proven.
+//! `dimpl` 0.9 would not, at the same cost (143 us a handshake), and passes these tests; but it refuses certificates with RSA
+//! keys, which GStreamer has, and with DTLS 1.3 takes the client's first SRTP profile, which is browsers' slow one.
+//!
 //! The caller feeds it only datagrams from addresses that passed an ICE check.
 
 mod crypto;
