@@ -137,6 +137,7 @@ async fn take_seat(shared: &Shared, entry: &mut Entry) -> Result<(RoomHandle, Jo
     }
     let mut request = entry.claims.join_request(entry.mode);
     request.auto_subscribe = entry.wish.auto_subscribe;
+    request.offers = entry.wish.offer.is_some();
     request.client_protocol = entry.wish.client_protocol;
     request.capabilities = std::mem::take(&mut entry.wish.capabilities);
     if request.permission.can_update_metadata {

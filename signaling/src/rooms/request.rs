@@ -46,6 +46,8 @@ pub struct JoinRequest {
     pub mode: Mode,
     /// Receive every track without asking.
     pub auto_subscribe: bool,
+    /// In [`Mode::Single`]: it brings its first offer along, so that it need not be asked for one.
+    pub offers: bool,
     /// Copied into its [`ParticipantInfo`].
     pub client_protocol: i32,
     /// Copied into its [`ParticipantInfo`].
@@ -66,6 +68,7 @@ impl JoinRequest {
             kind: ParticipantKind::default(),
             mode,
             auto_subscribe: true,
+            offers: false,
             client_protocol: 0,
             capabilities: Vec::new(),
         }

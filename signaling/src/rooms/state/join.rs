@@ -40,6 +40,7 @@ impl State {
         let session = SessionId(self.fresh_id());
         let (notices, receiver) = mpsc::channel(MAX_NOTICES);
         let (mode, key) = (request.mode, request.key.clone());
+        let owes_offer = mode == Mode::Single && request.offers;
         let participant = Participant {
             id,
             mode,
@@ -54,7 +55,7 @@ impl State {
             decodes: BTreeSet::new(),
             lacks: BTreeSet::new(),
             policy: None,
-            negotiation: Negotiation::default(),
+            negotiation: Negotiation::new(owes_offer.then_some(now.at)),
             paused: Paused::default(),
             last_data_seq: 0,
             joined_at: now.at,
@@ -80,8 +81,8 @@ impl State {
         self.tell_others(now, id, &info);
         match mode {
             Mode::Dual => self.want_offer(id, false),
-            Mode::Whep => self.reconcile_subscriber(id),
-            Mode::Single | Mode::Whip => {}
+            Mode::Single | Mode::Whep => self.reconcile_subscriber(id),
+            Mode::Whip => {}
         }
         Joined {
             participant: id,
@@ -150,7 +151,6 @@ impl State {
             self.happenings.push_back(What::Joined(Box::new(info)));
         }
         self.tell_qualities(now, id);
-        self.reconcile_subscriber(id);
     }
 
     /// Media reaches a transport. Returns how long after the join its participant has the first of it.

@@ -36,7 +36,7 @@ use super::error::Error;
 use super::happening::What;
 use super::history::Stay;
 use super::ids::new_sid;
-use super::model::{LeaveReason, ParticipantId, ParticipantInfo, ParticipantState, RoomInfo, SessionId, TrackInfo};
+use super::model::{LeaveReason, ParticipantId, ParticipantInfo, RoomInfo, SessionId, TrackInfo};
 use super::notice::Notice;
 use super::registry::Options;
 use super::request::{Answered, Mode, RoomRequest, SubscriptionPolicy};
@@ -371,12 +371,15 @@ impl Participant {
     }
 
     /// Whether it can be given tracks now.
+    ///
+    /// That is before it is connected: what it is to see is negotiated while ICE and DTLS are under way, and publishers who
+    /// send only what somebody watches begin meanwhile.
     fn receives(&self) -> bool {
         match self.mode {
-            Mode::Single | Mode::Dual => self.info.state == ParticipantState::Active,
+            Mode::Single | Mode::Whep => true,
             Mode::Whip => false,
-            // Its sections are reserved, so tracks may be placed before media flows.
-            Mode::Whep => true,
+            // Its first offer stays small, as ICE waits for it.
+            Mode::Dual => self.negotiation.has_offered(),
         }
     }
 

@@ -19,6 +19,9 @@ const ASK_AGAIN: Duration = Duration::from_secs(5);
 /// client that lacks a codec and we would renegotiate for ever.
 const MAX_BARREN_REQUESTS: u8 = 2;
 
+/// The id of our first offer in two-connection mode: it has the data channels alone.
+const FIRST_OFFER: u32 = 1;
+
 /// What is under way between a participant and us.
 #[derive(Debug, Default)]
 pub(super) struct Negotiation {
@@ -35,6 +38,16 @@ pub(super) struct Negotiation {
 }
 
 impl Negotiation {
+    /// At the join. `asked`: since when the client owes an offer, if it does.
+    pub(super) fn new(asked: Option<Instant>) -> Self {
+        Self { asked, ..Self::default() }
+    }
+
+    /// Whether we have made an offer.
+    pub(super) fn has_offered(&self) -> bool {
+        self.last_offer_id >= FIRST_OFFER
+    }
+
     /// After a resume: what was under way is lost, ids go on.
     pub(super) fn continued(before: &Self) -> Self {
         Self { missing: before.missing, last_offer_id: before.last_offer_id, ..Self::default() }
@@ -154,6 +167,9 @@ impl State {
         let Some((offer_id, _)) = participant.negotiation.outstanding else { return };
         self.notify(now, id, Notice::Offer { id: offer_id, sdp: offer.sdp, mids });
         self.announce_first_subscribers(now, &offer.outgoing);
+        if offer_id == FIRST_OFFER {
+            self.reconcile_subscriber(id);
+        }
     }
 
     /// Whether an answer belongs to our outstanding offer. Clients of old protocol versions name no id.

@@ -35,6 +35,25 @@ fn a_client_is_asked_once_for_many_sections_and_not_for_ever() {
 }
 
 #[test]
+fn who_brings_an_offer_is_asked_for_none() {
+    let mut room = Room::new();
+    let alice = room.active("alice");
+    let (mic, _) = room.publish(&alice, microphone());
+    let missing = |audio| Missing { audio, video: 0, negotiate: audio > 0 };
+    for (offers, asked) in [(true, 0), (false, 1)] {
+        let request = JoinRequest { offers, ..JoinRequest::new("bob", Mode::Single) };
+        let mut bob = room.try_join(request).unwrap();
+        assert_eq!(room.subscriptions(&bob).0, [mic]);
+        room.state.handle_subscribed(room.now, bob.id, mic, Ok(missing(1)));
+        room.state.settle(room.now);
+        assert_eq!(asks(&bob.read()), asked, "{offers}");
+        room.state.handle_offer_answered(room.now, bob.id, &answer(vec![], missing(0)));
+        room.state.settle(room.now);
+        assert_eq!(asks(&bob.read()), 0, "it had sections");
+    }
+}
+
+#[test]
 fn a_lost_request_for_sections_is_repeated() {
     let mut room = Room::new();
     let (alice, mut bob) = (room.active("alice"), room.active("bob"));

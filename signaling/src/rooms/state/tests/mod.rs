@@ -109,9 +109,19 @@ impl Room {
 
     fn active_as(&mut self, identity: &str, mode: Mode) -> Client {
         let mut client = self.try_join(JoinRequest::new(identity, mode)).unwrap();
+        if mode == Mode::Dual {
+            self.offer_to(&client);
+            self.state.handle_answered(client.id);
+        }
         self.state.handle_connected(self.now, client.peers.subscriber);
         client.read();
         client
+    }
+
+    /// Two-connection mode: the media plane has written the offer that is due.
+    fn offer_to(&mut self, client: &Client) {
+        self.state.settle(self.now);
+        self.state.handle_offer_made(self.now, client.id, Ok(Offer { sdp: "o".into(), outgoing: vec![] }));
     }
 
     fn actions(&mut self) -> Vec<Action> {

@@ -3,18 +3,24 @@
 use super::*;
 
 #[test]
-fn tracks_reach_those_who_are_connected() {
+fn tracks_reach_those_who_have_joined() {
     let mut room = Room::new();
     let (alice, bob) = (room.active("alice"), room.active("bob"));
-    let mut late = room.join("late");
     let (announced, _) = room.announce(&alice, microphone());
     assert_eq!(room.subscriptions(&bob).0, [], "no section carries it");
     let (cam, _) = room.publish(&alice, camera());
     assert_ne!(announced, cam);
     assert_eq!(room.subscriptions(&bob).0, [cam]);
-    assert_eq!(late.told_of("alice").unwrap().tracks.len(), 1);
+    let mut late = room.join("late");
+    assert_eq!(late.joined.iter().find(|info| info.identity == "alice").unwrap().tracks.len(), 1);
+    assert_eq!(room.subscriptions(&late).0, [cam], "while it connects");
     room.state.handle_connected(room.now, late.peers.publisher);
-    assert_eq!(room.subscriptions(&late).0, [cam]);
+    assert_eq!(room.subscriptions(&late).0, [], "and not again");
+    let mut two = room.try_join(JoinRequest::new("two", Mode::Dual)).unwrap();
+    assert_eq!(room.subscriptions(&two).0, [], "its first offer is small");
+    room.offer_to(&two);
+    assert!(matches!(two.read()[..], [.., Notice::Offer { id: 1, .. }]));
+    assert_eq!(room.subscriptions(&two).0, [cam]);
     room.state.handle_track_ended(room.now, cam);
     assert_eq!(late.told_of("alice").unwrap().tracks, []);
 }
@@ -24,8 +30,7 @@ fn msid_names_publisher_stream_and_track() {
     for mode in [Mode::Single, Mode::Dual, Mode::Whep] {
         let mut room = Room::new();
         let alice = room.active("alice");
-        let bob = room.try_join(JoinRequest::new("bob", mode)).unwrap();
-        room.state.handle_connected(room.now, bob.peers.subscriber);
+        room.active_as("bob", mode);
         room.actions();
         let (_, info) = room.publish(&alice, camera());
         let subscription = room.actions().into_iter().find_map(|action| {
