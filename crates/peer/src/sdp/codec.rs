@@ -50,6 +50,11 @@ impl Feedback {
         }
     }
 
+    /// Without what is there for those who lack something that both have: REMB beside transport-wide feedback, FIR beside PLI.
+    pub(super) fn without_substitutes(self) -> Self {
+        Self { remb: self.remb && !self.transport_cc, fir: self.fir && !self.pli, ..self }
+    }
+
     /// What either has.
     pub(super) fn or(self, other: Self) -> Self {
         Self {
@@ -248,5 +253,8 @@ mod tests {
         assert_eq!(feedback, Feedback::RECEIVING);
         let sending = ["goog-remb", "transport-cc", "ccm fir", "nack", "nack pli"];
         assert_eq!(feedback.and(Feedback::SENDING).values().collect::<Vec<_>>(), sending);
+        assert_eq!(feedback.without_substitutes().values().collect::<Vec<_>>(), ["transport-cc", "nack", "nack pli"]);
+        let old = Feedback { nack: true, fir: true, remb: true, ..Feedback::default() };
+        assert_eq!(old.without_substitutes(), old);
     }
 }

@@ -1,5 +1,6 @@
 //! Sections to text, the parts that answers and offers share.
 
+use convene_types::Codec;
 use rtc_sdp::description::common::{Address, Attribute, ConnectionInformation};
 use rtc_sdp::description::media::{MediaName, RangedPort};
 use rtc_sdp::description::session::{Origin, TimeDescription};
@@ -144,8 +145,8 @@ fn accepted_media(
     lines.value("fingerprint", &*options.fingerprint);
     // RFC 8842 §5.3: we answer as the DTLS server; an offer must say actpass (RFC 8829 §5.2.1), handle_answer insists.
     let (setup, codecs) = match style.description {
-        Description::Offer => ("actpass", &section.wire.offered_codecs),
-        Description::Answer => ("passive", &section.codecs),
+        Description::Offer => ("actpass", &*section.wire.offered_codecs),
+        Description::Answer => ("passive", answered(section, direction)),
     };
     lines.value("setup", setup);
     lines.value("mid", section.mid.as_str());
@@ -166,14 +167,26 @@ fn accepted_media(
     if section.wire.rtcp_rsize {
         lines.flag("rtcp-rsize");
     }
-    let feedback = if direction.sends { Feedback::SENDING } else { Feedback::RECEIVING };
-    let formats = codec_lines(&mut lines, codecs, feedback);
+    let ours = if direction.sends { Feedback::SENDING } else { Feedback::RECEIVING };
+    let formats = codec_lines(&mut lines, codecs, |offered| match style.description {
+        Description::Offer => offered.and(ours),
+        Description::Answer => offered.and(ours).without_substitutes(),
+    });
     simulcast(&mut lines, section, direction);
     if let Some(outgoing) = outgoing {
         let repaired = codecs.iter().any(|codec| codec.rtx.is_some());
         sources(&mut lines, outgoing, repaired);
     }
     media(section, 9, formats, lines.0)
+}
+
+/// The codecs that an answer names. A section on which nothing flows has to have one (RFC 3264 §6.1), and the next offer brings
+/// all of them again: clients keep sections in reserve, and all the codecs of a browser on each make the answer longer than
+/// what TCP sends at once (RFC 6928), which costs a join a round trip.
+fn answered(section: &Section, direction: Direction) -> &[CodecParams] {
+    let idle = !direction.sends && !direction.receives;
+    let one = section.codecs.iter().find(|codec| codec.codec != Codec::Red).filter(|_codec| idle);
+    one.map_or(&section.codecs, std::slice::from_ref)
 }
 
 /// RFC 8839 §5.1: host candidates for component 1. Earlier ones are preferred (RFC 8445 §5.1.2.1).
@@ -205,7 +218,7 @@ fn priority(type_preference: u32, index: u16) -> u32 {
 }
 
 /// `a=rtpmap`, `a=rtcp-fb` and `a=fmtp` of each codec and its RTX; returns the formats of the `m=` line.
-fn codec_lines(lines: &mut Lines, codecs: &[CodecParams], feedback: Feedback) -> Vec<String> {
+fn codec_lines(lines: &mut Lines, codecs: &[CodecParams], feedback: impl Fn(Feedback) -> Feedback) -> Vec<String> {
     let mut formats = Vec::with_capacity(codecs.len() * 2);
     for codec in codecs {
         let pt = codec.pt.0;
@@ -215,7 +228,7 @@ fn codec_lines(lines: &mut Lines, codecs: &[CodecParams], feedback: Feedback) ->
             0 | 1 => lines.value("rtpmap", format!("{pt} {name}/{clock}")),
             channels => lines.value("rtpmap", format!("{pt} {name}/{clock}/{channels}")),
         }
-        for value in codec.feedback.and(feedback).values() {
+        for value in feedback(codec.feedback).values() {
             lines.value("rtcp-fb", format!("{pt} {value}"));
         }
         if !codec.fmtp.is_empty() {
