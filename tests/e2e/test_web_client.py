@@ -184,6 +184,56 @@ async def test_without_a_camera_one_is_told_and_joins_all_the_same(server, room_
         await problem(page, "camera_missing").to_be_visible()
 
 
+# What is opened, and when; `hold` is a promise that devices wait for.
+WATCHED = """
+  window.notes = [], window.given = [];
+  const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+  navigator.mediaDevices.getUserMedia = async (wish) => {
+    notes.push('device');
+    await window.hold;
+    const stream = await open(wish);
+    given.push(...stream.getTracks());
+    return stream;
+  };
+  window.WebSocket = new Proxy(WebSocket, { construct(target, args) {
+    const socket = new target(...args);
+    socket.addEventListener('open', () => notes.push('socket'));
+    return socket;
+  } });
+"""
+
+
+async def test_devices_open_while_one_joins_and_are_given_back_if_one_leaves(server, room_name):
+    async with chromium() as browser:
+        context = await browser.new_context(viewport=DESKTOP, permissions=["camera", "microphone"])
+        await context.add_init_script(WATCHED)
+        page = await context.new_page()
+        await page.goto(f"{server.http.replace('127.0.0.1', 'localhost')}/#room={room_name}")
+
+        async def previewed():
+            return await page.evaluate("given.length > 0 && given.every(track => track.readyState === 'live')")
+
+        await until(previewed, "the camera in the lobby")
+        await page.evaluate("notes.length = 0")
+        await enter(page, "Ana")
+        await sees(page, 1)
+        assert (await page.evaluate("notes"))[:3] == ["device", "device", "socket"], "they wait for the connection"
+        await page.evaluate("given.length = 0")
+        await page.get_by_role("button", name="Leave").click()
+
+        await until(previewed, "the camera in the lobby again")
+        await page.evaluate("window.hold = new Promise(resolve => window.release = resolve), notes.length = given.length = 0")
+        await enter(page, "Ana")
+        await page.get_by_role("button", name="Leave").click()
+        await expect(page.get_by_role("button", name="Join", exact=True)).to_be_visible()
+        await page.evaluate("release()")
+
+        async def given_back():
+            return await page.evaluate("given.length === 3 && given.filter(track => track.readyState === 'live').length === 1")
+
+        await until(given_back, "all but the lobby's camera are off", 5)
+
+
 async def test_a_blocked_camera_is_named(server, room_name):
     async with async_playwright() as playwright:
         flags = [flag for flag in FLAGS if not flag.startswith("--use-fake-ui")]

@@ -2,6 +2,9 @@
 
 import { forStatus, problems, type Problem } from '../problems';
 
+/** What a seat may begin with. */
+export type OwnDevice = 'microphone' | 'camera';
+
 export interface Seat {
   token: string;
   url: string;
@@ -38,14 +41,31 @@ export function ownUrl(): string {
   return location.origin.replace(/^http/, 'ws');
 }
 
-/** The room a token is for, to show it. The server is the one that checks. */
+/** The room a token is for, to show it. */
 export function roomOf(token: string): string {
+  return grantOf(token).room ?? '';
+}
+
+/** Whether a token lets its holder send what the device gives, so that nobody is asked for a camera in vain. */
+export function mayOpen(token: string, device: OwnDevice): boolean {
+  const { canPublish, canPublishSources } = grantOf(token);
+  return canPublish !== false && (!canPublishSources?.length || canPublishSources.includes(device));
+}
+
+interface Grant {
+  room?: string;
+  canPublish?: boolean;
+  canPublishSources?: string[];
+}
+
+/** What a token says. The server is the one that checks. */
+function grantOf(token: string): Grant {
   try {
     const payload = (token.split('.')[1] ?? '').replace(/-/g, '+').replace(/_/g, '/');
     const bytes = Uint8Array.from(atob(payload), (char) => char.charCodeAt(0));
-    const claims = JSON.parse(new TextDecoder().decode(bytes)) as { video?: { room?: string } };
-    return claims.video?.room ?? '';
+    const claims = JSON.parse(new TextDecoder().decode(bytes)) as { video?: Grant } | null;
+    return claims?.video ?? {};
   } catch {
-    return '';
+    return {};
   }
 }

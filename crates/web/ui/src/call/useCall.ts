@@ -5,9 +5,9 @@ import { useCallback, useEffect, useRef, useState } from 'react';
 
 import { speaker, withChosen } from './devices';
 import { forConnection, forDisconnect } from './endings';
-import { maySend } from './permissions';
 import { type Device, forDevice, type Problem } from '../problems';
-import type { Seat } from './seat';
+import { maySend } from './permissions';
+import { mayOpen, type OwnDevice, type Seat } from './seat';
 
 /** Pauses between tries to come back, in ms: the SDK's own at first, then three minutes, as a server takes that is rebooted. No
  *  pause may come near the 20 s within which the next server expects who was in a call that rang. */
@@ -30,9 +30,12 @@ export function useCall(seat: Seat, onLeave: (why?: Problem) => void): Call {
   const [problem, setProblem] = useState<Problem>();
   const leave = useRef(onLeave);
   leave.current = onLeave;
+  /** Devices that the join opens. */
+  const opening = useRef(new Map<Device, Promise<unknown>>());
 
   const toggle = useCallback(
     async (device: Device, on: boolean) => {
+      await opening.current.get(device);
       try {
         await enable(room, device, on);
         setProblem(undefined);
@@ -66,25 +69,46 @@ export function useCall(seat: Seat, onLeave: (why?: Problem) => void): Call {
     };
 
     async function enter() {
+      // Opened and negotiated while the connection is made; each on its own: a missing camera must not keep the microphone off.
+      const devices = (['microphone', 'camera'] as const).filter((device) => seat[device] && mayOpen(seat.token, device));
+      const opened = devices.map((device) => {
+        const fault = bring(room, device, () => gone).then(
+          () => undefined,
+          // The server may have taken a right that the token names; then there is no button for the device either.
+          (error: unknown) => (maySend(room.localParticipant.permissions, device) ? forDevice(device, error) : undefined),
+        );
+        opening.current.set(device, fault);
+        return fault.finally(() => opening.current.delete(device));
+      });
       try {
         await room.connect(seat.url, seat.token);
       } catch (error) {
         if (!gone) leave.current(forConnection(error));
         return;
       }
-      // One after the other: a missing camera must not keep the microphone off.
-      let fault: Problem | undefined;
-      for (const device of ['microphone', 'camera'] as const) {
-        if (gone || !seat[device] || !maySend(room.localParticipant.permissions, device)) continue;
-        await enable(room, device, true).catch((error: unknown) => {
-          fault = fault ?? forDevice(device, error);
-        });
-      }
-      if (!gone) setProblem(fault);
+      const faults = await Promise.all(opened);
+      if (!gone) setProblem(faults.find((fault) => fault));
     }
   }, [room, seat]);
 
   return { room, state, problem, dismiss: () => setProblem(undefined), toggle };
+}
+
+/** Opens a device, and publishes it as soon as there is a connection. It is given back if the call is over by then. */
+async function bring(room: Room, device: OwnDevice, gone: () => boolean) {
+  const me = room.localParticipant;
+  const tracks =
+    device === 'camera'
+      ? await withChosen('videoinput', (which) => me.createTracks({ video: which ?? true }))
+      : await withChosen('audioinput', (which) => me.createTracks({ audio: which ?? true }));
+  const giveBack = () => tracks.forEach((track) => track.stop());
+  if (gone()) return giveBack();
+  try {
+    await Promise.all(tracks.map((track) => me.publishTrack(track)));
+  } catch (error) {
+    giveBack();
+    if (!gone()) throw error;
+  }
 }
 
 async function enable(room: Room, device: Device, on: boolean) {
