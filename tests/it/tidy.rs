@@ -138,6 +138,7 @@ const HOMES: &[(&str, &[&str], &str)] = &[
     ("quinn-udp", &["convene-sfu"], "UDP batches are moved by the media workers"),
     ("netlink-*", &["convene-server"], "the system is asked for TCP paths by the HTTP port alone"),
     ("quinn", &["convene-im", "convene-client"], "QUIC stays in the shells of chat"),
+    ("yawc", &["convene-signaling"], "the WebSocket of signaling is convene_signaling::livekit::socket"),
     ("web-transport-*", &["convene-im", "convene-client"], "QUIC stays in the shells of chat"),
     ("rusqlite", &["convene-store", "convene-client"], "SQL stays in convene-store, and in the client's own database"),
     ("object_store", &["convene-store"], "blobs are kept by convene_store::Blobs"),

@@ -12,6 +12,7 @@ mod limits;
 mod names;
 mod parse;
 mod session;
+mod socket;
 mod upgrade;
 mod webhook;
 

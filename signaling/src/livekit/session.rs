@@ -4,19 +4,18 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::body::Bytes;
-use axum::extract::ws::{self, WebSocket};
 use convene_telemetry::Metrics;
-use futures_util::SinkExt;
 use livekit_protocol as pb;
 use pb::signal_response::Message;
 use prost::Message as _;
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, sleep_until, timeout};
 use tracing::Instrument;
+use yawc::WebSocketError;
 
 use super::join::Wish;
 use super::limits::{MessageBudget, SEND_TIMEOUT, SILENCE_TIMEOUT};
+use super::socket::{Incoming, Socket};
 use super::{Shared, convert, encode, names};
 use crate::rooms::{
     Error, Joined, LeaveAction, LeaveReason, Mode, Notice, ParticipantId, RoomHandle, RoomRequest, SessionId,
@@ -49,7 +48,7 @@ pub(super) struct Session {
     turn: Arc<Turn>,
     /// Of the node, as it came in.
     stress: f32,
-    socket: WebSocket,
+    socket: Socket,
 }
 
 /// Why a session's loop ends.
@@ -62,7 +61,7 @@ pub(super) enum End {
 }
 
 /// Serves one WebSocket to its end.
-pub(super) async fn serve(shared: Shared, socket: WebSocket, entry: Entry) {
+pub(super) async fn serve(shared: Shared, socket: Socket, entry: Entry) {
     let span = tracing::info_span!("signal", room = %entry.room, participant = %entry.claims.identity);
     let open = Open::new(Arc::clone(&shared.metrics));
     run(shared, socket, entry).instrument(span).await;
@@ -85,7 +84,7 @@ impl Drop for Open {
     }
 }
 
-async fn run(shared: Shared, mut socket: WebSocket, mut entry: Entry) {
+async fn run(shared: Shared, mut socket: Socket, mut entry: Entry) {
     let resumes = entry.wish.resume.is_some();
     let (room, joined) = match take_seat(&shared, &mut entry).await {
         Ok(seat) => seat,
@@ -151,7 +150,7 @@ async fn take_seat(shared: &Shared, entry: &mut Entry) -> Result<(RoomHandle, Jo
 }
 
 /// A client that cannot resume is told to join anew; one that cannot join, why.
-async fn refuse(socket: &mut WebSocket, resumes: bool, error: &Error) {
+async fn refuse(socket: &mut Socket, resumes: bool, error: &Error) {
     let (reason, action) = if matches!(error, Error::Draining) {
         (LeaveReason::ServerShutdown, LeaveAction::Reconnect)
     } else if resumes {
@@ -160,8 +159,8 @@ async fn refuse(socket: &mut WebSocket, resumes: bool, error: &Error) {
         (LeaveReason::JoinFailure, LeaveAction::Disconnect)
     };
     let farewell = async {
-        socket.send(frame(Message::Leave(convert::leave(reason, action)))).await?;
-        socket.send(ws::Message::Close(None)).await
+        socket.feed(encoded(Message::Leave(convert::leave(reason, action)))).await?;
+        socket.close().await
     };
     let _ = timeout(SEND_TIMEOUT, farewell).await; // the client may be gone: nothing is left to tell
 }
@@ -201,7 +200,7 @@ impl Session {
         loop {
             let step = tokio::select! {
                 notice = notices.recv() => self.handle_notices(notice, &mut notices).await,
-                message = self.socket.recv() => {
+                message = self.socket.next() => {
                     heard = tokio::time::Instant::now();
                     self.handle_frame(message, &mut budget).await
                 }
@@ -239,15 +238,15 @@ impl Session {
 
     async fn handle_frame(
         &mut self,
-        message: Option<Result<ws::Message, axum::Error>>,
+        message: Result<Incoming, WebSocketError>,
         budget: &mut MessageBudget,
     ) -> Result<(), End> {
         let bytes = match message {
-            Some(Ok(ws::Message::Binary(bytes))) => bytes,
-            Some(Ok(ws::Message::Ping(_) | ws::Message::Pong(_))) => return Ok(()),
-            Some(Ok(ws::Message::Text(_))) => return Err(End::Cut("text frame")), // no client sends them
-            Some(Ok(ws::Message::Close(_))) | None => return Err(End::Cut("closed by the client")),
-            Some(Err(error)) => {
+            Ok(Incoming::Message(bytes)) => bytes,
+            Ok(Incoming::Beat) => return Ok(()),
+            Ok(Incoming::Text) => return Err(End::Cut("text frame")), // no client sends them
+            Ok(Incoming::Closed) => return Err(End::Cut("closed by the client")),
+            Err(error) => {
                 tracing::debug!(%error, "socket error");
                 self.count_refused("signal_socket_error");
                 return Err(End::Cut("socket error, or a frame beyond the limit"));
@@ -306,7 +305,7 @@ impl Session {
 
     async fn feed(&mut self, message: Message) -> Result<(), End> {
         self.metrics.signal_messages.with_label_values(&["out", names::response(&message)]).inc();
-        within_time(self.socket.feed(frame(message))).await
+        within_time(self.socket.feed(encoded(message))).await
     }
 
     async fn flush(&mut self) -> Result<(), End> {
@@ -314,7 +313,7 @@ impl Session {
     }
 }
 
-async fn within_time(write: impl Future<Output = Result<(), axum::Error>>) -> Result<(), End> {
+async fn within_time(write: impl Future<Output = Result<(), WebSocketError>>) -> Result<(), End> {
     match timeout(SEND_TIMEOUT, write).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(_)) => Err(End::Cut("socket closed")),
@@ -322,7 +321,6 @@ async fn within_time(write: impl Future<Output = Result<(), axum::Error>>) -> Re
     }
 }
 
-fn frame(message: Message) -> ws::Message {
-    let response = pb::SignalResponse { message: Some(message) };
-    ws::Message::Binary(Bytes::from(response.encode_to_vec()))
+fn encoded(message: Message) -> Vec<u8> {
+    pb::SignalResponse { message: Some(message) }.encode_to_vec()
 }

@@ -1,34 +1,23 @@
 //! The two WebSocket addresses: who may in, before anything is upgraded.
 
-use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
 
 use super::Shared;
 use super::join::{self, Wish};
-use super::limits::MAX_FRAME_BYTES;
 use super::session;
-use crate::http::{Problem, authenticate, bounded};
+use super::socket::Upgrade;
+use crate::http::{Problem, authenticate};
 use crate::rooms::Mode;
 
 /// `/rtc/v1`: one transport.
-pub(super) async fn single(
-    State(shared): State<Shared>,
-    headers: HeaderMap,
-    uri: Uri,
-    upgrade: WebSocketUpgrade,
-) -> Response {
+pub(super) async fn single(State(shared): State<Shared>, headers: HeaderMap, uri: Uri, upgrade: Upgrade) -> Response {
     admit(shared, Mode::Single, &headers, &uri, upgrade).await.unwrap_or_else(Problem::into_text)
 }
 
 /// `/rtc`: two transports.
-pub(super) async fn dual(
-    State(shared): State<Shared>,
-    headers: HeaderMap,
-    uri: Uri,
-    upgrade: WebSocketUpgrade,
-) -> Response {
+pub(super) async fn dual(State(shared): State<Shared>, headers: HeaderMap, uri: Uri, upgrade: Upgrade) -> Response {
     admit(shared, Mode::Dual, &headers, &uri, upgrade).await.unwrap_or_else(Problem::into_text)
 }
 
@@ -38,7 +27,7 @@ async fn admit(
     mode: Mode,
     headers: &HeaderMap,
     uri: &Uri,
-    upgrade: WebSocketUpgrade,
+    upgrade: Upgrade,
 ) -> Result<Response, Problem> {
     let mut claims = authenticate(&shared.verifier, headers, uri)?;
     let query: join::Query = Query::try_from_uri(uri)
@@ -60,6 +49,5 @@ async fn admit(
         // Clients look for these words, to tell a missing room from a missing address.
         return Err(Problem::new(StatusCode::NOT_FOUND, "room_not_found", "requested room does not exist"));
     }
-    let upgrade = bounded(upgrade, MAX_FRAME_BYTES);
-    Ok(upgrade.on_upgrade(move |socket| session::serve(shared, socket, session::Entry { room, claims, mode, wish })))
+    upgrade.accept(move |socket| session::serve(shared, socket, session::Entry { room, claims, mode, wish }))
 }
