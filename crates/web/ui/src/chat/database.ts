@@ -153,6 +153,8 @@ export class Database {
         failed();
       };
       write((name) => transaction.objectStore(name));
+      // Now, and not when the page has heard of each request: one that is closed meanwhile would take the change with it.
+      transaction.commit?.();
     } catch (error) {
       console.warn('the local copy was not written', error);
     }
