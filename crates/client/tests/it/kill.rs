@@ -38,7 +38,7 @@ async fn a_killed_client_sends_everything_it_took_once_and_in_order() {
     ana.client.shutdown().await;
     let mut queued: Vec<u64> = Vec::new();
     for round in 0..6_u64 {
-        let first = (round + 1) * 1000;
+        let first = (round + 1) * 1_000_000; // no round comes near the next one's numbers
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "kill::child", "--ignored", "--nocapture"])
             .env("KILL_SERVER", format!("http://{}", server.http))
