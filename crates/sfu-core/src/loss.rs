@@ -30,7 +30,7 @@ const START_DELAY: Duration = Duration::from_millis(300);
 #[derive(Debug, Default)]
 pub(crate) struct Loss {
     bad_until: Option<Instant>,
-    delay: Option<Duration>,
+    delay: Duration,
 }
 
 impl Loss {
@@ -43,7 +43,7 @@ impl Loss {
         }
         if self.is_bad() {
             let wanted = round_trip.map_or(START_DELAY, |rtt| rtt * REPAIR_ROUND_TRIPS + NOTICE);
-            self.delay = Some(wanted.min(MAX_DELAY));
+            self.delay = wanted.min(MAX_DELAY);
         }
     }
 
@@ -52,16 +52,9 @@ impl Loss {
         self.bad_until.is_some()
     }
 
-    /// Whether it is bad or ever was.
-    pub(crate) const fn was_bad(&self) -> bool {
-        self.delay.is_some()
-    }
-
-    /// How long pictures should be held back for its repairs. `None`: it never was bad. Of a layer that has stopped no report
-    /// says that it is over.
-    pub(crate) fn delay(&self, now: Instant) -> Option<Duration> {
-        let lasts = self.bad_until.is_some_and(|until| now < until);
-        self.delay.map(|delay| if lasts { delay } else { Duration::ZERO })
+    /// How long pictures should be held back for its repairs. Of a layer that has stopped no report says that it is over.
+    pub(crate) fn delay(&self, now: Instant) -> Duration {
+        if self.bad_until.is_some_and(|until| now < until) { self.delay } else { Duration::ZERO }
     }
 }
 
@@ -73,16 +66,16 @@ mod tests {
     fn asks_for_patience_while_the_path_is_bad() {
         let start = Instant::now();
         let at = |s| start + Duration::from_secs(s);
-        let ms = |ms: u64| Some(Duration::from_millis(ms));
+        let ms = |ms: u64| Duration::from_millis(ms);
         let mut loss = Loss::default();
         let rows = [
-            (at(0), 4, None, None, false),
+            (at(0), 4, None, ms(0), false),
             (at(1), 5, None, ms(300), true),
-            (at(2), 0, ms(50), ms(200), true),
-            (at(3), 13, ms(400), ms(500), true),
-            (at(12), 0, ms(50), ms(200), true),
-            (at(13), 0, ms(50), ms(0), false),
-            (at(14), 255, ms(10), ms(120), true),
+            (at(2), 0, Some(ms(50)), ms(200), true),
+            (at(3), 13, Some(ms(400)), ms(500), true),
+            (at(12), 0, Some(ms(50)), ms(200), true),
+            (at(13), 0, Some(ms(50)), ms(0), false),
+            (at(14), 255, Some(ms(10)), ms(120), true),
         ];
         for (now, fraction, round_trip, want, bad) in rows {
             loss.report(now, fraction, round_trip);

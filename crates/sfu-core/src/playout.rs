@@ -35,11 +35,11 @@ impl Playout {
         self.told.is_some()
     }
 
-    /// A packet goes out, by paths that want so much, of which one does or did. `shows`: there were others before it.
+    /// A packet goes out on its way to somebody who was told something, or is to be: so much is wanted now. `shows`: there
+    /// were others before it.
     #[cold]
-    pub(crate) fn note(&mut self, now: Instant, paths: [Option<Duration>; 2], shows: bool) {
-        // A packet may be lost on both.
-        let wanted = paths.into_iter().flatten().sum::<Duration>().min(MAX_DELAY);
+    pub(crate) fn note(&mut self, now: Instant, wanted: Duration, shows: bool) {
+        let wanted = wanted.min(MAX_DELAY);
         let first = if shows { Duration::ZERO } else { wanted };
         let told = self.told.get_or_insert_with(|| Box::new(Told { delay: first, at: now }));
         told.delay = wanted.min(told.delay + now.saturating_duration_since(told.at) / SLOWER);
@@ -73,29 +73,29 @@ mod tests {
         let mut playout = Playout::default();
         // (ms, what the paths want in ms, what is told then)
         let rows = [
-            (10, [Some(180), None], Some(0)),
-            (30, [Some(180), None], Some(0)),
-            (50, [Some(180), None], Some(10)),
-            (410, [Some(180), None], Some(100)),
-            (730, [Some(180), None], Some(180)),
-            (5_000, [Some(180), None], Some(180)),
-            (5_100, [Some(180), Some(120)], Some(200)),
-            (6_000, [Some(180), Some(120)], Some(300)),
-            (6_000, [Some(0), Some(120)], Some(120)),
-            (6_020, [Some(0), Some(0)], Some(0)),
-            (7_000, [Some(0), None], Some(0)),
-            (9_000, [Some(400), Some(400)], Some(500)),
+            (10, 180, 0),
+            (30, 180, 0),
+            (50, 180, 10),
+            (410, 180, 100),
+            (730, 180, 180),
+            (5_000, 180, 180),
+            (5_100, 300, 200),
+            (6_000, 300, 300),
+            (6_000, 120, 120),
+            (6_020, 0, 0),
+            (7_000, 0, 0),
+            (9_000, 800, 500),
         ];
-        for (ms, paths, told) in rows {
-            playout.note(start + MS * ms, paths.map(|path| path.map(|ms| MS * ms)), true);
-            assert_eq!(least_ms(&playout), told, "{ms}");
+        for (ms, wanted, told) in rows {
+            playout.note(start + MS * ms, MS * wanted, true);
+            assert_eq!(least_ms(&playout), Some(told), "{ms}");
         }
     }
 
     #[test]
     fn who_sees_nothing_yet_is_told_at_once() {
         let mut playout = Playout::default();
-        playout.note(Instant::now(), [Some(MS * 300), None], false);
+        playout.note(Instant::now(), MS * 300, false);
         assert_eq!(least_ms(&playout), Some(300));
     }
 }

@@ -233,9 +233,10 @@ impl Subscription {
         }
         let numbers = numbers.ok()?;
         let uplink = layers.get(usize::from(pending.layer)).map(|layer| &layer.uplink);
-        if self.playout.is_told() || self.loss.was_bad() || uplink.is_some_and(Uplink::was_bad) {
-            let uplink = uplink.and_then(|uplink| uplink.delay(now));
-            self.playout.note(now, [self.loss.delay(now), uplink], self.packets > 0);
+        if self.playout.is_told() || self.loss.is_bad() || uplink.is_some_and(Uplink::is_bad) {
+            // A packet may be lost on both paths.
+            let wanted = self.loss.delay(now) + uplink.map_or(Duration::ZERO, |uplink| uplink.delay(now));
+            self.playout.note(now, wanted, self.packets > 0);
         }
         self.packets = self.packets.wrapping_add(1);
         self.octets = self.octets.wrapping_add(stored.meta.payload(stored.bytes).len() as u32);

@@ -13,7 +13,6 @@ mod problem;
 mod proxies;
 mod segment;
 mod validate;
-mod websocket;
 
 use std::sync::Arc;
 
@@ -29,7 +28,6 @@ pub(crate) use limits::MAX_BODY_BYTES;
 pub(crate) use problem::Problem;
 pub use proxies::{BadNetwork, Network};
 pub(crate) use segment::segment;
-pub(crate) use websocket::bounded;
 
 use crate::token::{Minter, Verifier};
 

@@ -74,21 +74,20 @@ impl Aimd {
     pub(super) fn update(&mut self, now_us: i64, usage: Usage, acked: &Acked, needed: f64) {
         let step_us = now_us - self.updated_us.replace(now_us).unwrap_or(now_us);
         match usage {
-            Usage::Over | Usage::Deep | Usage::Full => {
-                // Where too little arrived to say (a path that has just begun), half is the guess.
-                let arriving = acked.short().or(acked.long()).unwrap_or(self.target / 2.0);
-                let least = match usage {
-                    Usage::Full => 0.0,
-                    Usage::Deep => needed,
-                    Usage::Over | Usage::Under | Usage::Normal => needed.max(self.target * MAX_FALL),
-                };
-                self.target = self.target.min((arriving * DECREASE).max(least));
-                self.limit = Some((arriving, now_us));
-                self.hold_until_us = now_us + HOLD_US;
-            }
+            Usage::Over => self.fall(now_us, acked, needed.max(self.target * MAX_FALL)),
+            Usage::Deep => self.fall(now_us, acked, needed),
+            Usage::Full => self.fall(now_us, acked, 0.0),
             Usage::Normal if now_us >= self.hold_until_us => self.grow(now_us, step_us.min(MAX_STEP_US), acked),
             Usage::Normal | Usage::Under => {}
         }
+    }
+
+    fn fall(&mut self, now_us: i64, acked: &Acked, least: f64) {
+        // Where too little arrived to say (a path that has just begun), half is the guess.
+        let arriving = acked.short().or(acked.long()).unwrap_or(self.target / 2.0);
+        self.target = self.target.min((arriving * DECREASE).max(least));
+        self.limit = Some((arriving, now_us));
+        self.hold_until_us = now_us + HOLD_US;
     }
 
     fn grow(&mut self, now_us: i64, step_us: i64, acked: &Acked) {
