@@ -9,7 +9,7 @@ use convene_types::{PeerId, RoomId, TrackId};
 use crate::command::Action;
 use crate::handle::{Channel, Error, LayerTarget, PeerOptions};
 use crate::room::MAX_PEERS_PER_ROOM;
-use crate::session::{LOSSY_LABEL, RELIABLE_LABEL, Session};
+use crate::session::{LOSSY_LABEL, RELIABLE_LABEL, Session, TRACKS_LABEL};
 use crate::worker::Worker;
 
 /// Negotiated transports of one worker that have not finished DTLS. Each may hold ~100 KiB of handshake state.
@@ -86,6 +86,7 @@ impl Worker {
             // comes over these.
             peer.open_channel(now, RELIABLE_LABEL, true, None);
             peer.open_channel(now, LOSSY_LABEL, false, Some(0));
+            peer.open_channel(now, TRACKS_LABEL, false, Some(0));
         }
         let span = tracing::info_span!("peer", room = %room.name, peer = %options.peer, label = %options.label);
         room.members.push(options.peer);
@@ -154,6 +155,7 @@ impl Worker {
                 self.counters.dropped(match channel {
                     Channel::Reliable => "data_reliable_full",
                     Channel::Lossy => "data_lossy_full",
+                    Channel::Tracks => "data_tracks_full",
                 });
             }
             self.service(now, *id);

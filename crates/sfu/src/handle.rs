@@ -7,13 +7,15 @@ use bytes::Bytes;
 pub use convene_sfu_core::{Flow, Grade, Rating, Speaker};
 use convene_types::{Codec, MediaKind, Mid, PeerId, Rid, TrackId};
 
-/// Which of a peer's two data paths a message takes.
+/// Which of a peer's data paths a message takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Channel {
     /// Label `_reliable`: ordered, resent until it arrives.
     Reliable,
     /// Label `_lossy`: unordered, never resent.
     Lossy,
+    /// Label `_data_track`: unordered, never resent; packets of data tracks.
+    Tracks,
 }
 
 /// How a transport is negotiated and used.

@@ -128,8 +128,10 @@ impl RoomState {
     }
 
     fn keep(&mut self, event: Event) -> bool {
-        let lossy =
-            matches!(event, Event::Speakers(_) | Event::Measured(_) | Event::Data { channel: Channel::Lossy, .. });
+        let lossy = matches!(
+            event,
+            Event::Speakers(_) | Event::Measured(_) | Event::Data { channel: Channel::Lossy | Channel::Tracks, .. }
+        );
         if lossy || self.backlog.len() >= MAX_EVENT_BACKLOG {
             return false;
         }

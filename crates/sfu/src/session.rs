@@ -30,6 +30,8 @@ const MAX_EARLY_MESSAGES: usize = 64;
 pub(crate) const RELIABLE_LABEL: &str = "_reliable";
 /// See [`RELIABLE_LABEL`].
 pub(crate) const LOSSY_LABEL: &str = "_lossy";
+/// See [`RELIABLE_LABEL`].
+pub(crate) const TRACKS_LABEL: &str = "_data_track";
 
 /// What the SSRC of an incoming packet means.
 #[derive(Clone, Copy, Debug)]
@@ -200,11 +202,12 @@ impl Session {
         let label = match channel {
             Channel::Reliable => RELIABLE_LABEL,
             Channel::Lossy => LOSSY_LABEL,
+            Channel::Tracks => TRACKS_LABEL,
         };
         if self.peer.channel_is_open(label) {
             return self.peer.send(now, label, payload).is_ok();
         }
-        if channel == Channel::Lossy {
+        if channel != Channel::Reliable {
             return false;
         }
         let dropped = self.early.len() >= MAX_EARLY_MESSAGES && self.early.pop_front().is_some();
@@ -220,11 +223,12 @@ impl Session {
     }
 }
 
-/// Which of the two paths a channel label is.
+/// Which path a channel label is.
 pub(crate) fn channel_of(label: &str) -> Option<Channel> {
     match label {
         RELIABLE_LABEL => Some(Channel::Reliable),
         LOSSY_LABEL => Some(Channel::Lossy),
+        TRACKS_LABEL => Some(Channel::Tracks),
         _ => None,
     }
 }

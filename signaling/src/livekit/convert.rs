@@ -4,6 +4,7 @@ use convene_sfu::Grade;
 use convene_types::MediaKind;
 use livekit_protocol as pb;
 
+use super::data_track;
 use crate::rooms::{
     CodecInfo, LayerInfo, LeaveAction, LeaveReason, ParticipantInfo, ParticipantKind, ParticipantState, Permission,
     RoomInfo, Source, TrackInfo,
@@ -45,7 +46,8 @@ pub(crate) fn participant(info: &ParticipantInfo) -> pb::ParticipantInfo {
         name: info.name.clone(),
         version: info.version,
         permission: Some(permission(&info.permission)),
-        is_publisher: !info.tracks.is_empty(),
+        data_tracks: info.data_tracks.iter().map(data_track::info).collect(),
+        is_publisher: !(info.tracks.is_empty() && info.data_tracks.is_empty()),
         kind: kind(info.kind) as i32,
         attributes: info.attributes.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
         disconnect_reason: info.left.map_or(0, |reason| disconnect_reason(reason) as i32),

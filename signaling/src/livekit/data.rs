@@ -6,6 +6,7 @@ use livekit_protocol as pb;
 use pb::data_packet::{Kind, Value};
 use prost::Message;
 
+use super::data_track;
 use crate::rooms::{DataFormat, DataSender, ServerData, Stamped};
 
 /// Field numbers of `DataPacket` that the server writes.
@@ -30,6 +31,14 @@ impl DataFormat for PacketFormat {
             append(packet, &from, channel)
         };
         Ok(Stamped { payload, to_identities, to_sids, sequence })
+    }
+
+    fn track_handle(&self, packet: &[u8]) -> Result<u16, &'static str> {
+        data_track::handle(packet)
+    }
+
+    fn with_track_handle(&self, packet: &[u8], handle: u16) -> Bytes {
+        data_track::with_handle(packet, handle)
     }
 
     fn server_packet(&self, data: &ServerData) -> Bytes {
@@ -114,7 +123,7 @@ fn append(packet: &[u8], from: &DataSender<'_>, channel: Channel) -> Bytes {
 fn kind(channel: Channel) -> Kind {
     match channel {
         Channel::Reliable => Kind::Reliable,
-        Channel::Lossy => Kind::Lossy,
+        Channel::Lossy | Channel::Tracks => Kind::Lossy,
     }
 }
 

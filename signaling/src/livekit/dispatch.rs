@@ -9,7 +9,7 @@ use pb::signal_response::Message;
 use pb::simulate_scenario::Scenario;
 
 use super::session::{End, Session};
-use super::{convert, parse};
+use super::{convert, data_track, parse};
 use crate::rooms::{Error, LeaveReason};
 
 /// From this protocol version on clients expect a response to a granted request as well.
@@ -54,13 +54,13 @@ impl Session {
                 Ok(())
             }
             Asked::Simulate(simulate) => self.handle_simulate(simulate).await,
-            // The room kept everything the client says here: subscriptions, tracks, settings.
-            Asked::SyncState(_) | Asked::UpdateLayers(_) | Asked::UpdateDataSubscription(_) => Ok(()),
-            Asked::PublishDataTrackRequest(request) => {
-                self.refuse_unsupported(0, Some(Request::PublishDataTrack(request))).await
-            }
-            Asked::UnpublishDataTrackRequest(request) => {
-                self.refuse_unsupported(0, Some(Request::UnpublishDataTrack(request))).await
+            Asked::SyncState(state) => self.handle_sync_state(state).await,
+            Asked::UpdateLayers(_) => Ok(()),
+            Asked::PublishDataTrackRequest(request) => self.handle_publish_data_track(request).await,
+            Asked::UnpublishDataTrackRequest(request) => self.handle_unpublish_data_track(request).await,
+            Asked::UpdateDataSubscription(update) => {
+                self.room.subscribe_data(me, data_track::subscription(update)).await;
+                Ok(())
             }
             Asked::StoreDataBlobRequest(request) => self.refuse_unsupported(request.request_id, None).await,
             Asked::GetDataBlobRequest(request) => self.refuse_unsupported(request.request_id, None).await,
@@ -116,6 +116,39 @@ impl Session {
         if let Err(error) = self.room.subscribe(self.participant, parse::subscription(update)).await {
             tracing::info!(code = error.code(), "subscription refused");
             self.count_refused(error.code());
+        }
+        Ok(())
+    }
+
+    async fn handle_publish_data_track(&mut self, request: pb::PublishDataTrackRequest) -> Result<(), End> {
+        match self.room.publish_data_track(self.participant, data_track::request(&request)).await {
+            Ok(info) => {
+                let info = Some(data_track::info(&info));
+                self.send(Message::PublishDataTrackResponse(pb::PublishDataTrackResponse { info })).await
+            }
+            Err(error) => self.respond(0, &error, Request::PublishDataTrack(request)).await,
+        }
+    }
+
+    async fn handle_unpublish_data_track(&mut self, request: pb::UnpublishDataTrackRequest) -> Result<(), End> {
+        match self.room.unpublish_data_track(self.participant, request.pub_handle).await {
+            Ok(info) => {
+                let info = Some(data_track::info(&info));
+                self.send(Message::UnpublishDataTrackResponse(pb::UnpublishDataTrackResponse { info })).await
+            }
+            Err(error) => self.respond(0, &error, Request::UnpublishDataTrack(request)).await,
+        }
+    }
+
+    /// The room kept what the client says here: subscriptions, tracks, settings. Of data tracks the client is told what ended
+    /// meanwhile; of other tracks it hears by the update that a resume begins with.
+    async fn handle_sync_state(&mut self, state: pb::SyncState) -> Result<(), End> {
+        let believed: Vec<_> = state.publish_data_tracks.into_iter().filter_map(data_track::believed).collect();
+        if !believed.is_empty() {
+            self.room.check_data_tracks(self.participant, believed).await;
+        }
+        if let Some(update) = state.data_subscription {
+            self.room.subscribe_data(self.participant, data_track::subscription(update)).await;
         }
         Ok(())
     }
@@ -190,7 +223,11 @@ fn reason(error: &Error) -> Reason {
         Error::NotAllowed(_) => Reason::NotAllowed,
         Error::Limit(_) | Error::RoomFull | Error::Media(convene_sfu::Error::Limit { .. }) => Reason::LimitExceeded,
         Error::RoomNotFound | Error::ParticipantNotFound | Error::TrackNotFound => Reason::NotFound,
+        Error::Invalid("handle") => Reason::InvalidHandle,
+        Error::Invalid("name") => Reason::InvalidName,
         Error::Invalid(_) => Reason::InvalidRequest,
+        Error::Taken("handle") => Reason::DuplicateHandle,
+        Error::Taken(_) => Reason::DuplicateName,
         Error::WrongMode => Reason::UnsupportedType,
         Error::Closed | Error::Draining | Error::Media(_) => Reason::UnclassifiedError,
     }

@@ -3,8 +3,8 @@
 use livekit_protocol as pb;
 use pb::signal_response::Message;
 
-use super::convert;
 use super::limits::{PING_INTERVAL_S, PING_TIMEOUT_S};
+use super::{convert, data_track};
 use crate::rooms::{Answered, Joined, Mode, Notice, SubscriptionError};
 use crate::turn::Access;
 
@@ -103,6 +103,11 @@ pub(super) fn notice(notice: Notice) -> Message {
         }
         Notice::TrackSubscribed { sid } => Message::TrackSubscribed(pb::TrackSubscribed { track_sid: sid }),
         Notice::TrackUnpublished { sid } => Message::TrackUnpublished(pb::TrackUnpublishedResponse { track_sid: sid }),
+        Notice::DataHandles(handles) => Message::DataTrackSubscriberHandles(data_track::handles(handles)),
+        Notice::DataTrackUnpublished(info) => {
+            let info = Some(data_track::info(&info));
+            Message::UnpublishDataTrackResponse(pb::UnpublishDataTrackResponse { info })
+        }
         Notice::Mute { sid, muted } => Message::Mute(pb::MuteTrackRequest { sid, muted }),
         Notice::SubscriptionPermission { participant, track, allowed } => {
             let update = pb::SubscriptionPermissionUpdate { participant_sid: participant, track_sid: track, allowed };

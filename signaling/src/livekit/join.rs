@@ -28,6 +28,7 @@ pub(super) struct Query {
     pub(super) room: String,
     pub(super) join_request: Option<String>,
     auto_subscribe: Option<String>,
+    auto_subscribe_data_track: Option<String>,
     protocol: Option<String>,
     client_protocol: Option<String>,
     capabilities: String,
@@ -41,6 +42,7 @@ pub(super) struct Query {
 #[derive(Debug, Default)]
 pub(super) struct Wish {
     pub(super) auto_subscribe: bool,
+    pub(super) auto_subscribe_data: bool,
     /// Version of the signaling protocol.
     pub(super) protocol: i32,
     pub(super) client_protocol: i32,
@@ -89,8 +91,10 @@ impl Query {
             return Err(WishError::TooManyTracks);
         }
         let client = request.client_info.unwrap_or_default();
+        let settings = request.connection_settings;
         Ok(Wish {
-            auto_subscribe: request.connection_settings.is_none_or(|settings| settings.auto_subscribe),
+            auto_subscribe: settings.as_ref().is_none_or(|settings| settings.auto_subscribe),
+            auto_subscribe_data: settings.is_some_and(|settings| settings.auto_subscribe_data_track()),
             protocol: client.protocol,
             client_protocol: client.client_protocol,
             sdk: format!("{} {}", client.sdk().as_str_name(), client.version),
@@ -109,6 +113,7 @@ impl Query {
         let capability = |name: &str| Some(pb::client_info::Capability::from_str_name(name.trim())? as i32);
         Wish {
             auto_subscribe: self.auto_subscribe.is_none_or(|text| is_true(&text)),
+            auto_subscribe_data: self.auto_subscribe_data_track.is_some_and(|text| is_true(&text)),
             protocol: number(self.protocol),
             client_protocol: number(self.client_protocol),
             capabilities: self.capabilities.split(',').filter_map(capability).collect(),

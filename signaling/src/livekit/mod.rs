@@ -5,6 +5,7 @@
 
 pub(crate) mod convert;
 mod data;
+mod data_track;
 mod dispatch;
 mod encode;
 mod join;

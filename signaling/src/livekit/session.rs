@@ -136,6 +136,7 @@ async fn take_seat(shared: &Shared, entry: &mut Entry) -> Result<(RoomHandle, Jo
     }
     let mut request = entry.claims.join_request(entry.mode);
     request.auto_subscribe = entry.wish.auto_subscribe;
+    request.auto_subscribe_data = entry.wish.auto_subscribe_data;
     request.offers = entry.wish.offer.is_some();
     request.client_protocol = entry.wish.client_protocol;
     request.capabilities = std::mem::take(&mut entry.wish.capabilities);

@@ -204,6 +204,14 @@ impl Actor {
             Command::Describe { participant, sid, features, size } => {
                 self.state.describe_track(now, participant, &sid, features, size);
             }
+            Command::PublishData { participant, request, reply } => {
+                send(reply, self.state.publish_data_track(now, participant, request));
+            }
+            Command::UnpublishData { participant, handle, reply } => {
+                send(reply, self.state.unpublish_data_track(now, participant, handle));
+            }
+            Command::SubscribeData { participant, change } => self.state.subscribe_data(now, participant, change),
+            Command::CheckData { participant, believed } => self.state.check_data_tracks(now, participant, believed),
             Command::ServerData { data, reply } => {
                 self.state.send_server_data(data, &*self.format);
                 send(reply, Ok(()));

@@ -4,10 +4,10 @@ use tokio::sync::oneshot;
 
 use super::error::Error;
 use super::history::Stay;
-use super::model::{LeaveReason, ParticipantId, ParticipantInfo, RoomInfo, SessionId, TrackInfo};
+use super::model::{DataTrackInfo, LeaveReason, ParticipantId, ParticipantInfo, RoomInfo, SessionId, TrackInfo};
 use super::request::{
-    Answered, JoinRequest, Joined, ParticipantChange, ServerData, SubscriptionChange, SubscriptionPolicy, TrackRequest,
-    TrackSettings,
+    Answered, DataSubscription, DataTrackRequest, JoinRequest, Joined, ParticipantChange, ServerData,
+    SubscriptionChange, SubscriptionPolicy, TrackRequest, TrackSettings,
 };
 
 pub(super) type Reply<T> = oneshot::Sender<Result<T, Error>>;
@@ -36,6 +36,10 @@ pub(super) enum Command {
     Settings { participant: ParticipantId, settings: TrackSettings },
     Policy { participant: ParticipantId, policy: SubscriptionPolicy },
     Describe { participant: ParticipantId, sid: String, features: Option<Vec<i32>>, size: Option<(u32, u32)> },
+    PublishData { participant: ParticipantId, request: DataTrackRequest, reply: Reply<DataTrackInfo> },
+    UnpublishData { participant: ParticipantId, handle: u32, reply: Reply<DataTrackInfo> },
+    SubscribeData { participant: ParticipantId, change: DataSubscription },
+    CheckData { participant: ParticipantId, believed: Vec<DataTrackInfo> },
     ServerData { data: ServerData, reply: Reply<()> },
     Info { reply: Reply<RoomInfo> },
     SetMetadata { metadata: String, reply: Reply<RoomInfo> },

@@ -10,6 +10,7 @@ pub(super) struct Held {
     pub(super) participants: i64,
     pub(super) audio: i64,
     pub(super) video: i64,
+    pub(super) data: i64,
 }
 
 /// Adds a room to the gauges, and takes it out again when it is dropped, whatever ended it.
@@ -35,6 +36,7 @@ impl Counts {
             |kind, more: i64, less: i64| self.metrics.tracks.with_label_values(&[kind]).add(more.saturating_sub(less));
         tracks("audio", held.audio, before.audio);
         tracks("video", held.video, before.video);
+        tracks("data", held.data, before.data);
     }
 }
 
@@ -55,8 +57,8 @@ mod tests {
         let mut counts = Counts::new(Arc::clone(&metrics));
         let gauges =
             || (metrics.rooms.get(), metrics.participants.get(), metrics.tracks.with_label_values(&["audio"]).get());
-        counts.show(Held { participants: 3, audio: 2, video: 1 });
-        counts.show(Held { participants: 2, audio: 2, video: 0 });
+        counts.show(Held { participants: 3, audio: 2, video: 1, data: 0 });
+        counts.show(Held { participants: 2, audio: 2, video: 0, data: 1 });
         assert_eq!(gauges(), (1, 2, 2));
         drop(counts);
         assert_eq!(gauges(), (0, 0, 0));

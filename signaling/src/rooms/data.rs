@@ -34,6 +34,12 @@ pub trait DataFormat: Send + Sync {
     /// Puts the true sender into a packet. `Err` says why it is dropped; a label for a counter.
     fn stamp(&self, from: DataSender<'_>, channel: Channel, packet: &[u8]) -> Result<Stamped, &'static str>;
 
+    /// What a packet names its data track by. `Err` says why it is dropped; a label for a counter.
+    fn track_handle(&self, packet: &[u8]) -> Result<u16, &'static str>;
+
+    /// The same packet under another name. Called with what [`Self::track_handle`] has read.
+    fn with_track_handle(&self, packet: &[u8], handle: u16) -> Bytes;
+
     /// Writes a packet of the server itself.
     fn server_packet(&self, data: &ServerData) -> Bytes;
 }

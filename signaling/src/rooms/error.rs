@@ -25,6 +25,9 @@ pub enum Error {
     /// An argument that cannot be used.
     #[error("invalid argument: {0}")]
     Invalid(&'static str),
+    /// A name or number that has to be unique is in use.
+    #[error("already in use: {0}")]
+    Taken(&'static str),
     /// The transport mode has no such operation.
     #[error("the participant's transport has no such operation")]
     WrongMode,
@@ -51,6 +54,7 @@ impl Error {
             Self::NotAllowed(_) => "not_allowed",
             Self::Limit(limit) => limit,
             Self::Invalid(_) => "invalid_argument",
+            Self::Taken(_) => "already_in_use",
             Self::WrongMode => "wrong_mode",
             Self::Closed => "room_closed",
             Self::Draining => "draining",

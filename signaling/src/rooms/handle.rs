@@ -5,10 +5,10 @@ use tokio::sync::{mpsc, oneshot};
 use super::command::{Command, Reply, Who};
 use super::error::Error;
 use super::history::Stay;
-use super::model::{LeaveReason, ParticipantId, ParticipantInfo, RoomInfo, SessionId, TrackInfo};
+use super::model::{DataTrackInfo, LeaveReason, ParticipantId, ParticipantInfo, RoomInfo, SessionId, TrackInfo};
 use super::request::{
-    Answered, JoinRequest, Joined, ParticipantChange, ServerData, SubscriptionChange, SubscriptionPolicy, TrackRequest,
-    TrackSettings,
+    Answered, DataSubscription, DataTrackRequest, JoinRequest, Joined, ParticipantChange, ServerData,
+    SubscriptionChange, SubscriptionPolicy, TrackRequest, TrackSettings,
 };
 
 /// Commands a room may have waiting. A full queue makes the adapter wait, which stops it from reading its socket: the
@@ -183,6 +183,30 @@ impl RoomHandle {
         size: Option<(u32, u32)>,
     ) {
         self.tell(Command::Describe { participant, sid, features, size }).await;
+    }
+
+    /// Publishes a data track.
+    pub async fn publish_data_track(
+        &self,
+        participant: ParticipantId,
+        request: DataTrackRequest,
+    ) -> Result<DataTrackInfo, Error> {
+        self.ask(|reply| Command::PublishData { participant, request, reply }).await
+    }
+
+    /// Ends a data track, by the publisher's handle.
+    pub async fn unpublish_data_track(&self, participant: ParticipantId, handle: u32) -> Result<DataTrackInfo, Error> {
+        self.ask(|reply| Command::UnpublishData { participant, handle, reply }).await
+    }
+
+    /// A participant asks for data tracks, or gives them back.
+    pub async fn subscribe_data(&self, participant: ParticipantId, change: DataSubscription) {
+        self.tell(Command::SubscribeData { participant, change }).await;
+    }
+
+    /// A participant says after a resume which data tracks it publishes; it is told which of them have ended.
+    pub async fn check_data_tracks(&self, participant: ParticipantId, believed: Vec<DataTrackInfo>) {
+        self.tell(Command::CheckData { participant, believed }).await;
     }
 
     /// The server itself sends data to participants.

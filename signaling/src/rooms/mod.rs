@@ -31,6 +31,6 @@ pub use handle::RoomHandle;
 pub use happening::{Happening, MAX_HAPPENINGS, What};
 pub use history::{History, RETENTION_HOURS, Sample, Stay, TrackLog};
 pub use model::*;
-pub use notice::{MAX_NOTICES, Notice, SubscriptionError};
+pub use notice::{DataHandle, MAX_NOTICES, Notice, SubscriptionError};
 pub use registry::{Options, Registry};
 pub use request::*;

@@ -156,6 +156,8 @@ pub struct ParticipantInfo {
     pub version: u32,
     /// Published tracks.
     pub tracks: Vec<TrackInfo>,
+    /// Published data tracks.
+    pub data_tracks: Vec<DataTrackInfo>,
     /// Why it left, once it has.
     pub left: Option<LeaveReason>,
     /// Client-to-client protocol number, copied from its join.
@@ -242,6 +244,32 @@ pub struct TrackExtras {
     pub packet_trailer_features: Vec<i32>,
     /// Backup codec policy, number of the LiveKit protocol.
     pub backup_codec_policy: i32,
+}
+
+/// What a data track is. All but its sid is the publisher's word.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DataTrackInfo {
+    /// `DTR_…`.
+    pub sid: String,
+    /// What packets of the publisher name it by; not 0.
+    pub handle: u16,
+    /// Unique among the publisher's data tracks.
+    pub name: String,
+    /// End-to-end encryption: 0 none, 1 GCM, 2 custom.
+    pub encryption: i32,
+    /// How its frames are written, where the publisher says it.
+    pub encoding: Option<FrameName>,
+    /// Name and language of what describes its frames.
+    pub schema: Option<(String, FrameName)>,
+}
+
+/// The name of an encoding or of a schema language.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FrameName {
+    /// The LiveKit protocol's number.
+    Known(i32),
+    /// One of the application's own.
+    Custom(String),
 }
 
 /// Why someone is out of a room.

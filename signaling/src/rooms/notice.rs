@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::model::{LeaveAction, LeaveReason, ParticipantInfo, QualityInfo, RoomInfo, SpeakerInfo};
+use super::model::{DataTrackInfo, LeaveAction, LeaveReason, ParticipantInfo, QualityInfo, RoomInfo, SpeakerInfo};
 use super::request::{Answered, Mode};
 
 /// Notices a participant may have under way to its signaling connection. A full queue means the client does not read:
@@ -69,6 +69,10 @@ pub enum Notice {
         /// `TR_…`.
         sid: String,
     },
+    /// All data tracks that this participant receives, and what their packets name them by.
+    DataHandles(Vec<DataHandle>),
+    /// The server ended a data track of this participant.
+    DataTrackUnpublished(DataTrackInfo),
     /// The server muted or unmuted a track of this participant.
     Mute {
         /// `TR_…`.
@@ -99,6 +103,19 @@ pub enum Notice {
         /// What it should do.
         action: LeaveAction,
     },
+}
+
+/// What packets of a data track name it by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DataHandle {
+    /// Not 0.
+    pub handle: u16,
+    /// Who publishes it.
+    pub publisher_identity: String,
+    /// `PA_…`.
+    pub publisher_sid: String,
+    /// `DTR_…`.
+    pub track_sid: String,
 }
 
 /// Why a subscription is not possible.

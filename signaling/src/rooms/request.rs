@@ -7,8 +7,8 @@ use convene_types::MediaKind;
 use tokio::sync::mpsc;
 
 use super::model::{
-    CodecInfo, LayerInfo, ParticipantId, ParticipantInfo, ParticipantKind, Permission, RoomInfo, SessionId, Source,
-    TrackExtras,
+    CodecInfo, FrameName, LayerInfo, ParticipantId, ParticipantInfo, ParticipantKind, Permission, RoomInfo, SessionId,
+    Source, TrackExtras,
 };
 use super::notice::Notice;
 
@@ -46,6 +46,8 @@ pub struct JoinRequest {
     pub mode: Mode,
     /// Receive every track without asking.
     pub auto_subscribe: bool,
+    /// Receive every data track without asking.
+    pub auto_subscribe_data: bool,
     /// In [`Mode::Single`]: it brings its first offer along, so that it need not be asked for one.
     pub offers: bool,
     /// Copied into its [`ParticipantInfo`].
@@ -68,6 +70,7 @@ impl JoinRequest {
             kind: ParticipantKind::default(),
             mode,
             auto_subscribe: true,
+            auto_subscribe_data: false,
             offers: false,
             client_protocol: 0,
             capabilities: Vec::new(),
@@ -154,6 +157,28 @@ pub struct SubscriptionChange {
     pub tracks: Vec<String>,
     /// To receive them or not.
     pub subscribe: bool,
+}
+
+/// A data track to be published.
+#[derive(Clone, Debug, Default)]
+pub struct DataTrackRequest {
+    /// What its packets are to name it by: 1 to 65,535, unique among the publisher's.
+    pub handle: u32,
+    /// Unique among the publisher's data tracks, 1 to 256 bytes.
+    pub name: String,
+    /// End-to-end encryption: 0 none, 1 GCM, 2 custom.
+    pub encryption: i32,
+    /// How its frames are written.
+    pub encoding: Option<FrameName>,
+    /// Name and language of what describes its frames.
+    pub schema: Option<(String, FrameName)>,
+}
+
+/// A change of which data tracks a participant receives, in order.
+#[derive(Clone, Debug, Default)]
+pub struct DataSubscription {
+    /// Tracks, `DTR_…`, and whether to receive them.
+    pub tracks: Vec<(String, bool)>,
 }
 
 /// How a participant wants to receive tracks.

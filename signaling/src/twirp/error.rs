@@ -71,6 +71,7 @@ impl From<rooms::Error> for Error {
             Room::RoomFull | Room::Limit(_) => ("resource_exhausted", StatusCode::TOO_MANY_REQUESTS),
             Room::NotAllowed(_) => ("permission_denied", StatusCode::FORBIDDEN),
             Room::Invalid(_) => ("invalid_argument", StatusCode::BAD_REQUEST),
+            Room::Taken(_) => ("already_exists", StatusCode::CONFLICT),
             Room::WrongMode => ("failed_precondition", StatusCode::PRECONDITION_FAILED),
             Room::Draining | Room::Media(_) => ("unavailable", StatusCode::SERVICE_UNAVAILABLE),
         };

@@ -14,7 +14,7 @@ pub(super) fn room(error: &Error) -> Problem {
         Error::RoomNotFound | Error::ParticipantNotFound | Error::TrackNotFound => StatusCode::NOT_FOUND,
         Error::NotAllowed(_) => StatusCode::FORBIDDEN,
         Error::Invalid(_) => StatusCode::BAD_REQUEST,
-        Error::WrongMode => StatusCode::CONFLICT,
+        Error::WrongMode | Error::Taken(_) => StatusCode::CONFLICT,
         Error::RoomFull | Error::Limit(_) | Error::Closed | Error::Draining => StatusCode::SERVICE_UNAVAILABLE,
         Error::Media(error) => media(error),
     };

@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use super::dcep::{Message, Reliability};
+use super::dcep::{Limit, Message, Reliability};
+use super::drain::Drain;
 use super::link::{Link, Ppid, Write};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub(super) struct Channel {
     pub(super) label: String,
     pub(super) state: State,
     pub(super) outbox: Outbox,
+    /// Of a channel that never resends.
+    pub(super) drain: Drain,
     reliability: Reliability,
     /// Whether the SCTP stream exists. Ours come into being when the association is up.
     has_stream: bool,
@@ -42,7 +45,11 @@ impl Channel {
     fn new(label: &str, reliability: Reliability, state: State, first: &Message) -> Self {
         let mut outbox = Outbox::default();
         outbox.push(Ppid::Control, first.to_vec().into());
-        Self { label: label.to_owned(), state, outbox, reliability, has_stream: false }
+        Self { label: label.to_owned(), state, outbox, drain: Drain::default(), reliability, has_stream: false }
+    }
+
+    pub(super) fn never_resends(&self) -> bool {
+        self.reliability.limit == Limit::Retransmits(0)
     }
 
     /// Gives SCTP what it takes. False when the channel is gone: closed before its stream existed.

@@ -9,7 +9,7 @@
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use sctp_proto::{
@@ -28,6 +28,8 @@ const RTO_INITIAL_MS: u64 = 500;
 const RTO_MIN_MS: u64 = 120;
 /// Ceiling of the time-out: a peer that comes back after an outage hears from us within this time.
 const RTO_MAX_MS: u64 = 3_000;
+/// How soon a FORWARD TSN may be repeated: it may have been lost.
+const FORWARD_AGAIN: Duration = Duration::from_millis(100);
 /// Associations begun by INITs with different tags before one is established. One is the rule; a peer that gave up and
 /// began anew needs another. Each costs a few KiB until the session ends.
 const MAX_INITS: usize = 8;
@@ -79,6 +81,8 @@ pub(super) struct Link {
     lost: bool,
     max_send_bytes: u32,
     packets: VecDeque<Bytes>,
+    /// The FORWARD TSN that was sent last, and when.
+    forwarded: Option<(Bytes, Instant)>,
 }
 
 impl Link {
@@ -93,6 +97,7 @@ impl Link {
             lost: false,
             max_send_bytes: MAX_MESSAGE_BYTES as u32,
             packets: VecDeque::new(),
+            forwarded: None,
         }
     }
 
@@ -140,7 +145,10 @@ impl Link {
         let Some((_, association)) = &mut self.association else { return };
         while let Some(transmit) = association.poll_transmit(now) {
             match transmit.payload {
-                Payload::RawEncode(packets) => self.packets.extend(packets),
+                Payload::RawEncode(packets) => {
+                    let forwarded = &mut self.forwarded;
+                    self.packets.extend(packets.into_iter().filter(|packet| !repeats(forwarded, now, packet)));
+                }
                 Payload::PartialDecode(_) => {} // a received packet; never given out
             }
         }
@@ -249,6 +257,12 @@ impl Link {
         association.stream(id).and_then(|stream| stream.buffered_amount()).unwrap_or(0)
     }
 
+    /// After how long what is not acknowledged counts as lost: the round trip and how much it varies (RFC 9260 §6.3.1).
+    pub(super) fn time_out(&self) -> Duration {
+        // What it is called there is not what it is.
+        self.association.as_ref().map_or(Duration::ZERO, |(_, association)| association.rtt())
+    }
+
     pub(super) fn stream_count(&self) -> usize {
         self.association.as_ref().map_or(0, |(_, association)| association.stream_ids().len())
     }
@@ -311,6 +325,22 @@ fn stream_event(event: &StreamEvent) -> Option<Event> {
         | StreamEvent::BufferedAmountHigh { .. }
         | _ => None,
     }
+}
+
+/// Whether a packet is the FORWARD TSN again that was sent a moment ago.
+///
+/// sctp-proto answers each SACK with one, and peers answer each with a SACK (RFC 3758 §3.6): what is under way grows with
+/// every round trip. §3.5 F2 lets them be delayed.
+fn repeats(forwarded: &mut Option<(Bytes, Instant)>, now: Instant, packet: &Bytes) -> bool {
+    const CHUNK_FORWARD_TSN: u8 = 192;
+    if packet.get(12) != Some(&CHUNK_FORWARD_TSN) {
+        return false;
+    }
+    if forwarded.as_ref().is_some_and(|(last, at)| last == packet && now < *at + FORWARD_AGAIN) {
+        return true;
+    }
+    *forwarded = Some((packet.clone(), now));
+    false
 }
 
 /// RFC 9260 §8.5.1 A: only a packet with an INIT chunk has verification tag 0.

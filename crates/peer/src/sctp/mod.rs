@@ -13,12 +13,13 @@
 
 mod channel;
 mod dcep;
+mod drain;
 mod link;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -32,6 +33,11 @@ pub const MAX_MESSAGE_BYTES: usize = 262_144;
 /// Bytes that wait or are under way to the peer over all its channels. A peer slower than what is sent to it costs at most
 /// this much memory; lower, and a burst of large messages is refused on a path with a long round trip.
 pub const MAX_BUFFERED_BYTES: usize = 4 * 1024 * 1024;
+/// What a channel never resends is not taken where it would wait for longer than this, and SCTP's time-out: it would come too
+/// late, and so would what comes behind it.
+pub const MAX_WAIT: Duration = Duration::from_millis(200);
+/// So little may wait however long: receivers delay their SACK of a lone message by 200 ms (RFC 9260 §6.2).
+const FEW_BYTES: usize = 8 * 1024;
 /// Channels of one peer at a time. LiveKit uses 3 to 6.
 pub const MAX_CHANNELS: usize = 64;
 /// SCTP streams at a time, of channels or not yet: what a peer that never sends a DATA_CHANNEL_OPEN can make us remember.
@@ -109,6 +115,9 @@ pub enum SendError {
     /// More than [`MAX_BUFFERED_BYTES`] would wait.
     #[error("data channel buffer is full")]
     Full,
+    /// On a channel that never resends it would wait for longer than [`MAX_WAIT`].
+    #[error("data channel is behind")]
+    Behind,
     /// Longer than the peer accepts, or than [`MAX_MESSAGE_BYTES`].
     #[error("message is too large")]
     TooLarge,
@@ -222,11 +231,13 @@ impl Channels {
             return Err(SendError::TooLarge);
         }
         let full = self.buffered_bytes().saturating_add(payload.len()) > MAX_BUFFERED_BYTES;
+        let behind = self.is_behind(now, id);
         let channel = self.channels.get_mut(&id.0).ok_or(SendError::NoSuchChannel)?;
         match channel.state {
             State::Closing | State::Resetting => return Err(SendError::NoSuchChannel),
             State::Connecting => return Err(SendError::NotOpen),
             State::Open if full => return Err(SendError::Full),
+            State::Open if behind => return Err(SendError::Behind),
             State::Open => {}
         }
         // RFC 8831 §6.6: SCTP has no empty messages; one byte of any value stands for none under its own PPID.
@@ -239,8 +250,22 @@ impl Channels {
         if !channel.outbox.is_empty() || self.link.write(id.0, ppid, payload) == Write::Blocked {
             channel.outbox.push(ppid, Bytes::copy_from_slice(payload));
         }
+        if channel.never_resends() {
+            channel.drain.give(payload.len());
+        }
         self.settle(now);
         Ok(())
+    }
+
+    /// Whether what is sent now on a channel that never resends would come too late.
+    fn is_behind(&mut self, now: Instant, id: ChannelId) -> bool {
+        let Some(channel) = self.channels.get_mut(&id.0).filter(|channel| channel.never_resends()) else {
+            return false;
+        };
+        let waiting = self.link.buffered_bytes(id.0).saturating_add(channel.outbox.bytes());
+        let time_out = self.link.time_out();
+        let wait = channel.drain.wait(now, waiting, time_out);
+        waiting > FEW_BYTES && wait.is_some_and(|wait| wait > time_out + MAX_WAIT)
     }
 
     /// Closes one channel after what was sent on it has arrived (RFC 8831 §6.7). [`Event::Closed`] follows when the peer has

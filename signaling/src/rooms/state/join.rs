@@ -50,6 +50,7 @@ impl State {
             notices: Some(notices),
             detached_at: None,
             auto_subscribe: request.auto_subscribe && mode != Mode::Whip,
+            auto_subscribe_data: request.auto_subscribe_data,
             wants: HashMap::new(),
             targets: HashMap::new(),
             decodes: BTreeSet::new(),
@@ -84,6 +85,7 @@ impl State {
             Mode::Single | Mode::Whep => self.reconcile_subscriber(id),
             Mode::Whip => {}
         }
+        self.reconcile_data_receiver(now, id);
         Joined {
             participant: id,
             session,
@@ -117,6 +119,7 @@ impl State {
         if mode == Mode::Dual {
             self.want_offer(id, true);
         }
+        self.repeat_data_handles(now, id);
         let info = self.participant_info(id)?;
         Ok(Joined {
             participant: id,
@@ -196,6 +199,8 @@ impl State {
             self.notify(now, id, Notice::Leave { reason, action: action_for(reason) });
         }
         self.drop_tracks_of(id);
+        self.drop_data_tracks_of(id);
+        self.drop_data_receiver(id);
         let participant = self.participants.remove(&id)?;
         self.listeners.remove(&id);
         self.unsettled.remove(&id);
@@ -262,6 +267,7 @@ fn new_info(now: Now, request: JoinRequest) -> ParticipantInfo {
         joined_at_ms: now.unix_ms,
         version: 1,
         tracks: Vec::new(),
+        data_tracks: Vec::new(),
         left: None,
         client_protocol: request.client_protocol,
         capabilities: request.capabilities,

@@ -4,6 +4,7 @@
 //! Invariant: it never reads a clock and never waits.
 
 mod backup;
+mod data_tracks;
 mod deadlines;
 mod dynacast;
 mod join;
@@ -28,6 +29,7 @@ use convene_types::{MediaKind, PeerId, TrackId};
 use tokio::sync::mpsc;
 
 use self::backup::Backup;
+use self::data_tracks::DataTracks;
 use self::dynacast::Demand;
 use self::negotiate::Negotiation;
 use self::paused::Paused;
@@ -108,6 +110,7 @@ pub(super) struct State {
     peers: HashMap<PeerId, ParticipantId>,
     tracks: BTreeMap<TrackId, Track>,
     sids: HashMap<String, TrackId>,
+    data_tracks: DataTracks,
     speaking: BTreeMap<String, f32>,
     actions: VecDeque<Action>,
     /// Tracks whose subscribers or their wishes changed since the last settling.
@@ -125,7 +128,7 @@ pub(super) struct State {
 
 struct Participant {
     id: ParticipantId,
-    /// `tracks` in it is empty: tracks live in [`State::tracks`].
+    /// Tracks in it are none: they live in [`State::tracks`] and [`State::data_tracks`].
     info: ParticipantInfo,
     mode: Mode,
     /// The API key that has let it in; empty: none that could end.
@@ -135,6 +138,7 @@ struct Participant {
     notices: Option<mpsc::Sender<Notice>>,
     detached_at: Option<Instant>,
     auto_subscribe: bool,
+    auto_subscribe_data: bool,
     /// What it asked for by name; the rest follows `auto_subscribe`.
     wants: HashMap<TrackId, bool>,
     targets: HashMap<TrackId, LayerTarget>,
@@ -196,6 +200,7 @@ impl State {
             peers: HashMap::new(),
             tracks: BTreeMap::new(),
             sids: HashMap::new(),
+            data_tracks: DataTracks::default(),
             speaking: BTreeMap::new(),
             actions: VecDeque::new(),
             demands_changed: BTreeSet::new(),
@@ -248,7 +253,8 @@ impl State {
         let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
         let of = |kind| self.tracks.values().filter(|track| track.is_shown() && track.info.kind == kind).count();
         let participants = count(self.participants.len());
-        Held { participants, audio: count(of(MediaKind::Audio)), video: count(of(MediaKind::Video)) }
+        let data = count(self.data_tracks.len());
+        Held { participants, audio: count(of(MediaKind::Audio)), video: count(of(MediaKind::Video)), data }
     }
 
     /// Ends the room.
@@ -301,7 +307,8 @@ impl State {
 
     fn describe(&self, participant: &Participant) -> ParticipantInfo {
         let own = self.tracks.values().filter(|t| t.is_shown() && t.owner == participant.id);
-        ParticipantInfo { tracks: own.map(|t| t.info.clone()).collect(), ..participant.info.clone() }
+        let (tracks, data_tracks) = (own.map(|t| t.info.clone()).collect(), self.data_tracks.infos_of(participant.id));
+        ParticipantInfo { tracks, data_tracks, ..participant.info.clone() }
     }
 
     fn fresh_id(&mut self) -> u64 {

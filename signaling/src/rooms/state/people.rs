@@ -54,7 +54,9 @@ impl State {
             let hides = info.permission.hidden;
             self.hidden = self.hidden + usize::from(hides) - usize::from(hidden);
             self.end_forbidden_tracks(now, id);
+            self.end_forbidden_data_tracks(now, id);
             self.reconcile_subscriber(id);
+            self.reconcile_data_receiver(now, id);
         }
         self.announce(now, id);
         self.participant_info(id)
@@ -98,6 +100,9 @@ impl State {
         let info = &participant.info;
         if !info.permission.can_publish_data {
             return Err("not_allowed");
+        }
+        if channel == Channel::Tracks {
+            return self.handle_track_packet(id, packet, format);
         }
         let from = DataSender { sid: &info.sid, identity: &info.identity, agent: info.permission.agent };
         let stamped = format.stamp(from, channel, packet)?;

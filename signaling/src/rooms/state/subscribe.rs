@@ -72,6 +72,7 @@ impl State {
             let Some(track) = shown.map(|track| track.info.sid.clone()) else { continue };
             self.notify(now, other, Notice::SubscriptionPermission { participant: sid.clone(), track, allowed });
         }
+        self.reconcile_data_publisher(now, id);
     }
 
     /// Makes the subscriptions of one receiver what they should be.
@@ -141,7 +142,12 @@ impl State {
         let (Some(participant), Some(track)) = (self.participants.get(&id), self.tracks.get(&track)) else {
             return false;
         };
-        let Some(policy) = self.participants.get(&track.owner).and_then(|owner| owner.policy.as_ref()) else {
+        self.policy_lets(track.owner, participant, &track.info.sid)
+    }
+
+    /// The same of a track of either kind.
+    pub(super) fn policy_lets(&self, owner: ParticipantId, participant: &Participant, sid: &str) -> bool {
+        let Some(policy) = self.participants.get(&owner).and_then(|owner| owner.policy.as_ref()) else {
             return true;
         };
         let names = |entry: &&AllowedTracks| {
@@ -151,7 +157,11 @@ impl State {
                 entry.identity == participant.info.identity
             }
         };
-        policy.allowed.iter().filter(names).any(|entry| entry.all_tracks || entry.tracks.contains(&track.info.sid))
+        policy
+            .allowed
+            .iter()
+            .filter(names)
+            .any(|entry| entry.all_tracks || entry.tracks.iter().any(|known| known == sid))
     }
 }
 

@@ -10,12 +10,14 @@ use tokio::sync::mpsc;
 use super::{Action, Now, Peers, State};
 use crate::rooms::data::{DataFormat, DataSender, Stamped};
 use crate::rooms::{
-    AllowedTracks, CodecInfo, Error, JoinRequest, LayerInfo, LeaveAction, LeaveReason, Mode, Notice, Options,
-    ParticipantChange, ParticipantId, ParticipantInfo, ParticipantState, Permission, RoomRequest, ServerData,
-    SessionId, Source, SubscriptionChange, SubscriptionPolicy, TrackExtras, TrackInfo, TrackRequest, TrackSettings,
+    AllowedTracks, CodecInfo, DataSubscription, DataTrackInfo, DataTrackRequest, Error, FrameName, JoinRequest,
+    LayerInfo, LeaveAction, LeaveReason, Mode, Notice, Options, ParticipantChange, ParticipantId, ParticipantInfo,
+    ParticipantState, Permission, RoomRequest, ServerData, SessionId, Source, SubscriptionChange, SubscriptionPolicy,
+    TrackExtras, TrackInfo, TrackRequest, TrackSettings,
 };
 
 mod connections;
+mod data_tracks;
 mod publishing;
 mod seats;
 mod subscribing;
@@ -64,6 +66,14 @@ impl DataFormat for Names {
             to_sids: Vec::new(),
             sequence: 9,
         })
+    }
+
+    fn track_handle(&self, packet: &[u8]) -> Result<u16, &'static str> {
+        packet.first().copied().map(u16::from).ok_or("malformed")
+    }
+
+    fn with_track_handle(&self, packet: &[u8], handle: u16) -> Bytes {
+        Bytes::from(format!("{handle}:{}", packet.len()))
     }
 
     fn server_packet(&self, data: &ServerData) -> Bytes {
