@@ -212,7 +212,8 @@ async def test_picture_returns_after_ten_seconds_of_silence(tmp_path, room_name)
         hosts["listener"].impair(loss=0.0, only=None)
         took = await time_to_picture(pages["listener"], "speaker", 10)
         print(f"picture after {took:.1f} s")
-        assert took <= 3.0
+        # libwebrtc asks for a keyframe after 2 to 3 s; the server has heard before that what is missing comes no more.
+        assert took <= 2.0
 
 
 async def test_forty_joins_with_lost_handshake_datagrams(tmp_path, room_name):

@@ -94,6 +94,14 @@ impl History {
         Some(Stored { meta: &slot.meta, bytes })
     }
 
+    /// Whether a packet came so long ago, or is kept no more. Not one that never came and still may.
+    pub(crate) fn is_past(&self, now: Instant, seq: u64, age: Duration) -> bool {
+        let mask = self.slots.len().wrapping_sub(1) as u64;
+        let Some(Some(slot)) = self.slots.get((seq & mask) as usize) else { return false };
+        let overwritten = self.head > slot.at + self.bytes.len() as u64;
+        slot.seq > seq || (slot.seq == seq && (overwritten || now.saturating_duration_since(slot.arrived) >= age))
+    }
+
     fn place(&self, at: u64) -> usize {
         (at & (self.bytes.len() as u64).wrapping_sub(1)) as usize
     }

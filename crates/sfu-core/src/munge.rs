@@ -290,6 +290,12 @@ impl Munger {
         self.last.map(|last| last.seq as u16)
     }
 
+    /// All of the number of a packet that went out, or would have, with this 16-bit number lately.
+    pub(crate) fn number(&self, seq: u16) -> Option<u64> {
+        let last = self.last?.seq;
+        last.checked_sub(u64::from((last as u16).wrapping_sub(seq)))
+    }
+
     /// The newest timestamp that went out.
     pub(crate) fn last_ts(&self) -> u32 {
         self.last.map_or(0, |last| last.ts)
@@ -297,8 +303,7 @@ impl Munger {
 
     /// The run and the number in its layer of a packet that went out with this 16-bit number lately.
     pub(crate) fn find(&self, seq: u16) -> Option<(&Run, u64)> {
-        let last = self.last?.seq;
-        let out = last.checked_sub(u64::from((last as u16).wrapping_sub(seq)))?;
+        let out = self.number(seq)?;
         let run = self.run.iter().chain(self.ended.iter().rev()).find(|run| run.out_start <= out)?;
         Some((run, run.find(out)?))
     }

@@ -32,6 +32,8 @@ pub struct Stats {
     pub nack_suppressed: u64,
     /// Asked for again where the path has no room for what a keyframe behind it makes good.
     pub nack_superseded: u64,
+    /// Asked for after an outage, for which a keyframe was asked instead.
+    pub nack_too_late: u64,
     /// Not sent again because repeats already take their part of the path.
     pub rtx_over_budget: u64,
     /// Asked for again where RTX was not negotiated.

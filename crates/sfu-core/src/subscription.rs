@@ -65,6 +65,8 @@ pub(crate) struct Subscription {
     octets: u32,
     rtx_seq: u16,
     recent_rtx: Vec<Option<(u16, Instant)>>,
+    /// All of the number of the last packet that its receiver is not to wait for.
+    given_up: Option<u64>,
     /// The last SR: the middle of its NTP time, and when it went out.
     last_sr: Option<(u32, Instant)>,
     round_trip: Option<Duration>,
@@ -104,6 +106,7 @@ impl Subscription {
             octets: 0,
             rtx_seq,
             recent_rtx: Vec::new(),
+            given_up: None,
             last_sr: None,
             round_trip: None,
             loss: Loss::default(),

@@ -159,6 +159,7 @@ impl Counters {
             (&metrics.bandwidth, "track_paused", stats.starved - old.starved),
             (&metrics.dropped, "nack_missed", stats.nack_missed - old.nack_missed),
             (&metrics.dropped, "nack_superseded", stats.nack_superseded - old.nack_superseded),
+            (&metrics.dropped, "nack_too_late", stats.nack_too_late - old.nack_too_late),
             (&metrics.dropped, "rtx_over_budget", stats.rtx_over_budget - old.rtx_over_budget),
             (&metrics.dropped, "unmapped_pt", stats.unmapped_pt - old.unmapped_pt),
             (&metrics.dropped, "not_loudest", stats.not_loudest - old.not_loudest),

@@ -96,7 +96,7 @@ impl Room {
         }
     }
 
-    fn request_keyframe(&mut self, from: PeerId, media: Ssrc) {
+    pub(super) fn request_keyframe(&mut self, from: PeerId, media: Ssrc) {
         let Some(index) = self.subscriber_places.get(&from) else { return };
         let Some(subscriber) = self.subscribers.get_mut(*index) else { return };
         let Some(subscription) = subscriber.by_ssrc(media) else { return };

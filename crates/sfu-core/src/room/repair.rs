@@ -50,9 +50,12 @@ impl Room {
         let Some(subscriber) = self.subscribers.get_mut(index) else { return };
         let scarce = subscriber.is_scarce(now);
         let Some(track) = subscriber.by_ssrc(nack.media).map(|subscription| subscription.track) else { return };
+        let layers = self.tracks.get(track).map(|track| &track.layers[..]).unwrap_or_default();
+        let mut gives_up = false;
         for seq in nack.seqs() {
             self.stats.nack_in += 1;
             let Some(subscription) = subscriber.get_mut(track) else { return };
+            gives_up |= subscription.gives_up(now, seq.0, layers);
             if !subscription.may_repeat(now, seq.0, scarce, &mut self.stats) {
                 continue;
             }
@@ -62,6 +65,9 @@ impl Room {
                 let due = now + SECOND_AFTER;
                 self.seconds.0.push_back(Second { due, subscriber: index, peer: from, track, seq: seq.0 });
             }
+        }
+        if gives_up {
+            self.request_keyframe(from, nack.media);
         }
         self.send_repeats(index);
     }

@@ -17,6 +17,10 @@ const RECENT_RTX: usize = 64;
 const MIN_RTX_PAUSE: Duration = Duration::from_millis(10);
 const START_RTX_PAUSE: Duration = Duration::from_millis(30);
 const MAX_RTX_PAUSE: Duration = Duration::from_millis(150);
+/// Whoever asks for a packet that went out so long ago, or so long that it is kept no more, had no network: on one that only
+/// loses, requests come within a few round trips. The picture cannot go on from there, and libwebrtc waits 2 to 3 s before it asks
+/// for a keyframe. After a shorter outage, and where all of it is kept, repeats are sooner there than a keyframe.
+const GIVE_UP: Duration = Duration::from_millis(2_500);
 /// Of how many packets a probe's repeats are, and how large those must be: small ones cost more packets than they tell.
 const PROBE_REACH: u16 = 24;
 const MIN_PROBE_BYTES: usize = 300;
@@ -25,6 +29,27 @@ const MIN_PROBE_BYTES: usize = 300;
 const PADDING_BYTES: u8 = 240;
 
 impl Subscription {
+    /// Whether its receiver should go on from a keyframe, for what it asks for comes too late. Nothing that went out until now is
+    /// sent again then.
+    pub(crate) fn gives_up(&mut self, now: Instant, seq: u16, layers: &[Layer]) -> bool {
+        if self.kind != MediaKind::Video || self.is_given_up(seq) {
+            return false;
+        }
+        let Some((run, in_seq)) = self.munger.find(seq).filter(|(run, _)| !self.munger.is_over(run)) else {
+            return false;
+        };
+        let layer = layers.get(usize::from(run.layer)).filter(|layer| layer.generation == run.generation);
+        if !layer.is_some_and(|layer| layer.history.is_past(now, in_seq, GIVE_UP)) {
+            return false;
+        }
+        self.given_up = self.munger.last_seq().and_then(|last| self.munger.number(last));
+        true
+    }
+
+    fn is_given_up(&self, seq: u16) -> bool {
+        self.given_up.is_some_and(|until| self.munger.number(seq).is_some_and(|number| number <= until))
+    }
+
     /// Whether a packet that was asked for may be sent again; counts the reason if not. `scarce`: the path has no room to
     /// spare.
     pub(crate) fn may_repeat(&mut self, now: Instant, seq: u16, scarce: bool, stats: &mut Stats) -> bool {
@@ -36,6 +61,10 @@ impl Subscription {
             stats.nack_missed += 1;
             return false;
         };
+        if self.is_given_up(seq) {
+            stats.nack_too_late += 1;
+            return false;
+        }
         // A keyframe began the present run: nothing before it is needed to go on.
         if scarce && self.munger.is_over(run) {
             stats.nack_superseded += 1;

@@ -153,6 +153,40 @@ fn a_nack_is_answered_by_rtx_once_per_round_trip() {
 }
 
 #[test]
+fn what_was_sent_into_an_outage_is_not_repeated_but_begun_anew() {
+    let mut world = World::new(1);
+    world.subscribe(BOB, VIDEO);
+    let mut sent: Vec<Out> = Vec::new();
+    let mut film = |world: &mut World, seqs: std::ops::Range<u16>| {
+        for seq in seqs {
+            sent.extend(world.forward(frame(0, seq, seq == 0)));
+            world.pass(66);
+        }
+        sent.iter().map(|out| SeqNo(out.seq)).collect::<Vec<_>>()
+    };
+    let seqs = film(&mut world, 0..40);
+    world.told(ALICE);
+    let nack = |world: &mut World, seqs: &[SeqNo]| {
+        let mut bytes = Vec::new();
+        write_nack(&mut bytes, Ssrc(1), out_ssrc(BOB, VIDEO), seqs);
+        world.room.handle_rtcp(world.now, BOB, &bytes).unwrap();
+        let again = world.flush();
+        world.gather();
+        (again.len(), world.told_of(ALICE, "pli").len())
+    };
+    assert_eq!(nack(&mut world, &seqs[20..]), (20, 0), "1.3 s: all of it is repeated");
+    world.pass(200);
+    assert_eq!(nack(&mut world, &seqs[..40]), (0, 1), "2.8 s: a keyframe is asked for");
+    assert_eq!(world.room.stats().nack_too_late, 40);
+    world.pass(200);
+    assert_eq!(nack(&mut world, &seqs[30..40]), (0, 0), "it is asked for once, whatever else is missing from before");
+    let later = film(&mut world, 40..45);
+    assert_eq!(nack(&mut world, &later[40..43]), (3, 0), "what went out since is repeated");
+    world.pass(3_000);
+    assert_eq!(nack(&mut world, &later[43..]), (0, 1), "another outage");
+}
+
+#[test]
 fn a_nack_for_the_run_before_a_switch_gets_the_bytes_of_that_run() {
     let mut world = World::new(2);
     world.subscribe(BOB, VIDEO);
