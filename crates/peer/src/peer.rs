@@ -295,11 +295,23 @@ impl Peer {
 
     /// Sends a binary message over the channel of this label.
     pub fn send(&mut self, now: Instant, label: &str, payload: &[u8]) -> Result<(), SendError> {
-        let channel = self.labels.iter().find(|(_, known, open)| *open && known == label);
-        let id = channel.map(|(id, _, _)| *id).ok_or(SendError::NoSuchChannel)?;
-        let outcome = self.channels.send(now, id, false, payload);
+        let outcome = self.channels.send(now, self.open_channel_of(label)?, false, payload);
         self.settle(now);
         outcome
+    }
+
+    /// The same for what is of use only with what was sent before: see [`Channels::send_late`].
+    ///
+    /// [`Channels::send_late`]: crate::sctp::Channels::send_late
+    pub fn send_late(&mut self, now: Instant, label: &str, payload: &[u8]) -> Result<(), SendError> {
+        let outcome = self.channels.send_late(now, self.open_channel_of(label)?, false, payload);
+        self.settle(now);
+        outcome
+    }
+
+    fn open_channel_of(&self, label: &str) -> Result<ChannelId, SendError> {
+        let channel = self.labels.iter().find(|(_, known, open)| *open && known == label);
+        channel.map(|(id, _, _)| *id).ok_or(SendError::NoSuchChannel)
     }
 
     /// The next datagram to send.

@@ -1,7 +1,7 @@
 //! A peer that receives: its subscriptions, and what waits for it.
 
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use convene_types::{PeerId, Ssrc};
 
@@ -11,6 +11,12 @@ use crate::remb::Remb;
 use crate::repairs::Repairs;
 use crate::stamp::{Method, Stamp, abs_send_time};
 use crate::subscription::{Claim, Subscription};
+
+/// Whoever said nothing for so long had no network: feedback comes some ten times a second while packets arrive. (Receivers
+/// that send none report once a second, and count as back all the time.)
+const SILENCE: Duration = Duration::from_secs(1);
+/// How long after a silence what is asked for may be what it took.
+const JUST_BACK: Duration = Duration::from_secs(3);
 
 /// In `places`: not subscribed.
 const NONE: u32 = u32::MAX;
@@ -45,6 +51,8 @@ pub(crate) struct Subscriber {
     pub(crate) probe_bytes: usize,
     /// When its last RTCP came.
     pub(crate) heard: Option<Instant>,
+    /// When it was heard again after a silence.
+    back: Option<Instant>,
     /// Packets sent to it when it was last rated.
     pub(crate) packets_rated: u32,
     epoch: Instant,
@@ -68,6 +76,7 @@ impl Subscriber {
             desired: 0.0,
             probe_bytes: 0,
             heard: None,
+            back: None,
             packets_rated: 0,
             epoch,
         }
@@ -118,6 +127,19 @@ impl Subscriber {
     /// Whether a queue grew on its path while a receiver report was in the making.
     pub(crate) fn is_congested(&self, now: Instant) -> bool {
         self.estimator.as_ref().is_some_and(|estimator| estimator.was_congested(now))
+    }
+
+    /// RTCP of it came.
+    pub(crate) fn hear(&mut self, now: Instant) {
+        if self.heard.is_some_and(|at| now.saturating_duration_since(at) >= SILENCE) {
+            self.back = Some(now);
+        }
+        self.heard = Some(now);
+    }
+
+    /// Whether it was away until a moment ago.
+    pub(crate) fn is_just_back(&self, now: Instant) -> bool {
+        self.back.is_some_and(|at| now.saturating_duration_since(at) < JUST_BACK)
     }
 
     /// Whether less is known to fit than it could use.

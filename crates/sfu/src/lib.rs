@@ -13,6 +13,7 @@ mod control;
 mod counters;
 mod demux;
 mod forward;
+mod frames;
 pub mod handle;
 mod lag;
 mod links;

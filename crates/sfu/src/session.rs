@@ -11,6 +11,7 @@ use convene_types::{MediaKind, Mid, PeerId, Pt, RoomId, Ssrc, TrackId};
 use rustc_hash::FxHashMap;
 
 use crate::demux::Entries;
+use crate::frames::Frames;
 use crate::handle::{Bind, Channel, LayerTarget, PeerOptions, Publication, Subscription};
 use crate::socket::Path;
 
@@ -80,6 +81,7 @@ pub(crate) struct Session {
     pub(crate) spent: Vec<Mid>,
     bindings: FxHashMap<Ssrc, Binding>,
     early: VecDeque<(Channel, Bytes)>,
+    frames: Frames,
 }
 
 impl Session {
@@ -100,6 +102,7 @@ impl Session {
             spent: Vec::new(),
             bindings: FxHashMap::default(),
             early: VecDeque::new(),
+            frames: Frames::default(),
         }
     }
 
@@ -204,6 +207,13 @@ impl Session {
             Channel::Lossy => LOSSY_LABEL,
             Channel::Tracks => TRACKS_LABEL,
         };
+        if channel == Channel::Tracks {
+            let peer = &mut self.peer;
+            return self.frames.send(payload, |late| match late {
+                false => peer.send(now, label, payload).is_ok(),
+                true => peer.send_late(now, label, payload).is_ok(),
+            });
+        }
         if self.peer.channel_is_open(label) {
             return self.peer.send(now, label, payload).is_ok();
         }

@@ -38,7 +38,7 @@ impl Drain {
             self.readings.pop_front();
         }
         let (since, before) = self.readings.front()?;
-        let (span, went) = (now.saturating_duration_since(*since), gone - before);
+        let (span, went) = (now.saturating_duration_since(*since), gone.saturating_sub(*before));
         let whole = span.as_secs_f64() * waiting as f64 / went as f64; // infinite where nothing goes
         (span >= least).then(|| Duration::try_from_secs_f64(whole).unwrap_or(Duration::MAX))
     }

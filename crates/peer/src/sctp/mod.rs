@@ -227,17 +227,23 @@ impl Channels {
 
     /// Sends a message, or keeps it until SCTP can. On an error nothing of it was sent.
     pub fn send(&mut self, now: Instant, id: ChannelId, text: bool, payload: &[u8]) -> Result<(), SendError> {
+        if self.is_behind(now, id) {
+            return Err(SendError::Behind);
+        }
+        self.send_late(now, id, text, payload)
+    }
+
+    /// The same for what is of use only with what was sent before: taken however late it comes.
+    pub fn send_late(&mut self, now: Instant, id: ChannelId, text: bool, payload: &[u8]) -> Result<(), SendError> {
         if payload.len() > self.link.max_send_bytes() {
             return Err(SendError::TooLarge);
         }
         let full = self.buffered_bytes().saturating_add(payload.len()) > MAX_BUFFERED_BYTES;
-        let behind = self.is_behind(now, id);
         let channel = self.channels.get_mut(&id.0).ok_or(SendError::NoSuchChannel)?;
         match channel.state {
             State::Closing | State::Resetting => return Err(SendError::NoSuchChannel),
             State::Connecting => return Err(SendError::NotOpen),
             State::Open if full => return Err(SendError::Full),
-            State::Open if behind => return Err(SendError::Behind),
             State::Open => {}
         }
         // RFC 8831 §6.6: SCTP has no empty messages; one byte of any value stands for none under its own PPID.

@@ -15,7 +15,7 @@ impl Room {
         self.touch(now);
         let subscriber = self.subscriber_places.get(&from).and_then(|index| self.subscribers.get_mut(*index));
         if let Some(subscriber) = subscriber {
-            subscriber.heard = Some(now);
+            subscriber.hear(now);
         }
         let mut result = Ok(());
         for part in packets(packet) {

@@ -51,11 +51,13 @@ impl Room {
         let scarce = subscriber.is_scarce(now);
         let Some(track) = subscriber.by_ssrc(nack.media).map(|subscription| subscription.track) else { return };
         let layers = self.tracks.get(track).map(|track| &track.layers[..]).unwrap_or_default();
+        // A queue delays requests as well, but not what the receiver says besides.
+        let back = subscriber.is_just_back(now);
         let mut gives_up = false;
         for seq in nack.seqs() {
             self.stats.nack_in += 1;
             let Some(subscription) = subscriber.get_mut(track) else { return };
-            gives_up |= subscription.gives_up(now, seq.0, layers);
+            gives_up |= back && subscription.gives_up(now, seq.0, layers);
             if !subscription.may_repeat(now, seq.0, scarce, &mut self.stats) {
                 continue;
             }

@@ -17,9 +17,9 @@ const RECENT_RTX: usize = 64;
 const MIN_RTX_PAUSE: Duration = Duration::from_millis(10);
 const START_RTX_PAUSE: Duration = Duration::from_millis(30);
 const MAX_RTX_PAUSE: Duration = Duration::from_millis(150);
-/// Whoever asks for a packet that went out so long ago, or so long that it is kept no more, had no network: on one that only
-/// loses, requests come within a few round trips. The picture cannot go on from there, and libwebrtc waits 2 to 3 s before it asks
-/// for a keyframe. After a shorter outage, and where all of it is kept, repeats are sooner there than a keyframe.
+/// From what went out so long ago, or so long that it is kept no more, the picture of somebody who was away cannot go on, and
+/// libwebrtc waits 2 to 3 s before it asks for a keyframe. After a shorter outage, and where all of it is kept, repeats are sooner
+/// there than a keyframe.
 const GIVE_UP: Duration = Duration::from_millis(2_500);
 /// Of how many packets a probe's repeats are, and how large those must be: small ones cost more packets than they tell.
 const PROBE_REACH: u16 = 24;
@@ -29,7 +29,7 @@ const MIN_PROBE_BYTES: usize = 300;
 const PADDING_BYTES: u8 = 240;
 
 impl Subscription {
-    /// Whether its receiver should go on from a keyframe, for what it asks for comes too late. Nothing that went out until now is
+    /// Whether its receiver, who was away, should go on from a keyframe, for what it asks for comes too late. Nothing that went out until now is
     /// sent again then.
     pub(crate) fn gives_up(&mut self, now: Instant, seq: u16, layers: &[Layer]) -> bool {
         if self.kind != MediaKind::Video || self.is_given_up(seq) {

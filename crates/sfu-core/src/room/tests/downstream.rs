@@ -174,16 +174,26 @@ fn what_was_sent_into_an_outage_is_not_repeated_but_begun_anew() {
         world.gather();
         (again.len(), world.told_of(ALICE, "pli").len())
     };
-    assert_eq!(nack(&mut world, &seqs[20..]), (20, 0), "1.3 s: all of it is repeated");
+    let report = |world: &mut World| {
+        let mut bytes = Vec::new();
+        write_rr(&mut bytes, Ssrc(1), &[]);
+        world.room.handle_rtcp(world.now, BOB, &bytes).unwrap();
+    };
+    report(&mut world);
+    world.pass(900);
+    assert_eq!(nack(&mut world, &seqs[38..]), (2, 0), "who was never away");
+    assert_eq!(nack(&mut world, &seqs[..2]), (2, 0), "whatever the queue of their path");
+    let seqs = film(&mut world, 40..80);
+    assert_eq!(nack(&mut world, &seqs[60..]), (20, 0), "away, for 1.3 s: all of it is repeated");
     world.pass(200);
-    assert_eq!(nack(&mut world, &seqs[..40]), (0, 1), "2.8 s: a keyframe is asked for");
+    assert_eq!(nack(&mut world, &seqs[40..]), (0, 1), "2.8 s: a keyframe is asked for");
     assert_eq!(world.room.stats().nack_too_late, 40);
     world.pass(200);
-    assert_eq!(nack(&mut world, &seqs[30..40]), (0, 0), "it is asked for once, whatever else is missing from before");
-    let later = film(&mut world, 40..45);
-    assert_eq!(nack(&mut world, &later[40..43]), (3, 0), "what went out since is repeated");
+    assert_eq!(nack(&mut world, &seqs[70..]), (0, 0), "it is asked for once, whatever else is missing from before");
+    let later = film(&mut world, 80..85);
+    assert_eq!(nack(&mut world, &later[80..83]), (3, 0), "what went out since is repeated");
     world.pass(3_000);
-    assert_eq!(nack(&mut world, &later[43..]), (0, 1), "another outage");
+    assert_eq!(nack(&mut world, &later[83..]), (0, 1), "another outage");
 }
 
 #[test]
