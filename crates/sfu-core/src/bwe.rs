@@ -69,9 +69,6 @@ const SILENT_AFTER_US: i64 = 3_000_000;
 /// What a receiver report tells of happened in the last 5 s (RFC 3550 §6.2), and its own way is part of it.
 const REPORTED_US: i64 = 6_000_000;
 
-/// Feedback that settles the loss of more than one packet in this many tells of a queue that overflows.
-const LOSSY_PART: u32 = 3;
-
 /// Unit of the feedback's deltas (§3.1).
 const DELTA_US: i64 = 250;
 
@@ -200,7 +197,7 @@ impl Estimator {
             losses.count(lost);
             (settled, gone) = (settled + 1, gone + u32::from(lost));
         });
-        self.trend.heed_loss(gone * LOSSY_PART > settled);
+        self.trend.heed_loss(gone, settled);
         if usage.is_over() {
             self.tally.overuses += 1;
             self.prober.congested(now_us);

@@ -32,6 +32,10 @@ const DEEP_QUEUE_MS: f64 = 100.0;
 /// One this long is not what a flow that gives way makes beside us: a download in our own manner keeps 100 ms, and half a second
 /// while it begins.
 const FULL_QUEUE_MS: f64 = 600.0;
+/// One that loses this part of what comes is full as well, however short it is: not to send less is not to arrive.
+const OVERFLOW_PART: u32 = 6;
+/// From this part on it counts as a full queue where nothing creeps.
+const LOSSY_PART: u32 = 3;
 /// And this many times the usual unevenness from burst to burst.
 const QUEUE_OVER_NOISE: f64 = 3.0;
 /// Weight of the past in the unevenness and in the mean change it is measured from: long, so that a queue that begins to
@@ -74,6 +78,7 @@ pub(super) struct Trend {
     /// Delay of each of the last bursts, in ms.
     delays: VecDeque<f64>,
     lossy: bool,
+    overflows: bool,
     zero_us: Option<i64>,
     /// Time on the way of the first burst, by two clocks that have nothing in common.
     lag_us: Option<i64>,
@@ -107,6 +112,7 @@ impl Trend {
             line: VecDeque::with_capacity(WINDOW),
             delays: VecDeque::with_capacity(CREEP_BURSTS + 1),
             lossy: false,
+            overflows: false,
             zero_us: None,
             lag_us: None,
             bursts: 0.0,
@@ -130,9 +136,10 @@ impl Trend {
         if std::mem::take(&mut self.judged) { self.usage } else { Usage::Normal }
     }
 
-    /// Whether much was lost of late.
-    pub(super) fn heed_loss(&mut self, lossy: bool) {
-        self.lossy = lossy;
+    /// How much of what was told of last is lost.
+    pub(super) fn heed_loss(&mut self, gone: u32, settled: u32) {
+        self.lossy = gone * LOSSY_PART > settled;
+        self.overflows = gone * OVERFLOW_PART > settled;
     }
 
     /// A burst is complete.
@@ -172,7 +179,7 @@ impl Trend {
             if over > OVERUSE_MS && self.over_bursts > 1 && slope >= self.slope {
                 (self.over_ms, self.over_bursts) = (Some(0.0), 0);
                 self.usage = match self.smoothed - self.floor.lowest() {
-                    queue if queue > FULL_QUEUE_MS => Usage::Full,
+                    queue if queue > FULL_QUEUE_MS || (self.overflows && queue > DEEP_QUEUE_MS) => Usage::Full,
                     queue if queue > DEEP_QUEUE_MS => Usage::Deep,
                     _ => Usage::Over,
                 };
