@@ -271,4 +271,32 @@ mod tests {
             assert_eq!(verdicts(100, |index| if index < 50 { 0 } else { longer }).0, 0, "a longer route: {longer}");
         }
     }
+
+    #[test]
+    fn a_queue_is_full_when_it_is_long_or_loses_what_comes() {
+        // (ms to which a queue grows, packets lost of a hundred, the worst it is called)
+        let rows = [
+            (80, 0, Usage::Over),
+            (80, 30, Usage::Over),
+            (280, 0, Usage::Deep),
+            (280, 10, Usage::Deep),
+            (280, 20, Usage::Full),
+            (900, 0, Usage::Full),
+        ];
+        for (most, lost, want) in rows {
+            let mut trend = Trend::new();
+            trend.heed_loss(lost, 100);
+            let delay = |index: i64| index.min(40) * most * 25;
+            let mut called = Vec::new();
+            for index in 1..=60 {
+                let (sent_at_us, at_us) = (33_000 * index, 33_000 * index + delay(index));
+                let arrival_us = 33_000 + delay(index) - delay(index - 1);
+                trend.add(&Delta { sent_us: 33_000, arrival_us, sent_at_us, at_us });
+                called.push(trend.verdict());
+            }
+            let is = |usage| called.contains(&usage);
+            let worst = [Usage::Full, Usage::Deep, Usage::Over].into_iter().find(|usage| is(*usage));
+            assert_eq!(worst, Some(want), "{most} ms, {lost} % lost");
+        }
+    }
 }
