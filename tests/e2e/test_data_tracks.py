@@ -31,13 +31,16 @@ class Reader:
     def _published(self, track: rtc.RemoteDataTrack):
         self.tracks[track.info.name] = track
         if track.info.name in self.followed:
-            self.tasks.append(asyncio.create_task(self._read(track), name=track.info.sid))
+            self._start(track)
 
     async def follow(self, name: str):
         self.followed.add(name)
-        track = await until(lambda: self.tracks.get(name), f"{name} is published")
-        if not any(task.get_name() == track.info.sid for task in self.tasks):
-            self.tasks.append(asyncio.create_task(self._read(track), name=track.info.sid))
+        if track := self.tracks.get(name):
+            self._start(track)
+        await until(lambda: name in self.tracks, f"{name} is published")
+
+    def _start(self, track: rtc.RemoteDataTrack):
+        self.tasks.append(asyncio.create_task(self._read(track)))
 
     async def _read(self, track: rtc.RemoteDataTrack):
         async for frame in track.subscribe():

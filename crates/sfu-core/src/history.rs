@@ -84,9 +84,8 @@ impl History {
 
     /// A packet, while it is kept.
     pub(crate) fn get(&self, seq: u64) -> Option<Stored<'_>> {
-        let mask = self.slots.len().wrapping_sub(1) as u64;
-        let slot = self.slots.get((seq & mask) as usize)?.as_ref()?;
-        if slot.seq != seq || self.head > slot.at + self.bytes.len() as u64 {
+        let slot = self.slot(seq)?;
+        if slot.seq != seq || self.is_overwritten(slot) {
             return None;
         }
         let place = self.place(slot.at);
@@ -96,10 +95,19 @@ impl History {
 
     /// Whether a packet came so long ago, or is kept no more. Not one that never came and still may.
     pub(crate) fn is_past(&self, now: Instant, seq: u64, age: Duration) -> bool {
+        let Some(slot) = self.slot(seq) else { return false };
+        let old = || self.is_overwritten(slot) || now.saturating_duration_since(slot.arrived) >= age;
+        slot.seq > seq || (slot.seq == seq && old())
+    }
+
+    /// What is at the place of this number: it, or one a lap before or behind it.
+    fn slot(&self, seq: u64) -> Option<&Slot> {
         let mask = self.slots.len().wrapping_sub(1) as u64;
-        let Some(Some(slot)) = self.slots.get((seq & mask) as usize) else { return false };
-        let overwritten = self.head > slot.at + self.bytes.len() as u64;
-        slot.seq > seq || (slot.seq == seq && (overwritten || now.saturating_duration_since(slot.arrived) >= age))
+        self.slots.get((seq & mask) as usize)?.as_ref()
+    }
+
+    fn is_overwritten(&self, slot: &Slot) -> bool {
+        self.head > slot.at + self.bytes.len() as u64
     }
 
     fn place(&self, at: u64) -> usize {

@@ -290,9 +290,14 @@ impl Munger {
         self.last.map(|last| last.seq as u16)
     }
 
+    /// All of the number that went out last.
+    pub(crate) fn last_number(&self) -> Option<u64> {
+        self.last.map(|last| last.seq)
+    }
+
     /// All of the number of a packet that went out, or would have, with this 16-bit number lately.
     pub(crate) fn number(&self, seq: u16) -> Option<u64> {
-        let last = self.last?.seq;
+        let last = self.last_number()?;
         last.checked_sub(u64::from((last as u16).wrapping_sub(seq)))
     }
 

@@ -1,13 +1,13 @@
 //! Frames of data tracks are sent to a peer whole or not at all: of one that lacks a packet nothing is of use, and a path that
-//! takes a part of what there is would take a part of each.
+//! takes a part of what there is would take a part of each. The header of packets is drawn in `signaling`'s `livekit/data_track.rs`.
 
 use rustc_hash::FxHashSet;
 
 /// Of the first byte of a packet: a frame begins.
 const BEGINS: u8 = 0x10;
 
-/// Tracks whose present frame one peer does not get, by the handle in their packets. The room has given those out, and not
-/// more than it has tracks.
+/// Tracks whose present frame one peer does not get, by the handle in their packets. The room has given those out; one that
+/// ended in such a frame stays, two bytes, until its handle is met again.
 #[derive(Debug, Default)]
 pub(crate) struct Frames(FxHashSet<u16>);
 

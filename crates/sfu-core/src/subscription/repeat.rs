@@ -29,8 +29,8 @@ const MIN_PROBE_BYTES: usize = 300;
 const PADDING_BYTES: u8 = 240;
 
 impl Subscription {
-    /// Whether its receiver, who was away, should go on from a keyframe, for what it asks for comes too late. Nothing that went out until now is
-    /// sent again then.
+    /// Whether its receiver, who was away, should go on from a keyframe, for what it asks for comes too late. Nothing that went
+    /// out until now is sent again then.
     pub(crate) fn gives_up(&mut self, now: Instant, seq: u16, layers: &[Layer]) -> bool {
         if self.kind != MediaKind::Video || self.is_given_up(seq) {
             return false;
@@ -38,11 +38,10 @@ impl Subscription {
         let Some((run, in_seq)) = self.munger.find(seq).filter(|(run, _)| !self.munger.is_over(run)) else {
             return false;
         };
-        let layer = layers.get(usize::from(run.layer)).filter(|layer| layer.generation == run.generation);
-        if !layer.is_some_and(|layer| layer.history.is_past(now, in_seq, GIVE_UP)) {
+        if !layer_of(run, layers).is_some_and(|layer| layer.history.is_past(now, in_seq, GIVE_UP)) {
             return false;
         }
-        self.given_up = self.munger.last_seq().and_then(|last| self.munger.number(last));
+        self.given_up = self.munger.last_number();
         true
     }
 
@@ -103,8 +102,7 @@ impl Subscription {
     /// Writes a packet again, as RTX.
     pub(crate) fn repeat(&mut self, out: &mut [u8], seq: u16, layers: &[Layer], stats: &mut Stats) -> Option<usize> {
         let (run, in_seq) = self.munger.find(seq)?;
-        let layer = layers.get(usize::from(run.layer)).filter(|layer| layer.generation == run.generation);
-        let Some(stored) = layer.and_then(|layer| layer.history.get(in_seq)) else {
+        let Some(stored) = layer_of(run, layers).and_then(|layer| layer.history.get(in_seq)) else {
             stats.nack_missed += 1;
             return None;
         };
@@ -133,8 +131,7 @@ impl Subscription {
             let seq = last.wrapping_sub(self.probe_back % PROBE_REACH);
             self.probe_back = self.probe_back.wrapping_add(1);
             let (run, in_seq) = self.munger.find(seq)?;
-            let layer = layers.get(usize::from(run.layer)).filter(|layer| layer.generation == run.generation)?;
-            let large = layer.history.get(in_seq)?.bytes.len() >= MIN_PROBE_BYTES;
+            let large = layer_of(run, layers)?.history.get(in_seq)?.bytes.len() >= MIN_PROBE_BYTES;
             large.then(|| self.repeat(out, seq, layers, &mut Stats::default()))?
         });
         repeated.or_else(|| {
@@ -154,4 +151,9 @@ impl Subscription {
         }
         self.map_pt(pt).map(|map| (map.to, map.rtx, ssrc))
     }
+}
+
+/// The layer that a run is of, unless another stream has taken its place.
+fn layer_of<'a>(run: &Run, layers: &'a [Layer]) -> Option<&'a Layer> {
+    layers.get(usize::from(run.layer)).filter(|layer| layer.generation == run.generation)
 }

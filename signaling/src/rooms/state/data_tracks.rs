@@ -5,7 +5,7 @@
 //!
 //! Not here: what packets look like ([`crate::rooms::DataFormat`]).
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use convene_sfu::Channel;
 use convene_types::PeerId;
@@ -215,19 +215,20 @@ impl State {
     fn reconcile_data_of(&mut self, handles: &[u16], id: ParticipantId) -> bool {
         let Some(participant) = self.participants.get(&id) else { return false };
         let peer = participant.peers.subscriber;
-        let differs = |handle: &&u16| {
-            let Some(track) = self.data_tracks.tracks.get(handle) else { return false };
-            self.receives_data(participant, track) != track.receivers.contains_key(&id)
+        let receives = |handle: &u16| {
+            let track = self.data_tracks.tracks.get(handle)?;
+            Some((*handle, self.receives_data(participant, track)))
         };
-        // Of one that was named twice the last word counts, and it is changed once.
-        let changed: BTreeSet<u16> = handles.iter().filter(differs).copied().collect();
-        for handle in &changed {
-            let Some(track) = self.data_tracks.tracks.get_mut(handle) else { continue };
-            if track.receivers.remove(&id).is_none() {
-                track.receivers.insert(id, peer);
-            }
+        let should: Vec<(u16, bool)> = handles.iter().filter_map(receives).collect();
+        let mut changed = false;
+        for (handle, receives) in should {
+            let Some(track) = self.data_tracks.tracks.get_mut(&handle) else { continue };
+            changed |= match receives {
+                true => track.receivers.insert(id, peer).is_none(),
+                false => track.receivers.remove(&id).is_some(),
+            };
         }
-        !changed.is_empty()
+        changed
     }
 
     fn receives_data(&self, participant: &Participant, track: &DataTrack) -> bool {
@@ -242,9 +243,13 @@ impl State {
     fn tell_data_handles(&mut self, now: Now, id: ParticipantId) {
         let received = self.data_tracks.tracks.iter().filter(|(_, track)| track.receivers.contains_key(&id));
         let handles = received.filter_map(|(handle, track)| {
-            let publisher = self.participants.get(&track.owner)?.info.clone();
-            let (identity, sid, track) = (publisher.identity, publisher.sid, track.info.sid.clone());
-            Some(DataHandle { handle: *handle, publisher_identity: identity, publisher_sid: sid, track_sid: track })
+            let publisher = &self.participants.get(&track.owner)?.info;
+            Some(DataHandle {
+                handle: *handle,
+                publisher_identity: publisher.identity.clone(),
+                publisher_sid: publisher.sid.clone(),
+                track_sid: track.info.sid.clone(),
+            })
         });
         let handles = handles.collect();
         self.notify(now, id, Notice::DataHandles(handles));
