@@ -42,7 +42,7 @@ use self::groups::Groups;
 pub(crate) use self::ledger::Origin;
 use self::ledger::{Fate, Ledger};
 use self::losses::Losses;
-use self::prober::Prober;
+use self::prober::{Pace, Prober};
 use self::reference::Reference;
 use self::trend::{Trend, Usage};
 
@@ -68,6 +68,11 @@ const SILENT_AFTER_US: i64 = 3_000_000;
 
 /// What a receiver report tells of happened in the last 5 s (RFC 3550 §6.2), and its own way is part of it.
 const REPORTED_US: i64 = 6_000_000;
+
+/// So long the estimate is about what the path carries, because it has shown a limit. Later it may be no more than what has been
+/// of use, and this many times as much is tried.
+const LIMITED_US: i64 = 30_000_000;
+const PACE_OF_OLD: f64 = 1.5;
 
 /// Unit of the feedback's deltas (§3.1).
 const DELTA_US: i64 = 250;
@@ -102,6 +107,8 @@ pub(crate) struct Estimator {
     known: bool,
     /// When a queue last grew.
     congested_us: Option<i64>,
+    /// When the path last showed a limit: a queue, or a probe that was slowed down.
+    limited_us: Option<i64>,
     /// When the first packet went out.
     began_us: Option<i64>,
     needed: f64,
@@ -126,6 +133,7 @@ impl Estimator {
             unanswered_us: None,
             known: false,
             congested_us: None,
+            limited_us: None,
             began_us: None,
             needed: 0.0,
             tally: Tally::default(),
@@ -157,6 +165,12 @@ impl Estimator {
     /// Whether the path has shown a limit.
     pub(crate) fn is_known(&self) -> bool {
         self.known
+    }
+
+    /// Bits per second to send at where much is to go at once. `None`: the path has never shown a limit.
+    pub(crate) fn pacing(&self, now: Instant) -> Option<f64> {
+        let since = self.micros(now) - self.limited_us?;
+        Some(self.estimate() * if since < LIMITED_US { 1.0 } else { PACE_OF_OLD })
     }
 
     /// Whether what a receiver reports lost by now may have been lost to a queue of our own making.
@@ -202,7 +216,7 @@ impl Estimator {
             self.tally.overuses += 1;
             self.prober.congested(now_us);
             self.known = true;
-            self.congested_us = Some(now_us);
+            (self.congested_us, self.limited_us) = (Some(now_us), Some(now_us));
         }
         self.aimd.update(now_us, usage, &self.acked, self.needed);
         self.losses.update(now_us, self.aimd.target(), &self.acked);
@@ -254,6 +268,9 @@ impl Estimator {
     fn conclude_probe(&mut self, now_us: i64) {
         let Some((found, pace)) = self.prober.result(now_us, self.ledger.newest_arrived()) else { return };
         self.known |= !self.prober.found_all();
+        if pace == Pace::Slowed {
+            self.limited_us = Some(now_us);
+        }
         let before = self.estimate();
         let Some(believed) = self.aimd.raise(now_us, found, pace) else { return };
         self.tally.probes_up += u64::from(believed > before);

@@ -27,6 +27,9 @@ use crate::window::{Seen, Window};
 /// authenticated these, so that a stray one is no concern, but a late burst is).
 const MIN_JUMPED: u8 = 4;
 
+/// The lowest layer has as many times the time of others before it counts as gone.
+const LOWEST_PATIENCE: u32 = 3;
+
 /// A packet to take in.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Incoming<'a> {
@@ -191,10 +194,11 @@ impl Layer {
         u32::from(offset) == self.step.wrapping_mul(back.into()) && self.window.lacks(self.unwrapper.peek(before))
     }
 
-    /// Whether it counts as alive, beside a track whose newest packet came then; the lowest layer has more time.
+    /// Whether it counts as alive, beside a track whose newest packet came then; the lowest layer has more time: publishers leave
+    /// out the highest first, and a screen's has little rate, so that its encoder is silent for long after a new page.
     pub(crate) fn is_alive(&self, newest: Instant, longest: Duration, lowest: bool) -> bool {
         let lag = self.flowed.map(|flowed| newest.saturating_duration_since(flowed));
-        let patience = if lowest { longest } else { self.pace.patience(longest) };
+        let patience = if lowest { longest * LOWEST_PATIENCE } else { self.pace.patience(longest) };
         lag.is_some_and(|lag| lag <= patience) && !self.has_stopped()
     }
 

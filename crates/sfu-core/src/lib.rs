@@ -34,6 +34,7 @@ mod meta;
 mod munge;
 mod nack;
 mod pace;
+mod pacer;
 mod part;
 mod playout;
 mod pli;

@@ -15,6 +15,7 @@ mod repair;
 mod report;
 mod select;
 mod timers;
+mod way;
 
 #[cfg(test)]
 mod tests;
@@ -91,6 +92,10 @@ pub struct Room {
     probe_due: Option<Instant>,
     /// Subscribers with a probe under way.
     probing: Vec<usize>,
+    /// Something waits for its turn on a narrow path, and may go from then on.
+    pace_due: Option<Instant>,
+    /// Subscribers for whom something waits so.
+    paced: Vec<usize>,
     /// Subscribers whose path loses packets.
     lossy: Vec<usize>,
     /// Track and layer of layers that are held.
@@ -138,6 +143,8 @@ impl Room {
             seconds: Seconds::default(),
             probe_due: None,
             probing: Vec::new(),
+            pace_due: None,
+            paced: Vec::new(),
             lossy: Vec::new(),
             held: Vec::new(),
             next_tick: None,

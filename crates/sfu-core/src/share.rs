@@ -2,13 +2,16 @@
 //!
 //! Down at once, up with patience: each fall soon after a rise doubles the pause before the next rise, so that a path
 //! that is just short of a layer does not make the picture flap. A fall that only makes way for another track is none of
-//! the path's, and costs no patience.
+//! the path's, and costs no patience. One for which the layer itself has grown does: that of a screen is small as long as
+//! nobody turns the page.
 
 use std::time::{Duration, Instant};
 
 /// Pause after a fall, and its bound.
 const MIN_PAUSE: Duration = Duration::from_millis(1_000);
 const MAX_PAUSE: Duration = Duration::from_secs(20);
+/// A layer that is this many times what it was has grown.
+const GROWN: f64 = 1.3;
 /// A fall within this time of a rise shows that the rise was wrong.
 const WRONG_RISE: Duration = Duration::from_secs(10);
 
@@ -20,10 +23,17 @@ pub(crate) struct Share {
     limit: Limit,
     pause: Duration,
     rise_after: Option<Instant>,
-    /// When it last rose, and the budget in bit/s that it rose on.
-    rose: Option<(Instant, f64)>,
+    rose: Option<Rose>,
     /// The subscriber was told that the track is paused.
     pub(crate) told_paused: bool,
+}
+
+/// The last rise: when, on which budget, and what the layer was, in bit/s.
+#[derive(Clone, Copy, Debug)]
+struct Rose {
+    at: Instant,
+    budget: f64,
+    rate: f64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,8 +100,10 @@ impl Share {
         if before == Limit::Free { Change::None } else { Change::Rise }
     }
 
-    /// Takes a decision, made on a budget in bit/s for all tracks.
-    pub(crate) fn give(&mut self, now: Instant, layer: Option<u8>, budget: f64) -> Change {
+    /// Takes a decision, made on a budget for all tracks, and on what the steps are now, in bit/s.
+    pub(crate) fn give(&mut self, now: Instant, layer: Option<u8>, budget: f64, rates: &[f64]) -> Change {
+        let rate = |step: Option<u8>| step.and_then(|step| rates.get(usize::from(step))).copied().unwrap_or(0.0);
+        let present = rate(self.given());
         let limit = layer.map_or(Limit::Starved, Limit::UpTo);
         let rank = |limit: Limit| match limit {
             Limit::Starved => 0,
@@ -105,21 +117,21 @@ impl Share {
             std::cmp::Ordering::Greater => Change::Rise,
         };
         match (change, before) {
-            (Change::Rise, _) => self.rose = Some((now, budget)),
+            (Change::Rise, _) => self.rose = Some(Rose { at: now, budget, rate: rate(layer) }),
             // The first decision is no fall: nothing was in force before.
-            (Change::Fall, Limit::UpTo(_) | Limit::Starved) => self.fall(now, budget),
+            (Change::Fall, Limit::UpTo(_) | Limit::Starved) => self.fall(now, budget, present),
             (Change::Fall, Limit::Free) | (Change::None, _) => {}
         }
         change
     }
 
-    fn fall(&mut self, now: Instant, budget: f64) {
-        if self.rose.is_some_and(|(_, on)| budget >= on) {
+    fn fall(&mut self, now: Instant, budget: f64, rate: f64) {
+        if self.rose.is_some_and(|rose| budget >= rose.budget && rate < rose.rate * GROWN) {
             return; // another track takes it
         }
         // A rise is wrong once, however many steps the way down has.
-        if let Some((rose, _)) = self.rose.take() {
-            let wrong = now.saturating_duration_since(rose) < WRONG_RISE;
+        if let Some(rose) = self.rose.take() {
+            let wrong = now.saturating_duration_since(rose.at) < WRONG_RISE;
             self.pause = if wrong { (self.pause * 2).min(MAX_PAUSE) } else { MIN_PAUSE };
         }
         self.rise_after = Some(now + self.pause);
@@ -144,8 +156,22 @@ mod tests {
             (4, Some(0), 4e5, false),
         ];
         for (s, layer, budget, may) in rows {
-            share.give(at(s), layer, budget);
+            share.give(at(s), layer, budget, &[1e5, 4e5]);
             assert_eq!(share.may_rise(at(s)), may, "{s}");
+        }
+    }
+
+    #[test]
+    fn a_layer_that_grew_was_a_wrong_rise() {
+        let start = Instant::now();
+        let at = |s| start + Duration::from_secs(s);
+        // (what the layer is when it falls, whether it may rise a second later)
+        for (rate, may) in [(4e5, true), (6e5, false)] {
+            let mut share = Share::default();
+            share.give(at(0), Some(0), 5e5, &[1e5, 4e5]);
+            share.give(at(1), Some(1), 5e5, &[1e5, 4e5]);
+            share.give(at(2), Some(0), 5e5, &[1e5, rate]);
+            assert_eq!(share.may_rise(at(3)), may, "{rate}");
         }
     }
 
@@ -173,13 +199,13 @@ mod tests {
         ];
         for (ms, layer, change, rise) in rows {
             let budget = layer.map_or(0.0, |layer| 1.0 + f64::from(layer)); // what there is follows what is given
-            assert_eq!(share.give(at(ms), layer, budget), change, "{ms}");
+            assert_eq!(share.give(at(ms), layer, budget, &[]), change, "{ms}");
             assert!(share.may_rise(at(rise)), "{ms}");
             assert!(rise == 0 || !share.may_rise(at(rise - 1)), "{ms}");
         }
         share.forget();
         assert!(share.may_rise(at(91_500)), "the client's own wish is no mistake");
-        assert_eq!((share.give(at(91_500), None, 0.0), share.may_rise(at(91_500))), (Change::Fall, true));
+        assert_eq!((share.give(at(91_500), None, 0.0, &[]), share.may_rise(at(91_500))), (Change::Fall, true));
         assert_eq!((share.free(), share.free()), (Change::Rise, Change::None));
     }
 }

@@ -80,6 +80,8 @@ pub struct Stats {
     pub before_switch: u64,
     /// Packets not sent because they left the history before the flush, or did not fit the shell's buffer.
     pub unwritten: u64,
+    /// Packets that waited for their turn on a narrow path.
+    pub paced: u64,
     /// Feedback that showed a queue growing on a subscriber's path.
     pub overuses: u64,
     /// Bandwidth probes begun, and those that found more than was known.

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use convene_types::{PeerId, Ssrc};
 
-use crate::bwe::{Estimator, Origin};
+use crate::bwe::{Estimator, Origin, WIRE_OVERHEAD};
 use crate::config::MAX_RTX_QUEUE;
+use crate::pacer::Pacer;
 use crate::remb::Remb;
 use crate::repairs::Repairs;
 use crate::stamp::{Method, Stamp, abs_send_time};
@@ -41,6 +42,10 @@ pub(crate) struct Subscriber {
     /// What its packets are stamped with, if anything was negotiated.
     stamp: Option<Stamp>,
     pub(crate) estimator: Option<Box<Estimator>>,
+    /// Where its path has shown a limit: what waits for its turn on it.
+    pub(crate) pacer: Option<Box<Pacer>>,
+    /// It is in the list of those for whom something waits so.
+    pub(crate) paced: bool,
     /// What its repeats may take.
     pub(crate) repairs: Repairs,
     /// What it says itself of its path.
@@ -71,6 +76,8 @@ impl Subscriber {
             watched: false,
             stamp: None,
             estimator: None,
+            pacer: None,
+            paced: false,
             repairs: Repairs::default(),
             remb: Remb::default(),
             desired: 0.0,
@@ -111,6 +118,28 @@ impl Subscriber {
     /// Whether anything is known of its path, or may be.
     pub(crate) const fn is_estimated(&self) -> bool {
         self.estimator.is_some() || self.remb.is_known()
+    }
+
+    /// Paces what goes out, if the path has shown a limit.
+    pub(crate) fn mind_limit(&mut self, now: Instant) {
+        let Some(bits) = self.estimator.as_ref().and_then(|estimator| estimator.pacing(now)) else { return };
+        self.pacer.get_or_insert_with(|| Box::new(Pacer::new(now))).set_rate(now, bits);
+    }
+
+    /// Where something waits for its turn, a probe needs no padding: that goes out in its place.
+    pub(crate) fn probe_with_what_waits(&mut self) {
+        if let Some(pacer) = self.pacer.as_mut().filter(|_| self.probe_bytes > 0) {
+            pacer.lend(self.probe_bytes);
+        }
+    }
+
+    /// A packet of this many bytes went out.
+    #[inline]
+    pub(crate) fn spent(&mut self, bytes: usize) {
+        self.probe_bytes = self.probe_bytes.saturating_sub(bytes + WIRE_OVERHEAD);
+        if let Some(pacer) = self.pacer.as_mut() {
+            pacer.spend(bytes);
+        }
     }
 
     /// Bits per second that may be sent to it. `None`: nobody knows.
@@ -156,8 +185,10 @@ impl Subscriber {
 
     /// Begins to send more than is needed, if more is desired than is known to fit. `true`: it began.
     pub(crate) fn begin_probe(&mut self, now: Instant) -> bool {
+        // What waits for a limit that is no more is sent as a probe, and shows it.
+        let waiting = self.pacer.as_ref().map_or(0.0, |pacer| pacer.desired());
         match self.estimator.as_mut().filter(|estimator| estimator.is_grounded()) {
-            Some(estimator) => estimator.begin_probe(now, self.desired),
+            Some(estimator) => estimator.begin_probe(now, self.desired.max(waiting)),
             None => self.remb.begin(now, self.desired),
         }
     }
@@ -231,13 +262,14 @@ impl Subscriber {
     pub(crate) fn take_all(&mut self) -> Vec<Subscription> {
         self.places.clear();
         self.rtx.clear();
+        self.pacer = None;
         std::mem::take(&mut self.subscriptions)
     }
 
     /// As it comes into another room, whose batch is at `cursor`: nothing waits for it there.
     pub(crate) fn arriving(mut self, cursor: u64) -> Self {
         (self.cursor, self.probe_bytes) = (cursor, 0);
-        (self.queued, self.report_soon, self.watched) = (false, false, false);
+        (self.queued, self.report_soon, self.watched, self.paced) = (false, false, false, false);
         self
     }
 
@@ -257,6 +289,9 @@ impl Subscriber {
             *place = removed;
         }
         self.rtx.retain(|(waiting, _)| *waiting != track);
+        if let Some(pacer) = self.pacer.as_mut() {
+            pacer.forget(track);
+        }
         Some(claim)
     }
 

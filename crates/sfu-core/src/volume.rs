@@ -35,11 +35,11 @@ impl Volume {
         self.closed += 1;
     }
 
-    /// Bits per second; 0: no window was closed since the first packet.
+    /// Bits per second; 0: no window was closed since the first packet. Never 0 after that: a still screen is quiet, and there.
     pub(crate) fn bits(&self, window_ms: u64) -> f64 {
         let bytes: u64 = self.windows.iter().map(|bytes| u64::from(*bytes)).sum();
         let windows = self.closed.min(WINDOWS);
-        if windows == 0 { 0.0 } else { bytes as f64 * 8.0 * 1e3 / (windows as f64 * window_ms as f64) }
+        if windows == 0 { 0.0 } else { (bytes as f64 * 8.0 * 1e3 / (windows as f64 * window_ms as f64)).max(1.0) }
     }
 }
 
@@ -83,6 +83,6 @@ mod tests {
             assert_eq!(volume.bits(200), 40_000.0, "{window}");
         }
         (0..WINDOWS).for_each(|_| volume.close_window());
-        assert_eq!(volume.bits(200), 0.0);
+        assert_eq!(volume.bits(200), 1.0);
     }
 }

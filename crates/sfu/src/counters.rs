@@ -151,6 +151,7 @@ impl Counters {
             (&metrics.bandwidth, "probe", stats.probes - old.probes),
             (&metrics.bandwidth, "probe_found_more", stats.probes_up - old.probes_up),
             (&metrics.bandwidth, "probe_packet", stats.probe_packets - old.probe_packets),
+            (&metrics.bandwidth, "packet_paced", stats.paced - old.paced),
             (&metrics.bandwidth, "path_interrupted", stats.interruptions - old.interruptions),
             (&metrics.bandwidth, "layer_up", stats.rises - old.rises),
             (&metrics.bandwidth, "layer_down", stats.falls - old.falls),

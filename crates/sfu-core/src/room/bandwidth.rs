@@ -7,7 +7,6 @@ use convene_types::{MediaKind, PeerId, TrackId};
 
 use super::Room;
 use crate::allocate::{Want, allocate};
-use crate::bwe::WIRE_OVERHEAD;
 use crate::config::{SELECT_TICKS, TICK};
 use crate::cut::{ALL, step};
 use crate::event::Event;
@@ -53,6 +52,7 @@ impl Room {
         let before = estimator.tally();
         let fell = estimator.feedback(now, feedback);
         let (after, missing) = (estimator.tally(), estimator.take_missing());
+        subscriber.mind_limit(now);
         self.repeat_missing(now, index, &missing);
         self.stats.overuses += after.overuses - before.overuses;
         self.stats.probes_up += after.probes_up - before.probes_up;
@@ -157,7 +157,6 @@ impl Room {
             subscriber.probe_bytes = 0;
             return None;
         };
-        subscriber.probe_bytes = subscriber.probe_bytes.saturating_sub(len + WIRE_OVERHEAD);
         self.stats.probe_packets += 1;
         Some(len)
     }
@@ -214,7 +213,7 @@ fn share(now: Instant, subscriber: &mut Subscriber, tracks: &slab::Slab<Track>, 
             continue;
         }
         let Some(subscription) = subscriber.get_mut(track) else { continue };
-        let change = subscription.share.give(now, layer, budget);
+        let change = subscription.share.give(now, layer, budget, &want.rates);
         if change == Change::None {
             continue;
         }

@@ -160,6 +160,7 @@ impl Room {
         self.report_soon.retain(|waiting| *waiting != index);
         self.probing.retain(|probing| *probing != index);
         self.lossy.retain(|lossy| *lossy != index);
+        self.paced.retain(|paced| *paced != index);
         self.current = self.current.filter(|current| *current != index);
         Some(subscriber)
     }

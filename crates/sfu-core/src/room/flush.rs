@@ -5,8 +5,8 @@ use std::time::Instant;
 use convene_types::PeerId;
 
 use super::Room;
+use super::way::Way;
 use crate::bwe::Origin;
-use crate::event::Event;
 use crate::stats::Stats;
 use crate::subscriber::Subscriber;
 
@@ -83,6 +83,9 @@ impl Room {
     pub fn write(&mut self, now: Instant, sink: &mut impl Sink) {
         let Some(index) = self.current.take() else { return };
         self.write_repeats(now, index, sink);
+        if let Some(subscriber) = self.subscribers.get_mut(index) {
+            subscriber.probe_with_what_waits();
+        }
         self.write_media(now, index, sink);
         while let Some(len) = self.write_probe(index, sink.space()) {
             if let Some(subscriber) = self.subscribers.get_mut(index) {
@@ -92,6 +95,7 @@ impl Room {
         if let Some(subscriber) = self.subscribers.get_mut(index) {
             subscriber.queued = false;
         }
+        self.come_back(now, index);
     }
 
     /// Something waits that should not be gathered with later packets: audio, or a retransmission.
@@ -150,46 +154,20 @@ impl Room {
         let Some(subscriber) = subscribers.get_mut(index) else { return };
         let from = usize::try_from(subscriber.cursor.saturating_sub(*batch_base)).unwrap_or(usize::MAX);
         subscriber.cursor = subscriber.cursor.max(*batch_base + batch.len() as u64);
+        let mut way = Way { now, index, subscriber, tracks, sink, stats, events, report_soon, stranded };
+        if way.subscriber.pacer.is_some() {
+            way.release();
+        }
         let fresh = batch.get(from..).unwrap_or_default();
         for (pending, block) in fresh.iter().zip(blocks.get_mut(from..).unwrap_or_default()) {
-            let Some((track_index, track)) = pending.track.and_then(|index| Some((index, tracks.get(index)?))) else {
-                continue;
-            };
-            let Some(subscription) = subscriber.get_mut(track_index) else { continue };
-            if !subscription.may_take(pending.layer) {
-                continue;
-            }
-            let layer = track.layers.get(usize::from(pending.layer));
-            let layer = layer.filter(|layer| layer.generation == pending.generation);
-            let Some(stored) = layer.and_then(|layer| layer.history.get(pending.seq)) else {
-                stats.unwritten += 1;
-                continue;
-            };
-            let began = stats.switches;
-            let numbers = subscription.accept(now, pending, &track.layers, stored, stats);
-            if subscription.is_stranded() {
-                stranded.push((track_index, index));
-            }
-            let Some(numbers) = numbers else { continue };
-            let origin = subscription.origin(numbers.0.seq as u16); // the wire carries 16 bits
-            let len = subscription.write(sink.space(), numbers, (pending.seq, stored), &track.layers, block, stats);
-            if stats.switches != began {
-                if !std::mem::replace(&mut subscription.flowing, true) {
-                    events.push_back(Event::TrackFlowing { peer: subscriber.peer, track: track.id });
-                }
-                report_at_next_tick(subscriber, index, report_soon);
-            }
-            match len {
-                Some(len) => hand_over(now, subscriber, sink, (len, origin), stats),
-                None => stats.unwritten += 1,
-            }
+            way.take(pending, block);
         }
     }
 }
 
 /// A packet that was written where the sink wanted it, of so many bytes, gets its stamp and goes out.
 #[inline]
-fn hand_over(
+pub(super) fn hand_over(
     now: Instant,
     subscriber: &mut Subscriber,
     sink: &mut impl Sink,
@@ -199,14 +177,8 @@ fn hand_over(
     if let Some(packet) = sink.space().get_mut(..len) {
         subscriber.stamp(now, packet, origin);
     }
+    subscriber.spent(len);
     stats.packets_out += 1;
     stats.bytes_out += len as u64;
     sink.take(len);
-}
-
-/// A subscriber whose stream began or moved learns its clock soon.
-fn report_at_next_tick(subscriber: &mut Subscriber, index: usize, report_soon: &mut Vec<usize>) {
-    if !std::mem::replace(&mut subscriber.report_soon, true) {
-        report_soon.push(index);
-    }
 }

@@ -15,7 +15,7 @@ impl Room {
     /// When `handle_timeout` wants to be called. `None`: not before the next input.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        [self.next_tick, self.nack_due, self.probe_due, self.seconds.due()].into_iter().flatten().min()
+        [self.next_tick, self.nack_due, self.probe_due, self.pace_due, self.seconds.due()].into_iter().flatten().min()
     }
 
     /// Does what is due; early calls do nothing.
@@ -28,6 +28,9 @@ impl Room {
         }
         if self.probe_due.is_some_and(|due| due <= now) {
             self.feed_probes(now);
+        }
+        if self.pace_due.is_some_and(|due| due <= now) {
+            self.release_paced();
         }
         if self.next_tick.is_some_and(|due| due <= now) {
             self.tick(now);

@@ -33,6 +33,44 @@ fn a_rate_step_is_followed_down_within_two_seconds_and_up_within_ten() {
     }
 }
 
+/// The lowest layer is more than the path carries, and its queue is short: video pauses, audio comes.
+#[test]
+fn a_path_below_the_lowest_layer_is_left_to_the_audio() {
+    for seed in 1..=10 {
+        let mut sim = Sim::new(seed, Link { queue_ms: 300, ..GOOD }, Feedback::Twcc);
+        sim.browser.scale = 5;
+        sim.run(20_000);
+        sim.wire.link.rate = 500_000;
+        sim.run(20_000);
+        sim.print("below");
+        let after = sim.between(22, 40);
+        let audio: u32 = after.iter().map(|tenth| tenth.audio).sum();
+        let full = after.iter().filter(|tenth| tenth.slowest_ms > 250).count();
+        eprintln!("below seed {seed}: audio {audio} of 900, {full} of 180 tenths with a full queue");
+        assert!(audio > 890 && full < 18, "{seed}: {audio} {full}");
+    }
+}
+
+/// A page of a shared screen is more than a narrow path has in half a second, and its publisher's path brings it at once. It
+/// fills no queue that audio waits in, none of it is lost, and it is there as soon as the path can bring it.
+#[test]
+fn pages_of_a_screen_are_spread_over_the_time_that_the_path_needs() {
+    for seed in 1..=10 {
+        let mut sim = Sim::new(seed, Link { rate: 1_500_000, queue_ms: 300, ..GOOD }, Feedback::Twcc);
+        sim.browser.page_every = 4_000;
+        sim.run(60_000);
+        sim.print("pages");
+        let later = sim.between(20, 60);
+        let slowest = later.iter().map(|tenth| tenth.slowest_ms).max().unwrap();
+        let (silent, stats) = (later.iter().filter(|tenth| tenth.audio == 0).count(), sim.room.stats());
+        eprintln!("pages seed {seed}: slowest {slowest} ms, {silent} silent, asked again {}", stats.nack_in);
+        assert!(slowest <= 150 && silent == 0, "{seed}: {slowest} ms on the way, {silent}");
+        assert!(later.iter().any(|tenth| tenth.sent_layer == Some(1)), "{seed}: it is not the smallest that is spared");
+        // The first page comes before anything is known of the path.
+        assert!(stats.nack_in < 200 && stats.paced > 1_000, "{seed}: {} {}", stats.nack_in, stats.paced);
+    }
+}
+
 /// What one congested path does to itself: RED is for what the path loses, not for what our own queue drops.
 #[test]
 fn a_narrow_path_is_not_filled_with_redundancy() {

@@ -168,14 +168,14 @@ fn one_keyframe_is_enough_for_those_who_had_been_given_less() {
     let mut film = Film::new();
     let now = film.world.now;
     for (_, subscriber) in &mut film.world.room.subscribers {
-        let _ = subscriber.get_mut(0).unwrap().share.give(now, Some(3), 1e6);
+        let _ = subscriber.get_mut(0).unwrap().share.give(now, Some(3), 1e6, &[]);
     }
     film.world.room.select(0);
     let taken = film.ms;
     film.send_of(1, (true, true), false, taken);
     film.pass();
     for (_, subscriber) in &mut film.world.room.subscribers {
-        let _ = subscriber.get_mut(0).unwrap().share.give(now, Some(7), 1e7);
+        let _ = subscriber.get_mut(0).unwrap().share.give(now, Some(7), 1e7, &[]);
     }
     film.world.room.select(0);
     film.send_of(1, (true, false), true, taken);

@@ -9,6 +9,8 @@ use super::*;
 /// What the publisher's layers are in bit/s, at 30 frames a second.
 const LAYERS: [u64; 3] = [150_000, 500_000, 1_700_000];
 pub(super) const FRAME_MS: u64 = 33;
+/// Bytes of a picture of a page full of text.
+pub(super) const PAGES: [u64; 3] = [25_000, 80_000, 200_000];
 /// From a request for a keyframe to the keyframe: publisher to server and back.
 const KEYFRAME_MS: u64 = 60;
 /// Where in a video payload the time of its frame stands, in ms.
@@ -128,11 +130,13 @@ pub(super) struct Browser {
     /// How many times the usual rates it sends, and from which layer on.
     pub(super) scale: u64,
     pub(super) lowest: u8,
+    /// Ms from one page of a shared screen to the next, each a picture of `PAGES`. 0: it is a camera.
+    pub(super) page_every: u64,
 }
 
 impl Browser {
     pub(super) fn new(seed: u64) -> Self {
-        Self { random: Random::new(seed), keyframes: [Some(0); 3], seqs: [100; 4], scale: 1, lowest: 0 }
+        Self { random: Random::new(seed), keyframes: [Some(0); 3], seqs: [100; 4], scale: 1, lowest: 0, page_every: 0 }
     }
 
     pub(super) fn keyframe(&mut self, ms: u64, layer: usize) {
@@ -167,6 +171,12 @@ impl Browser {
         }
         let mean = self.scale * LAYERS[index] * FRAME_MS / 8_000;
         let mut left = (mean * 4 / 5 + self.random.below(mean * 2 / 5)) * if keyframe { 4 } else { 1 };
+        if self.page_every > 0 {
+            left /= 4; // nothing moves
+            // A picture begins at each multiple of FRAME_MS.
+            let is_new = ms % self.page_every < FRAME_MS;
+            left = if is_new || keyframe { PAGES[index] } else { left.max(1) };
+        }
         let mut first = true;
         while left > 0 {
             let part = left.min(1_100);

@@ -231,7 +231,7 @@ impl Run {
     fn force(&mut self, picture: u32, wanted: u8) {
         let now = self.now(picture);
         let (_, subscriber) = self.room.subscribers.iter_mut().next().unwrap();
-        subscriber.get_mut(0).unwrap().share.give(now, Some(wanted), 0.0);
+        subscriber.get_mut(0).unwrap().share.give(now, Some(wanted), 0.0, &[]);
         self.room.select(0);
     }
 
