@@ -21,6 +21,9 @@ pub(crate) struct Want {
     pub(crate) priority: u8,
     /// Bits per second of each step; 0: it is not there.
     pub(crate) rates: [f64; STEPS],
+    /// The lowest of them over a longer time. Nothing is paused for a burst, which is spread: to go on takes a keyframe, which
+    /// is another.
+    pub(crate) usual: f64,
     /// The highest step asked for.
     pub(crate) max: u8,
     /// The step in force.
@@ -44,7 +47,8 @@ impl Want {
     }
 
     fn rate(&self, layer: u8) -> f64 {
-        self.rates.get(usize::from(layer)).copied().unwrap_or(0.0)
+        let rate = self.rates.get(usize::from(layer)).copied().unwrap_or(0.0);
+        if self.ladder().next() == Some(layer) { rate.min(self.usual) } else { rate }
     }
 
     /// What a layer takes of the budget.
@@ -123,7 +127,7 @@ mod tests {
         let mut all = [0.0; STEPS];
         all.iter_mut().skip(3).step_by(4).zip(rates).for_each(|(to, from)| *to = *from);
         let given = given.map(|level| step(level, ALL));
-        Want { priority, rates: all, max: u8::MAX, given, may_rise: true, keep: false }
+        Want { priority, rates: all, usual: f64::INFINITY, max: u8::MAX, given, may_rise: true, keep: false }
     }
 
     /// The levels given, where all temporal layers of each are.
@@ -162,6 +166,8 @@ mod tests {
         assert_eq!(levels(9e6, &[paused]), [Some(0)], "back at once, and no further");
         let kept = Want { keep: true, ..want(0, &CAMERA, Some(0)) };
         assert_eq!(levels(0.0, &[kept]), [Some(0)]);
+        let burst = Want { usual: 0.1e6, ..want(0, &CAMERA, Some(0)) };
+        assert_eq!(levels(0.1e6, &[burst]), [Some(0)], "it is spread");
         let gap = want(0, &[0.0, 500e3, 0.0, 900e3], None);
         assert_eq!(levels(9e6, &[Want { max: step(0, ALL), ..gap }]), [Some(1)], "the lowest there is");
         assert_eq!(levels(9e6, &[want(0, &[], None)]), [None]);

@@ -32,6 +32,8 @@ const MAX_HELD: usize = 2_048;
 struct Held {
     pending: Pending,
     bytes: usize,
+    /// It begins a keyframe.
+    keyframe: bool,
     since: Instant,
 }
 
@@ -85,7 +87,13 @@ impl Pacer {
     }
 
     /// Takes a packet of video that is to go out, if it has to wait. `false`: it may go.
-    pub(crate) fn hold(&mut self, now: Instant, track: usize, pending: Pending, bytes: usize) -> bool {
+    pub(crate) fn hold(
+        &mut self,
+        now: Instant,
+        track: usize,
+        pending: Pending,
+        (bytes, keyframe): (usize, bool),
+    ) -> bool {
         let waits = self.queues.iter().any(|queue| queue.track == track);
         if !waits {
             self.earn(now);
@@ -95,7 +103,7 @@ impl Pacer {
             self.queues.push(Queue { track, ..Queue::default() });
         }
         if let Some(queue) = self.queues.iter_mut().find(|queue| queue.track == track) {
-            queue.packets.push_back(Held { pending, bytes, since: now });
+            queue.packets.push_back(Held { pending, bytes, keyframe, since: now });
             queue.bytes += bytes;
             (self.held, self.bytes) = (self.held + 1, self.bytes + bytes);
         }
@@ -125,6 +133,12 @@ impl Pacer {
         }
         (self.held, self.bytes) = (self.held - 1, self.bytes - held.bytes);
         Some((track, held.pending))
+    }
+
+    /// Whether a keyframe of a layer waits.
+    pub(crate) fn has_keyframe(&self, track: usize, layer: u8) -> bool {
+        let mut held = self.queues.iter().filter(|queue| queue.track == track).flat_map(|queue| &queue.packets);
+        held.any(|held| held.keyframe && held.pending.layer == layer)
     }
 
     /// When `next` may have one.
@@ -157,6 +171,8 @@ impl Pacer {
 mod tests {
     use super::*;
 
+    /// Bytes, and whether it begins a keyframe.
+    const PACKET: (usize, bool) = (1_000, false);
     const MS: Duration = Duration::from_millis(1);
 
     fn packet(seq: u64) -> Pending {
@@ -198,12 +214,12 @@ mod tests {
         let start = Instant::now();
         let mut pacer = fresh(start);
         assert!((0..4).all(|_| {
-            let goes = !pacer.hold(start, 0, packet(0), 1_000);
+            let goes = !pacer.hold(start, 0, packet(0), PACKET);
             pacer.spend(1_000);
             goes || pacer.credit <= 0.0
         }));
         let mut pacer = spent(start);
-        assert!((0..40).all(|seq| pacer.hold(start, 0, packet(seq), 1_000)));
+        assert!((0..40).all(|seq| pacer.hold(start, 0, packet(seq), PACKET)));
         assert_eq!(gone(&mut pacer, start, &[100, 200, 390, 500]), [10_000, 20_000, 39_000, 40_000]);
         assert!(pacer.due(start).is_none());
     }
@@ -212,7 +228,7 @@ mod tests {
     fn the_more_waits_the_faster_it_goes_and_none_for_much_longer_than_that() {
         let start = Instant::now();
         let mut pacer = spent(start);
-        (0..400).for_each(|seq| assert!(pacer.hold(start, 0, packet(seq), 1_000)));
+        (0..400).for_each(|seq| assert!(pacer.hold(start, 0, packet(seq), PACKET)));
         let [early, late] = gone(&mut pacer, start, &[800, 2_200])[..] else { panic!() };
         assert!((240_000..270_000).contains(&early), "{early}: two thirds");
         assert_eq!(late, 400_000);
@@ -222,8 +238,8 @@ mod tests {
     fn order_within_a_track_and_the_least_first_among_them() {
         let start = Instant::now();
         let mut pacer = spent(start);
-        (0..30).for_each(|seq| assert!(pacer.hold(start, 7, packet(seq), 1_000)));
-        (0..3).for_each(|seq| assert!(pacer.hold(start, 8, packet(seq), 1_000)));
+        (0..30).for_each(|seq| assert!(pacer.hold(start, 7, packet(seq), PACKET)));
+        (0..3).for_each(|seq| assert!(pacer.hold(start, 8, packet(seq), PACKET)));
         let mut order = Vec::new();
         for ms in 0..400 {
             while let Some((track, pending)) = pacer.next(start + MS * ms) {
@@ -239,9 +255,9 @@ mod tests {
     fn what_waited_too_long_goes_before_the_least() {
         let start = Instant::now();
         let mut pacer = spent(start);
-        (0..10).for_each(|seq| assert!(pacer.hold(start, 7, packet(seq), 1_000)));
+        (0..10).for_each(|seq| assert!(pacer.hold(start, 7, packet(seq), PACKET)));
         let late = start + Duration::from_secs_f64(DRAIN_S) + MS;
-        assert!(pacer.hold(late, 8, packet(0), 1_000) || pacer.credit > 0.0);
+        assert!(pacer.hold(late, 8, packet(0), PACKET) || pacer.credit > 0.0);
         assert_eq!(pacer.next(late).map(|(track, pending)| (track, pending.seq)), Some((7, 0)));
     }
 
@@ -250,18 +266,33 @@ mod tests {
         let start = Instant::now();
         let mut pacer = spent(start);
         pacer.spend(1_000_000);
-        assert!(pacer.hold(start, 0, packet(0), 1_000));
+        assert!(pacer.hold(start, 0, packet(0), PACKET));
         assert_eq!(gone(&mut pacer, start, &[99, 102]), [0, 1_000]);
+    }
+
+    #[test]
+    fn knows_of_which_layer_a_keyframe_waits() {
+        let start = Instant::now();
+        let mut pacer = spent(start);
+        assert!(pacer.hold(start, 3, packet(0), PACKET));
+        assert!(pacer.hold(start, 3, Pending { layer: 1, ..packet(1) }, (1_000, true)));
+        assert_eq!(
+            [(3, 0), (3, 1), (2, 1)].map(|(track, layer)| pacer.has_keyframe(track, layer)),
+            [false, true, false]
+        );
+        pacer.lend(2_000);
+        assert!((0..2).all(|_| pacer.next(start).is_some()));
+        assert!(!pacer.has_keyframe(3, 1));
     }
 
     #[test]
     fn is_bounded_and_forgets_tracks() {
         let start = Instant::now();
         let mut pacer = spent(start);
-        (0..=MAX_HELD as u64).for_each(|seq| assert!(pacer.hold(start, 0, packet(seq), 1_000)));
+        (0..=MAX_HELD as u64).for_each(|seq| assert!(pacer.hold(start, 0, packet(seq), PACKET)));
         assert!(pacer.next(start).is_some(), "one too many");
         assert!(pacer.next(start).is_none());
-        pacer.hold(start, 1, packet(0), 1_000);
+        pacer.hold(start, 1, packet(0), PACKET);
         pacer.forget(0);
         assert_eq!((pacer.held, pacer.bytes, pacer.queues.len()), (1, 1_000, 1));
         pacer.forget(1);

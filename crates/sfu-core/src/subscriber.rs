@@ -126,6 +126,11 @@ impl Subscriber {
         self.pacer.get_or_insert_with(|| Box::new(Pacer::new(now))).set_rate(now, bits);
     }
 
+    /// Whether a keyframe of a layer waits for its turn: it need not be asked for.
+    pub(crate) fn has_keyframe(&self, track: usize, layer: u8) -> bool {
+        self.pacer.as_ref().is_some_and(|pacer| pacer.has_keyframe(track, layer))
+    }
+
     /// Where something waits for its turn, a probe needs no padding: that goes out in its place.
     pub(crate) fn probe_with_what_waits(&mut self) {
         if let Some(pacer) = self.pacer.as_mut().filter(|_| self.probe_bytes > 0) {

@@ -95,8 +95,9 @@ impl Track {
         self.awaiting = 0;
     }
 
-    /// Counts what a subscription makes use of. Of audio no keyframe is waited for. `true`: one is.
-    pub(crate) fn count(&mut self, claim: Claim) -> bool {
+    /// Counts what a subscription makes use of. Of audio no keyframe is waited for. `true`: one is. `is_here`: and it need not be
+    /// asked for.
+    pub(crate) fn count(&mut self, claim: Claim, is_here: bool) -> bool {
         for layer in claim.current.into_iter().chain(claim.wanted) {
             if let Some(layer) = self.layers.get_mut(usize::from(layer)) {
                 layer.users += 1;
@@ -105,7 +106,7 @@ impl Track {
         let awaited = claim.wanted.filter(|_| self.kind == MediaKind::Video);
         let Some(layer) = awaited.and_then(|layer| self.layers.get_mut(usize::from(layer))) else { return false };
         // That of a layer that is held is here already, or on its way.
-        if layer.hold.is_none() {
+        if layer.hold.is_none() && !is_here {
             layer.pli.request();
         }
         self.awaiting += 1;
@@ -209,6 +210,14 @@ pub(crate) fn rates(track: &Track, window_ms: u64) -> [f64; STEPS] {
         }
     }
     rates
+}
+
+/// Bits per second of the lowest of these steps over a longer time.
+pub(crate) fn usual(track: &Track, rates: &[f64; STEPS], window_ms: u64) -> f64 {
+    let lowest = rates.iter().position(|rate| *rate > 0.0).unwrap_or(0) as u8;
+    let target = Target::of(lowest, &track.layers);
+    let layer = track.layers.get(usize::from(target.layer));
+    layer.map_or(0.0, |layer| layer.volumes.usual_bits(target.cut, window_ms))
 }
 
 /// The layer to send: the highest live one up to `max`, else the lowest live one.

@@ -5,12 +5,18 @@ use crate::cut::{CUTS, Cut};
 
 /// Windows kept, each `config::SELECT_TICKS` long: 1.6 s, so that a keyframe does not look like a rate.
 const WINDOWS: usize = 8;
+/// Windows that the usual rate goes by, and those it begins with: 6 s, in which a screen has a page or two. A stream begins with
+/// a keyframe, which is no rate either.
+const USUAL: f64 = 30.0;
+const FIRST: f64 = 8.0;
 
 /// See the module.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Volume {
     current: u32,
     windows: [u32; WINDOWS],
+    /// Bytes of a window, over a longer time.
+    usual: f64,
     /// Windows closed; the sum counts from the first with bytes in it.
     closed: usize,
     began: bool,
@@ -29,8 +35,10 @@ impl Volume {
         if !self.began {
             return;
         }
+        let bytes = std::mem::take(&mut self.current);
+        self.usual += (f64::from(bytes) - self.usual) / (self.closed as f64).clamp(FIRST, USUAL);
         if let Some(slot) = self.windows.get_mut(self.closed % WINDOWS) {
-            *slot = std::mem::take(&mut self.current);
+            *slot = bytes;
         }
         self.closed += 1;
     }
@@ -40,6 +48,11 @@ impl Volume {
         let bytes: u64 = self.windows.iter().map(|bytes| u64::from(*bytes)).sum();
         let windows = self.closed.min(WINDOWS);
         if windows == 0 { 0.0 } else { (bytes as f64 * 8.0 * 1e3 / (windows as f64 * window_ms as f64)).max(1.0) }
+    }
+
+    /// The same over a longer time, where bursts are spread.
+    pub(crate) fn usual_bits(&self, window_ms: u64) -> f64 {
+        self.usual * 8.0 * 1e3 / window_ms as f64
     }
 }
 
@@ -66,6 +79,11 @@ impl Volumes {
     pub(crate) fn bits(&self, cut: Cut, window_ms: u64) -> f64 {
         self.0.get(cut.index()).map_or(0.0, |volume| volume.bits(window_ms))
     }
+
+    /// The same over a longer time.
+    pub(crate) fn usual_bits(&self, cut: Cut, window_ms: u64) -> f64 {
+        self.0.get(cut.index()).map_or(0.0, |volume| volume.usual_bits(window_ms))
+    }
 }
 
 #[cfg(test)]
@@ -84,5 +102,18 @@ mod tests {
         }
         (0..WINDOWS).for_each(|_| volume.close_window());
         assert_eq!(volume.bits(200), 1.0);
+    }
+
+    #[test]
+    fn a_page_now_and_then_is_not_what_is_usual() {
+        let mut volume = Volume::default();
+        for window in 0..100 {
+            volume.add(if window % 20 == 0 { 60_000 } else { 1_000 } - WIRE_OVERHEAD);
+            volume.close_window();
+            // 3,950 bytes in each 200 ms, and the page alone is 60 KB in 1.6 s.
+            let usual = volume.usual_bits(200);
+            assert!((30_000.0..310_000.0).contains(&usual), "{window}: {usual}");
+            assert!(window % 20 >= WINDOWS || window < WINDOWS || volume.bits(200) > 300_000.0);
+        }
     }
 }

@@ -12,7 +12,7 @@ use crate::cut::{ALL, step};
 use crate::event::Event;
 use crate::share::Change;
 use crate::subscriber::Subscriber;
-use crate::track::{Track, rates};
+use crate::track::{Track, rates, usual};
 
 /// A probe's packets are refused by nobody, so one helping is bounded: 64 KiB in 5 ms are 100 Mbit/s.
 const MAX_PROBE_BYTES: usize = 64 << 10;
@@ -190,6 +190,7 @@ fn share(now: Instant, subscriber: &mut Subscriber, tracks: &slab::Slab<Track>, 
                 wants.push(Want {
                     priority: subscription.share.priority,
                     rates,
+                    usual: usual(track, &rates, VOLUME_MS),
                     max: step(subscription.max_layer, ALL),
                     given: subscription.share.given(),
                     may_rise: subscription.share.may_rise(now),

@@ -100,8 +100,13 @@ impl Room {
         let Some(index) = self.subscriber_places.get(&from) else { return };
         let Some(subscriber) = self.subscribers.get_mut(*index) else { return };
         let Some(subscription) = subscriber.by_ssrc(media) else { return };
-        let Some(layer) = subscription.wanted().or(subscription.current()) else { return };
-        let track = self.tracks.get_mut(subscription.track).filter(|track| track.kind == MediaKind::Video);
+        let (Some(layer), index) = (subscription.wanted().or(subscription.current()), subscription.track) else {
+            return;
+        };
+        if subscriber.has_keyframe(index, layer) {
+            return; // it is on its way
+        }
+        let track = self.tracks.get_mut(index).filter(|track| track.kind == MediaKind::Video);
         let Some(track) = track else { return };
         if let Some(layer) = track.layers.get_mut(usize::from(layer)) {
             layer.pli.request();

@@ -5,7 +5,8 @@ use convene_types::MediaKind;
 use super::Room;
 use crate::ceiling::Ceiling;
 use crate::loudest::{Candidate, choose};
-use crate::subscription::{Claim, Subscription};
+use crate::subscriber::Subscriber;
+use crate::subscription::Claim;
 use crate::track::{Track, below};
 
 impl Room {
@@ -17,8 +18,8 @@ impl Room {
         track.count_anew();
         let subscribers = std::mem::take(&mut track.subscribers);
         for subscriber in &subscribers {
-            if let Some(subscription) = self.subscribers.get_mut(*subscriber).and_then(|known| known.get_mut(index)) {
-                self.pli_wanted |= choose_for(track, (subscription, *subscriber), self.ceiling);
+            if let Some(known) = self.subscribers.get_mut(*subscriber) {
+                self.pli_wanted |= choose_for(track, index, (known, *subscriber), self.ceiling);
             }
         }
         track.subscribers = subscribers;
@@ -30,7 +31,7 @@ impl Room {
         let Some(subscriber) = self.subscribers.get_mut(place) else { return };
         let Some(subscription) = subscriber.get_mut(index) else { return };
         track.discount(subscription.claim);
-        self.pli_wanted |= choose_for(track, (subscription, place), self.ceiling);
+        self.pli_wanted |= choose_for(track, index, (subscriber, place), self.ceiling);
         self.tell_stream_state(place, index);
     }
 
@@ -128,13 +129,21 @@ impl Room {
 }
 
 /// Chooses for a subscription that counts for nothing in its track, and counts it. `true`: a keyframe is waited for.
-fn choose_for(track: &mut Track, (subscription, place): (&mut Subscription, usize), ceiling: Ceiling) -> bool {
+fn choose_for(
+    track: &mut Track,
+    index: usize,
+    (subscriber, place): (&mut Subscriber, usize),
+    ceiling: Ceiling,
+) -> bool {
+    let Some(subscription) = subscriber.get_mut(index) else { return false };
     let kept = track.muted || track.aside || subscription.paused || subscription.share.is_starved();
     if kept || ceiling.forbids(track.kind, place) {
         subscription.stop();
         subscription.claim = Claim::default();
         return false;
     }
-    subscription.claim = subscription.select(ceiling.admitted(track.kind, track.live), &track.layers);
-    track.count(subscription.claim)
+    let claim = subscription.select(ceiling.admitted(track.kind, track.live), &track.layers);
+    subscription.claim = claim;
+    let is_here = claim.wanted.is_some_and(|layer| subscriber.has_keyframe(index, layer));
+    track.count(claim, is_here)
 }

@@ -46,7 +46,7 @@ impl<S: Sink> Way<'_, S> {
         };
         if track.kind == MediaKind::Video
             && let Some(pacer) = self.subscriber.pacer.as_mut()
-            && pacer.hold(self.now, track_index, *pending, stored.bytes.len())
+            && pacer.hold(self.now, track_index, *pending, (stored.bytes.len(), stored.meta.keyframe))
         {
             self.stats.paced += 1;
             return;
