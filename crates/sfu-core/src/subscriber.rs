@@ -106,7 +106,11 @@ impl Subscriber {
     /// Reads a little of each of its own cache lines that a packet needs.
     pub(crate) fn touch(&self) -> u64 {
         let lens = self.places.len() ^ self.subscriptions.len() ^ self.rtx.len();
-        lens as u64 ^ self.cursor ^ u64::from(self.stamp.is_some()) ^ u64::from(self.queued)
+        lens as u64
+            ^ self.cursor
+            ^ u64::from(self.stamp.is_some())
+            ^ u64::from(self.queued)
+            ^ u64::from(self.pacer.is_some())
     }
 
     /// The same of its first subscription, of which most have no more.
@@ -138,13 +142,9 @@ impl Subscriber {
         }
     }
 
-    /// A packet of this many bytes went out.
-    #[inline]
-    pub(crate) fn spent(&mut self, bytes: usize) {
+    /// A packet of this many bytes went out for the probe.
+    pub(crate) fn probed(&mut self, bytes: usize) {
         self.probe_bytes = self.probe_bytes.saturating_sub(bytes + WIRE_OVERHEAD);
-        if let Some(pacer) = self.pacer.as_mut() {
-            pacer.spend(bytes);
-        }
     }
 
     /// Bits per second that may be sent to it. `None`: nobody knows.

@@ -157,6 +157,7 @@ impl Room {
             subscriber.probe_bytes = 0;
             return None;
         };
+        subscriber.probed(len);
         self.stats.probe_packets += 1;
         Some(len)
     }

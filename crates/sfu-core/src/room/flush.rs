@@ -83,9 +83,6 @@ impl Room {
     pub fn write(&mut self, now: Instant, sink: &mut impl Sink) {
         let Some(index) = self.current.take() else { return };
         self.write_repeats(now, index, sink);
-        if let Some(subscriber) = self.subscribers.get_mut(index) {
-            subscriber.probe_with_what_waits();
-        }
         self.write_media(now, index, sink);
         while let Some(len) = self.write_probe(index, sink.space()) {
             if let Some(subscriber) = self.subscribers.get_mut(index) {
@@ -94,8 +91,10 @@ impl Room {
         }
         if let Some(subscriber) = self.subscribers.get_mut(index) {
             subscriber.queued = false;
+            if subscriber.pacer.is_some() {
+                self.come_back(now, index);
+            }
         }
-        self.come_back(now, index);
     }
 
     /// Something waits that should not be gathered with later packets: audio, or a retransmission.
@@ -177,7 +176,9 @@ pub(super) fn hand_over(
     if let Some(packet) = sink.space().get_mut(..len) {
         subscriber.stamp(now, packet, origin);
     }
-    subscriber.spent(len);
+    if let Some(pacer) = subscriber.pacer.as_mut() {
+        pacer.spend(len);
+    }
     stats.packets_out += 1;
     stats.bytes_out += len as u64;
     sink.take(len);

@@ -56,16 +56,19 @@ impl<S: Sink> Way<'_, S> {
 
     /// What waited and may go.
     pub(super) fn release(&mut self) {
+        self.subscriber.probe_with_what_waits();
         while let Some((track_index, pending)) = self.subscriber.pacer.as_mut().and_then(|pacer| pacer.next(self.now)) {
             let Some(track) = self.tracks.get(track_index) else { continue };
-            match stored(track, &pending) {
-                Some(stored) => self.send((track_index, track), &pending, stored, &mut { Block::EMPTY }),
-                None => self.stats.unwritten += 1,
-            }
+            let Some(stored) = stored(track, &pending) else {
+                self.stats.unwritten += 1;
+                continue;
+            };
+            self.send((track_index, track), &pending, stored, &mut { Block::EMPTY });
+            self.subscriber.probed(stored.bytes.len());
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn send(
         &mut self,
         (track_index, track): (usize, &Track),
