@@ -7,6 +7,7 @@
 //!                      |                 grow?) -------> aimd --+--> estimate
 //!                      +-----> losses (settled packets) --------+
 //!                      +-----> prober (rate of a cluster) ------+
+//!                      +-----> train (spread of a keyframe) ------> how fast much is sent at once, until there is an estimate
 //!                      +-----> again (missing, overdue) ----------> what goes out once more
 //! ```
 //!
@@ -29,6 +30,7 @@ mod losses;
 mod prober;
 mod reference;
 mod silence;
+mod train;
 mod trend;
 
 use std::time::{Duration, Instant};
@@ -44,6 +46,7 @@ use self::ledger::{Fate, Ledger};
 use self::losses::Losses;
 use self::prober::{Pace, Prober};
 use self::reference::Reference;
+use self::train::Trains;
 use self::trend::{Trend, Usage};
 
 /// Bytes that a packet has on the wire beyond its plaintext: GCM tag, UDP and IPv4 headers. The path carries those too.
@@ -98,6 +101,7 @@ pub(crate) struct Estimator {
     prober: Prober,
     reference: Reference,
     again: Again,
+    trains: Trains,
     /// The number behind the last that feedback told of.
     told: Option<u16>,
     heard_us: Option<i64>,
@@ -128,6 +132,7 @@ impl Estimator {
             prober: Prober::new(),
             reference: Reference::default(),
             again: Again::default(),
+            trains: Trains::default(),
             told: None,
             heard_us: None,
             unanswered_us: None,
@@ -167,10 +172,14 @@ impl Estimator {
         self.known
     }
 
-    /// Bits per second to send at where much is to go at once. `None`: the path has never shown a limit.
+    /// Bits per second to send at where much is to go at once. `None`: nothing has shown a limit of the path.
     pub(crate) fn pacing(&self, now: Instant) -> Option<f64> {
-        let since = self.micros(now) - self.limited_us?;
-        Some(self.estimate() * if since < LIMITED_US { 1.0 } else { PACE_OF_OLD })
+        let Some(limited) = self.limited_us else {
+            let probed = if self.tally.probes_up > 0 { self.estimate() } else { FLOOR };
+            return self.trains.carries().map(|bits| bits.max(probed));
+        };
+        let is_fresh = self.micros(now) - limited < LIMITED_US;
+        Some(self.estimate() * if is_fresh { 1.0 } else { PACE_OF_OLD })
     }
 
     /// Whether what a receiver reports lost by now may have been lost to a queue of our own making.
@@ -284,6 +293,7 @@ impl Estimator {
         self.acked = Acked::new();
         self.groups = Groups::default();
         self.trend = Trend::new();
+        self.trains = Trains::default();
         self.losses.interrupt();
         self.prober.interrupt();
     }
@@ -315,8 +325,10 @@ impl Estimator {
                 // A probe makes a queue on purpose.
                 self.prober.arrived(&packet, arrival_us);
                 self.groups.skip();
+                self.trains.end();
                 continue;
             }
+            self.trains.arrived(packet.sent_us, arrival_us, packet.bytes);
             if let Some(delta) = self.groups.add(packet.sent_us, arrival_us) {
                 self.trend.add(&delta);
             }

@@ -69,6 +69,10 @@ impl Pacer {
         self.path = bits / 8.0;
     }
 
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.held == 0
+    }
+
     /// Bits per second that would be of use.
     pub(crate) fn desired(&self) -> f64 {
         self.bytes as f64 * 8.0 / DESIRED_S

@@ -19,6 +19,9 @@ const SILENCE: Duration = Duration::from_secs(1);
 /// How long after a silence what is asked for may be what it took.
 const JUST_BACK: Duration = Duration::from_secs(3);
 
+/// What a path is taken to carry, in bit/s, that seemed to have a limit and does no more.
+const UNLIMITED: f64 = 1e9;
+
 /// In `places`: not subscribed.
 const NONE: u32 = u32::MAX;
 
@@ -124,10 +127,15 @@ impl Subscriber {
         self.estimator.is_some() || self.remb.is_known()
     }
 
-    /// Paces what goes out, if the path has shown a limit.
+    /// Paces what goes out, as long as the path seems to have a limit.
     pub(crate) fn mind_limit(&mut self, now: Instant) {
-        let Some(bits) = self.estimator.as_ref().and_then(|estimator| estimator.pacing(now)) else { return };
-        self.pacer.get_or_insert_with(|| Box::new(Pacer::new(now))).set_rate(now, bits);
+        let bits = self.estimator.as_ref().and_then(|estimator| estimator.pacing(now));
+        match (bits, self.pacer.as_mut()) {
+            (Some(bits), _) => self.pacer.get_or_insert_with(|| Box::new(Pacer::new(now))).set_rate(now, bits),
+            (None, Some(pacer)) if pacer.is_empty() => self.pacer = None,
+            (None, Some(pacer)) => pacer.set_rate(now, UNLIMITED),
+            (None, None) => {}
+        }
     }
 
     /// Whether a keyframe of a layer waits for its turn: it need not be asked for.

@@ -172,6 +172,7 @@ fn free(subscriber: &mut Subscriber) -> Vec<(usize, Change)> {
 
 fn share(now: Instant, subscriber: &mut Subscriber, tracks: &slab::Slab<Track>, budget: f64) -> Vec<(usize, Change)> {
     let (can_probe, guessed) = (subscriber.can_probe(), subscriber.is_guessed());
+    let is_narrow = subscriber.pacer.is_some();
     let mut audio = 0.0;
     let (mut wants, mut places) = (Vec::new(), Vec::new());
     for subscription in subscriber.iter_mut() {
@@ -210,10 +211,13 @@ fn share(now: Instant, subscriber: &mut Subscriber, tracks: &slab::Slab<Track>, 
     let given = allocate((budget - audio).max(0.0), &wants);
     let mut changed = Vec::new();
     for ((track, layer), want) in places.into_iter().zip(given).zip(&wants) {
-        // Nothing came of it yet: there is nothing to decide on.
-        if want.desired() <= 0.0 {
-            continue;
-        }
+        // Nothing came of it yet: there is nothing to decide on. On a narrow path it begins small, for the first thing is a
+        // keyframe.
+        let layer = match want.desired() > 0.0 {
+            true => layer,
+            false if is_narrow && want.given.is_none() => Some(step(0, ALL)),
+            false => continue,
+        };
         let Some(subscription) = subscriber.get_mut(track) else { continue };
         let change = subscription.share.give(now, layer, budget, &want.rates);
         if change == Change::None {
