@@ -313,6 +313,12 @@ impl Subscription {
         self.packets
     }
 
+    /// Whether it goes down with this packet, if that begins a keyframe: what waits of the layer above would only come before it.
+    pub(crate) fn falls_with(&self, pending: &Pending) -> bool {
+        let wanted = self.wanted.is_some_and(|target| target.layer == pending.layer);
+        wanted && self.current().is_some_and(|current| pending.layer < current)
+    }
+
     fn starts(&self, pending: &Pending, stored: Stored<'_>) -> Option<Target> {
         let ready = match self.kind {
             MediaKind::Audio => true,

@@ -44,12 +44,17 @@ impl<S: Sink> Way<'_, S> {
             self.stats.unwritten += 1;
             return;
         };
+        let ends_wait = stored.meta.keyframe && subscription.falls_with(pending);
         if track.kind == MediaKind::Video
             && let Some(pacer) = self.subscriber.pacer.as_mut()
-            && pacer.hold(self.now, track_index, *pending, (stored.bytes.len(), stored.meta.keyframe))
         {
-            self.stats.paced += 1;
-            return;
+            if ends_wait {
+                pacer.forget(track_index);
+            }
+            if pacer.hold(self.now, track_index, *pending, (stored.bytes.len(), stored.meta.keyframe)) {
+                self.stats.paced += 1;
+                return;
+            }
         }
         self.send((track_index, track), pending, stored, block);
     }
