@@ -2,8 +2,8 @@
 //!
 //! Publishers send such a picture as fast as *their* path takes it. In front of a narrow path it would be a queue of half a
 //! second, which audio waits in, or overflow one and have to be repeated. So where a path has shown a limit, video beyond a
-//! small burst waits here, and goes out a little faster than the path is thought to be. Audio and repeats go at once; they
-//! are paid for all the same.
+//! small burst waits here, and goes out at the rate that the path is thought to carry. Audio and repeats go at once; they are
+//! paid for all the same.
 //!
 //! What waits are references into the history, not yet numbered: who gets another layer meanwhile loses nothing but them.
 //! The more waits the faster it goes, so that nothing waits for much longer than [`DRAIN_S`], whatever the estimate says.
