@@ -72,10 +72,10 @@ const SILENT_AFTER_US: i64 = 3_000_000;
 /// What a receiver report tells of happened in the last 5 s (RFC 3550 §6.2), and its own way is part of it.
 const REPORTED_US: i64 = 6_000_000;
 
-/// So long the estimate is about what the path carries, because it has shown a limit. Later it may be no more than what has been
-/// of use, and this many times as much is tried.
+/// So long the estimate is about what the path carries, because it has shown a limit. Otherwise it may be no more than what has
+/// been of use, and this many times as much is tried.
 const LIMITED_US: i64 = 30_000_000;
-const PACE_OF_OLD: f64 = 1.5;
+const PACE_OF_WIDE: f64 = 2.0;
 
 /// Unit of the feedback's deltas (§3.1).
 const DELTA_US: i64 = 250;
@@ -172,14 +172,17 @@ impl Estimator {
         self.known
     }
 
-    /// Bits per second to send at where much is to go at once. `None`: nothing has shown a limit of the path.
-    pub(crate) fn pacing(&self, now: Instant) -> Option<f64> {
+    /// Bits per second to send at where much is to go at once, and so much is `desired` on average. `None`: nothing has shown a
+    /// limit of the path.
+    pub(crate) fn pacing(&self, now: Instant, desired: f64) -> Option<f64> {
         let Some(limited) = self.limited_us else {
             let probed = if self.tally.probes_up > 0 { self.estimate() } else { FLOOR };
             return self.trains.carries().map(|bits| bits.max(probed));
         };
-        let is_fresh = self.micros(now) - limited < LIMITED_US;
-        Some(self.estimate() * if is_fresh { 1.0 } else { PACE_OF_OLD })
+        let is_fresh = |at: i64| self.micros(now) - at < LIMITED_US;
+        // A probe that was slowed down a little, of a path that has all that is desired, need not have met its limit.
+        let is_narrow = self.congested_us.is_some_and(is_fresh) || (is_fresh(limited) && self.estimate() < desired);
+        Some(self.estimate() * if is_narrow { 1.0 } else { PACE_OF_WIDE })
     }
 
     /// Whether what a receiver reports lost by now may have been lost to a queue of our own making.

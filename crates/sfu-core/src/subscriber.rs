@@ -129,7 +129,7 @@ impl Subscriber {
 
     /// Paces what goes out, as long as the path seems to have a limit.
     pub(crate) fn mind_limit(&mut self, now: Instant) {
-        let bits = self.estimator.as_ref().and_then(|estimator| estimator.pacing(now));
+        let bits = self.estimator.as_ref().and_then(|estimator| estimator.pacing(now, self.desired));
         match (bits, self.pacer.as_mut()) {
             (Some(bits), _) => self.pacer.get_or_insert_with(|| Box::new(Pacer::new(now))).set_rate(now, bits),
             (None, Some(pacer)) if pacer.is_empty() => self.pacer = None,
