@@ -111,8 +111,8 @@ pub(crate) struct Estimator {
     known: bool,
     /// When a queue last grew.
     congested_us: Option<i64>,
-    /// When the path last showed a limit: a queue, or a probe that was slowed down.
-    limited_us: Option<i64>,
+    /// When a probe was last slowed down.
+    slowed_us: Option<i64>,
     /// When the first packet went out.
     began_us: Option<i64>,
     needed: f64,
@@ -138,7 +138,7 @@ impl Estimator {
             unanswered_us: None,
             known: false,
             congested_us: None,
-            limited_us: None,
+            slowed_us: None,
             began_us: None,
             needed: 0.0,
             tally: Tally::default(),
@@ -175,13 +175,13 @@ impl Estimator {
     /// Bits per second to send at where much is to go at once, and so much is `desired` on average. `None`: nothing has shown a
     /// limit of the path.
     pub(crate) fn pacing(&self, now: Instant, desired: f64) -> Option<f64> {
-        let Some(limited) = self.limited_us else {
+        if self.congested_us.or(self.slowed_us).is_none() {
             let probed = if self.tally.probes_up > 0 { self.estimate() } else { FLOOR };
             return self.trains.carries().map(|bits| bits.max(probed));
-        };
-        let is_fresh = |at: i64| self.micros(now) - at < LIMITED_US;
+        }
+        let is_fresh = |at: Option<i64>| at.is_some_and(|at| self.micros(now) - at < LIMITED_US);
         // A probe that was slowed down a little, of a path that has all that is desired, need not have met its limit.
-        let is_narrow = self.congested_us.is_some_and(is_fresh) || (is_fresh(limited) && self.estimate() < desired);
+        let is_narrow = is_fresh(self.congested_us) || (is_fresh(self.slowed_us) && self.estimate() < desired);
         Some(self.estimate() * if is_narrow { 1.0 } else { PACE_OF_WIDE })
     }
 
@@ -228,7 +228,7 @@ impl Estimator {
             self.tally.overuses += 1;
             self.prober.congested(now_us);
             self.known = true;
-            (self.congested_us, self.limited_us) = (Some(now_us), Some(now_us));
+            self.congested_us = Some(now_us);
         }
         self.aimd.update(now_us, usage, &self.acked, self.needed);
         self.losses.update(now_us, self.aimd.target(), &self.acked);
@@ -281,7 +281,7 @@ impl Estimator {
         let Some((found, pace)) = self.prober.result(now_us, self.ledger.newest_arrived()) else { return };
         self.known |= !self.prober.found_all();
         if pace == Pace::Slowed {
-            self.limited_us = Some(now_us);
+            self.slowed_us = Some(now_us);
         }
         let before = self.estimate();
         let Some(believed) = self.aimd.raise(now_us, found, pace) else { return };

@@ -64,6 +64,11 @@ pub(crate) enum Arrival {
     },
 }
 
+/// The layer of this index, unless another stream has taken its place.
+pub(crate) fn of_generation(layers: &[Layer], index: u8, generation: u32) -> Option<&Layer> {
+    layers.get(usize::from(index)).filter(|layer| layer.generation == generation)
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Layer {

@@ -53,14 +53,13 @@ pub(crate) struct Pacer {
     /// Bytes that may go out; below zero: what has to come free first.
     credit: f64,
     earned: Instant,
+    /// None of them is empty.
     queues: Vec<Queue>,
-    held: usize,
-    bytes: usize,
 }
 
 impl Pacer {
     pub(crate) fn new(now: Instant) -> Self {
-        Self { path: 0.0, credit: BURST_BYTES, earned: now, queues: Vec::new(), held: 0, bytes: 0 }
+        Self { path: 0.0, credit: BURST_BYTES, earned: now, queues: Vec::new() }
     }
 
     /// Bits per second that the path is thought to carry from now on.
@@ -70,12 +69,20 @@ impl Pacer {
     }
 
     pub(crate) const fn is_empty(&self) -> bool {
-        self.held == 0
+        self.queues.is_empty()
+    }
+
+    fn bytes(&self) -> usize {
+        self.queues.iter().map(|queue| queue.bytes).sum()
+    }
+
+    fn held(&self) -> usize {
+        self.queues.iter().map(|queue| queue.packets.len()).sum()
     }
 
     /// Bits per second that would be of use.
     pub(crate) fn desired(&self) -> f64 {
-        self.bytes as f64 * 8.0 / DESIRED_S
+        self.bytes() as f64 * 8.0 / DESIRED_S
     }
 
     /// Something went out.
@@ -85,7 +92,7 @@ impl Pacer {
 
     /// Lets so many bytes go of what waits, whatever the estimate says.
     pub(crate) fn lend(&mut self, bytes: usize) {
-        if self.held > 0 {
+        if !self.is_empty() {
             self.credit = self.credit.max(0.0) + bytes as f64;
         }
     }
@@ -109,7 +116,6 @@ impl Pacer {
         if let Some(queue) = self.queues.iter_mut().find(|queue| queue.track == track) {
             queue.packets.push_back(Held { pending, bytes, keyframe, since: now });
             queue.bytes += bytes;
-            (self.held, self.bytes) = (self.held + 1, self.bytes + bytes);
         }
         true
     }
@@ -117,11 +123,11 @@ impl Pacer {
     /// The next packet whose time has come. Of the track of which least waits: a camera's pictures do not wait for a whole page
     /// of a shared screen. Unless another has waited for too long.
     pub(crate) fn next(&mut self, now: Instant) -> Option<(usize, Pending)> {
-        if self.held == 0 {
+        if self.is_empty() {
             return None;
         }
         self.earn(now);
-        if self.credit <= 0.0 && self.held <= MAX_HELD {
+        if self.credit <= 0.0 && self.held() <= MAX_HELD {
             return None;
         }
         let waited = |queue: &Queue| queue.packets.front().map(|held| now.saturating_duration_since(held.since));
@@ -135,7 +141,6 @@ impl Pacer {
         if queue.packets.is_empty() {
             self.queues.swap_remove(place);
         }
-        (self.held, self.bytes) = (self.held - 1, self.bytes - held.bytes);
         Some((track, held.pending))
     }
 
@@ -148,20 +153,17 @@ impl Pacer {
     /// When `next` may have one.
     pub(crate) fn due(&self, now: Instant) -> Option<Instant> {
         let missing = Duration::from_secs_f64((-self.credit).max(0.0) / self.rate().max(1.0));
-        (self.held > 0).then(|| now + missing.max(HELPING))
+        (!self.is_empty()).then(|| now + missing.max(HELPING))
     }
 
     /// Forgets what waits of a track.
     pub(crate) fn forget(&mut self, track: usize) {
-        if let Some(place) = self.queues.iter().position(|queue| queue.track == track) {
-            let queue = self.queues.swap_remove(place);
-            (self.held, self.bytes) = (self.held - queue.packets.len(), self.bytes - queue.bytes);
-        }
+        self.queues.retain(|queue| queue.track != track);
     }
 
     /// Bytes a second.
     fn rate(&self) -> f64 {
-        self.path.max(self.bytes as f64 / DRAIN_S)
+        self.path.max(self.bytes() as f64 / DRAIN_S)
     }
 
     fn earn(&mut self, now: Instant) {
@@ -298,8 +300,8 @@ mod tests {
         assert!(pacer.next(start).is_none());
         pacer.hold(start, 1, packet(0), PACKET);
         pacer.forget(0);
-        assert_eq!((pacer.held, pacer.bytes, pacer.queues.len()), (1, 1_000, 1));
+        assert_eq!((pacer.held(), pacer.bytes(), pacer.queues.len()), (1, 1_000, 1));
         pacer.forget(1);
-        assert_eq!((pacer.held, pacer.bytes, pacer.queues.len()), (0, 0, 0));
+        assert_eq!((pacer.held(), pacer.bytes(), pacer.queues.len()), (0, 0, 0));
     }
 }

@@ -11,7 +11,7 @@ use convene_types::{MediaKind, Pt, SeqNo, Ssrc};
 use crate::cut::{ALL, Cut, level_of, step, temporal_of};
 use crate::flow::Reports;
 use crate::history::Stored;
-use crate::layer::Layer;
+use crate::layer::{Layer, of_generation};
 use crate::loss::Loss;
 use crate::munge::{Munger, Numbers, Pts, Run, Skip, Start};
 use crate::playout::Playout;
@@ -313,10 +313,9 @@ impl Subscription {
         self.packets
     }
 
-    /// Whether it goes down with this packet, if that begins a keyframe: what waits of the layer above would only come before it.
-    pub(crate) fn falls_with(&self, pending: &Pending) -> bool {
-        let wanted = self.wanted.is_some_and(|target| target.layer == pending.layer);
-        wanted && self.current().is_some_and(|current| pending.layer < current)
+    /// Whether it goes down with this packet: what waits of the layer above would only come before it.
+    pub(crate) fn falls_with(&self, pending: &Pending, stored: Stored<'_>) -> bool {
+        self.starts(pending, stored).is_some_and(|target| Some(target.layer) < self.current())
     }
 
     fn starts(&self, pending: &Pending, stored: Stored<'_>) -> Option<Target> {
@@ -367,7 +366,7 @@ impl Subscription {
 
 /// The clock of a run's layer, if it is that of the run's stream.
 fn clock(layers: &[Layer], run: &Run) -> Option<Clock> {
-    layers.get(usize::from(run.layer)).filter(|layer| layer.generation == run.generation)?.clock
+    of_generation(layers, run.layer, run.generation)?.clock
 }
 
 /// RFC 3550 §5.1 wants the first number to be unpredictable, which the SSRC is; below 2^15 it stays clear of a wrap in

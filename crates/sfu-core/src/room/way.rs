@@ -10,6 +10,7 @@ use super::Room;
 use super::flush::{Sink, hand_over};
 use crate::event::Event;
 use crate::history::Stored;
+use crate::layer::of_generation;
 use crate::stats::Stats;
 use crate::subscriber::Subscriber;
 use crate::subscription::Pending;
@@ -44,7 +45,7 @@ impl<S: Sink> Way<'_, S> {
             self.stats.unwritten += 1;
             return;
         };
-        let ends_wait = stored.meta.keyframe && subscription.falls_with(pending);
+        let ends_wait = subscription.falls_with(pending, stored);
         if track.kind == MediaKind::Video
             && let Some(pacer) = self.subscriber.pacer.as_mut()
         {
@@ -130,8 +131,7 @@ impl Room {
 
 /// A packet of the batch, while it is kept.
 fn stored<'a>(track: &'a Track, pending: &Pending) -> Option<Stored<'a>> {
-    let layer = track.layers.get(usize::from(pending.layer))?;
-    if layer.generation == pending.generation { layer.history.get(pending.seq) } else { None }
+    of_generation(&track.layers, pending.layer, pending.generation)?.history.get(pending.seq)
 }
 
 /// A subscriber whose stream began or moved learns its clock soon.

@@ -6,7 +6,7 @@ use convene_types::{MediaKind, Pt, SeqNo, Ssrc};
 
 use super::Subscription;
 use crate::bwe::Origin;
-use crate::layer::Layer;
+use crate::layer::{Layer, of_generation};
 use crate::munge::Run;
 use crate::stats::Stats;
 use crate::write::{self, Outgoing, Rtx};
@@ -38,7 +38,9 @@ impl Subscription {
         let Some((run, in_seq)) = self.munger.find(seq).filter(|(run, _)| !self.munger.is_over(run)) else {
             return false;
         };
-        if !layer_of(run, layers).is_some_and(|layer| layer.history.is_past(now, in_seq, GIVE_UP)) {
+        if !of_generation(layers, run.layer, run.generation)
+            .is_some_and(|layer| layer.history.is_past(now, in_seq, GIVE_UP))
+        {
             return false;
         }
         self.given_up = self.munger.last_number();
@@ -102,7 +104,8 @@ impl Subscription {
     /// Writes a packet again, as RTX.
     pub(crate) fn repeat(&mut self, out: &mut [u8], seq: u16, layers: &[Layer], stats: &mut Stats) -> Option<usize> {
         let (run, in_seq) = self.munger.find(seq)?;
-        let Some(stored) = layer_of(run, layers).and_then(|layer| layer.history.get(in_seq)) else {
+        let Some(stored) = of_generation(layers, run.layer, run.generation).and_then(|layer| layer.history.get(in_seq))
+        else {
             stats.nack_missed += 1;
             return None;
         };
@@ -131,7 +134,8 @@ impl Subscription {
             let seq = last.wrapping_sub(self.probe_back % PROBE_REACH);
             self.probe_back = self.probe_back.wrapping_add(1);
             let (run, in_seq) = self.munger.find(seq)?;
-            let large = layer_of(run, layers)?.history.get(in_seq)?.bytes.len() >= MIN_PROBE_BYTES;
+            let large =
+                of_generation(layers, run.layer, run.generation)?.history.get(in_seq)?.bytes.len() >= MIN_PROBE_BYTES;
             large.then(|| self.repeat(out, seq, layers, &mut Stats::default()))?
         });
         repeated.or_else(|| {
@@ -151,9 +155,4 @@ impl Subscription {
         }
         self.map_pt(pt).map(|map| (map.to, map.rtx, ssrc))
     }
-}
-
-/// The layer that a run is of, unless another stream has taken its place.
-fn layer_of<'a>(run: &Run, layers: &'a [Layer]) -> Option<&'a Layer> {
-    layers.get(usize::from(run.layer)).filter(|layer| layer.generation == run.generation)
 }

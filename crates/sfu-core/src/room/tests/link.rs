@@ -10,7 +10,7 @@ use super::*;
 const LAYERS: [u64; 3] = [150_000, 500_000, 1_700_000];
 pub(super) const FRAME_MS: u64 = 33;
 /// Bytes of a picture of a page full of text.
-pub(super) const PAGES: [u64; 3] = [25_000, 80_000, 200_000];
+const PAGES: [u64; 3] = [25_000, 80_000, 200_000];
 /// From a request for a keyframe to the keyframe: publisher to server and back.
 const KEYFRAME_MS: u64 = 60;
 /// Where in a video payload the time of its frame stands, in ms.

@@ -16,12 +16,10 @@ fn narrow(layers: u8) -> World {
     world.flush();
     world.gather();
     world.told(ALICE);
-    let mut pacer = Pacer::new(world.now);
+    let (_, bob) = world.room.subscribers.iter_mut().next().unwrap();
+    let pacer = bob.pacer.insert(Box::new(Pacer::new(world.now)));
     pacer.set_rate(world.now, 8_000.0);
     pacer.spend(10_000);
-    world.room.subscribers.iter_mut().for_each(|(_, subscriber)| {
-        subscriber.pacer = Some(Box::new(std::mem::replace(&mut pacer, Pacer::new(world.now))))
-    });
     world
 }
 
