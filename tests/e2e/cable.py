@@ -10,6 +10,7 @@ process carries Ethernet frames between them. Seeded, so that a run can be repea
     {"deny": ["udp/7890", "tcp/7881"]}   nothing passes to or from these ports of the B side (IPv4): a firewall
     {"rate_kbit": 500, "queue_ms": 300, "narrow": "down" | "up"}   towards A, or from it: a bottleneck with a queue that drops
                         what would wait longer; 0: none
+    {"hold_ms": 400}    now, once: everything waits for so long and is then let go together, as a radio does
     {"shift": 1000}     UDP source ports of the A side appear shifted by this much at the B side: a NAT that forgot
 """
 
@@ -82,6 +83,9 @@ class Cable:
         self.jitter, self.overtakes = order.get("jitter_ms", self.jitter * 1e3) / 1e3, order.get("overtakes", self.overtakes)
         self.rate, self.queue_s = order.get("rate_kbit", self.rate / 1e3) * 1e3, order.get("queue_ms", self.queue_s * 1e3) / 1e3
         self.only, self.cut, self.shift = order.get("only", self.only), order.get("cut", self.cut), order.get("shift", self.shift)
+        if "hold_ms" in order:
+            until = time.monotonic() + order["hold_ms"] / 1e3
+            self.last_due = {way: max(due, until) for way, due in self.last_due.items()}
 
     def loses(self, frame: bytes, from_a: bool) -> bool:
         if self.cut or (self.deny and service(frame, from_a) in self.deny):

@@ -21,9 +21,9 @@ pub(crate) struct Want {
     pub(crate) priority: u8,
     /// Bits per second of each step; 0: it is not there.
     pub(crate) rates: [f64; STEPS],
-    /// The lowest of them over a longer time. Nothing is paused for a burst, which is spread: to go on takes a keyframe, which
-    /// is another.
-    pub(crate) usual: f64,
+    /// The same over a longer time. Nothing is paused for a burst, which is spread: to go on takes a keyframe, which is another.
+    /// And between two pages a screen's large layer looks as if it fitted.
+    pub(crate) usual: [f64; STEPS],
     /// The highest step asked for.
     pub(crate) max: u8,
     /// The step in force.
@@ -46,15 +46,21 @@ impl Want {
             .filter(move |layer| self.rates.get(usize::from(*layer)).is_some_and(|rate| *rate > 0.0))
     }
 
-    fn rate(&self, layer: u8) -> f64 {
-        let rate = self.rates.get(usize::from(layer)).copied().unwrap_or(0.0);
-        if self.ladder().next() == Some(layer) { rate.min(self.usual) } else { rate }
+    /// Bits per second of a layer that is in force, or is not.
+    fn rate(&self, layer: u8, kept: bool) -> f64 {
+        let of = |rates: &[f64; STEPS]| rates.get(usize::from(layer)).copied().unwrap_or(0.0);
+        let (rate, usual) = (of(&self.rates), of(&self.usual));
+        match self.ladder().next() == Some(layer) {
+            true => rate.min(usual),
+            false if kept => rate,
+            false => rate.max(usual),
+        }
     }
 
     /// What a layer takes of the budget.
     fn cost(&self, layer: u8) -> f64 {
         let kept = self.given.is_some_and(|given| layer <= given);
-        self.rate(layer) * if kept { MARGIN_KEPT } else { MARGIN_UP }
+        self.rate(layer, kept) * if kept { MARGIN_KEPT } else { MARGIN_UP }
     }
 
     fn allows(&self, layer: u8) -> bool {
@@ -64,12 +70,12 @@ impl Want {
     /// Bits per second without which it is paused, where it runs.
     pub(crate) fn needed(&self) -> f64 {
         let lowest = self.ladder().next().filter(|_| self.given.is_some());
-        lowest.map_or(0.0, |layer| self.rate(layer) * MARGIN_UP)
+        lowest.map_or(0.0, |layer| self.rate(layer, true) * MARGIN_UP)
     }
 
     /// Bits per second that would serve it in full.
     pub(crate) fn desired(&self) -> f64 {
-        self.ladder().next_back().map_or(0.0, |layer| self.rate(layer) * MARGIN_UP)
+        self.ladder().next_back().map_or(0.0, |layer| self.rate(layer, false) * MARGIN_UP)
     }
 }
 
@@ -127,7 +133,7 @@ mod tests {
         let mut all = [0.0; STEPS];
         all.iter_mut().skip(3).step_by(4).zip(rates).for_each(|(to, from)| *to = *from);
         let given = given.map(|level| step(level, ALL));
-        Want { priority, rates: all, usual: f64::INFINITY, max: u8::MAX, given, may_rise: true, keep: false }
+        Want { priority, rates: all, usual: all, max: u8::MAX, given, may_rise: true, keep: false }
     }
 
     /// The levels given, where all temporal layers of each are.
@@ -166,8 +172,11 @@ mod tests {
         assert_eq!(levels(9e6, &[paused]), [Some(0)], "back at once, and no further");
         let kept = Want { keep: true, ..want(0, &CAMERA, Some(0)) };
         assert_eq!(levels(0.0, &[kept]), [Some(0)]);
-        let burst = Want { usual: 0.1e6, ..want(0, &CAMERA, Some(0)) };
+        let usually = |rates: &[f64]| want(0, rates, None).usual;
+        let burst = Want { usual: usually(&[0.1e6, 0.5e6, 1.7e6]), ..want(0, &CAMERA, Some(0)) };
         assert_eq!(levels(0.1e6, &[burst]), [Some(0)], "it is spread");
+        let pages = |given| Want { usual: usually(&[0.15e6, 0.5e6, 3e6]), ..want(0, &CAMERA, Some(given)) };
+        assert_eq!([1, 2].map(|given| levels(2.5e6, &[pages(given)])), [[Some(1)], [Some(2)]], "between two pages");
         let gap = want(0, &[0.0, 500e3, 0.0, 900e3], None);
         assert_eq!(levels(9e6, &[Want { max: step(0, ALL), ..gap }]), [Some(1)], "the lowest there is");
         assert_eq!(levels(9e6, &[want(0, &[], None)]), [None]);
@@ -212,7 +221,7 @@ mod tests {
         ];
         for (budget, given, want) in rows {
             let code = |(level, temporal)| step(level, temporal);
-            let one = Want { rates, given: given.map(code), ..self::want(0, &[], None) };
+            let one = Want { rates, usual: rates, given: given.map(code), ..self::want(0, &[], None) };
             assert_eq!(allocate(budget, &[one]), [want.map(code)], "{budget}");
         }
     }

@@ -27,6 +27,7 @@ mod groups;
 mod late;
 mod ledger;
 mod losses;
+mod probe;
 mod prober;
 mod reference;
 mod silence;
@@ -44,7 +45,8 @@ use self::groups::Groups;
 pub(crate) use self::ledger::Origin;
 use self::ledger::{Fate, Ledger};
 use self::losses::Losses;
-use self::prober::{Pace, Prober};
+use self::probe::Pace;
+use self::prober::Prober;
 use self::reference::Reference;
 use self::train::Trains;
 use self::trend::{Trend, Usage};
@@ -226,7 +228,7 @@ impl Estimator {
         self.trend.heed_loss(gone, settled);
         if usage.is_over() {
             self.tally.overuses += 1;
-            self.prober.congested(now_us);
+            self.prober.congested(now_us, self.acked.short());
             self.known = true;
             self.congested_us = Some(now_us);
         }

@@ -100,6 +100,8 @@ pub(crate) struct Layer {
     pub(crate) shape: Shape,
     /// What forwarding costs, by cut.
     pub(crate) volumes: Volumes,
+    /// Timestamp of the last keyframe, which all its packets have.
+    keyframe_ts: Option<u32>,
     unwrapper: Unwrapper,
     window: Window,
     gaps: Gaps,
@@ -128,6 +130,7 @@ impl Layer {
             users: 0,
             shape: Shape::new(),
             volumes: Volumes::default(),
+            keyframe_ts: None,
             unwrapper: Unwrapper::new(),
             window: Window::new(),
             gaps: Gaps::new(),
@@ -187,7 +190,11 @@ impl Layer {
             }
             self.pace.note(meta.ts, self.rate, meta.keyframe, incoming.full);
             reshaped = self.shape.note(&meta.part, meta.keyframe);
-            self.volumes.add(meta.part.present & self.shape.cuts(), meta.kept_len());
+            if meta.keyframe {
+                self.keyframe_ts = Some(meta.ts);
+            }
+            let keyframe = self.keyframe_ts == Some(meta.ts);
+            self.volumes.add(meta.part.present & self.shape.cuts(), meta.kept_len(), keyframe);
         }
         Ok(Arrival::Media { seq, lossy, reshaped, keyframe: meta.keyframe })
     }
@@ -291,7 +298,7 @@ impl Layer {
         self.reception = Reception::new(self.epoch);
         self.clock = None;
         (self.pace, self.hold) = (Pace::default(), None);
-        (self.newest, self.step) = (None, 0);
+        (self.newest, self.step, self.keyframe_ts) = (None, 0, None);
         self.unwrapper = Unwrapper::new();
         self.window = Window::new();
         self.gaps = Gaps::new();

@@ -17,8 +17,8 @@ use crate::subscription::Pending;
 const DRAIN_S: f64 = 0.8;
 /// What waits should rather be gone in this many seconds: a picture that comes later than that is seen to come late.
 const DESIRED_S: f64 = 0.2;
-/// What may go out at once: this many seconds of the rate, and this many bytes. The pictures of a camera are no more.
-const BURST_S: f64 = 0.03;
+/// What may go out at once: this many seconds of the rate, and this many bytes. Most pictures of a camera are no more.
+const BURST_S: f64 = 0.01;
 const BURST_BYTES: f64 = 3_000.0;
 /// What went out unasked counts against the next this many seconds.
 const DEBT_S: f64 = 0.1;

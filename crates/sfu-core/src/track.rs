@@ -193,11 +193,11 @@ impl Target {
     }
 }
 
-/// Bits per second of each step that is offered: all temporal layers of a live level, or fewer of them. A quarter of the
-/// frames is worth more than no picture, but not more than the level below.
-pub(crate) fn rates(track: &Track, window_ms: u64) -> [f64; STEPS] {
-    let mut rates = [0.0; STEPS];
-    for (index, rate) in rates.iter_mut().enumerate() {
+/// Bits per second of each step that is offered, as of now and over a longer time: all temporal layers of a live level, or fewer
+/// of them. A quarter of the frames is worth more than no picture, but not more than the level below.
+pub(crate) fn rates(track: &Track, window_ms: u64) -> ([f64; STEPS], [f64; STEPS]) {
+    let (mut rates, mut usual) = ([0.0; STEPS], [0.0; STEPS]);
+    for (index, (rate, usual)) in rates.iter_mut().zip(&mut usual).enumerate() {
         let step = index as u8;
         let (level, temporal) = (level_of(step), temporal_of(step));
         let target = Target::of(step, &track.layers);
@@ -207,17 +207,10 @@ pub(crate) fn rates(track: &Track, window_ms: u64) -> [f64; STEPS] {
         let lowest = if level > 0 && layer.shape.temporal_layers() > 2 { 1 } else { 0 };
         if layer.shape.cuts() & target.cut.bit() != 0 && temporal >= lowest {
             *rate = layer.volumes.bits(target.cut, window_ms);
+            *usual = layer.volumes.usual_bits(target.cut, window_ms);
         }
     }
-    rates
-}
-
-/// Bits per second of the lowest of these steps over a longer time.
-pub(crate) fn usual(track: &Track, rates: &[f64; STEPS], window_ms: u64) -> f64 {
-    let lowest = rates.iter().position(|rate| *rate > 0.0).unwrap_or(0) as u8;
-    let target = Target::of(lowest, &track.layers);
-    let layer = track.layers.get(usize::from(target.layer));
-    layer.map_or(0.0, |layer| layer.volumes.usual_bits(target.cut, window_ms))
+    (rates, usual)
 }
 
 /// The layer to send: the highest live one up to `max`, else the lowest live one.

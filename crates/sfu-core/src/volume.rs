@@ -3,30 +3,35 @@
 use crate::bwe::WIRE_OVERHEAD;
 use crate::cut::{CUTS, Cut};
 
-/// Windows kept, each `config::SELECT_TICKS` long: 1.6 s, so that a keyframe does not look like a rate.
+/// Windows kept, each `config::SELECT_TICKS` long: 1.6 s, so that a large picture does not look like a rate.
 const WINDOWS: usize = 8;
-/// Windows that the usual rate goes by, and those it begins with: 6 s, in which a screen has a page or two. A stream begins with
-/// a keyframe, which is no rate either.
+/// Windows that keyframes and the usual rate go by, and those they begin with: 6 s, in which a screen has a page or two. Keyframes
+/// come when somebody asks, and are spread on narrow paths: whoever rises to a layer would fall again for the one that it took.
 const USUAL: f64 = 30.0;
 const FIRST: f64 = 8.0;
 
 /// See the module.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Volume {
-    current: u32,
+    /// Bytes of this window, without and with those of keyframes.
+    current: (u32, u32),
+    /// Bytes of the last ones, without keyframes.
     windows: [u32; WINDOWS],
-    /// Bytes of a window, over a longer time.
+    /// Bytes of a window, over a longer time: all of them, and of keyframes.
     usual: f64,
+    keyframes: f64,
     /// Windows closed; the sum counts from the first with bytes in it.
     closed: usize,
     began: bool,
 }
 
 impl Volume {
-    /// A packet of this many plaintext bytes.
-    pub(crate) fn add(&mut self, bytes: usize) {
+    /// A packet of this many plaintext bytes, and whether it is part of a keyframe.
+    pub(crate) fn add(&mut self, bytes: usize, keyframe: bool) {
         let bytes = u32::try_from(bytes + WIRE_OVERHEAD).unwrap_or(u32::MAX);
-        self.current = self.current.saturating_add(bytes);
+        let (pictures, all) = &mut self.current;
+        *pictures = pictures.saturating_add(if keyframe { 0 } else { bytes });
+        *all = all.saturating_add(bytes);
         self.began = true;
     }
 
@@ -35,19 +40,25 @@ impl Volume {
         if !self.began {
             return;
         }
-        let bytes = std::mem::take(&mut self.current);
-        self.usual += (f64::from(bytes) - self.usual) / (self.closed as f64).clamp(FIRST, USUAL);
+        let (pictures, all) = std::mem::take(&mut self.current);
+        let weight = (self.closed as f64).clamp(FIRST, USUAL).recip();
+        self.usual += (f64::from(all) - self.usual) * weight;
+        self.keyframes += (f64::from(all - pictures) - self.keyframes) * weight;
         if let Some(slot) = self.windows.get_mut(self.closed % WINDOWS) {
-            *slot = bytes;
+            *slot = pictures;
         }
         self.closed += 1;
     }
 
     /// Bits per second; 0: no window was closed since the first packet. Never 0 after that: a still screen is quiet, and there.
     pub(crate) fn bits(&self, window_ms: u64) -> f64 {
-        let bytes: u64 = self.windows.iter().map(|bytes| u64::from(*bytes)).sum();
         let windows = self.closed.min(WINDOWS);
-        if windows == 0 { 0.0 } else { (bytes as f64 * 8.0 * 1e3 / (windows as f64 * window_ms as f64)).max(1.0) }
+        if windows == 0 {
+            return 0.0;
+        }
+        let pictures: u64 = self.windows.iter().map(|bytes| u64::from(*bytes)).sum();
+        let bytes = pictures as f64 / windows as f64 + self.keyframes;
+        (bytes * 8.0 * 1e3 / window_ms as f64).max(1.0)
     }
 
     /// The same over a longer time, where bursts are spread.
@@ -61,11 +72,11 @@ impl Volume {
 pub(crate) struct Volumes([Volume; CUTS]);
 
 impl Volumes {
-    /// A packet of this many plaintext bytes that these cuts have.
-    pub(crate) fn add(&mut self, cuts: u16, bytes: usize) {
+    /// A packet of this many plaintext bytes that these cuts have, and whether it is part of a keyframe.
+    pub(crate) fn add(&mut self, cuts: u16, bytes: usize, keyframe: bool) {
         for (index, volume) in self.0.iter_mut().enumerate() {
             if cuts & (1 << index) != 0 {
-                volume.add(bytes);
+                volume.add(bytes, keyframe);
             }
         }
     }
@@ -96,7 +107,7 @@ mod tests {
         volume.close_window();
         assert_eq!(volume.bits(200), 0.0);
         for window in 1..30 {
-            volume.add(1_000 - WIRE_OVERHEAD);
+            volume.add(1_000 - WIRE_OVERHEAD, false);
             volume.close_window();
             assert_eq!(volume.bits(200), 40_000.0, "{window}");
         }
@@ -108,12 +119,32 @@ mod tests {
     fn a_page_now_and_then_is_not_what_is_usual() {
         let mut volume = Volume::default();
         for window in 0..100 {
-            volume.add(if window % 20 == 0 { 60_000 } else { 1_000 } - WIRE_OVERHEAD);
+            volume.add(if window % 20 == 0 { 60_000 } else { 1_000 } - WIRE_OVERHEAD, false);
             volume.close_window();
             // 3,950 bytes in each 200 ms, and the page alone is 60 KB in 1.6 s.
             let usual = volume.usual_bits(200);
             assert!((30_000.0..310_000.0).contains(&usual), "{window}: {usual}");
             assert!(window % 20 >= WINDOWS || window < WINDOWS || volume.bits(200) > 300_000.0);
         }
+    }
+
+    #[test]
+    fn a_keyframe_that_somebody_asked_for_is_not_what_a_layer_takes() {
+        let mut volume = Volume::default();
+        let mut pass = |windows: usize, keyframe: bool| {
+            for _ in 0..windows {
+                volume.add(25_000 - WIRE_OVERHEAD, false);
+                if keyframe {
+                    volume.add(50_000 - WIRE_OVERHEAD, true);
+                }
+                volume.close_window();
+            }
+            (volume.bits(200) / 1e3).round()
+        };
+        assert_eq!(pass(40, false), 1_000.0);
+        let with_one = pass(1, true);
+        assert!((1_050.0..1_080.0).contains(&with_one), "{with_one} instead of 1,250");
+        let all_the_time = pass(200, true);
+        assert!((2_990.0..3_010.0).contains(&all_the_time), "{all_the_time}");
     }
 }

@@ -2,7 +2,7 @@
 //! (draft-ietf-rmcat-gcc-02 §5.5, with growth bound to what was seen to arrive).
 
 use super::acked::Acked;
-use super::prober::Pace;
+use super::probe::Pace;
 use super::trend::Usage;
 
 /// Part of what arrives that is taken when a queue grows: below it, so that the queue empties.

@@ -2,25 +2,30 @@
 //! that arrives is the answer.
 //!
 //! What it sends is repeats or padding, which the shell asks for by `due`; whatever else goes out meanwhile is part of it.
+//!
+//! How much more: three times as much to begin with, then twice, as long as no limit is known. A limit is known when a queue
+//! grew, or a probe came in slower than it was sent; from then on little more, until that comes in whole, beyond the limit.
 
-use super::ledger::{Fate, Packet};
+use super::ledger::Packet;
+use super::probe::{Pace, Probe, TAKEN};
 
-/// How long a probe lasts: several frames' time, so that it is more than a queue's first packets, and short enough that
-/// what it puts into the queue of a slow path (at twice its rate) is gone after as long again.
-const LENGTH_US: i64 = 120_000;
-/// Time between two helpings. A tenth of a helping is a packet at 1 Mbit/s.
-const HELPING_US: i64 = 5_000;
 /// How much more than the estimate is tried, first and later.
 const FIRST_FACTOR: f64 = 3.0;
 const FACTOR: f64 = 2.0;
+/// And where a limit is known: as much more as tells whether it is still there. What is sent beyond it is a queue that voices
+/// wait in, and twice the estimate for a probe's time would be a tenth of a second of it, often enough for receivers to keep as
+/// much in their jitter buffers all the time.
+const CAREFUL_FACTOR: f64 = 1.3;
+/// What is found beyond this many times the limit shows that it is gone.
+const BEYOND_LIMIT: f64 = 1.15;
 /// At least this is tried, in bit/s: less is too few packets in a probe's time to tell anything.
 const MIN_TRIED: f64 = 160_000.0;
-/// A probe below this rate has to be made of small packets for the same reason: ten of full size take this much.
-const LARGE_PACKETS_FROM: f64 = 800_000.0;
-/// Probing ends where the estimate covers what is desired by this much.
+/// Probing ends where the estimate covers what is desired by this much, and by this much where no limit is known: a false alarm
+/// may take half, and is to cost nothing on a path that has room.
 const ENOUGH: f64 = 1.05;
+const AMPLE: f64 = 1.75;
 /// Pause after a probe that found more, and the shortest and longest after one that did not. A path that gets better is
-/// noticed within the longest; it costs 2.4 % of the estimate.
+/// noticed within the longest; it costs 2.4 % of the estimate, 0.7 % where a limit is known.
 const PAUSE_UP_US: i64 = 250_000;
 const MIN_PAUSE_US: i64 = 1_500_000;
 const MAX_PAUSE_US: i64 = 5_000_000;
@@ -28,53 +33,8 @@ const MAX_PAUSE_US: i64 = 5_000_000;
 const PAUSE_CONGESTED_US: i64 = 1_500_000;
 /// An answer that has not come by then does not come.
 const PATIENCE_US: i64 = 1_000_000;
-/// Packets that have to arrive to tell a rate.
-const MIN_PACKETS: usize = 5;
 /// A probe that arrived at this part of what was tried was worth it: the next follows soon.
 const UP_FOUND: f64 = 0.75;
-/// A probe that arrives slower than this part of what was sent has found the path's limit, and this much of the limit is
-/// taken.
-const LIMIT_FOUND: f64 = 0.9;
-/// One that arrives faster than it was sent by this much was held back on its way and let go together, by a radio that
-/// waited for its slot or a machine that slept: its pace is not the path's.
-const HURRIED: f64 = 1.5;
-const TAKEN: f64 = 0.92;
-
-/// Part of a probe's bytes left out at each end of its arrivals: there jitter stretches it, in the middle it cancels out.
-/// Too few packets have no middle, and the middle of a few large bursts is one of them.
-const TRIMMED: f64 = 0.2;
-const MIN_TRIMMED: usize = 12;
-const MIN_MIDDLE_US: i64 = LENGTH_US / 2;
-/// Packets of a probe that are looked at: one at 100 Mbit/s has so many of full size.
-const MAX_ARRIVALS: usize = 1_024;
-
-/// How a probe arrived, beside how it was sent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Pace {
-    /// As it was sent.
-    #[default]
-    Even,
-    /// Slower: this is all there is.
-    Slowed,
-    /// Faster: it says little.
-    Hurried,
-}
-
-/// A probe and what arrived of it.
-#[derive(Debug)]
-struct Probe {
-    cluster: u8,
-    rate: f64,
-    from_us: i64,
-    sent_bytes: u64,
-    /// Bytes that feedback says have not arrived. What it says nothing of is not in here: feedback gets lost too.
-    missing_bytes: u64,
-    next_us: i64,
-    /// What arrived: time and bytes.
-    arrivals: Vec<(i64, u16)>,
-    /// The same packets, as sent.
-    sendings: Vec<(i64, u16)>,
-}
 
 /// See the module.
 #[derive(Debug)]
@@ -86,6 +46,8 @@ pub(super) struct Prober {
     any_yet: bool,
     /// The last one found what it tried.
     found_all: bool,
+    /// Bits per second at which the path was last seen to be full, as long as nothing has shown more.
+    limit: Option<f64>,
 }
 
 impl Prober {
@@ -97,98 +59,90 @@ impl Prober {
             pause_us: MIN_PAUSE_US,
             any_yet: false,
             found_all: true,
+            limit: None,
         }
     }
 
     /// Begins a probe if it is time and more is desired. `true`: it began.
     pub(super) fn begin(&mut self, now_us: i64, estimate: f64, desired: f64) -> bool {
-        if self.probe.is_some() || now_us < self.not_before_us || estimate >= desired * ENOUGH {
+        // First whether there is enough: on a path that has no more, less is tried.
+        let is_enough = estimate >= desired * ENOUGH;
+        let goal = desired * if is_enough && self.limit.is_none() { AMPLE } else { ENOUGH };
+        if self.probe.is_some() || now_us < self.not_before_us || estimate >= goal {
             return false;
         }
-        let factor = if self.any_yet { FACTOR } else { FIRST_FACTOR };
+        let factor = match self.any_yet {
+            true if self.limit.is_some() => CAREFUL_FACTOR,
+            true => FACTOR,
+            false => FIRST_FACTOR,
+        };
         self.any_yet = true;
         self.clusters = if self.clusters == u8::MAX { 1 } else { self.clusters + 1 };
-        self.probe = Some(Probe {
-            cluster: self.clusters,
-            // Slightly above: a rate that arrives whole is known only as far as it was sent.
-            rate: (estimate * factor).max(MIN_TRIED).min(desired * ENOUGH / TAKEN),
-            from_us: now_us,
-            sent_bytes: 0,
-            missing_bytes: 0,
-            next_us: now_us,
-            arrivals: Vec::new(),
-            sendings: Vec::new(),
-        });
+        // Slightly above: a rate that arrives whole is known only as far as it was sent.
+        let rate = (estimate * factor).max(MIN_TRIED).min(goal / TAKEN);
+        self.probe = Some(Probe::new(now_us, self.clusters, rate, self.limit.is_some()));
         true
     }
 
     /// Bytes to send now. Whoever asks too late for the last helping gets none, and is not to ask again: `next` must not
     /// stay in the past.
     pub(super) fn due(&mut self, now_us: i64) -> usize {
-        let Some(probe) = self.probe.as_mut().filter(|probe| probe.next_us <= now_us) else { return 0 };
-        probe.next_us = now_us + HELPING_US;
-        if now_us >= probe.from_us + LENGTH_US {
-            return 0;
-        }
-        let wanted = probe.rate * (now_us - probe.from_us + HELPING_US) as f64 / 8e6;
-        (wanted - probe.sent_bytes as f64).max(0.0) as usize
+        self.probe.as_mut().map_or(0, |probe| probe.due(now_us))
     }
 
     /// Whether the probe under way may be made of packets of full size.
     pub(super) fn takes_large(&self) -> bool {
-        self.probe.as_ref().is_some_and(|probe| probe.rate >= LARGE_PACKETS_FROM)
+        self.probe.as_ref().is_some_and(Probe::takes_large)
     }
 
     /// When `due` has something next.
     pub(super) fn next(&self) -> Option<i64> {
-        self.probe
-            .as_ref()
-            .map(|probe| probe.next_us)
-            .filter(|next| self.probe.as_ref().is_some_and(|probe| *next < probe.from_us + LENGTH_US))
+        self.probe.as_ref().and_then(Probe::next)
     }
 
     /// A packet goes out; the probe it is part of, 0: none.
     pub(super) fn sent(&mut self, now_us: i64, bytes: usize) -> u8 {
-        let Some(probe) = self.probe.as_mut().filter(|probe| now_us < probe.from_us + LENGTH_US) else { return 0 };
-        probe.sent_bytes += bytes as u64;
+        let Some(probe) = self.probe.as_mut().filter(|probe| now_us < probe.end_us()) else { return 0 };
+        probe.sent(bytes);
         probe.cluster
     }
 
     /// A packet of a probe is reported missing.
     pub(super) fn missing(&mut self, cluster: u8, bytes: u16) {
         if let Some(probe) = self.probe.as_mut().filter(|probe| probe.cluster == cluster) {
-            probe.missing_bytes += u64::from(bytes);
+            probe.missing(bytes);
         }
     }
 
     /// A packet of a probe arrived; as the ledger knew it before.
     pub(super) fn arrived(&mut self, packet: &Packet, arrival_us: i64) {
-        let Packet { sent_us, bytes, cluster, fate, .. } = *packet;
-        let Some(probe) = self.probe.as_mut().filter(|probe| probe.cluster == cluster) else { return };
-        if fate == Fate::Missing {
-            probe.missing_bytes = probe.missing_bytes.saturating_sub(u64::from(bytes));
-        }
-        if probe.arrivals.len() < MAX_ARRIVALS {
-            probe.arrivals.push((arrival_us, bytes));
-            probe.sendings.push((sent_us, bytes));
+        if let Some(probe) = self.probe.as_mut().filter(|probe| probe.cluster == packet.cluster) {
+            probe.arrived(packet, arrival_us);
         }
     }
 
     /// The rate that a probe found, once its answer is complete, and at which pace it came.
     pub(super) fn result(&mut self, now_us: i64, newest_arrived_us: i64) -> Option<(f64, Pace)> {
         let probe = self.probe.as_mut()?;
-        let end = probe.from_us + LENGTH_US;
+        let end = probe.end_us();
         let complete = newest_arrived_us >= end || probe.is_answered() || now_us > end + PATIENCE_US;
         if now_us < end || !complete {
             return None;
         }
-        let (found, tried) = (probe.found(), probe.rate);
+        let (found, tried, careful, even) = (probe.found(), probe.rate, probe.careful, probe.is_even());
         self.probe = None;
-        let up = found.is_some_and(|(found, _)| found >= tried * UP_FOUND);
+        let up = found.is_some_and(|(found, pace)| found >= tried * UP_FOUND && !(careful && pace == Pace::Slowed));
         self.found_all = up;
         self.pause_us = if up { MIN_PAUSE_US } else { (self.pause_us * 2).min(MAX_PAUSE_US) };
         self.not_before_us = now_us + if up { PAUSE_UP_US } else { self.pause_us };
-        found
+        let (found, pace) = found?;
+        let is_there = self.limit.is_some_and(|limit| found <= limit * BEYOND_LIMIT);
+        self.limit = match up {
+            true => self.limit.filter(|_| is_there),
+            false => Some(found).filter(|_| even),
+        };
+        // So little more may be just what the path carries.
+        Some((if up && careful { found * TAKEN } else { found }, pace))
     }
 
     /// Whether the last one found what it tried, as far as that can be told.
@@ -196,73 +150,32 @@ impl Prober {
         self.found_all
     }
 
-    /// A queue grows: not now. A probe under way is told by nobody.
-    pub(super) fn congested(&mut self, now_us: i64) {
+    /// A queue grows where so much arrives: not now. A probe under way is told by nobody.
+    pub(super) fn congested(&mut self, now_us: i64, arriving: Option<f64>) {
         self.not_before_us = self.not_before_us.max(now_us + PAUSE_CONGESTED_US);
+        self.limit = arriving.or(self.limit);
     }
 
     /// The path was interrupted: what it carries is worth a look soon.
     pub(super) fn interrupt(&mut self) {
-        (self.probe, self.pause_us) = (None, MIN_PAUSE_US);
+        (self.probe, self.pause_us, self.limit) = (None, MIN_PAUSE_US, None);
     }
-}
-
-impl Probe {
-    /// Whether feedback told of every packet.
-    fn is_answered(&self) -> bool {
-        self.arrived_bytes() + self.missing_bytes >= self.sent_bytes
-    }
-
-    fn arrived_bytes(&self) -> u64 {
-        self.arrivals.iter().map(|(_, bytes)| u64::from(*bytes)).sum()
-    }
-
-    fn found(&mut self) -> Option<(f64, Pace)> {
-        self.sendings.sort_unstable();
-        self.arrivals.sort_unstable();
-        let middle = |packets: &[(i64, u16)]| trim(packets).is_some_and(|middle| span(middle) >= MIN_MIDDLE_US);
-        let trimmed = middle(&self.sendings);
-        let of = |packets| if trimmed { trim(packets).and_then(rate) } else { rate(packets) };
-        let (sent, arriving) = (of(&self.sendings)?, of(&self.arrivals)?);
-        let arrived = self.arrived_bytes();
-        let through = arrived as f64 / (arrived + self.missing_bytes) as f64;
-        // By what share of its pace it was slowed down, which is known from the packets that were told of.
-        let (part, pace) = match arriving / sent {
-            part if part < LIMIT_FOUND => (part * TAKEN, Pace::Slowed),
-            part if part > HURRIED => (1.0, Pace::Hurried),
-            part => (part.min(1.0), Pace::Even),
-        };
-        let sent_rate = self.rate.min(self.sent_bytes as f64 * 8e6 / LENGTH_US as f64);
-        Some((sent_rate * through * part, pace))
-    }
-}
-
-/// Packets in order of time without those at the ends.
-fn trim(packets: &[(i64, u16)]) -> Option<&[(i64, u16)]> {
-    let ends = (packets.len() as f64 * TRIMMED) as usize;
-    packets.get(ends..packets.len() - ends).filter(|_| packets.len() >= MIN_TRIMMED)
-}
-
-fn span(packets: &[(i64, u16)]) -> i64 {
-    packets.first().zip(packets.last()).map_or(0, |((first, _), (last, _))| last - first)
-}
-
-/// Bits per second between the first and the last of packets in order of time.
-fn rate(packets: &[(i64, u16)]) -> Option<f64> {
-    // The first packet's bytes were there before the time began to count.
-    let bytes: u64 = packets.iter().skip(1).map(|(_, bytes)| u64::from(*bytes)).sum();
-    let span = span(packets);
-    (packets.len() >= MIN_PACKETS && span > 0).then(|| bytes as f64 * 8e6 / span as f64)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::ledger::Origin;
+    use super::super::ledger::{Fate, Origin};
+    use super::super::probe::LENGTH_US;
     use super::*;
 
-    /// Runs one probe over a link of this rate with the given media beside it; what was found.
+    /// Runs one probe over a link of this rate; what was found.
     fn probe(prober: &mut Prober, now_us: i64, estimate: f64, desired: f64, link: f64) -> Option<(f64, Pace)> {
         assert!(prober.begin(now_us, estimate, desired));
+        pass(prober, now_us, link, 0)
+    }
+
+    /// The same of one that has begun, over a link that lets go only so often.
+    fn pass(prober: &mut Prober, now_us: i64, link: f64, slot_us: i64) -> Option<(f64, Pace)> {
         let mut free_at = now_us as f64;
         let mut now = now_us;
         while let Some(next) = prober.next() {
@@ -272,7 +185,8 @@ mod tests {
                 let cluster = prober.sent(now, 300);
                 free_at = free_at.max(now as f64) + 300.0 * 8e6 / link;
                 let packet = Packet { sent_us: now, bytes: 300, cluster, fate: Fate::Unknown, origin: Origin::NONE };
-                prober.arrived(&packet, free_at as i64);
+                let arrival = if slot_us > 0 { (free_at as i64 / slot_us + 1) * slot_us } else { free_at as i64 };
+                prober.arrived(&packet, arrival);
                 due = due.saturating_sub(300);
             }
         }
@@ -288,6 +202,7 @@ mod tests {
             (0.5e6, 5e6, 100e6, 1.4e6, 1.6e6),
             (0.5e6, 5e6, 0.6e6, 0.5e6, 0.62e6),
             (0.5e6, 0.6e6, 100e6, 0.6e6, 0.7e6),
+            (0.7e6, 0.6e6, 100e6, 1.0e6, 1.2e6),
             (0.05e6, 5e6, 100e6, 0.12e6, 0.16e6),
             (5e6, 50e6, 100e6, 14e6, 16e6),
         ];
@@ -296,7 +211,43 @@ mod tests {
             assert!((least..=most).contains(&found), "{estimate} {desired} {link}: {found}");
             assert_eq!(pace == Pace::Slowed, link < 1e6, "{link}");
         }
-        assert!(!Prober::new().begin(0, 1e6, 0.9e6), "it is enough");
+        assert!(!Prober::new().begin(0, 1.6e6, 0.9e6), "it is ample");
+    }
+
+    #[test]
+    fn a_known_limit_is_looked_at_with_little_more_than_that() {
+        // (estimate, link, how often it lets go in us, what is tried), one after the other
+        let rows = [
+            (1.0e6, 100e6, 0, 3.0e6),
+            (2.8e6, 3e6, 0, 5.6e6),
+            (2.8e6, 3e6, 0, 3.64e6),
+            (2.3e6, 3e6, 0, 2.99e6), // all of it comes, and is what was known
+            (2.9e6, 9e6, 0, 3.77e6),
+            (3.7e6, 9e6, 0, 7.4e6), // the limit is gone
+            (6.0e6, 9e6, 0, 12e6),
+            (8.5e6, 9e6, 60_000, 11.05e6),
+            (8.5e6, 9e6, 0, 17e6), // so uneven a path tells nothing
+        ];
+        let mut prober = Prober::new();
+        for (index, (estimate, link, slot, tried)) in rows.into_iter().enumerate() {
+            let now = 1_000_000_000 * index as i64;
+            assert!(prober.begin(now, estimate, 50e6));
+            let rate = prober.probe.as_ref().unwrap().rate;
+            assert!((rate / tried - 1.0).abs() < 0.01, "{index}: {rate}");
+            pass(&mut prober, now, link, slot);
+        }
+        prober.congested(0, Some(1e6));
+        prober.interrupt();
+        assert!(prober.limit.is_none(), "another path");
+    }
+
+    #[test]
+    fn so_much_as_to_be_ample_is_found_out_where_no_limit_is_known() {
+        let mut prober = Prober::new();
+        assert!(prober.begin(0, 1.2e6, 1e6));
+        prober.probe = None;
+        prober.congested(0, Some(1.2e6));
+        assert!(!prober.begin(PAUSE_CONGESTED_US, 1.2e6, 1e6));
     }
 
     #[test]
@@ -324,7 +275,7 @@ mod tests {
             pauses.push((now - from) / 1_000_000);
         }
         assert_eq!(pauses, [3, 5, 5, 5, 0, 0]);
-        prober.congested(now);
+        prober.congested(now, None);
         assert!(!prober.begin(now + PAUSE_CONGESTED_US - 1, 1e6, 5e6));
         assert!(prober.begin(now + PAUSE_CONGESTED_US, 1e6, 5e6));
     }

@@ -12,7 +12,7 @@ use crate::cut::{ALL, step};
 use crate::event::Event;
 use crate::share::Change;
 use crate::subscriber::Subscriber;
-use crate::track::{Track, rates, usual};
+use crate::track::{Track, rates};
 
 /// A probe's packets are refused by nobody, so one helping is bounded: 64 KiB in 5 ms are 100 Mbit/s.
 const MAX_PROBE_BYTES: usize = 64 << 10;
@@ -180,7 +180,7 @@ fn share(now: Instant, subscriber: &mut Subscriber, tracks: &slab::Slab<Track>, 
         if subscription.paused {
             continue;
         }
-        let rates = rates(track, VOLUME_MS);
+        let (rates, usual) = rates(track, VOLUME_MS);
         if subscription.share.given().is_some_and(|given| rates.get(usize::from(given)).is_none_or(|rate| *rate <= 0.0))
         {
             subscription.share.forget(); // its publisher sends that layer no longer
@@ -192,7 +192,7 @@ fn share(now: Instant, subscriber: &mut Subscriber, tracks: &slab::Slab<Track>, 
                 wants.push(Want {
                     priority: subscription.share.priority,
                     rates,
-                    usual: usual(track, &rates, VOLUME_MS),
+                    usual,
                     max: step(subscription.max_layer, ALL),
                     given: subscription.share.given(),
                     may_rise: subscription.share.may_rise(now),

@@ -64,10 +64,10 @@ fn pages_of_a_screen_are_spread_over_the_time_that_the_path_needs() {
         let slowest = later.iter().map(|tenth| tenth.slowest_ms).max().unwrap();
         let (silent, stats) = (later.iter().filter(|tenth| tenth.audio == 0).count(), sim.room.stats());
         eprintln!("pages seed {seed}: slowest {slowest} ms, {silent} silent, asked again {}", stats.nack_in);
-        assert!(slowest <= 150 && silent == 0, "{seed}: {slowest} ms on the way, {silent}");
+        assert!(slowest <= 160 && silent == 0, "{seed}: {slowest} ms on the way, {silent}");
         assert!(later.iter().any(|tenth| tenth.sent_layer == Some(1)), "{seed}: it is not the smallest that is spared");
         // The first page comes before anything is known of the path.
-        assert!(stats.nack_in < 200 && stats.paced > 1_000, "{seed}: {} {}", stats.nack_in, stats.paced);
+        assert!(stats.nack_in < 250 && stats.paced > 1_000, "{seed}: {} {}", stats.nack_in, stats.paced);
     }
 }
 

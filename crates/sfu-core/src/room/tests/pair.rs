@@ -235,7 +235,9 @@ fn a_rate_step_between_two_rooms_is_followed_down_within_two_seconds_and_up_with
             assert!(pair.viewer.share(50_000, 60_000, 2) > 0.95, "{seed}");
             let still = if feedback_lost > 0 { 0.1 } else { 0.05 };
             assert!(frozen[0] == 0.0 && frozen.iter().all(|part| *part <= still), "{seed}: {frozen:?}");
-            assert!(slowest <= 400 && silent < 0.05, "{seed}: {slowest} ms, {silent}");
+            // Probes of the narrow path are no queue to speak of, but where feedback does not tell how they came.
+            let queue = if feedback_lost > 0 { 250 } else { 120 };
+            assert!(slowest <= queue && silent < 0.05, "{seed}: {slowest} ms, {silent}");
         }
     }
 }
