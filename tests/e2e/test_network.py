@@ -17,6 +17,7 @@ VIDEO = {"width": 320, "height": 180, "fps": 15, "bitrate": 300_000}
 SPAN_S = 10
 CALM_SPANS = 3
 MAX_SPANS = 9
+COUNTERS = ("totalFreezesDuration", "freezeCount", "framesDecoded", "keyFramesDecoded", "pliCount", "packetsLost", "retransmittedPacketsReceived")
 
 pytestmark = pytest.mark.skipif(
     not shutil.which("ip") or not netns.available(), reason="needs the right to make network namespaces and TAP devices"
@@ -57,15 +58,24 @@ async def time_to_picture(page, of: str, within_s: float) -> float:
     return time.monotonic() - start
 
 
+async def counted(listeners: dict) -> dict[str, dict]:
+    """Chromium's counters of each listener's picture of the speaker."""
+    rows = {name: (await sample(page)).inbound("video")["speaker"] for name, page in listeners.items()}
+    return {name: {key: row.get(key, 0) for key in COUNTERS} for name, row in rows.items()}
+
+
+async def since(before: dict[str, dict], listeners: dict) -> dict[str, dict]:
+    """How much they grew."""
+    after = await counted(listeners)
+    return {name: {key: after[name][key] - row[key] for key in row} for name, row in before.items()}
+
+
 async def measured(listeners: dict, span_s: float) -> tuple[dict[str, dict], bool]:
     """What each listener's picture of the speaker did in a span, as differences of Chromium's counters; and whether the
     machine stood still in it."""
-    counters = ("totalFreezesDuration", "freezeCount", "framesDecoded", "keyFramesDecoded", "pliCount", "packetsLost", "retransmittedPacketsReceived")
-    before = {name: (await sample(page)).inbound("video")["speaker"] for name, page in listeners.items()}
+    before = await counted(listeners)
     no_wonder = await stalled(span_s)
-    after = {name: (await sample(page)).inbound("video")["speaker"] for name, page in listeners.items()}
-    did = {name: {key: after[name].get(key, 0) - before[name].get(key, 0) for key in counters} for name in listeners}
-    return did, no_wonder
+    return await since(before, listeners), no_wonder
 
 
 async def test_loss_and_delay_hurt_only_the_one_who_has_them(tmp_path, room_name):
@@ -172,7 +182,7 @@ async def test_a_path_that_holds_back_and_lets_go_is_not_a_narrow_one(tmp_path, 
         listeners = await both_wide(hosts, server, pages, room_name)
         hosts["unlucky"].impair(rate_kbit=5_000)
         await asyncio.sleep(5)
-        before = {name: (await sample(page)).inbound("video")["speaker"] for name, page in listeners.items()}
+        before = await counted(listeners)
         log: dict[str, list] = {name: [] for name in listeners}
         for _ in range(4):
             hosts["unlucky"].impair(hold_ms=400)
@@ -180,11 +190,7 @@ async def test_a_path_that_holds_back_and_lets_go_is_not_a_narrow_one(tmp_path, 
                 log[name] += rows
         if any(width != LAYERED["width"] for _, width, *_ in log["lucky"]):
             pytest.skip("this machine is too busy to tell: the publisher stopped its large layer")
-        after = {name: (await sample(page)).inbound("video")["speaker"] for name, page in listeners.items()}
-        did = {
-            name: {key: after[name].get(key, 0) - before[name].get(key, 0) for key in ("framesDecoded", "keyFramesDecoded", "pliCount")}
-            for name in listeners
-        }
+        did = await since(before, listeners)
         assert {width for _, width, *_ in log["unlucky"]} == {LAYERED["width"]}, did
         assert did["unlucky"]["pliCount"] == 0, did
         assert did["unlucky"]["keyFramesDecoded"] <= did["lucky"]["keyFramesDecoded"], did

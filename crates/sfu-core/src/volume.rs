@@ -13,7 +13,7 @@ const FIRST: f64 = 8.0;
 /// See the module.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Volume {
-    /// Bytes of this window, without and with those of keyframes.
+    /// Bytes of this window: of keyframes, and of all else.
     current: (u32, u32),
     /// Bytes of the last ones, without keyframes.
     windows: [u32; WINDOWS],
@@ -29,9 +29,9 @@ impl Volume {
     /// A packet of this many plaintext bytes, and whether it is part of a keyframe.
     pub(crate) fn add(&mut self, bytes: usize, keyframe: bool) {
         let bytes = u32::try_from(bytes + WIRE_OVERHEAD).unwrap_or(u32::MAX);
-        let (pictures, all) = &mut self.current;
-        *pictures = pictures.saturating_add(if keyframe { 0 } else { bytes });
-        *all = all.saturating_add(bytes);
+        let (keyframes, pictures) = &mut self.current;
+        let sum = if keyframe { keyframes } else { pictures };
+        *sum = sum.saturating_add(bytes);
         self.began = true;
     }
 
@@ -40,10 +40,10 @@ impl Volume {
         if !self.began {
             return;
         }
-        let (pictures, all) = std::mem::take(&mut self.current);
+        let (keyframes, pictures) = std::mem::take(&mut self.current);
         let weight = (self.closed as f64).clamp(FIRST, USUAL).recip();
-        self.usual += (f64::from(all) - self.usual) * weight;
-        self.keyframes += (f64::from(all - pictures) - self.keyframes) * weight;
+        self.usual += (f64::from(keyframes) + f64::from(pictures) - self.usual) * weight;
+        self.keyframes += (f64::from(keyframes) - self.keyframes) * weight;
         if let Some(slot) = self.windows.get_mut(self.closed % WINDOWS) {
             *slot = pictures;
         }

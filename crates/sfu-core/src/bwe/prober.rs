@@ -66,13 +66,13 @@ impl Prober {
     /// Begins a probe if it is time and more is desired. `true`: it began.
     pub(super) fn begin(&mut self, now_us: i64, estimate: f64, desired: f64) -> bool {
         // First whether there is enough: on a path that has no more, less is tried.
-        let is_enough = estimate >= desired * ENOUGH;
-        let goal = desired * if is_enough && self.limit.is_none() { AMPLE } else { ENOUGH };
+        let (careful, is_enough) = (self.limit.is_some(), estimate >= desired * ENOUGH);
+        let goal = desired * if is_enough && !careful { AMPLE } else { ENOUGH };
         if self.probe.is_some() || now_us < self.not_before_us || estimate >= goal {
             return false;
         }
         let factor = match self.any_yet {
-            true if self.limit.is_some() => CAREFUL_FACTOR,
+            true if careful => CAREFUL_FACTOR,
             true => FACTOR,
             false => FIRST_FACTOR,
         };
@@ -80,7 +80,7 @@ impl Prober {
         self.clusters = if self.clusters == u8::MAX { 1 } else { self.clusters + 1 };
         // Slightly above: a rate that arrives whole is known only as far as it was sent.
         let rate = (estimate * factor).max(MIN_TRIED).min(goal / TAKEN);
-        self.probe = Some(Probe::new(now_us, self.clusters, rate, self.limit.is_some()));
+        self.probe = Some(Probe::new(now_us, self.clusters, rate, careful));
         true
     }
 
@@ -123,14 +123,15 @@ impl Prober {
 
     /// The rate that a probe found, once its answer is complete, and at which pace it came.
     pub(super) fn result(&mut self, now_us: i64, newest_arrived_us: i64) -> Option<(f64, Pace)> {
-        let probe = self.probe.as_mut()?;
+        let probe = self.probe.as_ref()?;
         let end = probe.end_us();
         let complete = newest_arrived_us >= end || probe.is_answered() || now_us > end + PATIENCE_US;
         if now_us < end || !complete {
             return None;
         }
-        let (found, tried, careful, even) = (probe.found(), probe.rate, probe.careful, probe.is_even());
-        self.probe = None;
+        let mut probe = self.probe.take()?;
+        let Probe { rate: tried, careful, .. } = probe;
+        let found = probe.found();
         let up = found.is_some_and(|(found, pace)| found >= tried * UP_FOUND && !(careful && pace == Pace::Slowed));
         self.found_all = up;
         self.pause_us = if up { MIN_PAUSE_US } else { (self.pause_us * 2).min(MAX_PAUSE_US) };
@@ -139,7 +140,7 @@ impl Prober {
         let is_there = self.limit.is_some_and(|limit| found <= limit * BEYOND_LIMIT);
         self.limit = match up {
             true => self.limit.filter(|_| is_there),
-            false => Some(found).filter(|_| even),
+            false => Some(found).filter(|_| probe.is_even()),
         };
         // So little more may be just what the path carries.
         Some((if up && careful { found * TAKEN } else { found }, pace))
