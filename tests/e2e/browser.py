@@ -97,10 +97,17 @@ class Sample:
 
     def paths(self) -> set[str]:
         """Of each transport in use: the local candidate's type and protocol, to a relay the relay's; e.g. `host/udp`."""
+        return {f"{one['candidateType']}/{one.get('relayProtocol') or one['protocol']}" for one in self.candidates()}
+
+    def ips(self) -> set[str]:
+        """Our addresses of the transports in use."""
+        return {one["address"] for one in self.candidates()}
+
+    def candidates(self) -> list[dict]:
+        """The local candidate of each transport in use."""
         by_id = {row["id"]: row for row in self.rows}
         pairs = [by_id.get(row.get("selectedCandidatePairId")) for row in self.rows if row["type"] == "transport"]
-        local = [by_id[pair["localCandidateId"]] for pair in pairs if pair and pair.get("bytesReceived")]
-        return {f"{one['candidateType']}/{one.get('relayProtocol') or one['protocol']}" for one in local}
+        return [by_id[pair["localCandidateId"]] for pair in pairs if pair and pair.get("bytesReceived")]
 
     def ciphers(self) -> set[str]:
         return {row["srtpCipher"] for row in self.rows if row["type"] == "transport" and row.get("srtpCipher")}

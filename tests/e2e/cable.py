@@ -7,6 +7,8 @@ process carries Ethernet frames between them. Seeded, so that a run can be repea
                         frames on average
     {"jitter_ms": 50, "overtakes": 0.05}   the delay varies by so much either way, and so many frames do not wait in line
     {"cut": true}       nothing passes
+    {"mtu": 1280}       UDP in larger packets is dropped without a word where it must not be cut, as in a VPN that tells nobody
+                        but looks after TCP (MSS); IPv4 that may be cut passes, as its fragments would; 0: all passes
     {"deny": ["udp/7890", "tcp/7881"]}   nothing passes to or from these ports of the B side (IPv4): a firewall
     {"rate_kbit": 500, "queue_ms": 300, "narrow": "down" | "up"}   towards A, or from it: a bottleneck with a queue that drops
                         what would wait longer; 0: none
@@ -30,6 +32,7 @@ import time
 
 TUNSETIFF, IFF_TAP, IFF_NO_PI = 0x400454CA, 0x0002, 0x1000
 CLONE_NEWNET = 0x40000000
+ETHERNET = 14
 
 
 def open_tap(namespace: str, name: str) -> int:
@@ -57,6 +60,13 @@ def service(frame: bytes, from_a: bool) -> str:
     return f"{names[frame[23]]}/{int.from_bytes(frame[at:at + 2], 'big')}"
 
 
+def may_not_be_cut(frame: bytes, mtu: int) -> bool:
+    """Whether a frame carries UDP in a packet above `mtu`: IPv4 with its DF bit (RFC 791 §3.1), or IPv6."""
+    if len(frame) - ETHERNET <= mtu:
+        return False
+    return (udp_at(frame) is not None and frame[20] & 0x40 != 0) or (frame[12:14] == b"\x86\xdd" and frame[20] == 17)
+
+
 def udp_at(frame: bytes) -> int | None:
     """Where the UDP header of an IPv4 frame starts."""
     if len(frame) < 42 or frame[12:14] != b"\x08\x00" or frame[23] != 17:
@@ -72,12 +82,13 @@ class Cable:
         self.jitter, self.overtakes, self.last_due = 0.0, 0.0, {True: 0.0, False: 0.0}
         self.rate, self.queue_s, self.free_at, self.narrow = 0.0, 0.3, 0.0, "down"
         self.deny: list[str] = []
+        self.mtu = 0
         self.queue: list[tuple[float, int, int, bytes]] = []
         self.order = itertools.count()
 
     def command(self, line: str) -> None:
         order = json.loads(line)
-        self.deny = order.get("deny", self.deny)
+        self.deny, self.mtu = order.get("deny", self.deny), order.get("mtu", self.mtu)
         self.loss, self.delay = order.get("loss", self.loss), order.get("delay_ms", self.delay * 1e3) / 1e3
         self.burst, self.narrow = order.get("burst", self.burst), order.get("narrow", self.narrow)
         self.jitter, self.overtakes = order.get("jitter_ms", self.jitter * 1e3) / 1e3, order.get("overtakes", self.overtakes)
@@ -89,6 +100,8 @@ class Cable:
 
     def loses(self, frame: bytes, from_a: bool) -> bool:
         if self.cut or (self.deny and service(frame, from_a) in self.deny):
+            return True
+        if self.mtu and may_not_be_cut(frame, self.mtu):
             return True
         at = udp_at(frame)
         if self.only == "udp" and at is None:

@@ -64,12 +64,12 @@ class Client:
 
 
 async def start(server, tmp: Path, role: str, identity: str, room: str, codec: str = "VP8") -> Client:
-    """`role`: "publish" or "play"."""
+    """`role`: "publish" or "play". It runs on the server's host."""
     url = f"{server.http}/{'whip' if role == 'publish' else 'whep'}/{room}"
     log = tmp / f"gst-{identity}.log"
     with log.open("wb") as errors:
         process = await asyncio.create_subprocess_exec(
-            PYTHON, str(PROGRAM), role, url, server.token(identity, room), codec,
+            *(server.home.prefix if server.home else ()), PYTHON, str(PROGRAM), role, url, server.token(identity, room), codec,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=errors, env=environment(tmp))
     return Client(role, process, log)
 

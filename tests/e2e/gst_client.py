@@ -68,7 +68,7 @@ class Client:
     def publisher(self):
         return Gst.parse_launch(
             "webrtcbin name=rtc bundle-policy=max-bundle "
-            "videotestsrc is-live=true pattern=ball ! video/x-raw,format=I420,width=320,height=180,framerate=15/1 ! queue"
+            "videotestsrc is-live=true pattern=smpte ! video/x-raw,format=I420,width=320,height=180,framerate=15/1 ! queue"
             f" ! {ENCODERS[self.codec]} ! {caps('video', self.codec)} ! rtc. "
             "audiotestsrc is-live=true wave=sine ! audioconvert ! audioresample ! queue ! opusenc ! rtpopuspay pt=97"
             f" ! {caps('audio', 'OPUS')} ! rtc."

@@ -46,6 +46,12 @@ class Host:
         run(*self.prefix, "ip", "link", "set", "eth0", "up")
         run(*self.prefix, "ip", "route", "add", "default", "via", server.address)
 
+    def gain_ipv6(self) -> str:
+        """A second address, which it returns: that of IPv4 with another prefix."""
+        address, device = f"fd77::{self.address.rpartition('.')[2]}", "eth0" if self.cable else "br0"
+        run(*self.prefix, "ip", "addr", "add", f"{address}/64", "dev", device)
+        return address
+
     def impair(self, **order) -> None:
         """See `cable.py`, e.g. `impair(loss=0.05, delay_ms=50)`."""
         self.cable.stdin.write(json.dumps(order) + "\n")

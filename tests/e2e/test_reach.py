@@ -8,6 +8,7 @@ import time
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
+import gst
 import netns
 import pytest
 from browser import CHROMIUM, all_decode, chromium, join, open_page, sample, until
@@ -73,6 +74,33 @@ async def test_udp_that_ends_in_the_middle_of_a_call(tmp_path, room_name):
 
         await until(back, "the picture is back over TCP", 40)
         await keeps_decoding(pages["confined"], "free")
+
+
+async def test_a_path_for_small_packets_only(tmp_path, room_name):
+    """A VPN on the way: GStreamer's packets of 1,400 bytes are larger than what passes in one piece."""
+    async with scene(tmp_path) as (hosts, server, pages):
+        hosts["confined"].impair(mtu=1280)
+        for name, page in pages.items():
+            await join(page, server, name, room_name, publish=False)
+        async with gst.running(server, tmp_path, "publish", "camera", room_name):
+            await until(lambda: all_decode(pages, 1), "both decode it", 20)
+            await keeps_decoding(pages["confined"], "camera")
+
+
+@pytest.mark.parametrize("packets", [1500, 1280])
+async def test_a_call_over_ipv6(tmp_path, room_name, packets):
+    """Also where the server has learnt that only the smallest packets pass."""
+    async with scene(tmp_path, "--http-bind", "::", "--media-bind", "::", "--node-ip", "fd77::1") as (hosts, server, pages):
+        addresses = {name: host.gain_ipv6() for name, host in hosts.items()}
+        server.host = f"[{addresses['server']}]"
+        hosts["confined"].impair(mtu=packets)
+        netns.run(*hosts["server"].prefix, *f"ip -6 route add {addresses['confined']} dev br0 mtu {packets}".split())
+        await both_see_each_other(pages, server, room_name)
+        async with gst.running(server, tmp_path, "publish", "camera", room_name):
+            await until(lambda: all_decode(pages, 2), "both decode GStreamer's large packets", 20)
+            await keeps_decoding(pages["confined"], "camera")
+        await keeps_decoding(pages["free"], "confined")
+        assert (await sample(pages["confined"])).ips() == {addresses["confined"]}
 
 
 @contextmanager

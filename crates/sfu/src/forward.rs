@@ -12,7 +12,7 @@ use rustc_hash::FxHashMap;
 use crate::counters::Counters;
 use crate::network::Network;
 use crate::session::Session;
-use crate::socket::Path;
+use crate::socket::{MAX_SEGMENT_BYTES, Path};
 use crate::worker::Worker;
 
 /// The largest UDP payload; one send carries at most this.
@@ -76,6 +76,7 @@ impl Outbox {
         self.end += len;
         if let Some(run) = self.runs.last_mut().filter(|_| self.open)
             && len <= run.segment
+            && run.segment <= MAX_SEGMENT_BYTES
             && run.segments < max_segments
             && run.len + len <= MAX_SEND_BYTES
         {
@@ -216,6 +217,15 @@ mod tests {
         }
         assert_eq!(sends(&outbox), [(1_200, 3), (1_200, 1), (1_300, 1)]);
         assert_eq!(outbox.runs.iter().map(|run| run.start).collect::<Vec<_>>(), [0, 3_100, 4_300]);
+    }
+
+    #[test]
+    fn what_an_interface_may_not_take_in_one_piece_leaves_alone() {
+        let mut outbox = Outbox::new();
+        for len in [1_232, 1_232, 1_233, 1_233, 1_200] {
+            outbox.push(path(1), len, 64);
+        }
+        assert_eq!(sends(&outbox), [(1_232, 2), (1_233, 1), (1_233, 1), (1_200, 1)]);
     }
 
     #[test]

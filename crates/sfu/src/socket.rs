@@ -5,7 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsRawFd;
 
 use mio::unix::SourceFd;
+use nix::sys::socket::{setsockopt, sockopt::Ipv6DontFrag};
 use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSockRef, UdpSocketState};
+use rustix::net::sockopt::{Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery, set_ip_mtu_discover, set_ipv6_mtu_discover};
 use socket2::{Domain, Protocol, Type};
 
 /// One receive slot. GRO joins up to 64 equal datagrams into at most 64 KiB; a smaller slot would cut them.
@@ -17,6 +19,10 @@ const KERNEL_BUFFER_BYTES: usize = 8 << 20;
 
 /// The most segments one send carries: `UDP_MAX_SEGMENTS` of Linux before 6.9 is 64.
 const MAX_SEGMENTS: usize = 64;
+
+/// Datagrams above it have a send each. Every interface takes packets of 1,280 bytes (RFC 8200 §5); a send whose segments do
+/// not fit is refused by Linux (EINVAL), and quinn-udp takes that for an interface without GSO and gives it up for good.
+pub(crate) const MAX_SEGMENT_BYTES: usize = 1_280 - 40 - 8;
 
 /// Where a datagram came from, and to which of our addresses it was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -77,6 +83,7 @@ impl Socket {
         socket.bind(&address.into())?;
         let socket = std::net::UdpSocket::from(socket);
         let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
+        allow_fragments(&socket)?;
         Ok(Self { socket, state })
     }
 
@@ -130,6 +137,19 @@ impl Socket {
         }
         sent
     }
+}
+
+/// What QUIC needs and quinn-udp asks for, that nothing is cut on its way, RTP must not have: how large packets are is up to
+/// their publisher (1,400 bytes from GStreamer, 1,300 from aiortc), and behind many a VPN is a viewer to whom 1,280 pass.
+fn allow_fragments(socket: &std::net::UdpSocket) -> io::Result<()> {
+    // Routers may cut (RFC 791 §3.1, no DF). The default would have the kernel do it, once ICMP, which many filter, told it to.
+    set_ip_mtu_discover(socket, Ipv4PathMtuDiscovery::OMIT)?;
+    if socket.local_addr()?.is_ipv6() {
+        // Only the sender may (RFC 8200 §4.5), where it was told what passes.
+        set_ipv6_mtu_discover(socket, Ipv6PathMtuDiscovery::WANT)?;
+        setsockopt(socket, Ipv6DontFrag, &false)?;
+    }
+    Ok(())
 }
 
 /// A v4 client on a dual-stack socket shows up as `::ffff:a.b.c.d`; candidates and logs speak of `a.b.c.d`.

@@ -203,6 +203,13 @@ fn node_ip(config: &Config) -> Result<Vec<IpAddr>> {
     if let Some(ip) = bad {
         bail!("media.node_ip names {ip}: clients cannot send media there, name an address of this machine");
     }
+    if config.media.bind.is_ipv4()
+        && let Some(ip) = config.media.node_ip.iter().find(|ip| ip.is_ipv6())
+    {
+        bail!(
+            "media.node_ip names {ip}, but media.bind takes IPv4 alone: nothing would listen there, set media.bind to \"::\""
+        );
+    }
     Ok(config.media.node_ip.clone())
 }
 
@@ -311,6 +318,8 @@ fn keys(config: &Config) -> Result<(HashMap<String, String>, Vec<String>)> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv6Addr;
+
     use super::*;
     use crate::config::{Http, Keys, Media, Secret};
 
@@ -361,6 +370,7 @@ mod tests {
             (media(Media { workers: 257, ..Media::default() }), "256"),
             (media(Media { workers: 2, first_port: Some(65535), ..Media::default() }), "65535"),
             (media(Media { node_ip: vec![IpAddr::from([0, 0, 0, 0])], ..Media::default() }), "0.0.0.0"),
+            (media(Media { node_ip: vec![Ipv6Addr::LOCALHOST.into()], ..Media::default() }), "media.bind"),
             (
                 Config { turn: Turn { urls: vec!["stun:x".into()], ..Turn::default() }, ..with_keys(true, &[]) },
                 "stun:x",
