@@ -6,6 +6,7 @@ process carries Ethernet frames between them. Seeded, so that a run can be repea
     {"loss": 0.05, "burst": 3, "delay_ms": 50, "only": "handshake" | "udp" | null}   both ways; losses come in runs of `burst`
                         frames on average
     {"jitter_ms": 50, "overtakes": 0.05}   the delay varies by so much either way, and so many frames do not wait in line
+    {"twice": 0.05}     so many frames arrive twice
     {"cut": true}       nothing passes
     {"mtu": 1280}       UDP in larger packets is dropped without a word where it must not be cut, as in a VPN that tells nobody
                         but looks after TCP (MSS); IPv4 that may be cut passes, as its fragments would; 0: all passes
@@ -82,13 +83,14 @@ class Cable:
         self.jitter, self.overtakes, self.last_due = 0.0, 0.0, {True: 0.0, False: 0.0}
         self.rate, self.queue_s, self.free_at, self.narrow = 0.0, 0.3, 0.0, "down"
         self.deny: list[str] = []
-        self.mtu = 0
+        self.mtu, self.twice = 0, 0.0
         self.queue: list[tuple[float, int, int, bytes]] = []
         self.order = itertools.count()
 
     def command(self, line: str) -> None:
         order = json.loads(line)
         self.deny, self.mtu = order.get("deny", self.deny), order.get("mtu", self.mtu)
+        self.twice = order.get("twice", self.twice)
         self.loss, self.delay = order.get("loss", self.loss), order.get("delay_ms", self.delay * 1e3) / 1e3
         self.burst, self.narrow = order.get("burst", self.burst), order.get("narrow", self.narrow)
         self.jitter, self.overtakes = order.get("jitter_ms", self.jitter * 1e3) / 1e3, order.get("overtakes", self.overtakes)
@@ -190,7 +192,9 @@ def main(namespace_a: str, name_a: str, namespace_b: str, name_b: str, seed: str
             if tap in readable:
                 for _ in range(64):
                     try:
-                        cable.carry(os.read(tap, 65_536), tap == a, other)
+                        frame = os.read(tap, 65_536)
+                        for _ in range(1 + (cable.random.random() < cable.twice)):
+                            cable.carry(frame, tap == a, other)
                     except BlockingIOError:
                         break
 

@@ -6,7 +6,7 @@
 //!                      +-----> groups -> trend (does a queue    |
 //!                      |                 grow?) -------> aimd --+--> estimate
 //!                      +-----> losses (settled packets) --------+
-//!                      +-----> prober (rate of a cluster) ------+
+//!                      +-----> prober (rate of a cluster) ------+ <- rivalry (is the queue ours?)
 //!                      +-----> train (spread of a keyframe) ------> how fast much is sent at once, until there is an estimate
 //!                      +-----> again (missing, overdue) ----------> what goes out once more
 //! ```
@@ -30,6 +30,7 @@ mod losses;
 mod probe;
 mod prober;
 mod reference;
+mod rivalry;
 mod silence;
 mod train;
 mod trend;
@@ -48,6 +49,7 @@ use self::losses::Losses;
 use self::probe::Pace;
 use self::prober::Prober;
 use self::reference::Reference;
+use self::rivalry::Rivalry;
 use self::train::Trains;
 use self::trend::{Trend, Usage};
 
@@ -87,6 +89,7 @@ const DELTA_US: i64 = 250;
 pub(crate) struct Tally {
     pub(crate) overuses: u64,
     pub(crate) probes_up: u64,
+    pub(crate) rivals: u64,
     pub(crate) interruptions: u64,
 }
 
@@ -102,6 +105,7 @@ pub(crate) struct Estimator {
     losses: Losses,
     prober: Prober,
     reference: Reference,
+    rivalry: Rivalry,
     again: Again,
     trains: Trains,
     /// The number behind the last that feedback told of.
@@ -133,6 +137,7 @@ impl Estimator {
             losses: Losses::new(),
             prober: Prober::new(),
             reference: Reference::default(),
+            rivalry: Rivalry::default(),
             again: Again::default(),
             trains: Trains::default(),
             told: None,
@@ -226,14 +231,9 @@ impl Estimator {
             (settled, gone) = (settled + 1, gone + u32::from(lost));
         });
         self.trend.heed_loss(gone, settled);
-        if usage.is_over() {
-            self.tally.overuses += 1;
-            self.prober.congested(now_us, self.acked.short());
-            self.known = true;
-            self.congested_us = Some(now_us);
-        }
+        let usage = self.heed(now_us, usage);
         self.aimd.update(now_us, usage, &self.acked, self.needed);
-        self.losses.update(now_us, self.aimd.target(), &self.acked);
+        self.losses.update(now_us, self.aimd.target(), &self.acked, self.needed);
         self.conclude_probe(now_us);
         self.known |= self.losses.bound().is_finite();
         self.estimate() < before
@@ -261,7 +261,14 @@ impl Estimator {
         let now_us = self.micros(now);
         // Where the probe is all that goes out, no feedback follows that could conclude it.
         self.conclude_probe(now_us);
-        self.prober.begin(now_us, self.estimate(), desired)
+        let Some(rate) = self.rivalry.wants(desired) else {
+            return self.prober.begin(now_us, self.estimate(), desired);
+        };
+        let began = self.prober.begin_at(now_us, rate);
+        if began {
+            self.rivalry.tries();
+        }
+        began
     }
 
     /// Bytes of probing to send now; 0: none.
@@ -285,10 +292,38 @@ impl Estimator {
         if pace == Pace::Slowed {
             self.slowed_us = Some(now_us);
         }
+        let ours = self.rivalry.found(now_us, found, pace, self.prober.through(), self.trend.standing_ms());
+        if ours.is_some() {
+            self.tally.rivals += 1;
+            self.aimd.forget_limit();
+        }
+        if self.rivalry.is_there(now_us) {
+            self.prober.forget_limit(now_us);
+        }
+        let (found, pace) = ours.map_or((found, pace), |ours| (ours, Pace::Even));
         let before = self.estimate();
         let Some(believed) = self.aimd.raise(now_us, found, pace) else { return };
         self.tally.probes_up += u64::from(believed > before);
         self.losses.raise(believed);
+    }
+
+    /// What of it is ours to heed, where a queue grows.
+    fn heed(&mut self, now_us: i64, usage: Usage) -> Usage {
+        if usage.is_over() {
+            self.tally.overuses += 1;
+            self.known = true;
+            self.rivalry.grows(now_us, &self.acked);
+        }
+        self.rivalry.look(now_us, self.trend.standing_ms(), &self.acked, self.prober.is_idle());
+        if self.rivalry.is_there(now_us) {
+            return Usage::Normal; // it grows whatever we do
+        }
+        if !usage.is_over() {
+            return usage;
+        }
+        self.prober.congested(now_us, self.acked.short());
+        self.congested_us = Some(now_us);
+        if self.rivalry.was_there(now_us) { usage.min(Usage::Deep) } else { usage }
     }
 
     /// Forgets what is under way and how delays were.
@@ -300,6 +335,7 @@ impl Estimator {
         self.trend = Trend::new();
         self.trains = Trains::default();
         self.losses.interrupt();
+        self.rivalry = Rivalry::default();
         self.prober.interrupt();
     }
 

@@ -12,6 +12,8 @@ const MIN_PAUSE: Duration = Duration::from_millis(1_000);
 const MAX_PAUSE: Duration = Duration::from_secs(20);
 /// A layer that is this many times what it was has grown.
 const GROWN: f64 = 1.3;
+/// A budget that is this many times the one that was wrong is another matter.
+const FAR_MORE: f64 = 1.5;
 /// A fall within this time of a rise shows that the rise was wrong.
 const WRONG_RISE: Duration = Duration::from_secs(10);
 
@@ -24,6 +26,8 @@ pub(crate) struct Share {
     pause: Duration,
     rise_after: Option<Instant>,
     rose: Option<Rose>,
+    /// The budget on which a rise was wrong last.
+    too_little: Option<f64>,
     /// The subscriber was told that the track is paused.
     pub(crate) told_paused: bool,
 }
@@ -56,7 +60,15 @@ pub(crate) enum Change {
 
 impl Default for Share {
     fn default() -> Self {
-        Self { priority: 0, limit: Limit::Free, pause: MIN_PAUSE, rise_after: None, rose: None, told_paused: false }
+        Self {
+            priority: 0,
+            limit: Limit::Free,
+            pause: MIN_PAUSE,
+            rise_after: None,
+            rose: None,
+            too_little: None,
+            told_paused: false,
+        }
     }
 }
 
@@ -82,15 +94,15 @@ impl Share {
         matches!(self.limit, Limit::Starved)
     }
 
-    /// Whether more than what is given may be given now.
-    pub(crate) fn may_rise(&self, now: Instant) -> bool {
-        self.rise_after.is_none_or(|after| after <= now)
+    /// Whether more than what is given may be given now, of this budget.
+    pub(crate) fn may_rise(&self, now: Instant, budget: f64) -> bool {
+        self.rise_after.is_none_or(|after| after <= now) || self.too_little.is_some_and(|much| budget > much * FAR_MORE)
     }
 
     /// What is asked for or sent is another thing than before: what was decided says nothing of it, and a smaller picture
     /// is no fall.
     pub(crate) fn forget(&mut self) {
-        (self.limit, self.rise_after, self.rose) = (Limit::Free, None, None);
+        (self.limit, self.rise_after, self.rose, self.too_little) = (Limit::Free, None, None, None);
     }
 
     /// Nothing is known of the path, or no longer.
@@ -133,6 +145,7 @@ impl Share {
         if let Some(rose) = self.rose.take() {
             let wrong = now.saturating_duration_since(rose.at) < WRONG_RISE;
             self.pause = if wrong { (self.pause * 2).min(MAX_PAUSE) } else { MIN_PAUSE };
+            self.too_little = wrong.then_some(rose.budget);
         }
         self.rise_after = Some(now + self.pause);
     }
@@ -157,7 +170,7 @@ mod tests {
         ];
         for (s, layer, budget, may) in rows {
             share.give(at(s), layer, budget, &[1e5, 4e5]);
-            assert_eq!(share.may_rise(at(s)), may, "{s}");
+            assert_eq!(share.may_rise(at(s), budget), may, "{s}");
         }
     }
 
@@ -171,7 +184,8 @@ mod tests {
             share.give(at(0), Some(0), 5e5, &[1e5, 4e5]);
             share.give(at(1), Some(1), 5e5, &[1e5, 4e5]);
             share.give(at(2), Some(0), 5e5, &[1e5, rate]);
-            assert_eq!(share.may_rise(at(3)), may, "{rate}");
+            assert_eq!(share.may_rise(at(3), 5e5), may, "{rate}");
+            assert!(share.may_rise(at(3), 8e5), "far more than what was too little");
         }
     }
 
@@ -200,12 +214,12 @@ mod tests {
         for (ms, layer, change, rise) in rows {
             let budget = layer.map_or(0.0, |layer| 1.0 + f64::from(layer)); // what there is follows what is given
             assert_eq!(share.give(at(ms), layer, budget, &[]), change, "{ms}");
-            assert!(share.may_rise(at(rise)), "{ms}");
-            assert!(rise == 0 || !share.may_rise(at(rise - 1)), "{ms}");
+            assert!(share.may_rise(at(rise), 0.0), "{ms}");
+            assert!(rise == 0 || !share.may_rise(at(rise - 1), 0.0), "{ms}");
         }
         share.forget();
-        assert!(share.may_rise(at(91_500)), "the client's own wish is no mistake");
-        assert_eq!((share.give(at(91_500), None, 0.0, &[]), share.may_rise(at(91_500))), (Change::Fall, true));
+        assert!(share.may_rise(at(91_500), 0.0), "the client's own wish is no mistake");
+        assert_eq!((share.give(at(91_500), None, 0.0, &[]), share.may_rise(at(91_500), 0.0)), (Change::Fall, true));
         assert_eq!((share.free(), share.free()), (Change::Rise, Change::None));
     }
 }

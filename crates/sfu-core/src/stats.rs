@@ -88,6 +88,8 @@ pub struct Stats {
     pub probes: u64,
     /// See `probes`.
     pub probes_up: u64,
+    /// Times that a queue was found to be somebody else's.
+    pub rivals: u64,
     /// Packets sent for them alone.
     pub probe_packets: u64,
     /// Paths that were interrupted or changed.

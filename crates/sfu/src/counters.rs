@@ -150,6 +150,7 @@ impl Counters {
             (&metrics.bandwidth, "overuse", stats.overuses - old.overuses),
             (&metrics.bandwidth, "probe", stats.probes - old.probes),
             (&metrics.bandwidth, "probe_found_more", stats.probes_up - old.probes_up),
+            (&metrics.bandwidth, "rival_found", stats.rivals - old.rivals),
             (&metrics.bandwidth, "probe_packet", stats.probe_packets - old.probe_packets),
             (&metrics.bandwidth, "packet_paced", stats.paced - old.paced),
             (&metrics.bandwidth, "path_interrupted", stats.interruptions - old.interruptions),

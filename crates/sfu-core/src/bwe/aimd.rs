@@ -70,6 +70,11 @@ impl Aimd {
         Some(found)
     }
 
+    /// What was seen to be a limit was none.
+    pub(super) fn forget_limit(&mut self) {
+        (self.limit, self.claim) = (None, None);
+    }
+
     /// `needed`: what runs needs that much, unless the queue is full.
     pub(super) fn update(&mut self, now_us: i64, usage: Usage, acked: &Acked, needed: f64) {
         let step_us = now_us - self.updated_us.replace(now_us).unwrap_or(now_us);

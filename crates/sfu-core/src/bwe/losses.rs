@@ -15,6 +15,8 @@ const MIN_WINDOW_US: i64 = 400_000;
 const DECREASE: f64 = 0.95;
 /// A trial is over after this long: the lower layer has come into force and feedback on it is here.
 const TRIAL_US: i64 = 1_500_000;
+/// One of what runs needs, which is more than arrives: whoever else fills a queue has made room after a round trip.
+const HELD_US: i64 = 700_000;
 /// Loss in a trial, as a part of the loss before it, that shows that the rate is not its cause.
 const STAYS: f64 = 0.5;
 /// How much of a lower loss is learnt in one window: the path may be getting better, or the window was lucky.
@@ -30,6 +32,8 @@ struct Trial {
     /// The loss and the bound before.
     loss: f64,
     bound: f64,
+    /// Less would have been tried, but for what runs.
+    held: bool,
 }
 
 /// See the module.
@@ -70,23 +74,24 @@ impl Losses {
         (self.packets, self.lost, self.window_us) = (0, 0, None);
     }
 
-    /// Judges the window when it is full. `target`: what the delay allows.
-    pub(super) fn update(&mut self, now_us: i64, target: f64, acked: &Acked) {
+    /// Judges the window when it is full. `target`: what the delay allows. `needed`: what runs needs that much, unless loss stays:
+    /// a queue that somebody else fills loses much when it overflows, and then nothing.
+    pub(super) fn update(&mut self, now_us: i64, target: f64, acked: &Acked, needed: f64) {
         let since = *self.window_us.get_or_insert(now_us);
         if self.packets < MIN_PACKETS || now_us - since < MIN_WINDOW_US {
             return;
         }
         let loss = f64::from(self.lost) / f64::from(self.packets);
         (self.packets, self.lost, self.window_us) = (0, 0, Some(now_us));
-        if let Some(trial) = self.trial {
-            return self.judge_trial(now_us, loss, &trial);
-        }
-        if loss > self.own + CONGESTION {
-            let before = self.bound;
-            let arriving = acked.long().unwrap_or(target);
-            self.bound = self.bound.min(arriving * DECREASE).min(target);
-            self.trial = Some(Trial { until_us: now_us + TRIAL_US, loss, bound: before });
-            return;
+        let less = (acked.long().unwrap_or(target) * DECREASE).min(target);
+        let is_much = loss > self.own + CONGESTION;
+        match self.trial.take() {
+            Some(trial) if now_us < trial.until_us => return self.trial = Some(trial),
+            Some(trial) if trial.held && is_much => return self.lower(now_us, loss, less, trial.bound),
+            Some(trial) if !trial.held => return self.conclude(loss, &trial),
+            None if is_much && less < needed => return self.hold(now_us, loss, needed),
+            None if is_much => return self.lower(now_us, loss, less, self.bound),
+            Some(_) | None => {}
         }
         self.own = if loss < self.own { self.own + (loss - self.own) * FORGET } else { self.own };
         if self.bound.is_finite() {
@@ -97,11 +102,20 @@ impl Losses {
         }
     }
 
-    fn judge_trial(&mut self, now_us: i64, loss: f64, trial: &Trial) {
-        if now_us < trial.until_us {
-            return;
-        }
-        self.trial = None;
+    /// Tries so much less, of a bound as it was before.
+    fn lower(&mut self, now_us: i64, loss: f64, to: f64, bound: f64) {
+        self.bound = self.bound.min(to);
+        self.trial = Some(Trial { until_us: now_us + TRIAL_US, loss, bound, held: false });
+    }
+
+    /// Tries no more than what runs needs.
+    fn hold(&mut self, now_us: i64, loss: f64, needed: f64) {
+        self.trial = Some(Trial { until_us: now_us + HELD_US, loss, bound: self.bound, held: true });
+        self.bound = self.bound.min(needed);
+    }
+
+    /// A trial is over.
+    fn conclude(&mut self, loss: f64, trial: &Trial) {
         if loss > trial.loss * STAYS {
             self.own = loss.min(MAX_OWN);
             if loss <= MAX_OWN {
@@ -127,7 +141,7 @@ mod tests {
             let mut acked = Acked::new();
             let arriving = rate * (1.0 - f64::from(lost) / 100.0);
             (0..200).for_each(|index| acked.add(index * 10_000, (arriving / 800.0) as u16));
-            losses.update(window * 500_000, 2e6, &acked);
+            losses.update(window * 500_000, 2e6, &acked, 0.0);
             lowest = lowest.min(losses.bound());
         }
         (losses.bound(), lowest)
@@ -141,6 +155,21 @@ mod tests {
         }
         let (bound, lowest) = run(100, |_, _| 0.2);
         assert!(bound.is_infinite() && lowest > 1e6, "tried once: {bound} {lowest}");
+    }
+
+    #[test]
+    fn what_runs_has_what_it_needs_unless_loss_stays() {
+        let (needed, mut acked) = (0.3e6, Acked::new());
+        (0..200).for_each(|index| acked.add(index * 10_000, 250)); // 0.2 Mbit/s
+        // (windows of half a second that lose half, the bound in the one behind them)
+        for (lossy, held) in [(2, true), (3, true), (4, false), (5, false)] {
+            let mut losses = Losses::new();
+            for window in 0..=lossy {
+                (0..100).for_each(|index| losses.count(window < lossy && index < 50));
+                losses.update(window * 500_000, 2e6, &acked, needed);
+            }
+            assert_eq!(losses.bound() >= needed, held, "{lossy}: {}", losses.bound());
+        }
     }
 
     #[test]

@@ -133,6 +133,12 @@ impl Probe {
         self.arrivals.iter().map(|(_, bytes)| u64::from(*bytes)).sum()
     }
 
+    /// The part of what was told of that arrived.
+    pub(super) fn through(&self) -> f64 {
+        let arrived = self.arrived_bytes();
+        arrived as f64 / (arrived + self.missing_bytes).max(1) as f64
+    }
+
     /// Whether it came in at one pace, as what leaves a queue does.
     pub(super) fn is_even(&mut self) -> bool {
         self.arrivals.sort_unstable();
@@ -154,8 +160,7 @@ impl Probe {
         let trimmed = middle(&self.sendings);
         let of = |packets| if trimmed { trim(packets).and_then(rate) } else { rate(packets) };
         let (sent, arriving) = (of(&self.sendings)?, of(&self.arrivals)?);
-        let arrived = self.arrived_bytes();
-        let through = arrived as f64 / (arrived + self.missing_bytes) as f64;
+        let through = self.through();
         // By what share of its pace it was slowed down, which is known from the packets that were told of.
         let limited = if self.careful { LIMIT_IS_THERE } else { LIMIT_FOUND };
         let (part, pace) = match arriving / sent {

@@ -46,6 +46,8 @@ pub(super) struct Prober {
     any_yet: bool,
     /// The last one found what it tried.
     found_all: bool,
+    /// The part of the last one that arrived.
+    through: f64,
     /// Bits per second at which the path was last seen to be full, as long as nothing has shown more.
     limit: Option<f64>,
 }
@@ -59,6 +61,7 @@ impl Prober {
             pause_us: MIN_PAUSE_US,
             any_yet: false,
             found_all: true,
+            through: 1.0,
             limit: None,
         }
     }
@@ -76,12 +79,25 @@ impl Prober {
             true => FACTOR,
             false => FIRST_FACTOR,
         };
-        self.any_yet = true;
-        self.clusters = if self.clusters == u8::MAX { 1 } else { self.clusters + 1 };
         // Slightly above: a rate that arrives whole is known only as far as it was sent.
         let rate = (estimate * factor).max(MIN_TRIED).min(goal / TAKEN);
-        self.probe = Some(Probe::new(now_us, self.clusters, rate, careful));
+        self.start(now_us, rate, careful);
         true
+    }
+
+    /// Begins one at this rate, whatever came before. `true`: it began.
+    pub(super) fn begin_at(&mut self, now_us: i64, rate: f64) -> bool {
+        let is_free = self.is_idle();
+        if is_free {
+            self.start(now_us, rate, false);
+        }
+        is_free
+    }
+
+    fn start(&mut self, now_us: i64, rate: f64, careful: bool) {
+        self.any_yet = true;
+        self.clusters = if self.clusters == u8::MAX { 1 } else { self.clusters + 1 };
+        self.probe = Some(Probe::new(now_us, self.clusters, rate, careful));
     }
 
     /// Bytes to send now. Whoever asks too late for the last helping gets none, and is not to ask again: `next` must not
@@ -131,6 +147,7 @@ impl Prober {
         }
         let mut probe = self.probe.take()?;
         let Probe { rate: tried, careful, .. } = probe;
+        self.through = probe.through();
         let found = probe.found();
         let up = found.is_some_and(|(found, pace)| found >= tried * UP_FOUND && !(careful && pace == Pace::Slowed));
         self.found_all = up;
@@ -151,10 +168,26 @@ impl Prober {
         self.found_all
     }
 
+    /// Whether none is under way.
+    pub(super) fn is_idle(&self) -> bool {
+        self.probe.is_none()
+    }
+
+    /// The part of the last one that arrived.
+    pub(super) fn through(&self) -> f64 {
+        self.through
+    }
+
     /// A queue grows where so much arrives: not now. A probe under way is told by nobody.
     pub(super) fn congested(&mut self, now_us: i64, arriving: Option<f64>) {
         self.not_before_us = self.not_before_us.max(now_us + PAUSE_CONGESTED_US);
         self.limit = arriving.or(self.limit);
+    }
+
+    /// What was seen to be a limit was none: the next looks soon.
+    pub(super) fn forget_limit(&mut self, now_us: i64) {
+        (self.limit, self.pause_us) = (None, MIN_PAUSE_US);
+        self.not_before_us = now_us + PAUSE_UP_US;
     }
 
     /// The path was interrupted: what it carries is worth a look soon.

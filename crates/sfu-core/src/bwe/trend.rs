@@ -48,9 +48,11 @@ const MIN_CREEP_MS: f64 = 2.0;
 /// How long the lowest delay is remembered, in two halves; longer mistakes a new route or drifting clocks for a queue.
 const FLOOR_HALF_US: i64 = 5_000_000;
 
-/// What the delay says of the path.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What the delay says of the path, the worst last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Usage {
+    /// A queue empties: what arrives is more than what is sent.
+    Under,
     /// No queue builds up or empties.
     #[default]
     Normal,
@@ -60,8 +62,6 @@ pub(super) enum Usage {
     Deep,
     /// And is so long that it counts more than what it keeps waiting.
     Full,
-    /// A queue empties: what arrives is more than what is sent.
-    Under,
 }
 
 impl Usage {
@@ -134,6 +134,11 @@ impl Trend {
     /// What the bursts since the last call say; nothing new is `Normal`.
     pub(super) fn verdict(&mut self) -> Usage {
         if std::mem::take(&mut self.judged) { self.usage } else { Usage::Normal }
+    }
+
+    /// The shortest that the queue was in the last bursts, in ms.
+    pub(super) fn standing_ms(&self) -> f64 {
+        self.line.iter().map(|(_, delay)| *delay).fold(f64::INFINITY, f64::min) - self.floor.lowest()
     }
 
     /// How much of what was told of last is lost.

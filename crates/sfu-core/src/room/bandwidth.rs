@@ -56,6 +56,7 @@ impl Room {
         self.repeat_missing(now, index, &missing);
         self.stats.overuses += after.overuses - before.overuses;
         self.stats.probes_up += after.probes_up - before.probes_up;
+        self.stats.rivals += after.rivals - before.rivals;
         self.stats.interruptions += after.interruptions - before.interruptions;
         if fell {
             self.allocate(now, index);
@@ -195,7 +196,7 @@ fn share(now: Instant, subscriber: &mut Subscriber, tracks: &slab::Slab<Track>, 
                     usual,
                     max: step(subscription.max_layer, ALL),
                     given: subscription.share.given(),
-                    may_rise: subscription.share.may_rise(now),
+                    may_rise: subscription.share.may_rise(now, budget),
                     keep: guessed,
                 });
                 places.push(subscription.track);

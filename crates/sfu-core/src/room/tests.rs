@@ -13,6 +13,7 @@ mod pipe;
 mod random;
 mod relocate;
 mod repair;
+mod rival;
 mod switches;
 mod upstream;
 mod viewer;

@@ -77,7 +77,7 @@ pub(super) struct Arrived {
 pub(super) struct Wire {
     pub(super) link: Link,
     random: Random,
-    free_at_us: u64,
+    pub(super) free_at_us: u64,
     losing: bool,
     on_the_way: BinaryHeap<Reverse<Arrived>>,
     order: u64,
@@ -90,16 +90,23 @@ impl Wire {
 
     pub(super) fn send(&mut self, ms: u64, bytes: Vec<u8>) {
         let wire = (bytes.len() + crate::bwe::WIRE_OVERHEAD) as u64;
-        let start = self.free_at_us.max((ms + self.link.others_ms) * 1_000);
-        let full = start - ms * 1_000 > self.link.queue_ms * 1_000;
-        if self.link.cut || full || self.loses() {
+        if self.link.cut || self.enqueue(ms, wire).is_none() || self.loses() {
             return;
         }
-        self.free_at_us = start + wire * 8_000_000 / self.link.rate;
         let jitter = self.random.below(self.link.jitter_ms * 1_000 + 1);
         let at_us = self.free_at_us + self.link.delay_ms * 1_000 + jitter;
         self.order += 1;
         self.on_the_way.push(Reverse(Arrived { at_us, order: self.order, bytes, sent_ms: ms }));
+    }
+
+    /// When so many bytes have left the queue, in us; `None`: it is full.
+    pub(super) fn enqueue(&mut self, ms: u64, bytes: u64) -> Option<u64> {
+        let start = self.free_at_us.max((ms + self.link.others_ms) * 1_000);
+        if start - ms * 1_000 > self.link.queue_ms * 1_000 {
+            return None;
+        }
+        self.free_at_us = start + bytes * 8_000_000 / self.link.rate;
+        Some(self.free_at_us)
     }
 
     /// What has come through by now.

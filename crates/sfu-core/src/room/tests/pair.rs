@@ -4,6 +4,7 @@
 use convene_rtp::packet::is_rtcp;
 
 use super::link::{Browser, GOOD, Link, Wire};
+use super::rival::Rival;
 use super::viewer::Viewer;
 use super::*;
 use crate::stats::Stats;
@@ -23,6 +24,7 @@ struct Pair {
     up: Wire,
     browser: Browser,
     viewer: Viewer,
+    rival: Option<Rival>,
     /// Audio packets that the viewer got, by second.
     audio: Vec<u32>,
     /// The longest time on the way down, by second.
@@ -62,6 +64,7 @@ impl Pair {
             up: Wire::new(seed + 1_000, Link { rate: 4_000_000, ..link }),
             browser: Browser::new(seed + 2_000),
             viewer: Viewer::default(),
+            rival: None,
             audio: Vec::new(),
             slowest_ms: Vec::new(),
             stream_states: Vec::new(),
@@ -78,6 +81,9 @@ impl Pair {
                 self.slowest_ms.push(0);
             }
             let now = self.at(self.ms * 1_000);
+            // Whoever comes first has what room there is.
+            let rival_first = self.ms.is_multiple_of(2);
+            self.tick_rival(rival_first);
             self.browser.publish(self.ms, now, &mut self.near);
             self.carry(now);
             for room in [&mut self.near, &mut self.far] {
@@ -87,10 +93,17 @@ impl Pair {
                 }
             }
             self.flush_near(now);
+            self.tick_rival(!rival_first);
             self.flush_far(now);
             self.ms += 1;
         }
         self
+    }
+
+    fn tick_rival(&mut self, is_due: bool) {
+        if let Some(rival) = self.rival.as_mut().filter(|_| is_due) {
+            rival.tick(self.ms, &mut self.down);
+        }
     }
 
     /// A line of what is going on, to look at a seed that fails.
@@ -343,6 +356,37 @@ fn too_narrow_for_the_lowest_layer_pauses_with_a_word_and_probing_brings_it_back
         assert!(back <= 10.0 && silent < 0.08, "{seed}: {back} {silent}");
         let (first, last) = (pair.stream_states.first().unwrap(), pair.stream_states.last().unwrap());
         assert!(first.1 && first.0 < 14_000 && !last.1, "{:?}", pair.stream_states);
+    }
+}
+
+/// It takes what it gets, and fills the queue: nothing that we pay for it in queue or loss would make it give way.
+#[test]
+fn a_download_beside_us_leaves_us_a_picture() {
+    // (bit/s, ms of queue, part of the time frozen at most)
+    let rows = [
+        (10_000_000, 100, 0.05),
+        (6_000_000, 300, 0.25),
+        (3_000_000, 150, 0.1),
+        (3_000_000, 500, 0.4),
+        (2_000_000, 500, 0.4),
+    ];
+    for (rate, queue_ms, still) in rows {
+        for seed in 1..=3 {
+            let mut pair = Pair::new(seed, Link { rate, queue_ms, ..GOOD });
+            pair.run(15_000);
+            pair.rival = Some(Rival::new());
+            pair.run(40_000);
+            let theirs = pair.rival.take().map_or(0.0, |rival| rival.kbit() / 40.0 / (rate as f64 / 1e3));
+            pair.run(15_000);
+            let frozen = pair.viewer.frozen(16_000, 55_000);
+            let back = pair.viewer.highest(60_000, 70_000);
+            let found = pair.near.stats().rivals;
+            eprintln!(
+                "download over {rate} {queue_ms} ms, seed {seed}: frozen {frozen:.3}, then {back:?}, theirs {theirs:.2}, found {found}"
+            );
+            assert!(frozen <= still && back >= Some(1), "{rate} {queue_ms} ms, seed {seed}: {frozen} {back:?}");
+            assert!(theirs > 0.5, "{rate} {queue_ms} ms, seed {seed}: {theirs}");
+        }
     }
 }
 
