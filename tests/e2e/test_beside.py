@@ -1,19 +1,23 @@
 """What somebody sends and downloads in chat does not disturb the call that they are in: over a slow path with a long queue both
-share the queue. Sent and downloaded by our web client, and by others in the browser's own network namespace."""
+share the queue. Sent and downloaded by our web client, and by others in the browser's own network namespace. And what somebody
+else downloads there, who gives way to nobody, leaves the call a picture."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import socket
+import threading
 import time
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 
+import netns
 from browser import join, sample, until
 from conftest import BINARY
 from im_blobs import download, file, upload
 from im_client import Device, make_group
 from playwright.async_api import expect
-from test_network import VIDEO, pytestmark, scene  # noqa: F401: it skips this file, too
+from test_network import LAYERED, VIDEO, pytestmark, scene  # noqa: F401: it skips this file, too
 from test_web_chat import names, row, sign_in, start_with
 
 SIZE = 4_000_000
@@ -21,10 +25,10 @@ SLOW = {"delay_ms": 40, "queue_ms": 1_000}
 
 
 @asynccontextmanager
-async def call(tmp_path, room: str):
-    """One who speaks and one who listens. Yields (hosts, server, pages)."""
-    async with scene(tmp_path, "speaker", "listener") as (hosts, server, pages):
-        await join(pages["speaker"], server, "speaker", room, **VIDEO)
+async def call(tmp_path, room: str, filmed: bool = False):
+    """One who speaks and one who listens; `filmed`: a picture in two sizes. Yields (hosts, server, pages)."""
+    async with scene(tmp_path, "speaker", "listener", filmed=filmed) as (hosts, server, pages):
+        await join(pages["speaker"], server, "speaker", room, **(LAYERED if filmed else VIDEO))
         await join(pages["listener"], server, "listener", room, publish=False)
 
         async def shown() -> bool:
@@ -136,3 +140,55 @@ async def test_a_call_beside_what_convene_chat_downloads(tmp_path, room_name):
         got = tmp_path / "got.bin"
         await judge(pages["listener"], "a download", chat("listener", "bob", "save", "ana", seq, str(got)))
     assert got.read_bytes() == report.read_bytes()
+
+
+@contextmanager
+def bulk(home: netns.Host, to: netns.Host):
+    """Sends as much as gets through, by CUBIC, which fills the queue. Yields a function that says how many bytes have."""
+    with netns.inside(home):
+        listener = socket.create_server((home.address, 0))
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"cubic")
+    with netns.inside(to):
+        receiver = socket.create_connection(listener.getsockname())
+    sender, _ = listener.accept()
+    got = 0
+
+    def send() -> None:
+        try:
+            while True:
+                sender.sendall(bytes(65_536))
+        except OSError:
+            pass  # it is over
+
+    def receive() -> None:
+        nonlocal got
+        while part := receiver.recv(65_536):
+            got += len(part)
+
+    threads = [threading.Thread(target=work) for work in (send, receive)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield lambda: got
+    finally:
+        for end in (sender, receiver):
+            end.shutdown(socket.SHUT_RDWR)
+        for thread in threads:
+            thread.join()
+        for end in (listener, sender, receiver):
+            end.close()
+
+
+async def test_a_call_beside_somebody_elses_download(tmp_path, room_name):
+    async with call(tmp_path, room_name, filmed=True) as (hosts, server, pages):
+        hosts["listener"].impair(delay_ms=20, queue_ms=500, rate_kbit=3_000)
+        await asyncio.sleep(5)
+        with bulk(hosts["server"], hosts["listener"]) as got:
+            await asyncio.sleep(14)  # until it has filled the queue, and the server knows whose it is
+            before = got()
+            frames, made_up = await while_it(asyncio.sleep(12), pages["listener"])
+            theirs = (got() - before) * 8 / 12 / 1e3
+        print(f"{frames:.1f} frames a second, {made_up:.1%} of the sound made up, the download has {theirs:.0f} kbit/s")
+        assert frames > 3, "the picture gives way to a download"
+        assert theirs > 1_000, "the download gives way to the picture"
+        assert server.metrics()['convene_sfu_bandwidth_events_total{event="rival_found"}'] > 0
