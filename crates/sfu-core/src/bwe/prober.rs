@@ -19,7 +19,7 @@ const CAREFUL_FACTOR: f64 = 1.3;
 /// What is found beyond this many times the limit shows that it is gone.
 const BEYOND_LIMIT: f64 = 1.15;
 /// At least this is tried, in bit/s: less is too few packets in a probe's time to tell anything.
-const MIN_TRIED: f64 = 160_000.0;
+pub(super) const MIN_TRIED: f64 = 160_000.0;
 /// Probing ends where the estimate covers what is desired by this much, and by this much where no limit is known: a false alarm
 /// may take half, and is to cost nothing on a path that has room.
 const ENOUGH: f64 = 1.05;

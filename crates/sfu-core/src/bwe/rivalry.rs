@@ -10,6 +10,7 @@
 
 use super::acked::Acked;
 use super::probe::Pace;
+use super::prober::MIN_TRIED;
 
 /// Part of what came through at the beginning that is far less.
 const GAVE_WAY: f64 = 0.75;
@@ -18,8 +19,6 @@ const SINCE_US: i64 = 1_500_000;
 /// How much more is tried, and at which gain it is believed.
 const TRIED: f64 = 1.6;
 const GAINED: f64 = 1.2;
-/// Less is too few packets in a probe's time to tell anything.
-const MIN_TRIED: f64 = 160_000.0;
 /// A proof this old is tried again: the path may have got slower as well.
 const PROOF_US: i64 = 3_000_000;
 /// So long after a queue last grew somebody is believed to be there still; what grows later is another one.
