@@ -59,7 +59,7 @@ pub(crate) struct Subscriber {
     pub(crate) probe_bytes: usize,
     /// When its last RTCP came.
     pub(crate) heard: Option<Instant>,
-    /// When it was heard again after a silence.
+    /// When it was first heard, or again after a silence.
     back: Option<Instant>,
     /// Packets sent to it when it was last rated.
     pub(crate) packets_rated: u32,
@@ -171,9 +171,9 @@ impl Subscriber {
         self.estimator.as_ref().is_some_and(|estimator| estimator.was_congested(now))
     }
 
-    /// RTCP of it came.
+    /// RTCP of it came. Before the first it was as good as away: the outage may have begun before it could say anything.
     pub(crate) fn hear(&mut self, now: Instant) {
-        if self.heard.is_some_and(|at| now.saturating_duration_since(at) >= SILENCE) {
+        if self.heard.is_none_or(|at| now.saturating_duration_since(at) >= SILENCE) {
             self.back = Some(now);
         }
         self.heard = Some(now);

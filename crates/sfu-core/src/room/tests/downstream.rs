@@ -164,8 +164,6 @@ fn what_was_sent_into_an_outage_is_not_repeated_but_begun_anew() {
         }
         sent.iter().map(|out| SeqNo(out.seq)).collect::<Vec<_>>()
     };
-    let seqs = film(&mut world, 0..40);
-    world.told(ALICE);
     let nack = |world: &mut World, seqs: &[SeqNo]| {
         let mut bytes = Vec::new();
         write_nack(&mut bytes, Ssrc(1), out_ssrc(BOB, VIDEO), seqs);
@@ -179,6 +177,12 @@ fn what_was_sent_into_an_outage_is_not_repeated_but_begun_anew() {
         write_rr(&mut bytes, Ssrc(1), &[]);
         world.room.handle_rtcp(world.now, BOB, &bytes).unwrap();
     };
+    let mut seqs = Vec::new();
+    for part in 0..4 {
+        report(&mut world);
+        seqs = film(&mut world, part * 10..(part + 1) * 10);
+    }
+    world.told(ALICE);
     report(&mut world);
     world.pass(900);
     assert_eq!(nack(&mut world, &seqs[38..]), (2, 0), "who was never away");
@@ -194,6 +198,20 @@ fn what_was_sent_into_an_outage_is_not_repeated_but_begun_anew() {
     assert_eq!(nack(&mut world, &later[80..83]), (3, 0), "what went out since is repeated");
     world.pass(3_000);
     assert_eq!(nack(&mut world, &later[83..]), (0, 1), "another outage");
+}
+
+#[test]
+fn an_outage_before_the_first_report_is_one_too() {
+    let mut world = World::new(1);
+    world.subscribe(BOB, VIDEO);
+    let sent = world.forward(frame(0, 0, true));
+    world.pass(3_000);
+    world.told(ALICE);
+    let mut bytes = Vec::new();
+    write_nack(&mut bytes, Ssrc(1), out_ssrc(BOB, VIDEO), &[SeqNo(sent[0].seq)]);
+    world.room.handle_rtcp(world.now, BOB, &bytes).unwrap();
+    world.gather();
+    assert_eq!((world.flush().len(), world.told_of(ALICE, "pli").len()), (0, 1));
 }
 
 #[test]
