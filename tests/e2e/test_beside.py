@@ -1,6 +1,6 @@
 """What somebody sends and downloads in chat does not disturb the call that they are in: over a slow path with a long queue both
-share the queue. Sent and downloaded by our web client, and by others in the browser's own network namespace. And what somebody
-else downloads there, who gives way to nobody, leaves the call a picture."""
+share the queue. Sent and downloaded by our web client, and by others in the browser's own network namespace. What somebody else
+downloads there, who gives way to nobody, leaves the call a picture; and two who are in it behind the same path do so to each other."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import time
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 
 import netns
-from browser import join, sample, until
+from browser import all_decode, join, open_page, sample, until
 from conftest import BINARY
 from im_blobs import download, file, upload
 from im_client import Device, make_group
@@ -192,3 +192,31 @@ async def test_a_call_beside_somebody_elses_download(tmp_path, room_name):
         assert frames > 3, "the picture gives way to a download"
         assert theirs > 1_000, "the download gives way to the picture"
         assert server.metrics()['convene_sfu_bandwidth_events_total{event="rival_found"}'] > 0
+
+
+async def test_two_viewers_behind_one_path(tmp_path, room_name):
+    """Neither takes the other's share of the queue for that of somebody who does not give way, and fills it."""
+    span = 30
+    async with scene(tmp_path, "ana", "bo", "home", filmed=True) as (hosts, server, pages):
+        viewers = {"cy": pages["home"], "di": await open_page(pages["home"].context.browser)}
+        for name in ("ana", "bo"):
+            await join(pages[name], server, name, room_name, **LAYERED)
+        for name, page in viewers.items():
+            await join(page, server, name, room_name, publish=False)
+        await until(lambda: all_decode(viewers, 2), "both see both", 30)
+        hosts["home"].impair(delay_ms=20, queue_ms=300, rate_kbit=2_200)
+        await asyncio.sleep(5)
+        before = await together(viewers)
+        await asyncio.sleep(span)
+        frozen, made_up = [(after - start) / span / 4 for after, start in zip(await together(viewers), before, strict=True)]
+        print(f"pictures frozen for {frozen:.1%} of the time, {made_up:.1%} of the sound made up")
+        assert frozen < 0.12 and made_up < 0.03
+
+
+async def together(viewers: dict) -> tuple[float, float]:
+    """Seconds for which pictures stood still, and of sound that was made up, of all that they get."""
+    stats = [await sample(page) for page in viewers.values()]
+    pictures = [row for each in stats for row in each.inbound("video").values()]
+    sounds = [row for each in stats for row in each.inbound("audio").values()]
+    frozen = sum(row.get("totalFreezesDuration", 0) for row in pictures)
+    return frozen, sum(row["concealedSamples"] - row.get("silentConcealedSamples", 0) for row in sounds) / 48_000

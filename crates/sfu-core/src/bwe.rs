@@ -28,11 +28,13 @@ mod groups;
 mod late;
 mod ledger;
 mod losses;
+mod lowest;
 mod probe;
 mod prober;
 mod reference;
 mod rivalry;
 mod silence;
+mod standing;
 mod train;
 mod trend;
 
@@ -48,6 +50,7 @@ use self::losses::Losses;
 use self::prober::Prober;
 use self::reference::Reference;
 use self::rivalry::Rivalry;
+use self::standing::Standing;
 use self::train::Trains;
 use self::trend::Trend;
 
@@ -96,6 +99,7 @@ pub(crate) struct Estimator {
     losses: Losses,
     prober: Prober,
     reference: Reference,
+    standing: Standing,
     rivalry: Rivalry,
     again: Again,
     trains: Trains,
@@ -128,6 +132,7 @@ impl Estimator {
             losses: Losses::new(),
             prober: Prober::new(),
             reference: Reference::default(),
+            standing: Standing::default(),
             rivalry: Rivalry::default(),
             again: Again::default(),
             trains: Trains::default(),
@@ -258,6 +263,7 @@ impl Estimator {
         self.trend = Trend::new();
         self.trains = Trains::default();
         self.losses.interrupt();
+        self.standing = Standing::default();
         self.rivalry = Rivalry::default();
         self.prober.interrupt();
     }

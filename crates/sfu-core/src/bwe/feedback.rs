@@ -13,6 +13,9 @@ use super::trend::Usage;
 /// was lost in it says nothing about its rate.
 const INTERRUPTED_AFTER_US: i64 = 1_000_000;
 
+/// A deep queue that stays for so long is to empty, whether it grows or not.
+const STAYS_US: i64 = 2_000_000;
+
 /// Unit of the feedback's deltas (§3.1).
 const DELTA_US: i64 = 250;
 
@@ -47,12 +50,13 @@ impl Estimator {
 
     /// What of it is ours to heed, where a queue grows.
     fn heed(&mut self, now_us: i64, usage: Usage) -> Usage {
+        let usage = if !usage.is_over() && self.stays(now_us) { Usage::Over } else { usage };
         if usage.is_over() {
             self.tally.overuses += 1;
             self.known = true;
             self.rivalry.grows(now_us, &self.acked);
         }
-        self.rivalry.look(now_us, self.trend.standing_ms(), &self.acked, self.prober.is_idle());
+        self.rivalry.look(now_us, self.standing.stood_us(), &self.acked, self.prober.is_idle());
         if self.rivalry.is_there(now_us) {
             return Usage::Normal; // it grows whatever we do
         }
@@ -62,6 +66,13 @@ impl Estimator {
         self.prober.congested(now_us, self.acked.short());
         self.congested_us = Some(now_us);
         if self.rivalry.was_there(now_us) { usage.min(Usage::Deep) } else { usage }
+    }
+
+    /// Whether a queue stays that does not grow: so little more is sent than the path carries that no slope shows it, by us or by
+    /// several of us together.
+    fn stays(&self, now_us: i64) -> bool {
+        let before = self.congested_us.unwrap_or(i64::MIN);
+        self.standing.deep_us() > STAYS_US && now_us.saturating_sub(before) > STAYS_US
     }
 
     fn take_arrivals(&mut self, feedback: &TransportCc<'_>) -> Usage {
@@ -97,6 +108,7 @@ impl Estimator {
             self.trains.arrived(packet.sent_us, arrival_us, packet.bytes);
             if let Some(delta) = self.groups.add(packet.sent_us, arrival_us) {
                 self.trend.add(&delta);
+                self.standing.add(&delta);
             }
         }
         self.trend.verdict()
@@ -121,7 +133,7 @@ impl Estimator {
         if pace == Pace::Slowed {
             self.slowed_us = Some(now_us);
         }
-        let ours = self.rivalry.found(now_us, found, pace, self.prober.through(), self.trend.standing_ms());
+        let ours = self.rivalry.found(now_us, found, pace, self.prober.through(), self.standing.stood_us());
         if ours.is_some() {
             self.tally.rivals += 1;
             self.aimd.forget_limit();

@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 
 use super::groups::Delta;
+use super::lowest::Lowest;
 
 /// Bursts that the line is laid through: more are steadier and slower. At 30 frames/s this is two thirds of a second.
 const WINDOW: usize = 20;
@@ -45,8 +46,6 @@ const NOISE_SMOOTHING: f64 = 0.97;
 /// longer route, or a large frame; with loss it is a queue that was full at once.
 const CREEP_BURSTS: usize = 6;
 const MIN_CREEP_MS: f64 = 2.0;
-/// How long the lowest delay is remembered, in two halves; longer mistakes a new route or drifting clocks for a queue.
-const FLOOR_HALF_US: i64 = 5_000_000;
 
 /// What the delay says of the path, the worst last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -92,18 +91,10 @@ pub(super) struct Trend {
     over_bursts: u32,
     /// A burst was judged since the last look.
     judged: bool,
-    floor: Floor,
+    lowest: Lowest,
     mean_change: f64,
     noise: f64,
     usage: Usage,
-}
-
-/// The lowest delay of the last while.
-#[derive(Clone, Copy, Debug)]
-struct Floor {
-    since_us: i64,
-    before: f64,
-    current: f64,
 }
 
 impl Trend {
@@ -126,7 +117,7 @@ impl Trend {
             judged: false,
             mean_change: 0.0,
             noise: 0.0,
-            floor: Floor { since_us: i64::MIN, before: f64::INFINITY, current: f64::INFINITY },
+            lowest: Lowest::default(),
             usage: Usage::Normal,
         }
     }
@@ -134,11 +125,6 @@ impl Trend {
     /// What the bursts since the last call say; nothing new is `Normal`.
     pub(super) fn verdict(&mut self) -> Usage {
         if std::mem::take(&mut self.judged) { self.usage } else { Usage::Normal }
-    }
-
-    /// The shortest that the queue was in the last bursts, in ms.
-    pub(super) fn standing_ms(&self) -> f64 {
-        self.line.iter().map(|(_, delay)| *delay).fold(f64::INFINITY, f64::min) - self.floor.lowest()
     }
 
     /// How much of what was told of last is lost.
@@ -160,7 +146,7 @@ impl Trend {
         let lag = delta.at_us - delta.sent_at_us;
         self.delay = (lag - *self.lag_us.get_or_insert(lag)) as f64 / 1e3;
         self.smoothed = SMOOTHING * self.smoothed + (1.0 - SMOOTHING) * self.delay;
-        self.floor.add(delta.at_us, self.smoothed);
+        self.lowest.add(delta.at_us, self.smoothed);
         if self.delays.len() > CREEP_BURSTS {
             self.delays.pop_front();
         }
@@ -177,13 +163,13 @@ impl Trend {
 
     fn judge(&mut self, at: f64, sent: f64, slope: f64) {
         let scaled = slope * self.bursts * GAIN;
-        let queued = self.smoothed - self.floor.lowest() > MIN_QUEUE_MS.max(self.noise * QUEUE_OVER_NOISE);
+        let queued = self.smoothed - self.lowest.get() > MIN_QUEUE_MS.max(self.noise * QUEUE_OVER_NOISE);
         if scaled > self.threshold && queued && (self.lossy || self.creeps()) {
             let over = self.over_ms.map_or(sent / 2.0, |over| over + sent);
             (self.over_ms, self.over_bursts) = (Some(over), self.over_bursts + 1);
             if over > OVERUSE_MS && self.over_bursts > 1 && slope >= self.slope {
                 (self.over_ms, self.over_bursts) = (Some(0.0), 0);
-                self.usage = match self.smoothed - self.floor.lowest() {
+                self.usage = match self.smoothed - self.lowest.get() {
                     queue if queue > FULL_QUEUE_MS || (self.overflows && queue > DEEP_QUEUE_MS) => Usage::Full,
                     queue if queue > DEEP_QUEUE_MS => Usage::Deep,
                     _ => Usage::Over,
@@ -215,19 +201,6 @@ impl Trend {
         let rate = if scaled < self.threshold { THRESHOLD_DOWN } else { THRESHOLD_UP };
         self.threshold += rate * (scaled - self.threshold) * step;
         self.threshold = self.threshold.clamp(MIN_THRESHOLD, MAX_THRESHOLD);
-    }
-}
-
-impl Floor {
-    fn add(&mut self, at_us: i64, delay: f64) {
-        if at_us.saturating_sub(self.since_us) > FLOOR_HALF_US {
-            (self.since_us, self.before, self.current) = (at_us, self.current, delay);
-        }
-        self.current = self.current.min(delay);
-    }
-
-    fn lowest(&self) -> f64 {
-        self.before.min(self.current)
     }
 }
 

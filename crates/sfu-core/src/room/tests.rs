@@ -7,6 +7,7 @@ mod downstream;
 mod layered;
 mod link;
 mod lossy_publisher;
+mod neighbours;
 mod paced;
 mod pair;
 mod pipe;

@@ -15,25 +15,25 @@ const TWCC_ID: u8 = 3;
 const FAR: PeerId = BOB;
 const VIEWER: PeerId = CAROL;
 
-struct Pair {
+pub(super) struct Pair {
     near: Room,
     far: Room,
     start: Instant,
     ms: u64,
-    down: Wire,
+    pub(super) down: Wire,
     up: Wire,
     browser: Browser,
-    viewer: Viewer,
+    pub(super) viewer: Viewer,
     rival: Option<Rival>,
     /// Audio packets that the viewer got, by second.
     audio: Vec<u32>,
     /// The longest time on the way down, by second.
-    slowest_ms: Vec<u64>,
+    pub(super) slowest_ms: Vec<u64>,
     stream_states: Vec<(u64, bool)>,
 }
 
 impl Pair {
-    fn new(seed: u64, link: Link) -> Self {
+    pub(super) fn new(seed: u64, link: Link) -> Self {
         let World { room: mut near, start, .. } = World::new(3);
         let mut far = Room::new(Config::default(), start);
         for (track, kind, codec) in [(VIDEO, MediaKind::Video, Codec::Vp8), (AUDIO, MediaKind::Audio, Codec::Opus)] {
@@ -71,7 +71,7 @@ impl Pair {
         }
     }
 
-    fn run(&mut self, ms: u64) -> &mut Self {
+    pub(super) fn run(&mut self, ms: u64) -> &mut Self {
         for _ in 0..ms {
             if self.ms.is_multiple_of(1_000) {
                 if std::env::var_os("CONVENE_SIM_TRACE").is_some() {
@@ -201,7 +201,7 @@ impl Pair {
         while self.far.poll_event().is_some() {}
     }
 
-    fn stats(&self) -> (Stats, Stats) {
+    pub(super) fn stats(&self) -> (Stats, Stats) {
         (self.near.stats(), self.far.stats())
     }
 
@@ -212,7 +212,7 @@ impl Pair {
     }
 
     /// Audio packets lost from one second to another, as a part.
-    fn silent(&self, from_s: usize, to_s: usize) -> f64 {
+    pub(super) fn silent(&self, from_s: usize, to_s: usize) -> f64 {
         1.0 - f64::from(self.audio[from_s..to_s].iter().sum::<u32>()) / (50.0 * (to_s - from_s) as f64)
     }
 }
