@@ -128,12 +128,12 @@ impl Estimator {
 
     /// Learns what a probe has found, once its answer is complete.
     pub(super) fn conclude_probe(&mut self, now_us: i64) {
-        let Some((found, pace)) = self.prober.result(now_us, self.ledger.newest_arrived()) else { return };
-        self.known |= !self.prober.found_all();
-        if pace == Pace::Slowed {
+        let Some(found) = self.prober.result(now_us, self.ledger.newest_arrived()) else { return };
+        self.known |= !found.all;
+        if found.pace == Pace::Slowed {
             self.slowed_us = Some(now_us);
         }
-        let ours = self.rivalry.found(now_us, found, pace, self.prober.through(), self.standing.stood_us());
+        let ours = self.rivalry.found(now_us, &found, self.standing.stood_us());
         if ours.is_some() {
             self.tally.rivals += 1;
             self.aimd.forget_limit();
@@ -141,9 +141,9 @@ impl Estimator {
         if self.rivalry.is_there(now_us) {
             self.prober.forget_limit(now_us);
         }
-        let (found, pace) = ours.map_or((found, pace), |ours| (ours, Pace::Even));
+        let (bits, pace) = ours.map_or((found.bits, found.pace), |ours| (ours, Pace::Even));
         let before = self.estimate();
-        let Some(believed) = self.aimd.raise(now_us, found, pace) else { return };
+        let Some(believed) = self.aimd.raise(now_us, bits, pace) else { return };
         self.tally.probes_up += u64::from(believed > before);
         self.losses.raise(believed);
     }

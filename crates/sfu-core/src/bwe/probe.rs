@@ -17,6 +17,8 @@ const LIMIT_FOUND: f64 = 0.9;
 pub(super) const TAKEN: f64 = 0.92;
 /// The same of a probe that looks whether a known limit is still there. Where it is, little more is tried than the path carries.
 const LIMIT_IS_THERE: f64 = 0.97;
+/// One that arrived at this part of what was tried found all of that.
+const ALL_FOUND: f64 = 0.75;
 /// One that arrives faster than it was sent by this much was held back on its way and let go together, by a radio that
 /// waited for its slot or a machine that slept: its pace is not the path's.
 const HURRIED: f64 = 1.5;
@@ -42,6 +44,18 @@ pub(super) enum Pace {
     Slowed,
     /// Faster: it says little.
     Hurried,
+}
+
+/// What a probe has found.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Found {
+    /// Bits per second.
+    pub(super) bits: f64,
+    pub(super) pace: Pace,
+    /// The part of it that arrived.
+    pub(super) through: f64,
+    /// It is what was tried.
+    pub(super) all: bool,
 }
 
 /// See the module.
@@ -134,7 +148,7 @@ impl Probe {
     }
 
     /// The part of what was told of that arrived.
-    pub(super) fn through(&self) -> f64 {
+    fn through(&self) -> f64 {
         let arrived = self.arrived_bytes();
         arrived as f64 / (arrived + self.missing_bytes).max(1) as f64
     }
@@ -152,8 +166,8 @@ impl Probe {
         })
     }
 
-    /// Bits per second that it found, and how it came.
-    pub(super) fn found(&mut self) -> Option<(f64, Pace)> {
+    /// What it found. `None`: too little arrived to tell.
+    pub(super) fn found(&mut self) -> Option<Found> {
         self.sendings.sort_unstable();
         self.arrivals.sort_unstable();
         let middle = |packets: &[(i64, u16)]| trim(packets).is_some_and(|middle| span(middle) >= MIN_MIDDLE_US);
@@ -169,7 +183,9 @@ impl Probe {
             part => (part.min(1.0), Pace::Even),
         };
         let sent_rate = self.rate.min(self.sent_bytes as f64 * 8e6 / LENGTH_US as f64);
-        Some((sent_rate * through * part, pace))
+        let bits = sent_rate * through * part;
+        let all = bits >= self.rate * ALL_FOUND && !(self.careful && pace == Pace::Slowed);
+        Some(Found { bits, pace, through, all })
     }
 }
 

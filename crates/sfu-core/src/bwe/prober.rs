@@ -7,7 +7,7 @@
 //! grew, or a probe came in slower than it was sent; from then on little more, until that comes in whole, beyond the limit.
 
 use super::ledger::Packet;
-use super::probe::{Pace, Probe, TAKEN};
+use super::probe::{Found, Probe, TAKEN};
 
 /// How much more than the estimate is tried, first and later.
 const FIRST_FACTOR: f64 = 3.0;
@@ -33,8 +33,6 @@ const MAX_PAUSE_US: i64 = 5_000_000;
 const PAUSE_CONGESTED_US: i64 = 1_500_000;
 /// An answer that has not come by then does not come.
 const PATIENCE_US: i64 = 1_000_000;
-/// A probe that arrived at this part of what was tried was worth it: the next follows soon.
-const UP_FOUND: f64 = 0.75;
 
 /// See the module.
 #[derive(Debug)]
@@ -44,26 +42,13 @@ pub(super) struct Prober {
     not_before_us: i64,
     pause_us: i64,
     any_yet: bool,
-    /// The last one found what it tried.
-    found_all: bool,
-    /// The part of the last one that arrived.
-    through: f64,
     /// Bits per second at which the path was last seen to be full, as long as nothing has shown more.
     limit: Option<f64>,
 }
 
 impl Prober {
     pub(super) fn new() -> Self {
-        Self {
-            probe: None,
-            clusters: 0,
-            not_before_us: i64::MIN,
-            pause_us: MIN_PAUSE_US,
-            any_yet: false,
-            found_all: true,
-            through: 1.0,
-            limit: None,
-        }
+        Self { probe: None, clusters: 0, not_before_us: i64::MIN, pause_us: MIN_PAUSE_US, any_yet: false, limit: None }
     }
 
     /// Begins a probe if it is time and more is desired. `true`: it began.
@@ -137,8 +122,8 @@ impl Prober {
         }
     }
 
-    /// The rate that a probe found, once its answer is complete, and at which pace it came.
-    pub(super) fn result(&mut self, now_us: i64, newest_arrived_us: i64) -> Option<(f64, Pace)> {
+    /// What a probe has found, once its answer is complete.
+    pub(super) fn result(&mut self, now_us: i64, newest_arrived_us: i64) -> Option<Found> {
         let probe = self.probe.as_ref()?;
         let end = probe.end_us();
         let complete = newest_arrived_us >= end || probe.is_answered() || now_us > end + PATIENCE_US;
@@ -146,36 +131,25 @@ impl Prober {
             return None;
         }
         let mut probe = self.probe.take()?;
-        let Probe { rate: tried, careful, .. } = probe;
-        self.through = probe.through();
         let found = probe.found();
-        let up = found.is_some_and(|(found, pace)| found >= tried * UP_FOUND && !(careful && pace == Pace::Slowed));
-        self.found_all = up;
+        let up = found.is_some_and(|found| found.all);
         self.pause_us = if up { MIN_PAUSE_US } else { (self.pause_us * 2).min(MAX_PAUSE_US) };
         self.not_before_us = now_us + if up { PAUSE_UP_US } else { self.pause_us };
-        let (found, pace) = found?;
-        let is_there = self.limit.is_some_and(|limit| found <= limit * BEYOND_LIMIT);
+        let mut found = found?;
+        let is_there = self.limit.is_some_and(|limit| found.bits <= limit * BEYOND_LIMIT);
         self.limit = match up {
             true => self.limit.filter(|_| is_there),
-            false => Some(found).filter(|_| probe.is_even()),
+            false => Some(found.bits).filter(|_| probe.is_even()),
         };
-        // So little more may be just what the path carries.
-        Some((if up && careful { found * TAKEN } else { found }, pace))
-    }
-
-    /// Whether the last one found what it tried, as far as that can be told.
-    pub(super) fn found_all(&self) -> bool {
-        self.found_all
+        if up && probe.careful {
+            found.bits *= TAKEN; // so little more may be just what the path carries
+        }
+        Some(found)
     }
 
     /// Whether none is under way.
     pub(super) fn is_idle(&self) -> bool {
         self.probe.is_none()
-    }
-
-    /// The part of the last one that arrived.
-    pub(super) fn through(&self) -> f64 {
-        self.through
     }
 
     /// A queue grows where so much arrives: not now. A probe under way is told by nobody.
@@ -199,17 +173,17 @@ impl Prober {
 #[cfg(test)]
 mod tests {
     use super::super::ledger::{Fate, Origin};
-    use super::super::probe::LENGTH_US;
+    use super::super::probe::{LENGTH_US, Pace};
     use super::*;
 
     /// Runs one probe over a link of this rate; what was found.
-    fn probe(prober: &mut Prober, now_us: i64, estimate: f64, desired: f64, link: f64) -> Option<(f64, Pace)> {
+    fn probe(prober: &mut Prober, now_us: i64, estimate: f64, desired: f64, link: f64) -> Option<Found> {
         assert!(prober.begin(now_us, estimate, desired));
         pass(prober, now_us, link, 0)
     }
 
     /// The same of one that has begun, over a link that lets go only so often.
-    fn pass(prober: &mut Prober, now_us: i64, link: f64, slot_us: i64) -> Option<(f64, Pace)> {
+    fn pass(prober: &mut Prober, now_us: i64, link: f64, slot_us: i64) -> Option<Found> {
         let mut free_at = now_us as f64;
         let mut now = now_us;
         while let Some(next) = prober.next() {
@@ -241,9 +215,9 @@ mod tests {
             (5e6, 50e6, 100e6, 14e6, 16e6),
         ];
         for (estimate, desired, link, least, most) in rows {
-            let (found, pace) = probe(&mut Prober::new(), 1_000, estimate, desired, link).unwrap_or_default();
-            assert!((least..=most).contains(&found), "{estimate} {desired} {link}: {found}");
-            assert_eq!(pace == Pace::Slowed, link < 1e6, "{link}");
+            let found = probe(&mut Prober::new(), 1_000, estimate, desired, link).unwrap();
+            assert!((least..=most).contains(&found.bits), "{estimate} {desired} {link}: {found:?}");
+            assert_eq!(found.pace == Pace::Slowed, link < 1e6, "{link}");
         }
         assert!(!Prober::new().begin(0, 1.6e6, 0.9e6), "it is ample");
     }

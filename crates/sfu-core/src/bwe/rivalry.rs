@@ -9,7 +9,7 @@
 //! While somebody is there, only loss tells to send less (`losses`), and it counts as the path's, not as one of our making.
 
 use super::acked::Acked;
-use super::probe::Pace;
+use super::probe::{Found, Pace};
 use super::prober::MIN_TRIED;
 
 /// Part of what came through at the beginning that is far less.
@@ -98,15 +98,15 @@ impl Rivalry {
     }
 
     /// A probe found this. Bits per second that are ours, where somebody is there.
-    pub(super) fn found(&mut self, now_us: i64, found: f64, pace: Pace, through: f64, stood_us: i64) -> Option<f64> {
+    pub(super) fn found(&mut self, now_us: i64, found: &Found, stood_us: i64) -> Option<f64> {
         let arriving = self.trial.take()?;
         self.not_before_us = now_us + AGAIN_US;
-        if through < THROUGH || pace == Pace::Hurried {
+        if found.through < THROUGH || found.pace == Pace::Hurried {
             return None;
         }
-        if found > arriving * GAINED && stood_us > STANDS_US {
+        if found.bits > arriving * GAINED && stood_us > STANDS_US {
             (self.proven_us, self.met_us, self.failed) = (Some(now_us), Some(now_us), 0);
-            return self.most.map(|most| found.max(most * FAIR));
+            return self.most.map(|most| found.bits.max(most * FAIR));
         }
         self.failed = self.failed % TRIES + 1;
         if self.failed == TRIES {
@@ -138,6 +138,11 @@ mod tests {
         let mut acked = Acked::new();
         (0..200).for_each(|index| acked.add(index * 10_000, (bits / 800.0) as u16));
         acked
+    }
+
+    /// A probe of which all came.
+    fn even(bits: f64) -> Found {
+        Found { bits, pace: Pace::Even, through: 1.0, all: true }
     }
 
     /// A queue that grew while 1 Mbit/s came through, and stands 2 s later although a fifth of that is sent.
@@ -189,8 +194,8 @@ mod tests {
         for (found, pace, through, stood, ours, failed) in rows {
             let mut rivalry = suspicious();
             rivalry.tries();
-            let got =
-                rivalry.found(2_300 * MS, found, pace, through, stood * MS).map(|bits| (bits / 1e3).round() * 1e3);
+            let probe = Found { bits: found, pace, through, all: false };
+            let got = rivalry.found(2_300 * MS, &probe, stood * MS).map(|bits| (bits / 1e3).round() * 1e3);
             assert_eq!((got, rivalry.failed), (ours, failed), "{found} {pace:?} {through} {stood}");
             assert_eq!(rivalry.is_there(2_300 * MS), ours.is_some());
         }
@@ -202,7 +207,7 @@ mod tests {
         for ms in [2_300, 3_300] {
             rivalry.look(ms * MS, STOOD, &arriving(0.2e6), true);
             rivalry.tries();
-            assert_eq!(rivalry.found(ms * MS, 0.2e6, Pace::Slowed, 1.0, STOOD), None);
+            assert_eq!(rivalry.found(ms * MS, &even(0.2e6), STOOD), None);
             rivalry.look((ms + 500) * MS, STOOD, &arriving(0.1e6), true);
             assert_eq!(rivalry.wants(2e6), None, "not at once");
         }
@@ -214,7 +219,7 @@ mod tests {
     fn a_proof_is_tried_again_and_forgotten() {
         let mut rivalry = suspicious();
         rivalry.tries();
-        rivalry.found(2_300 * MS, 0.3e6, Pace::Even, 1.0, STOOD);
+        rivalry.found(2_300 * MS, &even(0.3e6), STOOD);
         rivalry.look(5_000 * MS, STOOD, &arriving(0.9e6), true);
         assert_eq!(rivalry.wants(0.0), None, "it is fresh");
         rivalry.look(6_000 * MS, STOOD, &arriving(0.9e6), true);
