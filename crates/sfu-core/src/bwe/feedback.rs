@@ -72,7 +72,8 @@ impl Estimator {
     /// several of us together.
     fn stays(&self, now_us: i64) -> bool {
         let before = self.congested_us.unwrap_or(i64::MIN);
-        self.standing.deep_us() > STAYS_US && now_us.saturating_sub(before) > STAYS_US
+        let is_new = now_us.saturating_sub(before) > STAYS_US && !self.rivalry.is_there(now_us);
+        is_new && self.standing.deep_us() > STAYS_US
     }
 
     fn take_arrivals(&mut self, feedback: &TransportCc<'_>) -> Usage {

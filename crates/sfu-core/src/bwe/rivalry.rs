@@ -76,8 +76,8 @@ impl Rivalry {
             self.not_before_us = now_us + AGAIN_US; // nobody told of it
         }
         let (Some(most), Some(arriving)) = (self.most, acked.short()) else { return };
-        let since_us = self.gave_way_us.filter(|_| arriving < most * GAVE_WAY);
-        self.gave_way_us = (arriving < most * GAVE_WAY).then(|| since_us.unwrap_or(now_us));
+        let gave_way = arriving < most * GAVE_WAY;
+        self.gave_way_us = gave_way.then(|| self.gave_way_us.unwrap_or(now_us));
         let is_due = match self.proven_us {
             Some(proven) => stood_us > STANDS_US && now_us - proven > PROOF_US,
             None => self.gave_way_us.is_some_and(|since| stood_us.min(now_us - since) > STOOD_US),
