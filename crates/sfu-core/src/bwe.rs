@@ -5,6 +5,8 @@
 //! sent -> ledger --feedback--> acked  (what arrives)  ----------+
 //!                      +-----> groups -> trend (does a queue    |
 //!                      |                 grow?) -------> aimd --+--> estimate
+//!                      |         standing (since when is one    |
+//!                      |                   there?) ------^      |
 //!                      +-----> losses (settled packets) --------+
 //!                      +-----> prober (rate of a cluster) ------+ <- rivalry (is the queue ours?)
 //!                      +-----> train (spread of a keyframe) ------> how fast much is sent at once, until there is an estimate
