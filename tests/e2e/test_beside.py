@@ -38,6 +38,11 @@ async def call(tmp_path, room: str, filmed: bool = False):
         yield hosts, server, pages
 
 
+def concealed(sound: dict) -> float:
+    """Seconds of it that were made up, silence left out."""
+    return (sound["concealedSamples"] - sound.get("silentConcealedSamples", 0)) / 48_000
+
+
 async def seen(page) -> dict[str, float]:
     """What the page has shown and played of the speaker."""
     stats = await sample(page)
@@ -45,7 +50,7 @@ async def seen(page) -> dict[str, float]:
     return {
         "at": time.monotonic(),
         "frames": stats.inbound("video")["speaker"]["framesDecoded"],
-        "concealed": (sound["concealedSamples"] - sound.get("silentConcealedSamples", 0)) / 48_000,
+        "concealed": concealed(sound),
     }
 
 
@@ -219,4 +224,4 @@ async def together(viewers: dict) -> tuple[float, float]:
     pictures = [row for each in stats for row in each.inbound("video").values()]
     sounds = [row for each in stats for row in each.inbound("audio").values()]
     frozen = sum(row.get("totalFreezesDuration", 0) for row in pictures)
-    return frozen, sum(row["concealedSamples"] - row.get("silentConcealedSamples", 0) for row in sounds) / 48_000
+    return frozen, sum(map(concealed, sounds))

@@ -71,9 +71,8 @@ impl Estimator {
     /// Whether a queue stays that does not grow: so little more is sent than the path carries that no slope shows it, by us or by
     /// several of us together.
     fn stays(&self, now_us: i64) -> bool {
-        let before = self.congested_us.unwrap_or(i64::MIN);
-        let is_new = now_us.saturating_sub(before) > STAYS_US && !self.rivalry.is_there(now_us);
-        is_new && self.standing.deep_us() > STAYS_US
+        let is_new = self.congested_us.is_none_or(|before| now_us - before > STAYS_US);
+        is_new && self.standing.deep_us() > STAYS_US && !self.rivalry.is_there(now_us)
     }
 
     fn take_arrivals(&mut self, feedback: &TransportCc<'_>) -> Usage {

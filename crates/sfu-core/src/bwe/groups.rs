@@ -25,6 +25,13 @@ pub(super) struct Delta {
     pub(super) at_us: i64,
 }
 
+impl Delta {
+    /// Time on the way, by two clocks that have nothing in common.
+    pub(super) const fn lag_us(&self) -> i64 {
+        self.at_us - self.sent_at_us
+    }
+}
+
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Groups {

@@ -145,7 +145,7 @@ mod tests {
         Found { bits, pace: Pace::Even, through: 1.0, all: true }
     }
 
-    /// A queue that grew while 1 Mbit/s came through, and stands 2 s later although a fifth of that is sent.
+    /// A queue that grew while 1 Mbit/s came through, and has stood for 3.5 s of a fifth of that.
     fn suspicious() -> Rivalry {
         let mut rivalry = Rivalry::default();
         rivalry.grows(0, &arriving(1e6));

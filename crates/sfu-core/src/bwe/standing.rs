@@ -3,17 +3,17 @@
 
 use super::groups::Delta;
 use super::lowest::Lowest;
+use super::trend::DEEP_QUEUE_MS;
 
 /// So much slower than the fastest is a queue. The pictures of one burst wait for each other for as long.
 const QUEUE_MS: f64 = 30.0;
-/// And so much one that is not a longer route, or a path that delays unevenly.
-const DEEP_MS: f64 = 100.0;
 
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Standing {
     lowest: Lowest,
-    /// By the receiver's clock: when a burst last found no queue, and when none that is deep.
+    /// By the receiver's clock: when a burst last found no queue, and when none that is deep, as neither a longer route nor a path
+    /// that delays unevenly makes one.
     empty_us: i64,
     shallow_us: i64,
     /// When the last burst came.
@@ -23,14 +23,14 @@ pub(super) struct Standing {
 impl Standing {
     /// A burst has arrived.
     pub(super) fn add(&mut self, delta: &Delta) {
-        let lag = (delta.at_us - delta.sent_at_us) as f64 / 1e3;
+        let lag = delta.lag_us() as f64 / 1e3;
         self.lowest.add(delta.at_us, lag);
         self.newest_us = delta.at_us;
         let queue = lag - self.lowest.get();
         if queue < QUEUE_MS {
             self.empty_us = delta.at_us;
         }
-        if queue < DEEP_MS {
+        if queue < DEEP_QUEUE_MS {
             self.shallow_us = delta.at_us;
         }
     }

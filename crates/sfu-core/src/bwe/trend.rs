@@ -29,7 +29,7 @@ const OVERUSE_MS: f64 = 10.0;
 /// without a queue is only jitter.
 const MIN_QUEUE_MS: f64 = 15.0;
 /// A queue this long is no false alarm, whatever else is doubtful.
-const DEEP_QUEUE_MS: f64 = 100.0;
+pub(super) const DEEP_QUEUE_MS: f64 = 100.0;
 /// One this long is not what a flow that gives way makes beside us: a download in our own manner keeps 100 ms, and half a second
 /// while it begins.
 const FULL_QUEUE_MS: f64 = 600.0;
@@ -143,7 +143,7 @@ impl Trend {
         self.mean_change = NOISE_SMOOTHING * self.mean_change + (1.0 - NOISE_SMOOTHING) * change;
         self.noise = NOISE_SMOOTHING * self.noise + (1.0 - NOISE_SMOOTHING) * (change - self.mean_change).abs();
         // Absolute, not a sum of changes: what is left out between (probes) must not add up.
-        let lag = delta.at_us - delta.sent_at_us;
+        let lag = delta.lag_us();
         self.delay = (lag - *self.lag_us.get_or_insert(lag)) as f64 / 1e3;
         self.smoothed = SMOOTHING * self.smoothed + (1.0 - SMOOTHING) * self.delay;
         self.lowest.add(delta.at_us, self.smoothed);
