@@ -10,6 +10,7 @@ import type { Conversation } from '../replica/conversation';
 import { Avatar } from './Avatar';
 import { roleName } from './notes';
 import { PeopleField } from './PeopleField';
+import { Refusals } from './Refusals';
 import { useClient } from './useClient';
 
 export function Details({ conversation, onClose }: { conversation: Conversation; onClose: () => void }) {
@@ -26,6 +27,9 @@ export function Details({ conversation, onClose }: { conversation: Conversation;
   const leave = () => client.send(id, { kind: { case: 'members', value: { remove: [client.me.id] } } });
   return (
     <div className="details">
+      <ul className="refusals">
+        <Refusals conversation={conversation} />
+      </ul>
       <div className="switches">
         <label>
           <input type="checkbox" checked={quiet} disabled={!online} onChange={() => set({ mutedUntilMs: quiet ? 0 : -1 })} /> Do not disturb
@@ -66,6 +70,7 @@ function MemberRow({ conversation, member, admin }: { conversation: Conversation
   const owner = state.role === Role.OWNER;
   const mayChange = admin && !me && (owner || member.role < state.role);
   const change = (value: { remove?: number[]; role?: { user: number; role: Role }[] }) => client.send(id, { kind: { case: 'members', value } });
+  const make = (role: Role) => change({ role: [{ user: member.user, role }] });
   return (
     <li>
       <Avatar name={name} id={member.user} user={member.user} online={me ? client.isOnline : client.hints.online(member.user)} />
@@ -75,8 +80,13 @@ function MemberRow({ conversation, member, admin }: { conversation: Conversation
         {!state.peer && member.role > Role.MEMBER && <span className="dim"> · {roleName(member.role)}</span>}
       </span>
       {mayChange && owner && (
-        <button type="button" className="link" onClick={() => change({ role: [{ user: member.user, role: member.role === Role.MEMBER ? Role.ADMIN : Role.MEMBER }] })}>
+        <button type="button" className="link" onClick={() => make(member.role === Role.MEMBER ? Role.ADMIN : Role.MEMBER)}>
           {member.role === Role.MEMBER ? 'Make admin' : 'Make member'}
+        </button>
+      )}
+      {mayChange && owner && member.role < Role.OWNER && (
+        <button type="button" className="link" onClick={() => make(Role.OWNER)}>
+          Make owner
         </button>
       )}
       {mayChange && (

@@ -8,6 +8,7 @@ import type { Conversation } from '../replica/conversation';
 
 import { day } from './format';
 import { Message } from './Message';
+import { Refusals } from './Refusals';
 import type { Intent } from './Thread';
 import { Uploading } from './Uploading';
 import { useClient } from './useClient';
@@ -105,6 +106,7 @@ export function Messages({ conversation, onIntent }: Props) {
         {client.uploads.of(conv).map(({ upload, progress, problem }) => (
           <Uploading key={upload.clientId} upload={upload} progress={progress} problem={problem} />
         ))}
+        <Refusals conversation={conversation} />
       </ol>
     </div>
   );

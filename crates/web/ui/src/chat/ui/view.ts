@@ -68,7 +68,7 @@ export function summary(body: Body | undefined, text = textOf(body)): string {
 const MESSAGES = ['text', 'voice', 'image', 'file', 'location', 'card', 'custom'];
 
 /** Whether it has a place of its own in the list. */
-function isMessage(body: Body | undefined): boolean {
+export function isMessage(body: Body | undefined): boolean {
   const kind = body?.kind;
   if (!kind) return true; // a kind of a later version: shown as unsupported
   if (kind.case === 'tombstone') return kind.value.kind !== EDIT && kind.value.kind !== REACT;
