@@ -10,6 +10,7 @@ import { randomId, unhex } from './bytes';
 import { Calls } from './calls';
 import { Connection, type Phase } from './connection';
 import { Database, type Opened } from './database';
+import { Drafts } from './drafts';
 import { Exchange } from './exchange';
 import { Hints } from './hints';
 import { Links } from './links';
@@ -38,6 +39,7 @@ export class Client {
   readonly calls = new Calls();
   readonly uploads: Uploads;
   readonly links = new Links(this);
+  readonly drafts: Drafts;
   /** Members of conversations that were opened. */
   readonly members = new Map<number, Member[]>();
   private readonly exchange: Exchange;
@@ -56,6 +58,7 @@ export class Client {
   ) {
     this.exchange = new Exchange(database, this.changed);
     this.uploads = new Uploads(this, database);
+    this.drafts = new Drafts(account.key);
     if (me) {
       this.me = me;
       this.exchange.restore(me, saved);
@@ -83,6 +86,7 @@ export class Client {
   /** Signing out leaves nothing on this device. */
   async forget() {
     this.stop();
+    this.drafts.forget();
     await this.database.remove();
   }
 

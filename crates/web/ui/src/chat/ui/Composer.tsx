@@ -17,10 +17,10 @@ import type { Intent } from './Thread';
 import { useClient } from './useClient';
 import { callable, type Mentions, useMentions } from './useMentions';
 import { canRecord, useRecorder } from './useRecorder';
+import { useText } from './useText';
 
 const MAX_VOICE_MS = 10 * 60_000;
 const LIST = 'candidates';
-const drafts = new Map<number, string>();
 
 interface Props {
   conversation: Conversation;
@@ -31,7 +31,8 @@ interface Props {
 export function Composer({ conversation, intent, onDone }: Props) {
   const client = useClient();
   const conv = conversation.id;
-  const [text, setText] = useState(() => drafts.get(conv) ?? '');
+  const editing = intent?.what === 'edit' ? intent.shown : undefined;
+  const { text, setText } = useText(conv, editing);
   const [problem, setProblem] = useState('');
   const area = useRef<HTMLTextAreaElement>(null);
   const files = useRef<HTMLInputElement>(null);
@@ -41,23 +42,20 @@ export function Composer({ conversation, intent, onDone }: Props) {
   const recorder = useRecorder(client.limits.maxVoiceMs || MAX_VOICE_MS);
 
   useEffect(() => {
-    if (intent?.what === 'edit') setText(intent.shown.text);
     if (intent) area.current?.focus();
   }, [intent]);
   useEffect(() => {
-    if (intent?.what !== 'edit') drafts.set(conv, text);
     const { current } = area;
     if (!current) return;
     current.style.height = 'auto';
     current.style.height = `${Math.min(current.scrollHeight, 180)}px`;
-  }, [conv, text, intent]);
+  }, [text]);
 
   const replyTo = intent?.what === 'reply' ? intent.shown.seq : 0;
-  const finish = () => {
-    setText('');
+  /** What one has begun to write stays, and comes back after an edit. */
+  const drop = () => {
     setProblem('');
     onDone();
-    client.typing(conv, TypingKind.STOPPED);
   };
   const send = () => {
     const words = text.trim();
@@ -67,9 +65,11 @@ export function Composer({ conversation, intent, onDone }: Props) {
       setProblem('This is longer than a message may be. Send it in parts, or as a file.');
       return;
     }
-    if (intent?.what !== 'edit') client.send(conv, { replyTo, ...bodyOf(words, people) });
-    else if (words !== intent.shown.text) client.send(conv, { target: intent.shown.seq, kind: { case: 'edit', value: { text: words } } });
-    finish();
+    if (!editing) client.send(conv, { replyTo, ...bodyOf(words, people) });
+    else if (words !== editing.text) client.send(conv, { target: editing.seq, kind: { case: 'edit', value: { text: words } } });
+    if (!editing) setText('');
+    drop();
+    client.typing(conv, TypingKind.STOPPED);
     area.current?.focus();
   };
   const attach = async (list: Iterable<File>) => {
@@ -91,7 +91,7 @@ export function Composer({ conversation, intent, onDone }: Props) {
       event.preventDefault();
       send();
     } else if (event.key === 'Escape' && intent) {
-      finish();
+      drop();
     }
   };
   const paste = (event: ClipboardEvent) => {
@@ -108,7 +108,7 @@ export function Composer({ conversation, intent, onDone }: Props) {
         <div className="intent">
           <Icon name={intent.what} />
           <Quote conversation={conversation} seq={intent.shown.seq} />
-          <button type="button" className="plain" aria-label={intent.what === 'reply' ? 'Do not reply' : 'Do not edit'} onClick={finish}>
+          <button type="button" className="plain" aria-label={editing ? 'Do not edit' : 'Do not reply'} onClick={drop}>
             <Icon name="close" />
           </button>
         </div>
@@ -161,7 +161,7 @@ export function Composer({ conversation, intent, onDone }: Props) {
           />
           {text.trim() || !canRecord() ? (
             <button type="button" className="round small go" aria-label="Send" title="Send" disabled={!text.trim()} onClick={send}>
-              <Icon name={intent?.what === 'edit' ? 'check' : 'send'} />
+              <Icon name={editing ? 'check' : 'send'} />
             </button>
           ) : (
             <button

@@ -12,6 +12,7 @@ import { Code } from '../../wire/im.gen';
 import { type Account, copiesOf, developmentAccount, loginAccount, tokenAccount } from '../account';
 import { Client } from '../client';
 import { Database } from '../database';
+import { forgetDrafts } from '../drafts';
 
 import { ChatPage } from './ChatPage';
 import { ClientContext } from './useClient';
@@ -85,6 +86,7 @@ function SignedIn({ login, link, join, onJoined, onOut }: SignedInProps) {
   const leave = useCallback(
     (words?: string) => {
       void Database.removeAll(copiesOf(login.account.id));
+      forgetDrafts(copiesOf(login.account.id));
       onOut(words);
     },
     [login, onOut],

@@ -1,0 +1,64 @@
+"""What somebody has begun to write in the web client is theirs: nothing but sending it or signing out takes it away."""
+
+from __future__ import annotations
+
+from browser import chromium
+from playwright.async_api import Page, expect
+from test_web_chat import act, enter, message, names, online, row, start_with, texts, two, write
+
+
+def field(page: Page):
+    return page.get_by_label("Message", exact=True)
+
+
+async def test_a_draft_outlives_replies_edits_and_a_reload(server):
+    async with two(server) as (ana, bo, ana_name, bo_name):
+        await start_with(ana, bo_name)
+        await write(ana, "first")
+        await write(ana, "second")
+        await field(ana).fill("half a thou")
+        await act(ana, "first", "Reply")
+        await ana.get_by_role("button", name="Do not reply").click()
+        await expect(field(ana)).to_have_value("half a thou")
+        await act(ana, "first", "Reply")
+        await field(ana).press("Escape")
+        await expect(ana.locator(".intent")).to_have_count(0)
+        await expect(field(ana)).to_have_value("half a thou")
+
+        # What is changed of a message is no draft: neither after it, nor for a reply to another one.
+        await act(ana, "first", "Edit")
+        await expect(field(ana)).to_have_value("first")
+        await field(ana).fill("given up")
+        await act(ana, "second", "Edit")
+        await expect(field(ana)).to_have_value("second")
+        await act(ana, "second", "Reply")
+        await expect(field(ana)).to_have_value("half a thou")
+        await act(ana, "first", "Edit")
+        await write(ana, "the first")
+        await expect(message(ana, "the first")).to_contain_text("edited")
+        await expect(field(ana)).to_have_value("half a thou")
+
+        await ana.reload()
+        await online(ana)
+        await expect(field(ana)).to_have_value("half a thou")
+        await act(ana, "second", "Reply")
+        await write(ana, "half a thought")
+        await expect(field(ana)).to_have_value("")
+        await row(bo, ana_name).click()
+        await expect(message(bo, "half a thought").locator("blockquote")).to_contain_text("second")
+        assert await texts(bo) == ["the first", "second", "half a thought"]
+        await ana.reload()
+        await online(ana)
+        await expect(field(ana)).to_have_value("")
+
+
+async def test_a_draft_goes_with_the_sign_out(server):
+    ana_name, bo_name = names("Ana", "Bo")
+    async with chromium() as browser:
+        ana, _ = await enter(browser, server, ana_name), await enter(browser, server, bo_name)
+        await start_with(ana, bo_name)
+        await field(ana).fill("between us")
+        assert "between us" in await ana.evaluate("JSON.stringify(sessionStorage)")
+        await ana.get_by_role("button", name="Sign out").click()
+        await expect(ana.get_by_label("Your name")).to_be_visible()
+        assert "between us" not in await ana.evaluate("JSON.stringify(sessionStorage)")
