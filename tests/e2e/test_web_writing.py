@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
-from browser import chromium
+from browser import chromium, until
 from playwright.async_api import Page, expect
 from test_web_chat import act, enter, message, names, online, row, start_with, texts, two, write
+
+
+# What is opened; `hold` is a promise that devices wait for.
+WATCHED = """
+  window.given = [];
+  const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+  navigator.mediaDevices.getUserMedia = async (wish) => {
+    await window.hold;
+    const stream = await open(wish);
+    given.push(...stream.getTracks());
+    return stream;
+  };
+"""
 
 
 def field(page: Page):
@@ -62,3 +75,38 @@ async def test_a_draft_goes_with_the_sign_out(server):
         await ana.get_by_role("button", name="Sign out").click()
         await expect(ana.get_by_label("Your name")).to_be_visible()
         assert "between us" not in await ana.evaluate("JSON.stringify(sessionStorage)")
+
+
+async def test_the_microphone_is_off_when_nobody_records(server):
+    ana_name, bo_name = names("Ana", "Bo")
+    async with chromium() as browser:
+        ana, _ = await enter(browser, server, ana_name), await enter(browser, server, bo_name)
+        await start_with(ana, bo_name)
+        await ana.evaluate(WATCHED)
+
+        async def live(count: int, of: int):
+            async def so():
+                states = await ana.evaluate("given.map(track => track.readyState)")
+                return len(states) == of and states.count("live") == count
+
+            await until(so, f"{count} of {of} microphones are on")
+
+        # A click that comes twice opens one.
+        record = ana.get_by_role("button", name="Record voice message")
+        await ana.evaluate("window.hold = new Promise(resolve => window.release = resolve)")
+        await record.click()
+        await expect(record).to_be_disabled()
+        await record.click(force=True)
+        await ana.evaluate("release()")
+        await expect(ana.get_by_role("timer")).to_have_text("0:01")
+        await live(1, 1)
+        await ana.get_by_role("button", name="Discard recording").click()
+        await live(0, 1)
+
+        # Who leaves before it opens has said nothing.
+        await ana.evaluate("window.hold = new Promise(resolve => window.release = resolve)")
+        await record.click()
+        await ana.evaluate("location.hash = ''")
+        await expect(field(ana)).to_have_count(0)
+        await ana.evaluate("release()")
+        await live(0, 2)

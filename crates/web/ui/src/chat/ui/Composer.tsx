@@ -6,6 +6,7 @@ import { Icon } from '../../icons';
 import { Notice } from '../../Notice';
 import type { Init } from '../../wire/codec';
 import { type Body, TypingKind } from '../../wire/im.gen';
+import { canRecord } from '../microphone';
 import type { Conversation } from '../replica/conversation';
 
 import { pick } from './attach';
@@ -16,7 +17,7 @@ import { Quote } from './Message';
 import type { Intent } from './Thread';
 import { useClient } from './useClient';
 import { callable, type Mentions, useMentions } from './useMentions';
-import { canRecord, useRecorder } from './useRecorder';
+import { useRecorder } from './useRecorder';
 import { useText } from './useText';
 
 const MAX_VOICE_MS = 10 * 60_000;
@@ -169,6 +170,7 @@ export function Composer({ conversation, intent, onDone }: Props) {
               className="round small"
               aria-label="Record voice message"
               title="Record voice message"
+              disabled={recorder.starting}
               onClick={() => {
                 client.typing(conv, TypingKind.VOICE);
                 void recorder.start();

@@ -1,13 +1,13 @@
-// The microphone as MediaRecorder packs it: Opus, which the server measures and makes into Ogg.
+// A voice message while it is recorded: since when, how long, and what went wrong.
 
-import { useCallback, useEffect, useRef, useState } from 'react';
+import { useCallback, useEffect, useState } from 'react';
 
 import { forDevice, type Problem } from '../../problems';
-
-const TYPES = ['audio/webm;codecs=opus', 'audio/ogg;codecs=opus'];
-const PIECE_MS = 250;
+import { Microphone } from '../microphone';
 
 export interface Recorder {
+  /** The device opens. */
+  starting: boolean;
   recording: boolean;
   /** Since when, so far. */
   elapsedMs: number;
@@ -18,68 +18,45 @@ export interface Recorder {
   cancel: () => void;
 }
 
-/** Whether this browser records what the server understands. */
-export const canRecord = () =>
-  typeof MediaRecorder === 'function' && !!navigator.mediaDevices && TYPES.some((type) => MediaRecorder.isTypeSupported(type));
-
 export function useRecorder(maxMs: number): Recorder {
-  const recorder = useRef<MediaRecorder>();
-  const pieces = useRef<Blob[]>([]);
+  const [microphone] = useState(() => new Microphone());
+  const [starting, setStarting] = useState(false);
   const [startedAt, setStartedAt] = useState<number>();
   const [elapsedMs, setElapsedMs] = useState(0);
   const [problem, setProblem] = useState<Problem>();
 
-  const cancel = useCallback(() => {
-    const { current } = recorder;
-    recorder.current = undefined;
-    setStartedAt(undefined);
-    if (!current) return;
-    current.ondataavailable = null;
-    if (current.state !== 'inactive') current.stop();
-    current.stream.getTracks().forEach((track) => track.stop());
-  }, []);
-
   const start = useCallback(async () => {
     setProblem(undefined);
+    setStarting(true);
     try {
-      const stream = await navigator.mediaDevices.getUserMedia({ audio: true });
-      const mimeType = TYPES.find((type) => MediaRecorder.isTypeSupported(type));
-      const made = new MediaRecorder(stream, { mimeType, audioBitsPerSecond: 32_000 });
-      pieces.current = [];
-      made.ondataavailable = (event) => pieces.current.push(event.data);
-      made.start(PIECE_MS);
-      recorder.current = made;
+      if (!(await microphone.start())) return; // whoever gave it up, or began anew, says how it stands
       setElapsedMs(0);
       setStartedAt(performance.now());
     } catch (error) {
       setProblem(forDevice('microphone', error));
     }
-  }, []);
-
-  const finish = useCallback(async () => {
-    const { current } = recorder;
-    if (!current) return undefined;
-    if (current.state !== 'inactive') {
-      const stopped = new Promise((resolve) => current.addEventListener('stop', resolve, { once: true }));
-      current.stop();
-      await stopped;
-    }
-    const recording = new Blob(pieces.current, { type: current.mimeType });
-    cancel();
-    return recording;
-  }, [cancel]);
+    setStarting(false);
+  }, [microphone]);
+  const cancel = useCallback(() => {
+    microphone.cancel();
+    setStarting(false);
+    setStartedAt(undefined);
+  }, [microphone]);
+  const finish = useCallback(() => {
+    setStartedAt(undefined); // before it is packed: the next one may have begun by then
+    return microphone.finish();
+  }, [microphone]);
 
   useEffect(() => {
     if (startedAt === undefined) return undefined;
     const timer = setInterval(() => {
       const elapsed = performance.now() - startedAt;
       setElapsedMs(elapsed);
-      // The rest would be refused: what is there stays, to be sent.
-      if (elapsed >= maxMs && recorder.current?.state === 'recording') recorder.current.pause();
+      if (elapsed >= maxMs) microphone.pause(); // the rest would be refused
     }, 200);
     return () => clearInterval(timer);
-  }, [startedAt, maxMs]);
+  }, [microphone, startedAt, maxMs]);
   useEffect(() => cancel, [cancel]);
 
-  return { recording: startedAt !== undefined, elapsedMs: Math.min(elapsedMs, maxMs), problem, start, finish, cancel };
+  return { starting, recording: startedAt !== undefined, elapsedMs: Math.min(elapsedMs, maxMs), problem, start, finish, cancel };
 }
