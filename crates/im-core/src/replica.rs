@@ -124,6 +124,8 @@ pub struct Replica {
     syncing: bool,
     /// Another one is wanted.
     sync_wanted: bool,
+    /// But not before: the last one was refused.
+    sync_paused_until: Option<Instant>,
     /// Where the user log stood when the reply that is coming in was made.
     reply_useq: Useq,
     sends: sends::Sends,
@@ -159,6 +161,7 @@ impl Replica {
             bump: saved.bump,
             syncing: false,
             sync_wanted: false,
+            sync_paused_until: None,
             reply_useq: Useq(0),
             sends: sends::Sends::restore(saved.outgoing),
             online: false,
@@ -178,7 +181,7 @@ impl Replica {
     /// The session is gone, and with it every reply that has not come.
     pub fn handle_disconnected(&mut self) {
         self.online = false;
-        (self.syncing, self.reply_useq) = (false, Useq(0));
+        (self.syncing, self.reply_useq, self.sync_paused_until) = (false, Useq(0), None);
         self.sends.cut();
         self.personal.cut();
         self.conversations.values_mut().for_each(Conversation::cut);
@@ -248,7 +251,7 @@ impl Replica {
         if !self.online {
             return None;
         }
-        if self.sync_wanted && !self.syncing {
+        if self.sync_wanted && !self.syncing && self.sync_paused_until.is_none() {
             (self.sync_wanted, self.syncing) = (false, true);
             return Some(Output::Request(Request::Sync(self.sync_request())));
         }
@@ -259,12 +262,13 @@ impl Replica {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         let gaps = self.conversations.values().filter_map(Conversation::deadline);
-        gaps.chain(self.personal.deadline()).chain(self.sends.deadline()).min()
+        gaps.chain(self.personal.deadline()).chain(self.sends.deadline()).chain(self.sync_paused_until).min()
     }
 
     /// Holes that did not fill by themselves are asked for.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.sync_wanted |= self.personal.is_overdue(now);
+        self.sync_paused_until = self.sync_paused_until.filter(|until| now < *until);
         self.sends.wake(now);
         let mut due: Vec<_> = self.conversations.values_mut().filter_map(|c| c.overdue(now)).collect();
         // The order of a hash map is nothing a test could repeat.
@@ -330,6 +334,12 @@ impl Replica {
         let seq = conversation.mark_read(seq)?;
         self.out.push_back(Output::Change(Change::Conversation(conv)));
         Some(im::Read { conv: conv.0, seq: seq.0 })
+    }
+
+    /// A sync was refused: it is due again after a while, whatever else comes in meanwhile.
+    fn pause_sync(&mut self, wait: Duration, now: Instant) {
+        self.syncing = false;
+        (self.sync_wanted, self.sync_paused_until) = (true, Some(now + wait));
     }
 
     /// The server was set back, as by a backup: nothing that is known holds any more, but for what is to be sent.

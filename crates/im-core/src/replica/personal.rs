@@ -1,6 +1,6 @@
 //! The user's own log: what all devices of the user share. Entries are applied in order, each once.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use convene_proto::im::{self, user_event::Kind};
 use convene_types::{ConvId, Seq, Useq};
@@ -80,11 +80,6 @@ impl Log {
 
     pub(super) fn is_overdue(&mut self, now: Instant) -> bool {
         self.gap.is_due(now)
-    }
-
-    /// Asks again after a while.
-    pub(super) fn later(&mut self, wait: Duration, now: Instant) {
-        self.gap = Gap::Until(now + wait);
     }
 
     pub(super) fn cut(&mut self) {

@@ -169,10 +169,7 @@ impl Replica {
                 self.syncing = false;
                 self.start_over();
             }
-            Request::Sync(_) => {
-                self.syncing = false;
-                self.personal.later(wait, now);
-            }
+            Request::Sync(_) => self.pause_sync(wait, now),
         }
     }
 

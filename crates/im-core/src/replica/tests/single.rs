@@ -187,6 +187,25 @@ fn a_server_that_was_set_back_is_synced_from_nothing() {
 }
 
 #[test]
+fn i07_a_refused_sync_is_asked_for_again_whatever_comes_in_meanwhile() {
+    let (mut replica, now) = synced();
+    replica.handle_disconnected();
+    let hello = replica.handle_connected();
+    let error = im::Error { code: Code::Unavailable.into(), retry_after_ms: 700, ..im::Error::default() };
+    replica.handle_refused(&Request::Sync(hello.clone()), &error, now);
+    // One's own log goes on without a hole, as after a read that went out with the hello.
+    let useq = replica.position().0.0;
+    let event = im::UserEvent { useq: useq + 1, ..im::UserEvent::default() };
+    replica.handle_deliver_user(im::DeliverUser { from: useq, to: useq + 1, events: vec![event] }, now);
+    assert_eq!(requests(&mut replica), []);
+    let again = replica.poll_timeout().expect("it is due again");
+    assert_eq!(again - now, Duration::from_millis(700));
+    replica.handle_timeout(again);
+    assert_eq!(requests(&mut replica), [Request::Sync(im::Sync { useq: useq + 1, ..hello })]);
+    assert_eq!((requests(&mut replica), replica.poll_timeout()), (vec![], None));
+}
+
+#[test]
 fn i05_a_late_sync_tells_of_settings_that_nothing_newer_has_changed() {
     let (mut replica, now) = (Replica::new(ME), Instant::now());
     replica.handle_connected();
