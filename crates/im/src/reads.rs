@@ -10,6 +10,9 @@ use convene_types::UserId;
 use crate::session::{Owner, Session};
 use crate::shared::Shared;
 
+/// The next frame of a long reply waits while so much is to be written: far below what ends a session that does not read.
+const MAX_AHEAD_BYTES: usize = 256 * 1024;
+
 /// Answers a request with one frame.
 pub(crate) async fn answer(shared: &Shared, owner: Owner, body: Body) -> Result<Body, Refusal> {
     let user = owner.user;
@@ -29,7 +32,8 @@ pub(crate) async fn answer(shared: &Shared, owner: Owner, body: Body) -> Result<
 }
 
 /// Answers a `Sync`, with one frame or several. The session is in the hub already, so that nothing is committed between
-/// this reading and the first push.
+/// this reading and the first push. Whoever is in many groups gets megabytes: no more of them than the client takes is queued,
+/// and the client's next frame is looked at behind them.
 pub(crate) async fn sync(
     shared: &Arc<Shared>,
     session: &Arc<Session>,
@@ -38,6 +42,7 @@ pub(crate) async fn sync(
 ) -> Result<(), Refusal> {
     let user = session.owner.user;
     for reply in ask(shared, move |reader| reader.sync(user, &sync)).await? {
+        session.room(MAX_AHEAD_BYTES).await;
         session.reply(rid, Body::SyncReply(reply));
     }
     Ok(())

@@ -52,11 +52,16 @@ impl Requests {
         self.open.get(&rid).map(|(asked, _)| asked)
     }
 
+    /// A part of an answer came in. Answers come one behind the other, so all that waits has waited for this one.
+    pub(super) fn progressed(&mut self, now: Instant) {
+        self.open.values_mut().for_each(|(_, since)| *since = now);
+    }
+
     pub(super) fn close(&mut self, rid: u64) -> Option<Asked> {
         self.open.remove(&rid).map(|(asked, _)| asked)
     }
 
-    /// Since when the longest one waits.
+    /// Since when the longest one waits, and no other answer came in parts.
     pub(super) fn oldest(&self) -> Option<Instant> {
         self.open.values().map(|(_, since)| *since).min()
     }

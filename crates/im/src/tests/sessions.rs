@@ -1,10 +1,13 @@
 //! Signing in, sending, being told, catching up, and the ways a session ends.
 
 use bytes::Bytes;
+use convene_im_core::outbox::Limits as OutboxLimits;
 use convene_proto::frame;
 use convene_proto::im::{self, Code, frame::Body};
+use convene_proto::limits::MAX_ANNOUNCEMENT_BYTES;
+use prost::Message as _;
 
-use super::client::{Carrier, Client, connect, endpoint, hello, say};
+use super::client::{Carrier, Client, connect, endpoint, hello, say, send};
 use super::harness::{DEADLINE, Harness, free};
 use super::relay::Relay;
 use crate::Limits;
@@ -38,6 +41,32 @@ async fn what_is_sent_is_acknowledged_delivered_and_synced() {
     harness.counted("convene_im_sends_total{result=\"ok\"} 20").await;
     harness.counted("convene_im_sessions{transport=\"quic\"} 3").await;
     harness.counted("convene_im_sessions{transport=\"websocket\"} 1").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sync_of_megabytes_arrives() {
+    const GROUPS: usize = 650;
+    let harness = Harness::new(free()).await;
+    let mut ana = Client::quic(&harness, "ana", 1).await;
+    for _ in 0..GROUPS {
+        let conv = ana.group(&[]).await;
+        let announcement = Some("x".repeat(MAX_ANNOUNCEMENT_BYTES));
+        let group = im::body::Kind::Group(im::GroupChange { announcement, ..im::GroupChange::default() });
+        ana.post(send(conv, im::Body { kind: Some(group), ..im::Body::default() })).await;
+    }
+    // Behind the answers of all of them.
+    assert_eq!(ana.ask(Body::Ping(im::Ping {})).await, Body::Done(im::Done {}));
+    let sync = im::Sync { per_conv: 1, ..im::Sync::default() };
+    let mut late = Client::quic_with(&harness, im::Hello { sync: Some(sync), ..hello(&harness.token("ana"), 2) }).await;
+    let (mut known, mut bytes, mut more) = (0, 0, true);
+    while more {
+        let Body::SyncReply(reply) = late.reply(1).await else { panic!("no sync") };
+        known += reply.conversations.len();
+        bytes += reply.encoded_len();
+        more = reply.more;
+    }
+    assert_eq!(known, GROUPS);
+    assert!(bytes > OutboxLimits::default().control_bytes, "{bytes} would have fitted");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
