@@ -52,7 +52,7 @@ impl State {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Attachment {
     pub(crate) path: PathBuf,
-    /// A copy of our own: removed when it is uploaded.
+    /// A copy of our own: removed with the row.
     pub(crate) owned: bool,
     pub(crate) sha256: [u8; 32],
     pub(crate) size: u64,
@@ -166,10 +166,14 @@ impl Database {
         Ok(())
     }
 
-    /// True if there was one.
-    pub(crate) fn remove_outgoing(&self, client_id: ClientId) -> Result<bool, Error> {
-        let mut delete = self.conn.prepare_cached("DELETE FROM outbox WHERE client_id = ?1")?;
-        Ok(delete.execute([client_id.0])? > 0)
+    /// Removes a row, and the copy that was made of its file: nobody will ask for it any more.
+    pub(crate) fn remove_outgoing(&self, client_id: ClientId) -> Result<(), Error> {
+        let sql = format!("DELETE FROM outbox WHERE client_id = ?1 RETURNING {COLUMNS}");
+        let row = self.conn.prepare_cached(&sql)?.query_row([client_id.0], read).optional()?;
+        if let Some(file) = row.and_then(|row| row.attachment).filter(|file| file.owned) {
+            let _ = std::fs::remove_file(&file.path); // left behind it costs room, no more
+        }
+        Ok(())
     }
 
     pub(crate) fn outgoing(&self, client_id: ClientId) -> Result<Option<Outgoing>, Error> {
@@ -255,8 +259,9 @@ mod tests {
             db.update_outgoing(&row).unwrap();
             assert_eq!(db.outgoing(row.client_id).unwrap().as_ref(), Some(&row));
         }
-        assert!(db.remove_outgoing(row.client_id).unwrap());
-        assert!(!db.remove_outgoing(row.client_id).unwrap());
+        db.remove_outgoing(row.client_id).unwrap();
+        assert_eq!(db.outgoing(row.client_id).unwrap(), None);
+        db.remove_outgoing(row.client_id).unwrap();
     }
 
     #[test]

@@ -162,6 +162,7 @@ impl Engine {
     fn acked(&mut self, rid: u64, ack: &im::Ack, now: Now) -> Result<(), Error> {
         let Some(Asked::Send(client_id, conv)) = self.requests.close(rid) else { return Ok(()) };
         self.with_replica(|replica| replica.handle_ack(ack, now.instant));
+        self.uploaded.remove(&client_id);
         self.settle(None)?;
         self.tell(Update::Sent { client_id, conv, seq: ack.seq });
         Ok(())
@@ -172,6 +173,7 @@ impl Engine {
         let more = reply.more;
         self.with_replica(|replica| replica.handle_sync_reply(reply, now.instant));
         if more {
+            self.requests.progressed(now.instant);
             return Ok(());
         }
         drop(self.requests.close(rid));
@@ -223,7 +225,7 @@ impl Engine {
         let send = im::Send { conv, client_id: client_id.0.to_vec().into(), body: None };
         self.with_replica(|replica| replica.handle_refused(&Request::Send(send), error, now.instant));
         self.settle(None)?;
-        if !crate::error::is_transient(error.code()) {
+        if !crate::error::is_transient(error.code()) && !self.upload_forgotten(client_id)? {
             self.tell(Update::SendFailed { client_id, conv, error: Error::refused(error.clone()) });
         }
         Ok(())

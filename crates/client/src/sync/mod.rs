@@ -112,6 +112,8 @@ pub(crate) struct Engine {
     /// Up to which event of each conversation [`Update::Event`] has told.
     told: HashMap<u64, u64>,
     uploading: HashSet<ClientId>,
+    /// Rows whose files were uploaded since the start, and that the server has not taken yet.
+    uploaded: HashSet<ClientId>,
     /// When uploads that were refused for the time being are tried again.
     uploads_at: Option<Instant>,
     waiters: pages::Waiters,
@@ -153,6 +155,7 @@ impl Engine {
             reads: Reads::default(),
             told: HashMap::new(),
             uploading: HashSet::new(),
+            uploaded: HashSet::new(),
             uploads_at: None,
             waiters: pages::Waiters::default(),
             when_synced: Vec::new(),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use convene_im_core::replica::{self, Progress};
+use convene_im_core::rules;
 use convene_proto::im::{self, Body, Code, body::Kind};
 use convene_proto::limits;
 use convene_types::{ClientId, ConvId};
@@ -27,7 +28,8 @@ pub(super) fn to_replica(row: &Outgoing) -> Option<replica::Outgoing> {
         State::Uploading => return None,
         State::Ready => Progress::Queued,
         State::Acknowledged => Progress::Acked(convene_types::Seq(row.seq)),
-        State::Failed if row.code == Code::Unspecified => return None, // failed here: it never went out
+        // Failed here, or as its file was refused: it never went out.
+        State::Failed if row.code == Code::Unspecified || rules::check(&row.body).is_err() => return None,
         State::Failed => Progress::Refused(row.code),
     };
     Some(replica::Outgoing { client_id: row.client_id, conv: ConvId(row.conv), body: row.body.clone(), progress })
@@ -66,7 +68,7 @@ impl Engine {
         }
         match &mut self.replica {
             Some(replica) => replica.send(client_id, ConvId(conv), row.body.clone()).map_err(refusal)?,
-            None => drop(convene_im_core::rules::check(&row.body).map_err(refusal)?),
+            None => drop(rules::check(&row.body).map_err(refusal)?),
         }
         self.settle(Some(&row))?;
         Ok(client_id)
@@ -134,10 +136,7 @@ impl Engine {
         let body = filled(row.body.clone(), done);
         let ready = Outgoing { body: body.clone(), state: State::Ready, ..row };
         self.db.update_outgoing(&ready)?;
-        if let Some(file) = ready.attachment.as_ref().filter(|file| file.owned) {
-            // Left behind it costs room, no more.
-            let _ = std::fs::remove_file(&file.path);
-        }
+        self.uploaded.insert(ready.client_id);
         if let Some(replica) = &mut self.replica
             && let Err(error) = replica.send(ready.client_id, ConvId(ready.conv), body)
         {
@@ -160,33 +159,57 @@ impl Engine {
         let Some(row) = row else { return Err(Error::Unknown("no such failed message".to_owned())) };
         let in_replica =
             self.replica.as_ref().is_some_and(|replica| replica.outgoing().any(|one| one.client_id == client_id));
-        if in_replica && let Some(replica) = &mut self.replica {
+        if in_replica
+            && !is_forgotten(&row)
+            && let Some(replica) = &mut self.replica
+        {
             replica.retry(client_id);
             return self.settle(None);
         }
+        self.upload_again(row)
+    }
+
+    /// The server forgets a file that no message brings along within a day, as of a message that was refused at first, or
+    /// whose sender was away: it is uploaded once more. `false`: that was done, or is of no use.
+    pub(super) fn upload_forgotten(&mut self, client_id: ClientId) -> Result<bool, Error> {
+        let row = self.db.outgoing(client_id)?.filter(is_forgotten);
+        // What has just been uploaded was not forgotten.
+        let Some(row) = row.filter(|_| !self.uploaded.remove(&client_id)) else { return Ok(false) };
+        self.upload_again(row)?;
+        Ok(true)
+    }
+
+    fn upload_again(&mut self, row: Outgoing) -> Result<(), Error> {
         let (code, text) = (Code::Unspecified, String::new());
         let row = Outgoing { state: State::Uploading, code, text, ..row };
         self.db.update_outgoing(&row)?;
+        if let Some(replica) = &mut self.replica {
+            replica.discard(row.client_id);
+        }
+        self.settle(None)?;
         self.start_upload(&row);
         Ok(())
     }
 
     /// Takes a row out, unless it may be in the log already.
     pub(super) fn discard(&mut self, client_id: ClientId) -> Result<(), Error> {
-        let Some(row) = self.db.outgoing(client_id)? else {
+        if self.db.outgoing(client_id)?.is_none() {
             return Err(Error::Unknown("no such message in the outbox".to_owned()));
-        };
+        }
+        self.uploaded.remove(&client_id);
         let known = self.replica.as_mut().filter(|replica| replica.outgoing().any(|one| one.client_id == client_id));
         if let Some(replica) = known {
             let gone = replica.discard(client_id);
             self.settle(None)?;
             return if gone { Ok(()) } else { Err(Error::Busy("it may be in the log already")) };
         }
-        if let Some(file) = row.attachment.filter(|file| file.owned) {
-            let _ = std::fs::remove_file(&file.path); // left behind it costs room, no more
-        }
-        self.db.remove_outgoing(client_id).map(drop)
+        self.db.remove_outgoing(client_id)
     }
+}
+
+/// Whether it was refused because the server does not have its file any more.
+fn is_forgotten(row: &Outgoing) -> bool {
+    row.state == State::Failed && row.code == Code::UnknownBlob && row.attachment.is_some()
 }
 
 /// Puts what the server made of the file into the message, under the name that the sender gave it.

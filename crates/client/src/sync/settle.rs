@@ -9,7 +9,7 @@ use prost::Message as _;
 use super::requests::Asked;
 use super::{Engine, Now, Output, outgoing};
 use crate::db::meta::Key;
-use crate::db::outbox::Outgoing;
+use crate::db::outbox::{Outgoing, State};
 use crate::error::Error;
 use crate::shell::Work;
 use crate::update::Update;
@@ -66,12 +66,12 @@ impl Engine {
     fn write_outgoing(&self, client_id: ClientId) -> Result<(), Error> {
         let replica = self.replica.as_ref();
         let outgoing = replica.and_then(|replica| replica.outgoing().find(|row| row.client_id == client_id));
-        match outgoing {
-            Some(outgoing) => match self.db.outgoing(client_id)? {
-                Some(row) => self.db.update_outgoing(&outgoing::from_replica(row, outgoing)),
-                None => Ok(()),
-            },
-            None => self.db.remove_outgoing(client_id).map(drop),
+        match (outgoing, self.db.outgoing(client_id)?) {
+            (Some(outgoing), Some(row)) => self.db.update_outgoing(&outgoing::from_replica(row, outgoing)),
+            // Its file is uploaded once more, and then it is the replica's again.
+            (None, Some(row)) if row.state == State::Uploading => Ok(()),
+            (None, _) => self.db.remove_outgoing(client_id),
+            (Some(_), None) => Ok(()),
         }
     }
 

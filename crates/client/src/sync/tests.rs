@@ -9,7 +9,7 @@ use convene_proto::{frame, limits};
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::db::outbox::State;
+use crate::db::outbox::{Attachment, State};
 use crate::shell::Done;
 
 const ANA: u64 = 3;
@@ -196,6 +196,71 @@ fn a_refused_message_stays_as_failed_until_somebody_decides() {
     script.engine.retry(id).unwrap();
     assert_eq!(sends(&script.outputs(0))[0].1, sent[0].1);
     assert!(script.engine.discard(id).is_err(), "it may be in the log");
+}
+
+/// What a row's file became, and the send that follows it.
+fn upload(script: &mut Script, outputs: &[Output]) -> (ClientId, u64) {
+    let upload = |output: &Output| match output {
+        Output::Work(Work::Upload(client_id, ..)) => Some(*client_id),
+        _other => None,
+    };
+    let client_id = outputs.iter().find_map(upload).unwrap_or_else(|| panic!("no upload in {outputs:?}"));
+    let blob = Some(im::BlobRef { id: vec![5; 32].into(), size: 3, ..im::BlobRef::default() });
+    let done = Done::Uploaded(client_id, Ok(im::BlobDone { blob, voice: None }));
+    script.engine.done(done, now(script.start, 0)).unwrap();
+    let sent = sends(&script.outputs(0));
+    assert_eq!(sent.len(), 1, "{sent:?}");
+    (client_id, sent[0].0)
+}
+
+#[test]
+fn a_file_that_the_server_forgot_is_uploaded_once_more_from_the_copy_that_is_kept() {
+    let path = std::env::temp_dir().join(format!("convene-copy-{}", std::process::id()));
+    std::fs::write(&path, b"abc").unwrap();
+    let mut script = Script::open(0);
+    let (answer, _done) = oneshot::channel();
+    let mime = "text/plain".to_owned();
+    let file = Attachment { path: path.clone(), owned: true, sha256: [5; 32], size: 3, mime, voice: false };
+    let kind = im::body::Kind::File(im::File { blob: Some(im::BlobRef::default()), ..im::File::default() });
+    let body = Box::new(im::Body { kind: Some(kind), ..im::Body::default() });
+    let send = Command::Send { conv: CONV, body, file: Some(Box::new(file)), answer };
+    script.engine.command(send, now(script.start, 0)).unwrap();
+    let gone = || Body::Error(im::Error { code: Code::UnknownBlob.into(), ..im::Error::default() });
+    let has_failed =
+        |outputs: &[Output]| outputs.iter().any(|output| matches!(output, Output::Update(Update::SendFailed { .. })));
+
+    let outputs = script.outputs(0);
+    let (id, rid) = upload(&mut script, &outputs);
+    script.take(frame::of(rid, gone()));
+    assert!(has_failed(&script.outputs(0)), "it was uploaded just now: once more is of no use");
+    script.engine.retry(id).unwrap();
+    let outputs = script.outputs(0);
+    let (_, rid) = upload(&mut script, &outputs);
+    script.engine.uploaded.clear(); // as after days in which it could not be sent, and a start
+    script.take(frame::of(rid, gone()));
+    let outputs = script.outputs(0);
+    assert!(!has_failed(&outputs));
+    let (_, rid) = upload(&mut script, &outputs);
+    assert!(path.exists());
+    let ack = im::Ack { client_id: id.0.to_vec().into(), conv: CONV, seq: 1, ord: 1, ..im::Ack::default() };
+    script.take(frame::of(rid, Body::Ack(ack)));
+    assert!(script.engine.uploaded.is_empty());
+    script.take(deliver(0, 1));
+    assert_eq!(script.engine.db.outgoing(id).unwrap(), None);
+    assert!(!path.exists(), "nobody needs the copy any more");
+}
+
+#[test]
+fn whatever_waits_behind_a_long_sync_waits_for_its_next_part() {
+    let mut script = Script::open(0);
+    script.outputs(0);
+    script.engine.lost("cut").unwrap();
+    script.send("hello").unwrap();
+    let flight = script.engine.flight("token".to_owned(), now(script.start, 0)).unwrap();
+    assert_eq!(script.engine.waiting_since(), Some(script.start));
+    let part = im::SyncReply { more: true, ..im::SyncReply::default() };
+    script.engine.frame(frame::of(flight[0].rid, Body::SyncReply(part)), now(script.start, 20_000)).unwrap();
+    assert_eq!(script.engine.waiting_since(), Some(script.start + Duration::from_millis(20_000)));
 }
 
 #[test]
