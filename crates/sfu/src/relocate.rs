@@ -65,7 +65,6 @@ impl Worker {
     fn release(&mut self, now: Instant, id: PeerId, to: usize) -> Option<Departed> {
         self.transmit(id);
         let mut session = self.sessions.remove(&id)?;
-        session.entered_timer = None; // the entry in the heap finds nobody
         let entries = std::mem::take(&mut session.entries);
         self.relays.insert(id, Relay { to, entries });
         let room = self.rooms.get_mut(&session.room)?;

@@ -54,7 +54,6 @@ pub(crate) struct RoomState {
     /// Other workers have a part of it.
     pub(crate) is_piped: bool,
     pub(crate) due: bool,
-    pub(crate) entered_timer: Option<Instant>,
     pub(crate) name: String,
     /// What the registry knows of the core's counters.
     pub(crate) exported: core::Stats,
@@ -83,7 +82,6 @@ impl RoomState {
             tracks: FxHashMap::default(),
             is_piped: false,
             due: false,
-            entered_timer: None,
             name,
             exported: core::Stats::default(),
             packets: 0,

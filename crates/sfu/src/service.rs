@@ -25,9 +25,8 @@ impl Worker {
         if let Some(reason) = gone {
             return self.lose(now, id, reason);
         }
-        let Some(session) = self.sessions.get_mut(&id) else { return };
-        let deadline = session.poll_timeout();
-        self.timers.schedule(Owner::Peer(id), deadline, &mut session.entered_timer);
+        let Some(session) = self.sessions.get(&id) else { return };
+        self.timers.schedule(Owner::Peer(id), session.poll_timeout());
     }
 
     pub(crate) fn handle_peer_timeout(&mut self, now: Instant, id: PeerId) {
@@ -41,7 +40,6 @@ impl Worker {
 
     pub(crate) fn handle_room_timeout(&mut self, now: Instant, id: RoomId) {
         let Some(room) = self.rooms.get_mut(&id) else { return };
-        room.entered_timer = None;
         room.core.handle_timeout(now);
         self.tell_demand(id);
         self.mark_due(now, id);
@@ -76,8 +74,7 @@ impl Worker {
                 Err(_) => self.counters.dropped("seal_failed"),
             }
         }
-        let deadline = room.core.poll_timeout();
-        self.timers.schedule(Owner::Room(id), deadline, &mut room.entered_timer);
+        self.timers.schedule(Owner::Room(id), room.core.poll_timeout());
         for (publisher, plain) in elsewhere {
             self.pipe_feedback(id, publisher, plain); // else it has just left
         }

@@ -68,7 +68,6 @@ pub(crate) struct Session {
     pub(crate) peer: Peer,
     pub(crate) span: tracing::Span,
     pub(crate) entries: Entries,
-    pub(crate) entered_timer: Option<Instant>,
     pub(crate) local_ip: Option<IpAddr>,
     /// The worker that it came from and whose socket it is reached by.
     pub(crate) via: Option<usize>,
@@ -92,7 +91,6 @@ impl Session {
             peer,
             span,
             entries: Entries::default(),
-            entered_timer: None,
             local_ip: None,
             via: None,
             connected: false,

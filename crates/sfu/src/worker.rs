@@ -304,8 +304,7 @@ impl Worker {
             let Some(owner) = self.timers.pop_due(now) else { break };
             match owner {
                 Owner::Peer(id) => {
-                    let Some(session) = self.sessions.get_mut(&id) else { continue };
-                    session.entered_timer = None;
+                    let Some(session) = self.sessions.get(&id) else { continue };
                     self.in_room = Some(session.room);
                     self.handle_peer_timeout(now, id);
                 }
