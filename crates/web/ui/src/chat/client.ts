@@ -3,7 +3,7 @@
 // Elsewhere: what may happen to the copy (`replica`), how it is kept in step (`exchange`), when there is a session (`connection`).
 
 import { type Init, make } from '../wire/codec';
-import { type Body, type Code, type Deliver, type Event, type Limits, type Member, type Settings, TypingKind, type User } from '../wire/im.gen';
+import { type Body, type Code, type Deliver, type Event, type Limits, type Member, type Settings, TypingKind, type User, type Welcome } from '../wire/im.gen';
 
 import { type Account, deviceId } from './account';
 import { randomId, unhex } from './bytes';
@@ -252,11 +252,13 @@ export class Client {
   });
 
   private greeted = (reply: Reply) => {
-    if (reply.case === 'welcome') this.welcome(reply.value.me ?? make('User'), reply.value.limits);
+    if (reply.case === 'welcome') this.welcome(reply.value);
     else this.exchange.greeted(reply);
   };
 
-  private welcome(me: User, limits = this.limits) {
+  private welcome({ me = make('User'), limits = this.limits, nowMs }: Welcome) {
+    // Before anything else comes: calls that are on are told right behind the welcome.
+    this.calls.begin(nowMs);
     if (!this.exchange.welcome(me)) this.uploads.restore([]);
     this.me = me;
     this.limits = limits;
@@ -268,7 +270,6 @@ export class Client {
     this.people.forgetAsked();
     this.presence.begin();
     this.members.clear();
-    this.calls.begin();
     this.exchange.begin(session);
     this.uploads.resume();
   };

@@ -11,7 +11,7 @@ import { useOnline } from '../../useOnline';
 import { Notices } from '../notices';
 
 import { NewConversation } from './NewConversation';
-import { looksAt, show, words } from './notice';
+import { looksAt, pageTitle, show, words } from './notice';
 import { Ringing } from './Ringing';
 import { Sidebar } from './Sidebar';
 import { Thread } from './Thread';
@@ -36,9 +36,10 @@ export function ChatPage({ link, onSwitch, onSignOut }: Props) {
     return () => notices.stop();
   }, [client]);
   const unread = client.replica.conversations().reduce((sum, { state }) => sum + state.unread, 0);
+  const title = pageTitle(unread, ringing && client.people.name(ringing.caller));
   useEffect(() => {
-    document.title = unread ? `(${unread}) Convene` : 'Convene';
-  }, [unread]);
+    document.title = title;
+  }, [title]);
 
   const { company } = client.account;
   const open = link.conv > 0 || (company !== undefined && (link.person > 0 || link.me));

@@ -30,13 +30,6 @@ export function Ringing({ call, onAccept, onDecline }: Props) {
     return show({ title: `${name} is calling`, body: what }, { tag: call.callId, stays: true, onOpen });
   }, [call.callId, call.conv, name, what]);
   useEffect(() => {
-    const { title } = document;
-    document.title = `${name} is calling · Convene`;
-    return () => {
-      document.title = title;
-    };
-  }, [name]);
-  useEffect(() => {
     // So that a screen reader says it and Tab leads to the answers; whoever writes goes on writing.
     const writes = document.activeElement?.matches('input, textarea, select, [contenteditable]');
     if (!writes) card.current?.focus();

@@ -39,6 +39,12 @@ export const show: Show = ({ title, body }, { tag, again, stays, onOpen }) => {
   }
 };
 
+/** What stands on the tab. */
+export function pageTitle(unread: number, caller?: string): string {
+  if (caller) return `${caller} is calling · Convene`;
+  return unread ? `(${unread}) Convene` : 'Convene';
+}
+
 /** What a message says to who does not see the conversation. Nothing while its sender's name is on the way. */
 export function words(client: Client, conversation: Conversation, event: Event): Text | undefined {
   const { people, me } = client;

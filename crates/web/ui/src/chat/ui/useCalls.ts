@@ -133,9 +133,11 @@ export function useCalls(client: Client): Calls {
   useEnd(client, awaited, over);
 
   const call = id ? client.calls.get(id) : undefined;
-  const waits = call !== undefined && call.caller === me && isUnanswered(call);
+  const waits = useRings(client, call) && call?.caller === me && isUnanswered(call);
   useEffect(() => (waits ? ringBack() : undefined), [waits]);
-  return { ongoing, ringing: ringingOf(client, id), note: call && noteOf(client, call), problem, dismiss: () => setProblem(undefined), begin, ring, meet, join, accept, decline, leave };
+  const coming = client.calls.ringing(me, id);
+  const ringing = useRings(client, coming) ? coming : undefined;
+  return { ongoing, ringing, note: call && noteOf(client, call), problem, dismiss: () => setProblem(undefined), begin, ring, meet, join, accept, decline, leave };
 }
 
 /** Notices that the call is over: the others have gone, or nobody came. */
@@ -160,10 +162,17 @@ function useEnd(client: Client, id: string | undefined, over: (call?: CallState)
   }, [unknown, id, login, over]);
 }
 
-export const standingOf = (call: CallState, user: number) => call.people.find((person) => person.user === user)?.standing;
-
-function ringingOf(client: Client, ongoing: string | undefined): CallState | undefined {
-  return client.calls.all().find((call) => call.callId !== ongoing && standingOf(call, client.me.id) === CallStanding.RINGING);
+/** Whether a call rings, as far as this page can know: without a session it never hears that somebody has answered. */
+function useRings(client: Client, call: CallState | undefined): boolean {
+  const heard = client.phase === 'online' || client.phase === 'connecting';
+  const leftMs = call && heard ? client.calls.ringsForMs(call) : 0;
+  const rings = leftMs > 0;
+  useEffect(() => {
+    if (!call || !rings) return undefined;
+    const timer = setTimeout(client.changed, client.calls.ringsForMs(call) + 1);
+    return () => clearTimeout(timer);
+  }, [client, call, rings]);
+  return rings;
 }
 
 /** A call of the conversation that goes on without this device. */
