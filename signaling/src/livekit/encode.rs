@@ -40,7 +40,9 @@ pub(super) fn resume(joined: &Joined, relay: Option<&Access>, stress: f32) -> [M
         server_info: Some(server_info(stress)),
         last_message_seq: joined.last_data_seq,
     };
-    let everyone = std::iter::once(&joined.info).chain(&joined.others).map(convert::participant).collect();
+    // Clients take nobody out who is not named as one who has left. They go first, ahead of whoever may be there instead.
+    let present = std::iter::once(&joined.info).chain(&joined.others);
+    let everyone = joined.left.iter().chain(present).map(convert::participant).collect();
     [
         Message::Reconnect(reconnect),
         Message::Update(pb::ParticipantUpdate { participants: everyone }),

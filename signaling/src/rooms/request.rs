@@ -91,6 +91,8 @@ pub struct Joined {
     pub room: RoomInfo,
     /// Everyone else who is visible.
     pub others: Vec<ParticipantInfo>,
+    /// At a resume: who has left lately and is not back. It may not have been told.
+    pub left: Vec<ParticipantInfo>,
     /// How it was and is negotiated.
     pub mode: Mode,
     /// Highest `sequence` of its reliable data packets the room has seen.

@@ -30,6 +30,7 @@ impl State {
         for id in gone.collect::<Vec<ParticipantId>>() {
             self.remove(now, id, LeaveReason::SignalClosed);
         }
+        self.left.forget_old(now.at);
         self.retry_negotiations(now);
         self.tell_paused_again(now);
         self.update_demands(now);

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use convene_types::{MediaKind, TrackId};
 
 use super::{Now, State, Track};
+use crate::rooms::model::ParticipantId;
 use crate::rooms::notice::Notice;
 
 /// A layer is switched off this long after the last one wanted it: subscribers resize, scroll and come back, and each
@@ -47,9 +48,23 @@ impl State {
         let wanted = self.wanted_of(track);
         let of_backup = self.update_backup_demand(now, id);
         let Some(track) = self.tracks.get_mut(&id) else { return };
-        if !track.demand.update(now.at, wanted) && !of_backup {
-            return;
+        if track.demand.update(now.at, wanted) || of_backup {
+            self.tell_demand(now, id);
         }
+    }
+
+    /// Tells a publisher again what it was told of its tracks. What it was never told less of it sends as it is.
+    pub(super) fn repeat_demands(&mut self, now: Now, owner: ParticipantId) {
+        let was_told = |track: &&Track| track.demand.told.is_some() || track.backup.is_some();
+        let own = self.tracks.values().filter(|track| track.owner == owner && track.is_shown());
+        let told: Vec<TrackId> = own.filter(was_told).map(|track| track.id).collect();
+        for track in told {
+            self.tell_demand(now, track);
+        }
+    }
+
+    fn tell_demand(&mut self, now: Now, id: TrackId) {
+        let Some(track) = self.tracks.get(&id) else { return };
         let mut codecs = vec![(track.info.mime_type.clone(), track.demand.told())];
         codecs.extend(track.backup.as_ref().map(|backup| (backup.mime_type.clone(), backup.demand.told())));
         let (owner, sid) = (track.owner, track.info.sid.clone());

@@ -1,4 +1,4 @@
-//! Coming, coming back, and going.
+//! Coming and going.
 
 use convene_sfu::GoneReason;
 use convene_types::PeerId;
@@ -56,6 +56,7 @@ impl State {
             decodes: BTreeSet::new(),
             lacks: BTreeSet::new(),
             policy: None,
+            has_said_policy: false,
             negotiation: Negotiation::new(owes_offer.then_some(now.at)),
             paused: Paused::default(),
             last_data_seq: 0,
@@ -92,52 +93,11 @@ impl State {
             info,
             room: self.room_info(),
             others: if told { self.others(id) } else { Vec::new() },
+            left: Vec::new(),
             mode,
             last_data_seq: 0,
             notices: receiver,
         }
-    }
-
-    /// Gives the seat of a cut signaling connection to a fresh one.
-    pub(in crate::rooms) fn handle_resume(&mut self, now: Now, identity: &str, sid: &str) -> Result<Joined, Error> {
-        let id = self.id_of_identity(identity)?;
-        let session = SessionId(self.fresh_id());
-        let participant = self.get_mut(id)?;
-        if participant.info.sid != sid {
-            return Err(Error::ParticipantNotFound);
-        }
-        let (notices, receiver) = mpsc::channel(MAX_NOTICES);
-        participant.notices = Some(notices);
-        participant.session = session;
-        participant.detached_at = None;
-        // What was under way over the old connection is lost: in single-connection mode the client's next offer tells
-        // what is missing, in two-connection mode we offer anew.
-        participant.negotiation = Negotiation::continued(&participant.negotiation);
-        participant.paused.resumed(now.at);
-        let (mode, last_data_seq) = (participant.mode, participant.last_data_seq);
-        self.unsettled.insert(id);
-        if mode == Mode::Dual {
-            self.want_offer(id, true);
-        }
-        self.repeat_data_handles(now, id);
-        let info = self.participant_info(id)?;
-        Ok(Joined {
-            participant: id,
-            session,
-            info,
-            room: self.room_info(),
-            others: self.others(id),
-            mode,
-            last_data_seq,
-            notices: receiver,
-        })
-    }
-
-    /// A signaling connection ended without a word.
-    pub(in crate::rooms) fn handle_detached(&mut self, now: Now, id: ParticipantId, session: SessionId) {
-        let Some(participant) = self.participants.get_mut(&id).filter(|p| p.session == session) else { return };
-        participant.notices = None;
-        participant.detached_at.get_or_insert(now.at);
     }
 
     /// ICE and DTLS of a transport are up.
@@ -180,6 +140,7 @@ impl State {
     pub(in crate::rooms) fn remove(&mut self, now: Now, id: ParticipantId, reason: LeaveReason) {
         let Some(info) = self.forget(now, id, reason) else { return };
         if !info.permission.hidden {
+            self.left.note(now.at, &info);
             self.broadcast(now, &Notice::Participants(Arc::new(vec![info])));
         }
     }
@@ -236,7 +197,7 @@ impl State {
     }
 
     /// Everyone a participant may know of.
-    fn others(&self, id: ParticipantId) -> Vec<ParticipantInfo> {
+    pub(super) fn others(&self, id: ParticipantId) -> Vec<ParticipantInfo> {
         let visible = self.participants.values().filter(|p| p.id != id && !p.info.permission.hidden);
         visible.map(|p| self.describe(p)).collect()
     }

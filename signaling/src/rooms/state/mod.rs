@@ -12,6 +12,7 @@ mod negotiate;
 mod paused;
 mod people;
 mod quality;
+mod resume;
 mod stays;
 mod subscribe;
 mod tracks;
@@ -33,6 +34,7 @@ use self::data_tracks::DataTracks;
 use self::dynacast::Demand;
 use self::negotiate::Negotiation;
 use self::paused::Paused;
+use self::resume::Left;
 use super::counts::Held;
 use super::error::Error;
 use super::happening::What;
@@ -112,6 +114,8 @@ pub(super) struct State {
     sids: HashMap<String, TrackId>,
     data_tracks: DataTracks,
     speaking: BTreeMap<String, f32>,
+    /// Who has left lately.
+    left: Left,
     actions: VecDeque<Action>,
     /// Tracks whose subscribers or their wishes changed since the last settling.
     demands_changed: BTreeSet<TrackId>,
@@ -147,6 +151,8 @@ struct Participant {
     /// What its answers say that it cannot decode.
     lacks: BTreeSet<String>,
     policy: Option<SubscriptionPolicy>,
+    /// It has said at some time who may receive its tracks.
+    has_said_policy: bool,
     negotiation: Negotiation,
     last_data_seq: u32,
     joined_at: Instant,
@@ -202,6 +208,7 @@ impl State {
             sids: HashMap::new(),
             data_tracks: DataTracks::default(),
             speaking: BTreeMap::new(),
+            left: Left::default(),
             actions: VecDeque::new(),
             demands_changed: BTreeSet::new(),
             happenings: VecDeque::from([What::Started]),

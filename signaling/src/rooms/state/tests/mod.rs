@@ -19,6 +19,7 @@ use crate::rooms::{
 mod connections;
 mod data_tracks;
 mod publishing;
+mod resuming;
 mod seats;
 mod subscribing;
 

@@ -1,0 +1,128 @@
+//! Coming back on a fresh signaling connection. What was told on the old one since it died is lost, also what waited in its
+//! queue: whatever of it the client needs is told again.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+
+use super::{Negotiation, Now, Participant, State};
+use crate::rooms::error::Error;
+use crate::rooms::model::{ParticipantId, ParticipantInfo, SessionId};
+use crate::rooms::notice::{MAX_NOTICES, Notice};
+use crate::rooms::request::{Joined, Mode};
+
+/// How long the room remembers who has left: a dead connection is noticed after half a minute, and its seat is kept for 19 s
+/// more. A shorter time leaves ghosts with clients that come back late.
+const REMEMBER_LEFT: Duration = Duration::from_secs(60);
+
+/// Whom the room remembers at most, the last ones. Each is about 1 KB; fewer leave ghosts where a large meeting ends.
+const MAX_LEFT: usize = 1024;
+
+/// Who has left the room lately, the last one last.
+#[derive(Debug, Default)]
+pub(super) struct Left(VecDeque<(Instant, ParticipantInfo)>);
+
+impl Left {
+    /// Somebody has left: this is the last thing to say of them. What can be large is not kept, nobody needs it any more.
+    pub(super) fn note(&mut self, now: Instant, info: &ParticipantInfo) {
+        self.forget_old(now);
+        self.0.retain(|(_, other)| other.identity != info.identity);
+        if self.0.len() >= MAX_LEFT {
+            self.0.pop_front();
+        }
+        let info = ParticipantInfo { metadata: String::new(), attributes: BTreeMap::new(), ..info.clone() };
+        self.0.push_back((now, info));
+    }
+
+    /// Drops those who left too long ago.
+    pub(super) fn forget_old(&mut self, now: Instant) {
+        let is_old = |at: Instant| now.saturating_duration_since(at) >= REMEMBER_LEFT;
+        while self.0.front().is_some_and(|(at, _)| is_old(*at)) {
+            self.0.pop_front();
+        }
+    }
+
+    /// Those who left at this time or later.
+    fn since(&self, start: Instant) -> impl Iterator<Item = &ParticipantInfo> {
+        self.0.iter().filter(move |(at, _)| *at >= start).map(|(_, info)| info)
+    }
+}
+
+impl State {
+    /// Gives the seat of a cut signaling connection to a fresh one.
+    pub(in crate::rooms) fn handle_resume(&mut self, now: Now, identity: &str, sid: &str) -> Result<Joined, Error> {
+        let id = self.id_of_identity(identity)?;
+        let session = SessionId(self.fresh_id());
+        let participant = self.get_mut(id)?;
+        if participant.info.sid != sid {
+            return Err(Error::ParticipantNotFound);
+        }
+        let (notices, receiver) = mpsc::channel(MAX_NOTICES);
+        participant.notices = Some(notices);
+        participant.session = session;
+        participant.detached_at = None;
+        // What was under way over the old connection is lost: in single-connection mode the client's next offer tells
+        // what is missing, in two-connection mode we offer anew.
+        participant.negotiation = Negotiation::continued(&participant.negotiation);
+        participant.paused.resumed(now.at);
+        let (mode, last_data_seq) = (participant.mode, participant.last_data_seq);
+        self.unsettled.insert(id);
+        if mode == Mode::Dual {
+            self.want_offer(id, true);
+        }
+        self.repeat_data_handles(now, id);
+        self.repeat_demands(now, id);
+        self.repeat_policies(now, id);
+        let info = self.participant_info(id)?;
+        Ok(Joined {
+            participant: id,
+            session,
+            info,
+            room: self.room_info(),
+            others: self.others(id),
+            left: self.left_for(now, id),
+            mode,
+            last_data_seq,
+            notices: receiver,
+        })
+    }
+
+    /// A signaling connection ended without a word.
+    pub(in crate::rooms) fn handle_detached(&mut self, now: Now, id: ParticipantId, session: SessionId) {
+        let Some(participant) = self.participants.get_mut(&id).filter(|p| p.session == session) else { return };
+        participant.notices = None;
+        participant.detached_at.get_or_insert(now.at);
+    }
+
+    /// Whom a participant may believe to be here still. Whoever is back is not among them: they are told as who they are.
+    fn left_for(&mut self, now: Now, id: ParticipantId) -> Vec<ParticipantInfo> {
+        self.left.forget_old(now.at);
+        let Some(participant) = self.participants.get(&id) else { return Vec::new() };
+        let own = &participant.info.identity;
+        let gone = self.left.since(participant.joined_at);
+        gone.filter(|info| info.identity != *own && !self.is_seen(&info.identity)).cloned().collect()
+    }
+
+    /// Whether others are told of somebody of this identity.
+    fn is_seen(&self, identity: &str) -> bool {
+        let is_shown = |participant: &Participant| !participant.info.permission.hidden;
+        self.identities.get(identity).and_then(|id| self.participants.get(id)).is_some_and(is_shown)
+    }
+
+    /// Which tracks of others a participant may receive: those of everybody who has ever said so, as what was told may be
+    /// either of the two.
+    fn repeat_policies(&mut self, now: Now, id: ParticipantId) {
+        let mut told = Vec::new();
+        for track in self.tracks.values().filter(|track| track.is_shown() && track.owner != id) {
+            let Some(owner) = self.participants.get(&track.owner).filter(|owner| owner.has_said_policy) else {
+                continue;
+            };
+            let (participant, allowed) = (owner.info.sid.clone(), self.is_allowed(id, track.id));
+            told.push(Notice::SubscriptionPermission { participant, track: track.info.sid.clone(), allowed });
+        }
+        for notice in told {
+            self.notify(now, id, notice);
+        }
+    }
+}
