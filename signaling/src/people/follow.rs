@@ -11,7 +11,7 @@ use convene_api::{Change, Ended};
 use convene_calls::Call;
 use convene_im::wire::Code;
 use convene_store::Op;
-use convene_types::{AccountId, ConvId, OrgId, UserId};
+use convene_types::{AccountId, ConvId, DeviceId, OrgId, UserId};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{MissedTickBehavior, interval, sleep};
@@ -94,14 +94,25 @@ impl People {
     async fn login_ended(self, ended: Ended) {
         self.inner.chat.end_login(ended.session, Code::Revoked);
         self.judge_again(Whose::Login(ended.session)).await;
-        // Who has answered on that device and is not in the room yet.
-        let is_there = |call: &Call, user: &UserId| {
-            call.people.get(user).is_some_and(|person| person.device == Some(ended.device))
+        self.hang_up_on(ended.account, ended.device).await;
+    }
+
+    /// Somebody has signed out on a device: whoever of theirs has answered there and is not in the room yet is out of the call.
+    /// Devices are named by clients, so that other accounts may have one of the same name, and an account may be signed in
+    /// on it twice.
+    async fn hang_up_on(&self, account: AccountId, device: DeviceId) {
+        let now_s = u64::try_from(now_ms() / 1_000).unwrap_or(0);
+        let found = self.inner.store.ask(move |reader| Ok((reader.seats_of(account)?, reader.sessions_of(account)?)));
+        // A store that cannot answer changes nothing: who is out does not get in, and has a minute to.
+        let Ok((seats, sessions)) = found.await else { return };
+        if sessions.iter().any(|session| session.device == device && session.is_open(now_s)) {
+            return;
+        }
+        let has_answered = |call: &Call, user: UserId| {
+            call.has(user) && call.people.get(&user).is_some_and(|person| person.device == Some(device))
         };
-        let on = |call: &Call| {
-            let user = call.people.keys().copied().find(|user| call.has(*user) && is_there(call, user));
-            user.map(|user| (call.id, user))
-        };
+        let users: Vec<UserId> = seats.into_iter().map(|seat| seat.user).collect();
+        let on = |call: &Call| users.iter().find(|user| has_answered(call, **user)).map(|user| (call.id, *user));
         let meant: Vec<_> = self.inner.book.lock().all().filter_map(on).collect();
         for (id, user) in meant {
             let _ = self.change(id, |call| call.hang_up(user, now_ms())); // a refusal says that they have gone already
