@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 
 /// Headers that scripts may read: WHIP and WHEP clients need them (RFC 9725 §4.2, §4.3.1), and who reads a file by range.
 const EXPOSED: &str = "Location, ETag, Link, Accept-Post, Accept-Patch, WWW-Authenticate, Retry-After, Content-Range";
-const METHODS: &str = "GET, HEAD, POST, PATCH, DELETE, OPTIONS";
+const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 /// Used where the preflight names none. `*` does not cover `Authorization`, so that stands first.
 const HEADERS: &str = "Authorization, *";
 /// How long a browser may keep a preflight's answer; Chromium caps it at two hours.

@@ -29,6 +29,18 @@ fn standing(state: &im::CallState, user: u64) -> im::CallStanding {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn pages_of_any_origin_may_use_every_route() {
+    let world = World::new().await;
+    let [routes, _] = world.routes().await;
+    assert!(routes.iter().any(|route| route.starts_with("PUT ")), "{routes:?}");
+    for route in routes {
+        let (method, path) = route.split_once(' ').unwrap();
+        let allowed = world.preflight(method, path).await;
+        assert!(allowed.split(", ").any(|one| one == method), "{route}: {allowed}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_call_rings_everywhere_is_answered_once_and_is_written_down() {
     let world = World::new().await;
     let (ana, bo) = (world.person(1).await, world.person(2).await);

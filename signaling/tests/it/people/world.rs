@@ -349,6 +349,14 @@ impl World {
         both
     }
 
+    /// The methods that a page of another origin may use, as a browser that is about to use this one is told.
+    pub(super) async fn preflight(&self, method: &str, path: &str) -> String {
+        let request = Request::options(path).header("origin", "https://example.org");
+        let request = request.header("access-control-request-method", method).body(HttpBody::empty()).unwrap();
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        response.headers()["access-control-allow-methods"].to_str().unwrap().to_owned()
+    }
+
     /// A request with a body that is no JSON.
     pub(super) async fn put(&self, person: &Person, path: &str, body: Vec<u8>) -> Answer {
         let request = Request::put(path).header("authorization", format!("Bearer {}", person.access));
