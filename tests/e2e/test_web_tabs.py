@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 
 import pytest
-from browser import chromium
+from browser import chromium, until
 from conftest import start_server
 from playwright.async_api import Page, expect
-from test_web_chat import address, online
-from web_people import BO, ringing, two
+from test_web_chat import address, enter, message, names, online, row, sign_in, start_with, write
+from web_people import BO, nothing_is_left, ringing, two
 
 TAKEN = "Chat is open in another tab"
 # With or without a number of messages that are not read.
@@ -50,3 +50,42 @@ async def test_a_call_rings_in_the_tab_that_has_the_session(own_server):
         await expect(ringing(tab)).to_be_hidden()
         await expect(tab).to_have_title(QUIET)
         await expect(ana.get_by_role("alert").filter(has_text=f"{BO} declined the call")).to_be_visible()
+
+
+async def test_when_the_tab_with_the_session_is_gone_another_goes_on(server):
+    [ana_name, bo_name] = names("Ana", "Bo")
+    async with chromium() as browser:
+        bo = await enter(browser, server, bo_name)
+        first = await enter(browser, server, ana_name)
+        second, third = [await sign_in(first.context, server, ana_name) for _ in range(2)]
+        for tab in (first, second):
+            await expect(tab.get_by_text(TAKEN)).to_be_visible()
+        # A tab that is reloaded is not gone.
+        await third.reload()
+        await online(third)
+        await expect(first.get_by_text(TAKEN)).to_be_visible()
+        await expect(second.get_by_text(TAKEN)).to_be_visible()
+        await third.close()
+
+        async def one_is_online():
+            return [await tab.locator(".chat").get_attribute("data-phase") for tab in (first, second)].count("online") == 1
+
+        await until(one_is_online, "one of the others has the session", 20)
+        on, off = (first, second) if await first.locator('.chat[data-phase="online"]').count() else (second, first)
+        await expect(off.get_by_text(TAKEN)).to_be_visible()
+        await start_with(bo, ana_name)
+        await write(bo, "are you still there?")
+        await row(on, bo_name).click()
+        await expect(message(on, "are you still there?")).to_be_visible()
+        # One that went elsewhere is gone as well.
+        await on.goto("about:blank")
+        await online(off)
+
+
+async def test_who_signs_out_in_one_tab_is_signed_out_in_the_others(own_server):
+    async with chromium() as browser:
+        _, bo, _ = await two(browser, own_server)
+        tab = await another_tab(bo, own_server)
+        await tab.get_by_role("button", name="Sign out", exact=True).click()
+        await expect(bo.locator(".chat")).to_have_count(0)
+        await nothing_is_left(bo)

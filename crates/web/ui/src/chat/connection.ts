@@ -8,6 +8,7 @@ import { type Account, SignedOut } from './account';
 import { Backoff } from './link/backoff';
 import { forgetUdpFailure } from './link/link';
 import { Refused, type Reply, Session } from './session';
+import { type Tabs, tabsOf } from './tabs';
 
 export type Phase =
   | 'connecting'
@@ -42,8 +43,7 @@ export class Connection {
   private stopped = false;
   private running: Promise<void>;
   private wake: () => void = () => undefined;
-  /** Other tabs of this browser: one installation has one session, and the tab that was opened last has it. */
-  private tabs = new BroadcastChannel('convene.chat');
+  private tabs: Tabs;
 
   constructor(
     private readonly account: Account,
@@ -52,14 +52,14 @@ export class Connection {
     window.addEventListener('online', this.networkIsBack);
     window.addEventListener('offline', this.networkIsGone);
     document.addEventListener('visibilitychange', this.looked);
-    this.tabs.onmessage = ({ data }) => this.yield(data);
-    this.tabs.postMessage(account.key);
+    this.tabs = tabsOf(account.key, { taken: () => this.yield(), free: () => this.takeOver() });
+    this.tabs.take();
     this.running = this.keep();
   }
 
   stop() {
     this.stopped = true;
-    this.tabs.close();
+    this.tabs.stop();
     window.removeEventListener('online', this.networkIsBack);
     window.removeEventListener('offline', this.networkIsGone);
     document.removeEventListener('visibilitychange', this.looked);
@@ -67,19 +67,19 @@ export class Connection {
     this.wake();
   }
 
-  /** After another tab took over: back to this one. */
+  /** After another tab took over: back to this one, because somebody wants to or because that one is gone. */
   takeOver() {
     if (this.phase !== 'replaced') return;
     this.phase = 'connecting';
-    this.tabs.postMessage(this.account.key);
+    this.tabs.take();
     // One that has not ended yet goes on.
     this.running = this.running.then(() => this.keep());
     this.owner.changed();
   }
 
   /** Another tab takes over. The server says so too, but its word may be lost with the connection. */
-  private yield(account: unknown) {
-    if (account !== this.account.key || this.phase === 'signedOut') return;
+  private yield() {
+    if (this.phase === 'signedOut') return;
     this.phase = 'replaced';
     this.session?.close();
     this.wake();
