@@ -8,7 +8,7 @@ from test_web_chat import act, enter, message, names, online, row, start_with, t
 
 
 # What is opened; `hold` is a promise that devices wait for.
-WATCHED = """
+WATCHED = """() => {
   window.given = [];
   const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
   navigator.mediaDevices.getUserMedia = async (wish) => {
@@ -17,7 +17,7 @@ WATCHED = """
     given.push(...stream.getTracks());
     return stream;
   };
-"""
+}"""
 
 
 def field(page: Page):
@@ -110,3 +110,30 @@ async def test_the_microphone_is_off_when_nobody_records(server):
         await expect(field(ana)).to_have_count(0)
         await ana.evaluate("release()")
         await live(0, 2)
+
+
+async def test_keys_of_an_input_method_are_not_for_the_page(server):
+    """As Safari tells of them: the composition is over, and the code of the key says that it was taken."""
+    async with two(server) as (ana, bo, ana_name, bo_name):
+        await start_with(ana, bo_name, title="Tea")
+        await write(ana, "hello")
+        await act(ana, "hello", "Reply")
+
+        async def taken(key: str):
+            await field(ana).dispatch_event("keydown", {"key": key, "keyCode": 229})
+
+        await field(ana).press_sequentially("ni hao @b")
+        await expect(ana.get_by_role("listbox", name="Call by name")).to_be_visible()
+        for key in ("Enter", "Tab", "Escape"):
+            await taken(key)
+            await expect(ana.get_by_role("listbox", name="Call by name")).to_be_visible()
+        await expect(field(ana)).to_have_value("ni hao @b")
+        await field(ana).fill("ni hao")
+        for key in ("Enter", "Escape"):
+            await taken(key)
+        await expect(ana.locator(".intent")).to_be_visible()
+        await expect(field(ana)).to_have_value("ni hao")
+        await field(ana).press("Enter")
+        await row(bo, "Tea").click()
+        await expect(message(bo, "ni hao").locator("blockquote")).to_contain_text("hello")
+        assert await texts(bo) == ["hello", "ni hao"]

@@ -11,6 +11,7 @@ import type { Conversation } from '../replica/conversation';
 
 import { pick } from './attach';
 import { Avatar } from './Avatar';
+import { isComposing } from './composing';
 import { length } from './format';
 import { calledIn, EVERYBODY, type Named } from './mentions';
 import { Quote } from './Message';
@@ -87,8 +88,8 @@ export function Composer({ conversation, intent, onDone }: Props) {
     if (replyTo) onDone();
   };
   const key = (event: KeyboardEvent) => {
-    if (mentions.onKey(event)) return;
-    if (event.key === 'Enter' && !event.shiftKey && !event.nativeEvent.isComposing) {
+    if (isComposing(event) || mentions.onKey(event)) return;
+    if (event.key === 'Enter' && !event.shiftKey) {
       event.preventDefault();
       send();
     } else if (event.key === 'Escape' && intent) {

@@ -6,6 +6,7 @@ import { Role } from '../../wire/im.gen';
 import type { Client } from '../client';
 import type { Conversation } from '../replica/conversation';
 
+import { isComposing } from './composing';
 import { EVERYBODY, matching, type Named, typed } from './mentions';
 
 /** Everybody whom one may call in a conversation. */
@@ -58,7 +59,7 @@ export function useMentions(area: RefObject<HTMLTextAreaElement | null>, text: s
   };
   const onKey = (event: KeyboardEvent) => {
     const named = found[at];
-    if (!named || event.nativeEvent.isComposing) return false;
+    if (isComposing(event) || !named) return false;
     if (event.key === 'ArrowDown' || event.key === 'ArrowUp') setIndex((at + (event.key === 'ArrowDown' ? 1 : found.length - 1)) % found.length);
     else if ((event.key === 'Enter' && !event.shiftKey) || event.key === 'Tab') choose(named);
     else if (event.key === 'Escape') setClosed(asked?.from ?? -1);
