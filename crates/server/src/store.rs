@@ -1,9 +1,10 @@
-//! `convene store`: looks after the database of chat. Works beside a running server.
+//! `convene store`: looks after the database of chat, and changes nothing in it. Works beside a running server, whichever
+//! release it is of.
 
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use convene_store::{Options, Store};
+use convene_store::DatabaseFile;
 
 use crate::cli::{ServeArgs, StoreArgs, StoreCommand, StorePlace};
 use crate::config;
@@ -15,31 +16,24 @@ pub(crate) fn run(args: &StoreArgs) -> Result<String> {
         StoreCommand::Check { place } => check(place),
         StoreCommand::Backup { place, to } => {
             ensure!(!to.exists(), "{} is there already: name another file", to.display());
-            let store = open(place)?;
-            let result = store.backup(to).with_context(|| format!("copying the database to {}", to.display()));
-            store.stop();
-            result?;
+            open(place)?.backup(to).with_context(|| format!("copying the database to {}", to.display()))?;
             Ok(format!("written to {}; copy the blobs folder after it", to.display()))
         }
     }
 }
 
 fn check(place: &StorePlace) -> Result<String> {
-    let store = open(place)?;
-    let found = store.integrity_check().context("checking the database");
-    store.stop();
-    let found = found?;
+    let found = open(place)?.integrity_check().context("checking the database")?;
     if !found.is_empty() {
         bail!("the database is damaged:\n  {}", found.join("\n  "));
     }
     Ok("the database is sound".to_owned())
 }
 
-fn open(place: &StorePlace) -> Result<Store> {
+fn open(place: &StorePlace) -> Result<DatabaseFile> {
     let path = path(place)?;
     ensure!(path.exists(), "there is no database at {}: name another --data-dir", path.display());
-    let options = Options { readers: 1, refuse_damaged: false, ..Options::new(&path) };
-    Store::start(options).with_context(|| format!("opening {}", path.display()))
+    DatabaseFile::open(&path).with_context(|| format!("opening {}", path.display()))
 }
 
 fn path(place: &StorePlace) -> Result<PathBuf> {
@@ -50,6 +44,7 @@ fn path(place: &StorePlace) -> Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use clap::Parser as _;
+    use convene_store::{Options, Store};
 
     use super::*;
     use crate::cli::{Cli, Command};

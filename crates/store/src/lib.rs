@@ -2,8 +2,8 @@
 //! [`accounts`] and [`orgs`]. Of calls: see [`calls`].
 //!
 //! [`Engine`] is the one writer: a batch of [`Op`]s is one transaction. [`Reader`] answers from a snapshot and shows a user
-//! nothing but what they may see. [`Store`] is the shell around both: threads, queues, checkpoints, backup. [`Blobs`] keeps
-//! the bytes of files. `im` and `server` call them; what may happen to a conversation is decided by `convene-im-core`, and to an
+//! nothing but what they may see. [`Store`] is the shell around both: threads, queues, checkpoints. [`DatabaseFile`]
+//! copies and checks a file, and changes nothing in it. [`Blobs`] keeps the bytes of files. `im` and `server` call them; what may happen to a conversation is decided by `convene-im-core`, and to an
 //! account by `convene-accounts`.
 //!
 //! Invariant: SQL and object storage appear in no other server crate. The engine reads no clock: `now_ms` is an argument.
@@ -30,4 +30,4 @@ pub use error::StoreError;
 pub use ops::{Appended, BlobFacts, BlobRow, NewUpload, Op, Outcome, Trash, Upload, UserPush};
 pub use reader::stretch::{After, SEES_ALL, Sees, Stretch};
 pub use reader::{Company, KeyRow, Overdue, Reader};
-pub use shell::{Options, Outbox, StatsSnapshot, Store};
+pub use shell::{DatabaseFile, Options, Outbox, StatsSnapshot, Store};

@@ -77,7 +77,7 @@ pub(crate) fn check(conn: &Connection, path: &Path) -> Result<i64, StoreError> {
 }
 
 /// Whether a table has this column: releases have made some tables in two ways.
-fn has_column(conn: &Connection, table: &str, column: &str) -> Result<bool, StoreError> {
+pub(crate) fn has_column(conn: &Connection, table: &str, column: &str) -> Result<bool, StoreError> {
     let sql = "SELECT EXISTS (SELECT 1 FROM pragma_table_info(?1) WHERE name = ?2)";
     Ok(conn.query_row(sql, (table, column), |row| row.get(0))?)
 }

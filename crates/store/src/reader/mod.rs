@@ -26,7 +26,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use bytes::Bytes;
 
-use crate::engine::Place;
+use crate::engine::{Place, schema};
 use crate::error::{Fault, StoreError, answer};
 use crate::ops::{BlobRow, Trash};
 use crate::rows;
@@ -52,6 +52,14 @@ impl Reader {
         let conn = place.connect(OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         conn.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;
         conn.pragma_update(None, "query_only", true)?;
+        Ok(Self { conn })
+    }
+
+    /// A reader that cannot even move the WAL into the database, as the last connection to a file does when it is closed.
+    pub(crate) fn of_file(place: &Place) -> Result<Self, StoreError> {
+        // The index of a WAL is a file of its own: it is written to, or made, beside a database that is only read.
+        let conn = place.connect(OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        conn.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;
         Ok(Self { conn })
     }
 
@@ -170,15 +178,28 @@ impl Reader {
 
     /// Logs that are not dense up to their head (I1).
     fn log_faults(&self) -> Result<Vec<String>, StoreError> {
-        let sql = "SELECT c.id, c.head, count(e.id), ifnull(max(e.id & 0xffffffff), 0) AS last FROM conversations c
-            LEFT JOIN events e ON e.id BETWEEN c.id << 32 AND c.id << 32 | 0xffffffff
-            GROUP BY c.id HAVING c.head != count(e.id) OR c.head != last";
-        let mut statement = self.conn.prepare(sql)?;
+        let Some((seq, of)) = self.log_columns()? else { return Ok(Vec::new()) };
+        let sql = format!(
+            "SELECT c.id, c.head, count({seq}) AS events, ifnull(max({seq}), 0) AS last
+             FROM conversations c LEFT JOIN events e ON {of}
+             GROUP BY c.id HAVING c.head != events OR c.head != last"
+        );
+        let mut statement = self.conn.prepare(&sql)?;
         let fault = |row: &rusqlite::Row<'_>| {
             let (conv, head, events) = (rows::num(row, 0)?, rows::num(row, 1)?, rows::num(row, 2)?);
             Ok(format!("conversation {conv}: head {head}, but {events} events"))
         };
         Ok(statement.query_map([], fault)?.collect::<Result<_, _>>()?)
+    }
+
+    /// The seq of an event, and how it is found: the first release kept both halves of its place in columns of their own,
+    /// and a file of that release is checked as it is. `None`: an empty file.
+    fn log_columns(&self) -> Result<Option<(&'static str, &'static str)>, StoreError> {
+        if schema::has_column(&self.conn, "events", "conv")? {
+            return Ok(Some(("e.seq", "e.conv = c.id")));
+        }
+        let by_rowid = ("e.id & 0xffffffff", "e.id BETWEEN c.id << 32 AND c.id << 32 | 0xffffffff");
+        Ok(schema::has_column(&self.conn, "events", "id")?.then_some(by_rowid))
     }
 
     pub(crate) fn connection(&self) -> &Connection {

@@ -7,6 +7,7 @@
 mod checkpoint;
 mod checkup;
 mod durable;
+mod file;
 mod outbox;
 mod readers;
 mod signals;
@@ -14,13 +15,11 @@ mod stats;
 mod syncer;
 mod writer;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use convene_im_core::model::{Policy, Refusal};
-use rusqlite::OpenFlags;
-use rusqlite::backup::{Backup, StepResult};
 use tokio::sync::oneshot;
 
 use crate::accounts;
@@ -36,6 +35,7 @@ use stats::Stats;
 use syncer::{Disk, Syncer, Wal};
 use writer::{Job, Writer};
 
+pub use file::DatabaseFile;
 pub use outbox::Outbox;
 pub use stats::StatsSnapshot;
 
@@ -55,9 +55,6 @@ pub struct Options {
     pub max_queued_reads: usize,
     /// Operations of one transaction. More makes commits rarer, and the first of a batch wait longer.
     pub max_batch: usize,
-    /// A damaged file is an error. Whoever wants to know what is wrong with it, or to save what is left, opens it all the
-    /// same.
-    pub refuse_damaged: bool,
 }
 
 impl Options {
@@ -71,7 +68,6 @@ impl Options {
             max_queued_writes: 8_192,
             max_queued_reads: 4_096,
             max_batch: 512,
-            refuse_damaged: true,
         }
     }
 }
@@ -87,7 +83,6 @@ struct Inner {
     writer: Writer,
     readers: Readers,
     durable: Arc<Durable>,
-    place: Place,
     stats: Arc<Stats>,
     outbox: Arc<Outbox>,
     /// Dropped last: it holds a file open.
@@ -95,7 +90,7 @@ struct Inner {
 }
 
 impl Store {
-    /// Opens the database and starts the threads.
+    /// Opens the database and starts the threads. A damaged file is an error.
     pub fn start(options: Options) -> Result<Self, StoreError> {
         Self::start_on(options, Wal::open)
     }
@@ -104,9 +99,7 @@ impl Store {
         options: Options,
         disk: impl FnOnce(&Place) -> Result<D, StoreError>,
     ) -> Result<Self, StoreError> {
-        if options.refuse_damaged {
-            checkup::before_start(&Place::File(options.path.clone()))?;
-        }
+        checkup::before_start(&Place::File(options.path.clone()))?;
         let engine_options =
             EngineOptions { policy: options.policy, checkpoints_elsewhere: true, syncs_elsewhere: true };
         let engine = Engine::open(&options.path, engine_options)?;
@@ -118,7 +111,7 @@ impl Store {
         let (durable, outbox) = (Arc::default(), Arc::default());
         let syncer = Syncer::start(disk(&place)?, &durable, &stats, &outbox)?;
         let writer = Writer::start(engine, &options, syncer, &durable, &stats, signals)?;
-        Ok(Self { inner: Arc::new(Inner { writer, readers, durable, place, stats, outbox, checkpoints }) })
+        Ok(Self { inner: Arc::new(Inner { writer, readers, durable, stats, outbox, checkpoints }) })
     }
 
     /// Hands an operation to the writer and returns at once. `done` runs in the order of the commits on the thread that
@@ -204,39 +197,6 @@ impl Store {
             return Err(unavailable());
         }
         result
-    }
-
-    /// Copies the database as it stands to a new file, while work goes on. Blocks for as long as the copy takes.
-    pub fn backup(&self, to: &Path) -> Result<(), StoreError> {
-        let files = |doing: &'static str| move |source| StoreError::Files { doing, source };
-        let part = to.with_extension("part");
-        if part.exists() {
-            std::fs::remove_file(&part).map_err(files("removing an unfinished backup"))?;
-        }
-        let from = Reader::open(&self.inner.place)?;
-        let mut copy =
-            Place::File(part.clone()).connect(OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
-        {
-            // All pages in one step are one snapshot. In several, each commit in between would start it again.
-            let backup = Backup::new(from.connection(), &mut copy)?;
-            while backup.step(-1)? != StepResult::Done {
-                std::thread::sleep(std::time::Duration::from_millis(10));
-            }
-        }
-        // One file, nothing beside it.
-        copy.pragma_update_and_check(None, "journal_mode", "DELETE", |_| Ok(()))?;
-        drop(copy);
-        std::fs::File::open(&part).and_then(|file| file.sync_all()).map_err(files("syncing the backup"))?;
-        std::fs::rename(&part, to).map_err(files("naming the backup"))?;
-        if let Some(folder) = to.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            std::fs::File::open(folder).and_then(|dir| dir.sync_all()).map_err(files("syncing the backup's folder"))?;
-        }
-        Ok(())
-    }
-
-    /// What a check of the whole file finds; empty: sound. Blocks for as long as it takes.
-    pub fn integrity_check(&self) -> Result<Vec<String>, StoreError> {
-        Reader::open(&self.inner.place)?.integrity_check()
     }
 
     /// Counters since the start.

@@ -1,9 +1,12 @@
-//! Databases of earlier releases, as these made them, are brought to the schema of this one with all that is in them.
+//! Databases of earlier releases, as these made them, are brought to the schema of this one with all that is in them; what
+//! only looks at them leaves them as they are.
+
+use std::path::Path;
 
 use convene_accounts::department::Place;
 use convene_accounts::profile::Edit;
 use convene_proto::im;
-use convene_store::{After, Engine, EngineOptions, Op, Outcome, Reader, SEES_ALL, orgs};
+use convene_store::{After, DatabaseFile, Engine, EngineOptions, Op, Outcome, Reader, SEES_ALL, StoreError, orgs};
 use convene_types::{AccountId, ClientId, ConvId, DeptId, OrgId, UserId};
 use prost::Message as _;
 use rusqlite::Connection;
@@ -128,6 +131,57 @@ fn members_are_found_listed_and_edited() {
         let outcome = change(1, orgs::Change::Remove { account: AccountId(2) });
         assert!(matches!(outcome, Outcome::Org(Ok(orgs::Outcome::Removed(_)))), "{outcome:?}");
     });
+}
+
+/// Checks and copies a database whose server runs, was killed or has stopped.
+fn look_at(path: &Path) -> Vec<String> {
+    let (before, copy) = (std::fs::read(path).unwrap(), path.with_extension("copy"));
+    let mut file = DatabaseFile::open(path).unwrap();
+    let found = file.integrity_check().unwrap();
+    file.backup(&copy).unwrap();
+    drop(file);
+    assert!(std::fs::read(path).unwrap() == before, "the file has changed");
+    let stands = |path: &Path| {
+        let conn = Connection::open(path).unwrap();
+        let version: i64 = conn.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+        (version, conn.query_row("SELECT name FROM orgs", [], |row| row.get::<_, String>(0)).unwrap())
+    };
+    assert_eq!(stands(&copy), stands(path));
+    found
+}
+
+#[test]
+fn a_look_at_the_database_of_an_earlier_release_leaves_it_to_that() {
+    for (schema, by_rowid, complete) in RELEASED {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, killed) = (folder.path().join("chat.db"), folder.path().join("killed.db"));
+        let old = Connection::open(&path).unwrap();
+        old.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(())).unwrap();
+        old.execute_batch(schema).unwrap();
+        populate(&old, (by_rowid, complete));
+        assert_eq!(look_at(&path), Vec::<String>::new());
+        old.execute_batch("PRAGMA wal_checkpoint; UPDATE conversations SET head = 3").unwrap();
+        for end in ["", "-wal"] {
+            let file = |path: &Path| format!("{}{end}", path.display());
+            std::fs::copy(file(&path), file(&killed)).unwrap();
+        }
+        for path in [&path, &killed] {
+            let found = look_at(path);
+            assert_eq!(found, ["conversation 1: head 3, but 2 events"], "of what is in the WAL alone");
+        }
+        drop(old);
+        assert_eq!(look_at(&path).len(), 1);
+    }
+}
+
+#[test]
+fn a_look_at_the_database_of_a_later_release_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("chat.db");
+    drop(Engine::open(&path, EngineOptions::default()).unwrap());
+    Connection::open(&path).unwrap().pragma_update(None, "user_version", 999).unwrap();
+    let error = DatabaseFile::open(&path).unwrap_err();
+    assert!(matches!(error, StoreError::NewerSchema { found: 999, .. }), "{error}");
 }
 
 /// Tables with their columns and indexes with theirs, whatever the order and the defaults of columns.
