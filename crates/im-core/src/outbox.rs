@@ -16,6 +16,7 @@ use bytes::Bytes;
 use convene_types::{ConvId, Seq, Useq};
 
 use dirty::Dirty;
+pub use dirty::Rest;
 pub use hints::HintKey;
 use hints::Hints;
 
@@ -195,7 +196,6 @@ impl Outbox {
         }
         if let Some((dirty, asked @ false)) = &mut self.user_dirty {
             *asked = true;
-            dirty.asked = dirty.target;
             self.stats.repairs += 1;
             return Some(Out::RepairUser { after: dirty.after });
         }
@@ -222,18 +222,17 @@ impl Outbox {
         }
     }
 
-    /// The session has written everything up to `to` that [`Out::RepairConv`] asked for. `head_seen` is the last event
-    /// that the user may see, as the store said in the same read: a log that ends before what was pushed is one the user
-    /// was taken out of, and asks for no more.
-    pub fn repaired(&mut self, conv: ConvId, to: Seq, head_seen: Seq) {
-        self.dirty.end(conv, to, head_seen);
+    /// The session has written everything up to `to` that [`Out::RepairConv`] asked for; what the same read said of the rest.
+    pub fn repaired(&mut self, conv: ConvId, to: Seq, rest: Rest) {
+        self.dirty.end(conv, to, rest);
     }
 
-    /// The session has written everything up to `to` that [`Out::RepairUser`] asked for.
+    /// The session has written everything up to `to` that [`Out::RepairUser`] asked for, or nothing. Nobody is taken out of
+    /// their own log: what was pushed of it is there.
     pub fn user_repaired(&mut self, to: Useq) {
         let Some((dirty, asked)) = &mut self.user_dirty else { return };
         *asked = false;
-        if dirty.is_done(to, to) {
+        if dirty.is_done(to, Rest::Unknown) {
             self.user_dirty = None;
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use convene_im_core::outbox::Out;
+use convene_im_core::outbox::{Out, Rest};
 use convene_proto::frame;
 use convene_proto::im::{self, Code, frame::Body};
 use convene_proto::limits::{MAX_FEEDS, MAX_PAYLOAD_BYTES};
@@ -133,21 +133,20 @@ async fn repair(shared: &Shared, session: &Session, ready: &mut Ready, conv: Con
     shared.metrics.im_repairs.inc();
     match read {
         Ok((to, events)) => {
-            // Where nothing is left that the user may see, nothing is owed.
-            let head = if events.is_empty() { to } else { Seq(u64::MAX) };
+            let rest = if events.is_empty() { Rest::Nothing } else { Rest::Unknown };
             // The log is dense; it may begin above `after`, at what the user may see.
             let from = Seq(to.0.saturating_sub(u64::try_from(events.len()).unwrap_or(u64::MAX)));
             if !events.is_empty() {
                 ready.event(conv, frame::deliver(conv.0, from.0, to.0, &events));
             }
-            session.with_outbox(|outbox| outbox.repaired(conv, to, head));
+            session.with_outbox(|outbox| outbox.repaired(conv, to, rest));
         }
         Err(refusal) if refusal.code == Code::Unavailable => {
             sleep(READ_AGAIN).await;
-            session.with_outbox(|outbox| outbox.repaired(conv, after, Seq(u64::MAX)));
+            session.with_outbox(|outbox| outbox.repaired(conv, after, Rest::Unknown));
         }
-        // The user may see nothing of it any more: nothing is owed.
-        Err(_) => session.with_outbox(|outbox| outbox.repaired(conv, after, after)),
+        // The user may see nothing of it any more.
+        Err(_) => session.with_outbox(|outbox| outbox.repaired(conv, after, Rest::Nothing)),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The server's half of a session: the real outbox, and what writes it out.
 
 use bytes::Bytes;
-use convene_im_core::outbox::{HintKey, Limits, Out, Outbox};
+use convene_im_core::outbox::{HintKey, Limits, Out, Outbox, Rest};
 use convene_proto::frame;
 use convene_proto::im::{self, Code, frame::Body};
 use convene_proto::limits::MAX_PAYLOAD_BYTES;
@@ -151,12 +151,12 @@ impl Session {
         bytes: usize,
     ) -> Result<Option<Part>, StoreError> {
         let Ok((to, events)) = reader.events_after(UserId(self.user), conv, after, bytes)? else {
-            // The user may see nothing of it: nothing is owed.
-            self.outbox.repaired(conv, after, after);
+            // The user may see nothing of it.
+            self.outbox.repaired(conv, after, Rest::Nothing);
             return Ok(None);
         };
-        let head = if events.is_empty() { to } else { Seq(u64::MAX) };
-        self.outbox.repaired(conv, to, head);
+        let rest = if events.is_empty() { Rest::Nothing } else { Rest::Unknown };
+        self.outbox.repaired(conv, to, rest);
         let from = to.0 - events.len() as u64;
         Ok((!events.is_empty()).then(|| feed(conv, frame::deliver(conv.0, from, to.0, &events))))
     }

@@ -5,6 +5,15 @@ use std::collections::VecDeque;
 use convene_types::{ConvId, Seq};
 use rustc_hash::FxHashMap;
 
+/// What is known of a log behind the part that a repair has read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rest {
+    /// There may be more of it: it was read up to a bound, or could not be read.
+    Unknown,
+    /// Nothing that the user may see. A log that ends before what was pushed is one the user was taken out of.
+    Nothing,
+}
+
 /// What a device is owed of one log.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Dirty<P> {
@@ -21,12 +30,11 @@ impl<P: Copy + Ord> Dirty<P> {
         Self { after, target, asked: target }
     }
 
-    /// Notes a repair up to `to`, in a log that ended at `head_seen`. Whether nothing is owed any more.
-    pub(super) fn is_done(&mut self, to: P, head_seen: P) -> bool {
+    /// Notes a repair up to `to`. Whether nothing is owed any more.
+    pub(super) fn is_done(&mut self, to: P, rest: Rest) -> bool {
         self.after = self.after.max(to);
         // The read began after `asked` was committed: a log that ends below it ends there for this user.
-        let ends_below = self.after >= head_seen && head_seen < self.asked && self.target == self.asked;
-        self.after >= self.target || ends_below
+        self.after >= self.target || (rest == Rest::Nothing && self.target == self.asked)
     }
 }
 
@@ -82,13 +90,13 @@ impl Book {
         Some((conv, entry.dirty.after))
     }
 
-    pub(super) fn end(&mut self, conv: ConvId, to: Seq, head_seen: Seq) {
+    pub(super) fn end(&mut self, conv: ConvId, to: Seq, rest: Rest) {
         if self.repairing != Some(conv) {
             return;
         }
         self.repairing = None;
         let Some(entry) = self.entries.get_mut(&conv) else { return };
-        if entry.dirty.is_done(to, head_seen) {
+        if entry.dirty.is_done(to, rest) {
             self.entries.remove(&conv);
         } else {
             // Behind the others: a conversation that is written to without a pause keeps nobody waiting.

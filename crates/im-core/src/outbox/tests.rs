@@ -87,7 +87,7 @@ impl Rig {
         let head = self.heads[&conv.0];
         let to = head.min(after + 2);
         self.deliver(conv.0, after, to);
-        self.outbox.repaired(conv, Seq(to), Seq(head));
+        self.outbox.repaired(conv, Seq(to), Rest::Unknown);
         true
     }
 }
@@ -182,9 +182,29 @@ fn a_user_taken_out_while_dirty_is_not_repaired_for_ever() {
         }
     };
     // The store shows this user nothing above 15.
-    outbox.repaired(ConvId(1), after.max(Seq(15)), Seq(15));
+    outbox.repaired(ConvId(1), after.max(Seq(15)), Rest::Nothing);
     assert!(outbox.is_idle());
     assert_eq!(outbox.pop(), None);
+}
+
+#[test]
+fn the_users_log_is_owed_until_all_of_it_was_written() {
+    let mut outbox = Outbox::new(SMALL);
+    (0..20).for_each(|at| outbox.push_user(Useq(at), Useq(at + 1), &frame(0, at, at + 1)));
+    let after = loop {
+        match outbox.pop() {
+            Some(Out::RepairUser { after }) => break after,
+            Some(Out::Control(_)) => {}
+            other => panic!("{other:?}"),
+        }
+    };
+    // The store could not be read; then it gave a part; then all.
+    for to in [after, Useq(12)] {
+        outbox.user_repaired(to);
+        assert_eq!(outbox.pop(), Some(Out::RepairUser { after: to }));
+    }
+    outbox.user_repaired(Useq(20));
+    assert!(outbox.is_idle());
 }
 
 #[test]
@@ -195,9 +215,9 @@ fn what_is_pushed_during_a_repair_is_repaired_too() {
     outbox.push_event(ConvId(1), Seq(20), Seq(21), &frame(1, 20, 21));
     assert_eq!(outbox.pop(), None, "one repair at a time, and no frame past it");
     // The read had begun before the push.
-    outbox.repaired(ConvId(1), Seq(20), Seq(20));
+    outbox.repaired(ConvId(1), Seq(20), Rest::Nothing);
     assert_eq!(outbox.pop(), Some(Out::RepairConv { conv: ConvId(1), after: Seq(20) }));
-    outbox.repaired(ConvId(1), Seq(21), Seq(21));
+    outbox.repaired(ConvId(1), Seq(21), Rest::Unknown);
     assert!(outbox.is_idle());
 }
 
