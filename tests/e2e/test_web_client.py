@@ -234,6 +234,23 @@ async def test_devices_open_while_one_joins_and_are_given_back_if_one_leaves(ser
         await until(given_back, "all but the lobby's camera are off", 5)
 
 
+async def test_a_call_outlives_a_link_to_a_mail_program_and_ends_with_its_page(server, room_name):
+    async with chromium() as browser:
+        ana, ben = await lobby(browser, server, room_name), await lobby(browser, server, room_name)
+        await enter(ana, "Ana")
+        await enter(ben, "Ben")
+        await expect(ben.get_by_label("2 in the call")).to_be_visible()
+        # What browsers say before they hand such a link over, and stay.
+        await ana.evaluate("dispatchEvent(new Event('beforeunload', { cancelable: true }))")
+        await ana.get_by_role("button", name="Mute microphone", exact=True).click()
+        muted = ben.locator('.lk-participant-tile:has-text("Ana") .lk-track-muted-indicator-microphone')
+        await expect(muted).to_have_count(1)
+        await expect(ana.locator('main[data-state="connected"]')).to_be_visible()
+        # Without a word the server would keep the place for who may come back.
+        await ana.goto("about:blank")
+        await expect(ben.get_by_label("1 in the call")).to_be_visible(timeout=5_000)
+
+
 async def test_a_blocked_camera_is_named(server, room_name):
     async with async_playwright() as playwright:
         flags = [flag for flag in FLAGS if not flag.startswith("--use-fake-ui")]

@@ -1,6 +1,6 @@
 // One connection to one room: made with the page, gone with it.
 
-import { ConnectionState, DefaultReconnectPolicy, DisconnectReason, Room, RoomEvent } from 'livekit-client';
+import { ConnectionState, DefaultReconnectPolicy, DisconnectReason, Room, RoomEvent, type RoomOptions } from 'livekit-client';
 import { useCallback, useEffect, useRef, useState } from 'react';
 
 import { speaker, withChosen } from './devices';
@@ -13,6 +13,14 @@ import { mayOpen, type OwnDevice, type Seat } from './seat';
  *  pause may come near the 20 s within which the next server expects who was in a call that rang. */
 const PAUSES = [0, 300, 1_200, 2_700, 4_800, ...Array<number>(36).fill(5_000)];
 
+const OPTIONS: RoomOptions = {
+  // Only the quality that a tile can show is sent to it, and only what somebody watches is sent to the server.
+  adaptiveStream: true,
+  dynacast: true,
+  // The SDK leaves at `beforeunload` too, which comes with a link to a mail program as well. That the page goes is told below.
+  disconnectOnPageLeave: false,
+};
+
 export interface Call {
   room: Room;
   state: ConnectionState;
@@ -24,8 +32,7 @@ export interface Call {
 }
 
 export function useCall(seat: Seat, onLeave: (why?: Problem) => void): Call {
-  // Only the quality that a tile can show is sent to it, and only what somebody watches is sent to the server.
-  const [room] = useState(() => new Room({ adaptiveStream: true, dynacast: true, reconnectPolicy: new DefaultReconnectPolicy(PAUSES), ...speaker() }));
+  const [room] = useState(() => new Room({ ...OPTIONS, reconnectPolicy: new DefaultReconnectPolicy(PAUSES), ...speaker() }));
   const [state, setState] = useState<ConnectionState>(ConnectionState.Connecting);
   const [problem, setProblem] = useState<Problem>();
   const leave = useRef(onLeave);
