@@ -7,15 +7,23 @@ import { hex } from './bytes';
 import type { Client } from './client';
 
 /** An address is asked for anew when it has less than this to live. */
-const SPARE_MS = 60_000;
+export const SPARE_MS = 60_000;
+
+interface Known {
+  path: string;
+  expiresMs: number;
+}
 
 export class Links {
-  private known = new Map<string, { path: string; expiresMs: number }>();
+  private known = new Map<string, Known>();
+  /** Whoever presses a link reaches for it three times in a moment. */
+  private asked = new Map<string, Promise<string>>();
 
-  constructor(private readonly client: Client) {}
+  constructor(private readonly client: Pick<Client, 'request'>) {}
 
-  path(conv: number, blob: BlobRef): Promise<string> {
-    return this.ask(hex(blob.id), { id: blob.id, conv });
+  /** `stale`: one that has just failed to serve. */
+  path(conv: number, blob: BlobRef, stale?: string): Promise<string> {
+    return this.ask(hex(blob.id), { id: blob.id, conv }, stale);
   }
 
   /** Of the picture of somebody who has one. */
@@ -23,11 +31,25 @@ export class Links {
     return this.ask(`${id} ${hex(picture)}`, { id: picture, user: id });
   }
 
-  private async ask(key: string, value: Init<BlobUrl>): Promise<string> {
+  /** Whether an address that was given for a blob can be followed yet. */
+  serves(blob: BlobRef, path: string): boolean {
+    const known = this.known.get(hex(blob.id));
+    return known?.path === path && isGood(known);
+  }
+
+  private async ask(key: string, value: Init<BlobUrl>, stale?: string): Promise<string> {
     const known = this.known.get(key);
-    if (known && known.expiresMs - Date.now() > SPARE_MS) return known.path;
+    if (known && known.path !== stale && isGood(known)) return known.path;
+    const asked = this.asked.get(key) ?? this.renew(key, value).finally(() => this.asked.delete(key));
+    this.asked.set(key, asked);
+    return asked;
+  }
+
+  private async renew(key: string, value: Init<BlobUrl>): Promise<string> {
     const link = await this.client.request({ case: 'blobUrl', value }, 'blobLink');
     this.known.set(key, link);
     return link.path;
   }
 }
+
+const isGood = ({ expiresMs }: Known) => expiresMs - Date.now() > SPARE_MS;

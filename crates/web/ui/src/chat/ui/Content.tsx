@@ -1,12 +1,13 @@
 // What a message carries: words, a picture, a file, a voice.
 
-import { Fragment, useEffect, useState } from 'react';
+import { Fragment } from 'react';
 
 import { Icon } from '../../icons';
 import type { BlobRef, Body } from '../../wire/im.gen';
 
 import { size } from './format';
 import { EVERYBODY, type Named, split } from './mentions';
+import { useBlob, useBlobLink } from './useBlob';
 import { useClient } from './useClient';
 import { summary, type Shown } from './view';
 import { VoiceNote } from './VoiceNote';
@@ -81,22 +82,6 @@ function Called({ text, body }: { text: string; body: Body }) {
   );
 }
 
-/** The address of a blob, once the server has given one. */
-export function useBlob(conv: number, blob: BlobRef | undefined): string | undefined {
-  const client = useClient();
-  const [path, setPath] = useState<string>();
-  const online = client.isOnline;
-  useEffect(() => {
-    if (!blob || path || !online) return undefined;
-    let left = false;
-    client.links.path(conv, blob).then((given) => left || setPath(given), () => undefined);
-    return () => {
-      left = true;
-    };
-  }, [client, conv, blob, path, online]);
-  return path;
-}
-
 interface PictureProps {
   conv: number;
   blob: BlobRef;
@@ -106,21 +91,22 @@ interface PictureProps {
 }
 
 function Picture({ conv, blob, width, height, alt }: PictureProps) {
-  const path = useBlob(conv, blob);
+  const source = useBlob(conv, blob);
+  const link = useBlobLink(blob, source);
   const scale = Math.min(1, PICTURE_PX / Math.max(width, height, 1));
   const box = width && height ? { width: Math.round(width * scale), height: Math.round(height * scale) } : {};
   // The box is there before the picture, so that nothing moves when it comes.
   return (
-    <a className="picture" href={path} target="_blank" rel="noreferrer noopener" style={{ width: box.width, aspectRatio: box.width ? `${width} / ${height}` : undefined }}>
-      {path && <img src={path} alt={alt || blob.name || 'Picture'} {...box} loading="lazy" />}
+    <a className="picture" {...link} target="_blank" rel="noreferrer noopener" style={{ width: box.width, aspectRatio: box.width ? `${width} / ${height}` : undefined }}>
+      {source.path && <img src={source.path} alt={alt || blob.name || 'Picture'} {...box} loading="lazy" onError={source.failed} />}
     </a>
   );
 }
 
 function Attachment({ conv, blob }: { conv: number; blob: BlobRef }) {
-  const path = useBlob(conv, blob);
+  const link = useBlobLink(blob, useBlob(conv, blob));
   return (
-    <a className="file" href={path} download={blob.name || 'file'}>
+    <a className="file" {...link} download={blob.name || 'file'}>
       <Icon name="file" />
       <span className="grow">
         <strong>{blob.name || 'File'}</strong>

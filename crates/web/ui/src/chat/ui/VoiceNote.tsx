@@ -5,8 +5,8 @@ import { useEffect, useRef, useState } from 'react';
 import { Icon } from '../../icons';
 import type { Voice } from '../../wire/im.gen';
 
-import { useBlob } from './Content';
 import { length } from './format';
+import { useBlob } from './useBlob';
 
 /** Bars that fit a phone. */
 const BARS = 48;
@@ -22,8 +22,10 @@ export function bars(waveform: Uint8Array, count = BARS): number[] {
 }
 
 export function VoiceNote({ conv, voice }: { conv: number; voice: Voice }) {
-  const path = useBlob(conv, voice.blob);
+  const { path, reach, failed } = useBlob(conv, voice.blob);
   const audio = useRef<HTMLAudioElement>(null);
+  /** Somebody wants to hear it, which may take another address. */
+  const wanted = useRef(false);
   const [playing, setPlaying] = useState(false);
   const [at, setAt] = useState(0);
   const total = voice.durationMs / 1000;
@@ -34,9 +36,21 @@ export function VoiceNote({ conv, voice }: { conv: number; voice: Voice }) {
     return () => clearInterval(timer);
   }, [playing]);
 
+  useEffect(() => {
+    if (!path || !wanted.current) return;
+    audio.current?.play().catch(() => {
+      wanted.current = false;
+      setPlaying(false);
+    });
+  }, [path]);
+
+  const prepare = () => {
+    if (!playing) void reach();
+  };
   const toggle = () => {
     const element = audio.current;
     if (!element) return;
+    wanted.current = !playing;
     if (playing) element.pause();
     else void element.play().catch(() => setPlaying(false));
   };
@@ -47,7 +61,7 @@ export function VoiceNote({ conv, voice }: { conv: number; voice: Voice }) {
   const points = bars(voice.waveform);
   return (
     <div className="voice">
-      <button type="button" className="round small" aria-label={playing ? 'Pause' : 'Play voice message'} disabled={!path} onClick={toggle}>
+      <button type="button" className="round small" aria-label={playing ? 'Pause' : 'Play voice message'} disabled={!path} onPointerDown={prepare} onFocus={prepare} onClick={toggle}>
         <Icon name={playing ? 'pause' : 'play'} />
       </button>
       <div className="wave">
@@ -67,8 +81,13 @@ export function VoiceNote({ conv, voice }: { conv: number; voice: Voice }) {
           src={path}
           preload="metadata"
           onPlay={() => setPlaying(true)}
-          onPause={() => setPlaying(false)}
+          onError={failed}
+          onPause={() => {
+            wanted.current = false;
+            setPlaying(false);
+          }}
           onEnded={() => {
+            wanted.current = false;
             setPlaying(false);
             setAt(0);
           }}
