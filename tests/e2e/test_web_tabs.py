@@ -9,7 +9,7 @@ from browser import chromium, until
 from conftest import start_server
 from playwright.async_api import Page, expect
 from test_web_chat import address, enter, message, names, online, row, sign_in, start_with, write
-from web_people import BO, nothing_is_left, ringing, two
+from web_people import BO, nothing_is_left, open_account, ringing, two
 
 TAKEN = "Chat is open in another tab"
 # With or without a number of messages that are not read.
@@ -86,6 +86,7 @@ async def test_who_signs_out_in_one_tab_is_signed_out_in_the_others(own_server):
     async with chromium() as browser:
         _, bo, _ = await two(browser, own_server)
         tab = await another_tab(bo, own_server)
+        await open_account(tab)
         await tab.get_by_role("button", name="Sign out", exact=True).click()
         await expect(bo.locator(".chat")).to_have_count(0)
         await nothing_is_left(bo)
