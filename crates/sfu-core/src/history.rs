@@ -19,6 +19,8 @@ const START_BYTES: usize = 16 << 10;
 const START_SLOTS: usize = 64;
 /// Packets kept at most: a second at 4,000 packets/s. A slot is some 150 bytes.
 pub(crate) const MAX_HISTORY_PACKETS: usize = 4_096;
+/// Packets in front of a keyframe's first slice: delimiter, VPS, SPS, PPS and messages, each in one of its own, twice over.
+const MAX_LEADING: u64 = 8;
 /// How fine the age of the oldest byte is known.
 const MARK_EVERY: Duration = Duration::from_millis(50);
 
@@ -98,6 +100,14 @@ impl History {
         let Some(slot) = self.slot(seq) else { return false };
         let old = || self.is_overwritten(slot) || now.saturating_duration_since(slot.arrived) >= age;
         slot.seq > seq || (slot.seq == seq && old())
+    }
+
+    /// The lowest number that may be of the keyframe that begins with this packet: what is missing right in front of it may
+    /// be its parameter sets.
+    pub(crate) fn picture_start(&self, seq: u64, meta: &Meta) -> u64 {
+        let reach = if meta.led { MAX_LEADING } else { 0 };
+        let own = |before: &u64| self.get(*before).is_none_or(|stored| stored.meta.ts == meta.ts);
+        (seq.saturating_sub(reach)..seq).rev().take_while(own).last().unwrap_or(seq)
     }
 
     /// What is at the place of this number: it, or one a lap before or behind it.

@@ -42,19 +42,25 @@ pub(crate) struct Hold {
 }
 
 impl Hold {
-    /// With the first packet of a keyframe.
+    /// Of a keyframe that begins with this number, or at the earliest with this number.
     pub(crate) const fn new(now: Instant, seq: u64, ts: u32) -> Self {
         Self { since: now, ts, lacks: seq, whole: false, shared: false, released: false, next: seq, newest: seq }
     }
 
     /// A packet of the layer, which is in its history. `true`: it goes out at once, behind others that have.
     pub(crate) fn note(&mut self, seq: u64, meta: &Meta, history: &History) -> bool {
-        if meta.keyframe && seq > self.next && !self.released {
-            (self.ts, self.lacks, self.next, self.whole) = (meta.ts, seq, seq, false);
+        // Parameter sets and the first slice both begin the keyframe whose timestamp they have.
+        if meta.keyframe && meta.ts != self.ts && seq > self.next && !self.released {
+            let first = history.picture_start(seq, meta);
+            (self.ts, self.lacks, self.next, self.whole) = (meta.ts, first, first, false);
         }
         self.newest = self.newest.max(seq);
         while let Some(stored) = history.get(self.lacks).filter(|_| !self.whole) {
-            self.whole = stored.meta.marker || stored.meta.ts != self.ts;
+            let own = stored.meta.ts == self.ts;
+            match !own && self.lacks == self.next {
+                true => self.next += 1, // it was missing, and is of the picture before
+                false => self.whole = stored.meta.marker || !own,
+            }
             self.lacks += 1;
         }
         self.released && seq < self.next

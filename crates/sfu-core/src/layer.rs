@@ -180,7 +180,8 @@ impl Layer {
         }
         self.history.push(now, seq, &meta, incoming.bytes);
         if meta.keyframe {
-            self.nack.forget_before(ext_seq);
+            let leading = seq - self.history.picture_start(seq, &meta);
+            self.nack.forget_before(ExtSeq(ext_seq.0.saturating_sub(leading)));
         }
         let mut reshaped = false;
         if !meta.is_padding() {

@@ -38,6 +38,8 @@ pub(crate) struct Meta {
     pub(crate) marker: bool,
     pub(crate) pt: Pt,
     pub(crate) keyframe: bool,
+    /// Of a codec whose keyframes may begin with packets of parameter sets (RFC 6184 §5.6, RFC 7798 §4.4.1).
+    pub(crate) led: bool,
     pub(crate) picture: Picture,
     /// Frame number of the dependency descriptor.
     pub(crate) frame: Option<u16>,
@@ -57,6 +59,7 @@ impl Meta {
             marker: view.marker(),
             pt: view.pt(),
             keyframe: is_keyframe(codec, view.payload()),
+            led: matches!(codec, Codec::H264 | Codec::H265),
             picture: Picture::default(),
             frame: None,
             part: Part::WHOLE,

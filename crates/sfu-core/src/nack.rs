@@ -130,7 +130,7 @@ impl Generator {
         self.tolerance = self.tolerance.max(lateness) - less / FORGET;
     }
 
-    /// A keyframe begins at `seq`: nothing before it is needed.
+    /// A keyframe begins at `seq`, at the earliest: nothing before it is needed.
     pub(crate) fn forget_before(&mut self, ExtSeq(seq): ExtSeq) {
         self.missing.retain(|missing| missing.seq >= seq);
     }

@@ -26,6 +26,9 @@ impl Pace {
             return;
         };
         let ticks = ts.wrapping_sub(before);
+        if ticks == 0 && keyframe && !full {
+            self.since_stop = None; // behind parameter sets of its own
+        }
         if ticks.cast_signed() <= 0 {
             return; // of the same frame, or late
         }

@@ -14,8 +14,8 @@ impl Room {
             return;
         }
         let Some(back) = track.layers.get_mut(usize::from(layer)) else { return };
-        let Some(ts) = back.history.get(seq).map(|stored| stored.meta.ts) else { return };
-        back.hold = Some(Hold::new(now, seq, ts));
+        let Some(meta) = back.history.get(seq).map(|stored| stored.meta) else { return };
+        back.hold = Some(Hold::new(now, back.history.picture_start(seq, meta), meta.ts));
         self.stats.holds += 1;
         if !self.held.contains(&(index, layer)) {
             self.held.push((index, layer));

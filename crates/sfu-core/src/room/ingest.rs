@@ -72,6 +72,7 @@ impl Room {
             return self.ingest_red(now, (index, layer_index), &view, bytes, &parts);
         }
         let meta = Meta::read(&view, bytes, codec, &track.exts);
+        let dead = !track.is_live(layer_index);
         let layer = track.layers.get_mut(usize::from(layer_index)).ok_or(Drop::UnknownLayer)?;
         let mut queue = self.publishers.get_mut(track.publisher).map(|publisher| &mut publisher.queue);
         let incoming = Incoming {
@@ -81,7 +82,8 @@ impl Room {
             meta: &meta,
             bytes,
             rate: codec.clock_rate(),
-            nack: track.nack && layer.is_wanted(),
+            // What comes back is held, and lacks what is missing in front of its first slice.
+            nack: track.nack && (layer.is_wanted() || (dead && meta.led)),
             full: queue.as_ref().is_some_and(|queue| queue.is_full(now)),
         };
         let (before, first) = (layer.generation, layer.flowed.is_none());
@@ -116,7 +118,6 @@ impl Room {
             track.activity.sample(level.level_dbov);
             track.loudness.sample(linear(level.level_dbov));
         }
-        let dead = !track.is_live(layer_index);
         let revived = (dead || reshaped) && track.update_live(&self.config);
         if first || revived || restarted {
             self.select(index);

@@ -4,6 +4,7 @@ mod bottleneck;
 mod comeback;
 mod control;
 mod downstream;
+mod h264;
 mod layered;
 mod link;
 mod lossy_publisher;
@@ -147,6 +148,10 @@ struct World {
 impl World {
     /// A room in which Alice publishes video of this many layers, and audio.
     fn new(layers: u8) -> Self {
+        Self::of(Codec::Vp8, layers)
+    }
+
+    fn of(codec: Codec, layers: u8) -> Self {
         let now = Instant::now();
         let mut room = Room::new(Config::default(), now);
         let spec = |track, kind, pts, layers| TrackSpec {
@@ -159,7 +164,7 @@ impl World {
             rtx: true,
             nack: kind == MediaKind::Video,
         };
-        room.add_track(now, spec(VIDEO, MediaKind::Video, vec![(MEDIA_PT, Codec::Vp8)], layers));
+        room.add_track(now, spec(VIDEO, MediaKind::Video, vec![(MEDIA_PT, codec)], layers));
         room.add_track(now, spec(AUDIO, MediaKind::Audio, vec![(AUDIO_PT, Codec::Opus)], 1));
         Self { room, start: now, now, transport_seq: 0, rtcp: VecDeque::new(), events: Vec::new() }
     }
