@@ -41,11 +41,11 @@ reasons! {
     TransmitQueueFull => "transmit_queue_full",
     /// DTLS from an address that never passed an ICE check.
     DtlsUnknownAddress => "dtls_unknown_address",
-    /// Records that do not fill the datagram, or a ClientHello that contradicts itself.
+    /// Records that do not fill the datagram, fragments that do not fit their message, or a ClientHello that contradicts itself.
     DtlsMalformed => "dtls_malformed",
     /// A record that has no place in the present state, such as a late handshake record.
     DtlsUnexpected => "dtls_unexpected",
-    /// The handshake took more datagrams than any honest one.
+    /// The handshake took more datagrams or fragments than any honest one.
     DtlsBudget => "dtls_budget",
     /// The association is closed or failed.
     DtlsClosed => "dtls_closed",

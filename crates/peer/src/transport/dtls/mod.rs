@@ -37,7 +37,7 @@ pub use self::identity::{Fingerprint, Identity, IdentityError};
 use self::flight::{Flight, Lost, begins_hello};
 use self::hello::{Gather, best_profile, offers_x25519};
 use self::identity::FINGERPRINT_MISMATCH;
-use self::record::{ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE, is_whole, records};
+use self::record::{ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE, fragments, is_whole, records};
 use super::FailReason;
 use super::srtp::Profile;
 use crate::DropReason;
@@ -52,6 +52,10 @@ const EXPORTER_LABEL: &str = "EXTRACTOR-dtls_srtp";
 /// Datagrams that one handshake may feed to the stack, which stores some of them. An honest client that repeats its
 /// flights for 30 s needs 60.
 const MAX_HANDSHAKE_DATAGRAMS: u32 = 256;
+
+/// Fragments of handshake messages in them. The stack has a call on the worker's stack for each that it holds of one message. An
+/// honest client with a chain of 6 KB that repeats its flights for 30 s needs 150.
+const MAX_HANDSHAKE_FRAGMENTS: usize = 512;
 
 /// Application data that waits for the handshake or for the caller. SCTP keeps less in flight.
 const MAX_QUEUED: usize = 1024;
@@ -85,6 +89,7 @@ pub(super) struct Server {
     endpoint: Endpoint,
     flight: Flight,
     fed: u32,
+    fragments: usize,
     transmits: VecDeque<Bytes>,
     outputs: VecDeque<Output>,
 }
@@ -99,6 +104,7 @@ impl Server {
             endpoint: Endpoint::new(SERVER, TransportProtocol::UDP, None),
             flight: Flight::default(),
             fed: 0,
+            fragments: 0,
             transmits: VecDeque::new(),
             outputs: VecDeque::new(),
         }
@@ -109,7 +115,7 @@ impl Server {
     pub(super) fn set_client(&mut self, now: Instant, client: Fingerprint) {
         if self.client.is_none() {
             self.client = Some(client);
-            self.start(now);
+            let _ = self.start(now); // what is too much fails it, and that is told
         }
     }
 
@@ -124,9 +130,9 @@ impl Server {
         }
         match &mut self.phase {
             Phase::Hello(gather) => {
+                fragments(datagram).ok_or(DropReason::DtlsMalformed)?; // it is fed whole
                 gather.push(datagram)?;
-                self.start(now);
-                Ok(())
+                self.start(now)
             }
             Phase::Handshake => self.handle_handshake(now, datagram),
             Phase::Open => self.handle_open(now, datagram),
@@ -174,37 +180,42 @@ impl Server {
     }
 
     /// Chooses the profile and feeds the held ClientHello, once it and the fingerprint are there.
-    fn start(&mut self, now: Instant) {
-        let (Phase::Hello(gather), Some(client)) = (&mut self.phase, &self.client) else { return };
-        let Some(hello) = gather.hello() else { return };
+    fn start(&mut self, now: Instant) -> Result<(), DropReason> {
+        let (Phase::Hello(gather), Some(client)) = (&mut self.phase, &self.client) else { return Ok(()) };
+        let Some(hello) = gather.hello() else { return Ok(()) };
         let Some(profile) = best_profile(&hello) else {
             self.fail(FailReason::NoSrtpProfile);
-            return;
+            return Ok(());
         };
         let Ok(config) = self.identity.server_config(profile, offers_x25519(&hello), client.clone()) else {
             self.fail(FailReason::Handshake);
-            return;
+            return Ok(());
         };
         let datagrams = std::mem::take(gather).into_datagrams();
         self.endpoint.set_server_config(Some(Arc::new(config)));
         self.profile = Some(profile);
         self.phase = Phase::Handshake;
-        for datagram in datagrams {
-            self.feed(now, &datagram);
-        }
+        datagrams.iter().try_for_each(|datagram| self.feed_handshake(now, datagram))
     }
 
     fn handle_handshake(&mut self, now: Instant, datagram: &[u8]) -> Result<(), DropReason> {
-        if self.fed >= MAX_HANDSHAKE_DATAGRAMS {
-            self.fail(FailReason::Handshake);
-            return Err(DropReason::DtlsBudget);
-        }
-        self.feed(now, datagram);
+        self.feed_handshake(now, datagram)?;
         // A repeated hello after our flight: the flight is lost. While the stack has a timer it repeats by itself.
         let stuck = matches!(self.phase, Phase::Handshake) && self.endpoint.poll_timeout(&CLIENT).is_none();
         if stuck && begins_hello(datagram) {
             self.transmits.extend(self.flight.resend(now, Lost::Hello).iter().cloned());
         }
+        Ok(())
+    }
+
+    /// Feeds what is well-formed, and no more than an honest handshake has.
+    fn feed_handshake(&mut self, now: Instant, datagram: &[u8]) -> Result<(), DropReason> {
+        self.fragments += fragments(datagram).ok_or(DropReason::DtlsMalformed)?;
+        if self.fed >= MAX_HANDSHAKE_DATAGRAMS || self.fragments > MAX_HANDSHAKE_FRAGMENTS {
+            self.fail(FailReason::Handshake);
+            return Err(DropReason::DtlsBudget);
+        }
+        self.feed(now, datagram);
         Ok(())
     }
 

@@ -14,6 +14,10 @@ pub(super) const HELLO_VERIFY_REQUEST: u8 = 3;
 const RECORD_HEADER: usize = 13;
 const MESSAGE_HEADER: usize = 12;
 
+/// Longest handshake message that is taken. A chain of certificates with RSA keys of 4,096 bits has some 6 KB; all fragments of
+/// a message are kept until it is whole.
+const MAX_MESSAGE_BYTES: usize = 64 * 1024;
+
 /// One record.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Record<'a> {
@@ -66,17 +70,52 @@ impl<'a> Fragment<'a> {
         if record.content_type != HANDSHAKE || record.epoch != 0 {
             return None;
         }
-        let (header, rest) = record.body.split_first_chunk::<MESSAGE_HEADER>()?;
+        Self::split(record.body).map(|(fragment, _behind)| fragment)
+    }
+
+    /// The first fragment of these bytes, and what is behind it.
+    fn split(bytes: &'a [u8]) -> Option<(Self, &'a [u8])> {
+        let (header, rest) = bytes.split_first_chunk::<MESSAGE_HEADER>()?;
         let total = u24([header[1], header[2], header[3]]);
         let offset = u24([header[6], header[7], header[8]]);
         let len = u24([header[9], header[10], header[11]]);
-        let bytes = rest.get(..len)?;
+        let (bytes, behind) = rest.split_at_checked(len)?;
         if offset + len > total {
             return None;
         }
         let message_seq = u16::from_be_bytes([header[4], header[5]]);
-        Some(Self { kind: header[0], total, message_seq, offset, bytes })
+        Some((Self { kind: header[0], total, message_seq, offset, bytes }, behind))
     }
+
+    fn is_whole(&self) -> bool {
+        self.bytes.len() == self.total
+    }
+}
+
+/// How many fragments a datagram has; `None`: one of them is none (RFC 6347 §4.2.3), or rtc-dtls would cut them otherwise.
+///
+/// It goes through the fragments of a message by calling itself for each, looks at no length before, and takes the length of
+/// the whole message for that of the fragment: so a part of a message must be the last in its record, or it would find
+/// fragments there that were not counted here. What is encrypted counts as the most fragments that it may hold.
+pub(super) fn fragments(datagram: &[u8]) -> Option<usize> {
+    let mut count = 0;
+    for record in records(datagram).filter(|record| record.content_type == HANDSHAKE) {
+        if record.epoch > 0 {
+            count += record.body.len() / MESSAGE_HEADER;
+            continue;
+        }
+        let mut rest = record.body;
+        while !rest.is_empty() {
+            let (fragment, behind) = Fragment::split(rest)?;
+            let is_part = !fragment.is_whole();
+            let is_bad = fragment.bytes.is_empty() || !behind.is_empty();
+            if fragment.total > MAX_MESSAGE_BYTES || (is_part && is_bad) {
+                return None;
+            }
+            (count, rest) = (count + 1, behind);
+        }
+    }
+    Some(count)
 }
 
 fn u24(bytes: [u8; 3]) -> usize {
@@ -86,7 +125,7 @@ fn u24(bytes: [u8; 3]) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{Fragment, is_whole, records};
+    use super::{Fragment, fragments, is_whole, records};
 
     fn record(content_type: u8, body: &[u8]) -> Vec<u8> {
         let mut bytes = vec![content_type, 0xfe, 0xfd, 0, 1, 0, 0, 0, 0, 0, 9];
@@ -122,5 +161,47 @@ mod tests {
             let found = records(&bytes).next().and_then(Fragment::parse);
             assert_eq!(found.is_some(), accepted, "{total} {offset} {len} {present}");
         }
+    }
+
+    #[test]
+    fn all_fragments_of_a_record_are_counted_and_bad_ones_found() {
+        type Part = (u32, u32, u32); // total, offset, len
+        let datagram = |epoch: u8, parts: &[Part]| {
+            let mut body = Vec::new();
+            for (total, offset, len) in parts {
+                body.push(11);
+                body.extend_from_slice(&total.to_be_bytes()[1..]);
+                body.extend_from_slice(&[0, 1]);
+                body.extend_from_slice(&offset.to_be_bytes()[1..]);
+                body.extend_from_slice(&len.to_be_bytes()[1..]);
+                body.extend(std::iter::repeat_n(7, *len as usize));
+            }
+            let mut bytes = record(22, &body);
+            bytes[4] = epoch;
+            bytes
+        };
+        let rows: [(&[Part], Option<usize>); 11] = [
+            (&[(5, 0, 5)], Some(1)),
+            (&[(5, 0, 5), (0, 0, 0), (3, 0, 3)], Some(3)),
+            (&[(5, 0, 5), (9, 0, 4)], Some(2)),
+            (&[(9, 4, 5)], Some(1)),
+            (&[(9, 4, 5), (5, 0, 5)], None), // rtc-dtls would take the second for a piece of the first
+            (&[(9, 4, 0)], None),
+            (&[(0, 1, 0)], None),
+            (&[(0, 0, 1)], None),
+            (&[(9, 5, 5)], None),
+            (&[(64 * 1024, 0, 1)], Some(1)),
+            (&[(64 * 1024 + 1, 0, 1)], None),
+        ];
+        for (parts, want) in rows {
+            assert_eq!(fragments(&datagram(0, parts)), want, "{parts:?}");
+        }
+        assert_eq!(fragments(&datagram(1, &[(0, 1, 1); 10])), Some(10), "sealed: nobody knows, so the most");
+        let two = [datagram(0, &[(5, 0, 5)]), datagram(0, &[(9, 5, 5)])].concat();
+        assert_eq!((fragments(&two), fragments(&record(23, &[1; 40]))), (None, Some(0)));
+        let mut cut = datagram(0, &[(5, 0, 5)]);
+        cut.extend_from_slice(&[1; 5]);
+        cut[12] += 5;
+        assert_eq!(fragments(&cut), None, "behind the last fragment is less than a header");
     }
 }

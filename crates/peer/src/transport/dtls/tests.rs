@@ -34,11 +34,13 @@ pub(in crate::transport) struct Kind {
     /// Bytes of a handshake message per record; 0: the default of 1,200.
     pub(in crate::transport) mtu: usize,
     pub(in crate::transport) certificate: bool,
+    /// Bytes of a second certificate in its chain.
+    pub(in crate::transport) chain: usize,
 }
 
 impl Default for Kind {
     fn default() -> Self {
-        Self { profiles: CHROMIUM.to_vec(), mtu: 0, certificate: true }
+        Self { profiles: CHROMIUM.to_vec(), mtu: 0, certificate: true, chain: 0 }
     }
 }
 
@@ -53,7 +55,11 @@ pub(in crate::transport) struct Client {
 impl Client {
     pub(in crate::transport) fn new(kind: &Kind, now: Instant) -> Self {
         let (_, identity) = identities();
-        let certificates = if kind.certificate { vec![identity.certificate()] } else { vec![] };
+        let mut certificate = identity.certificate();
+        if kind.chain > 0 {
+            certificate.certificate.push(vec![0x30; kind.chain].into());
+        }
+        let certificates = if kind.certificate { vec![certificate] } else { vec![] };
         let config = ConfigBuilder::default()
             .with_crypto_provider(identity.provider())
             .with_certificates(certificates)
@@ -347,6 +353,81 @@ fn a_handshake_feeds_the_stack_only_so_much() {
     }
     assert_eq!(last, Err(DropReason::DtlsBudget));
     assert!(matches!(pair.server.poll_output(), Some(Output::Failed(FailReason::Handshake))));
+}
+
+/// Handshake fragments of the message that the server waits for, each a byte long, `(total, offset)` of each; in one record.
+fn packed(epoch: u8, seq: u32, parts: impl Iterator<Item = (u32, u32)>) -> Vec<u8> {
+    let mut body = Vec::new();
+    for (total, offset) in parts {
+        body.push(11);
+        body.extend_from_slice(&total.to_be_bytes()[1..]);
+        body.extend_from_slice(&[0, 1]);
+        body.extend_from_slice(&offset.to_be_bytes()[1..]);
+        body.extend_from_slice(&[0, 0, 1]);
+        if total > 0 {
+            body.push(7);
+        }
+    }
+    let mut record = vec![22, 0xfe, 0xfd, 0, epoch, 0, 0];
+    record.extend_from_slice(&seq.to_be_bytes());
+    record.extend_from_slice(&(body.len() as u16).to_be_bytes());
+    record.extend_from_slice(&body);
+    record
+}
+
+#[test]
+fn fragments_cannot_fill_the_stack_of_the_thread() {
+    let begun = || {
+        let mut pair = Pair::new(&Kind::default());
+        let hello = pair.client.poll_transmit().unwrap();
+        pair.server.handle(pair.now, &hello).unwrap();
+        (pair, hello)
+    };
+    // No length at all: rtc-dtls goes from each to the next.
+    let (mut pair, hello) = begun();
+    for count in 0..200 {
+        let datagram = packed(0, 100 + count, (0..1_300).map(|number| (0, count * 1_300 + number)));
+        assert_eq!(pair.server.handle(pair.now, &datagram), Err(DropReason::DtlsMalformed));
+    }
+    assert!(pair.run(Duration::from_secs(5), |_| false).is_some(), "what was dropped changed nothing");
+    pair.assert_works("crafted");
+
+    // Behind the first ClientHello, which is held and fed later.
+    let mut server = Server::new(identities().0);
+    let mut datagram = hello.to_vec();
+    datagram.extend_from_slice(&packed(0, 7, (0..1_300).map(|number| (0, number)))[13..]);
+    let length = (datagram.len() - 13) as u16;
+    datagram[11..13].copy_from_slice(&length.to_be_bytes());
+    assert_eq!(server.handle(Instant::now(), &datagram), Err(DropReason::DtlsMalformed));
+
+    // Well-formed, a record each; and sealed, where nobody can look.
+    let plain = |count: u32| -> Vec<u8> {
+        let each = |number| packed(0, 100 + count * 50 + number, std::iter::once((60_000, count * 50 + number)));
+        (0..50).flat_map(each).collect()
+    };
+    let sealed = |count: u32| packed(1, count, (0..50).map(|number| (60_000, count * 50 + number)));
+    let kinds: [&dyn Fn(u32) -> Vec<u8>; 2] = [&plain, &sealed];
+    for kind in kinds {
+        let (mut pair, _) = begun();
+        let taken = (0..200).take_while(|count| pair.server.handle(pair.now, &kind(*count)).is_ok()).count();
+        assert!((5..=10).contains(&taken), "{taken} datagrams");
+        assert_eq!(pair.server.handle(pair.now, &kind(200)), Err(DropReason::DtlsClosed));
+        assert!(matches!(pair.server.poll_output(), Some(Output::Failed(FailReason::Handshake))));
+    }
+}
+
+#[test]
+fn a_chain_of_large_certificates_fits_also_where_half_is_lost() {
+    for lost in [0, 2] {
+        let mut pair = Pair::new(&Kind { chain: 12_000, ..Kind::default() });
+        let mut state = 5_u64;
+        let took = pair.run(Duration::from_secs(5), |_| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) % 10 < lost
+        });
+        assert!(took.is_some(), "{lost} of 10 lost: {} fragments, {:?}", pair.server.fragments, pair.failed);
+        pair.assert_works("large");
+    }
 }
 
 #[test]
