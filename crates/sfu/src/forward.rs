@@ -145,6 +145,8 @@ impl Worker {
     pub(crate) fn flush_room(&mut self, now: Instant, id: RoomId, since: Instant) {
         let Some(room) = self.rooms.get_mut(&id) else { return };
         room.due = false;
+        #[cfg(test)]
+        assert!(!room.faulty, "asked to panic by a test");
         let mut wrote = false;
         let max_segments = self.network.max_segments();
         let mut touched = 0_usize;

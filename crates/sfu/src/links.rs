@@ -5,6 +5,7 @@
 //! address that no datagram comes from. It never blocks the worker: what the kernel does not take waits in a bounded
 //! buffer, and what does not fit there is dropped whole, media first.
 
+use std::collections::VecDeque;
 use std::io::{self, Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 
@@ -57,7 +58,7 @@ pub(crate) struct Links {
     /// somebody still holds does not mean another connection.
     last: u32,
     /// What may have something to read.
-    ready: Vec<u32>,
+    ready: VecDeque<u32>,
 }
 
 /// Bytes of one connection under way to the worker.
@@ -123,7 +124,7 @@ impl Links {
         registry.register(&mut stream, token, mio::Interest::READABLE | mio::Interest::WRITABLE).ok()?;
         let link = Link { stream, peer: None, unread: Vec::new(), backlog: Vec::new(), broken: false };
         self.links.insert(id, link);
-        self.ready.push(id); // it may have sent more than its first frame already
+        self.ready.push_back(id); // it may have sent more than its first frame already
         Some(address_of(id, remote))
     }
 
@@ -166,18 +167,19 @@ impl Links {
                 link.drain();
             }
             if event.is_readable() || event.is_read_closed() || event.is_error() {
-                self.ready.push(id);
+                self.ready.push_back(id);
             }
         }
     }
 
-    pub(crate) fn is_ready(&self) -> bool {
-        !self.ready.is_empty()
+    /// How many may have something to read.
+    pub(crate) fn ready(&self) -> usize {
+        self.ready.len()
     }
 
-    /// The connections to read from.
-    pub(crate) fn take_ready(&mut self) -> Vec<u32> {
-        std::mem::take(&mut self.ready)
+    /// The next connection to read from. They are edge-triggered: one that is taken and not read is not heard of again.
+    pub(crate) fn next_ready(&mut self) -> Option<u32> {
+        self.ready.pop_front()
     }
 
     /// Reads what is there, up to a bound; [`Links::put_back`] must follow.
@@ -216,7 +218,7 @@ impl Links {
         reader.bytes.shrink_to(READ_BYTES / 4);
         link.unread = reader.bytes;
         if reader.more {
-            self.ready.push(id);
+            self.ready.push_back(id);
         }
     }
 
@@ -340,6 +342,19 @@ mod tests {
 
         links.close_of(PeerId(1));
         assert_eq!(links.send(id, &media, 1_000), Sent::Dropped);
+    }
+
+    #[test]
+    fn whoever_is_taken_and_not_put_back_leaves_the_others_ready() {
+        let poll = mio::Poll::new().unwrap();
+        let mut links = Links::default();
+        let pairs = [pair(), pair(), pair()];
+        let opened = pairs.map(|(near, far)| (links.open(near, far.local_addr().unwrap(), poll.registry()), far));
+        let ids: Vec<u32> = opened.iter().map(|(address, _)| link_of(address.unwrap()).unwrap()).collect();
+        let first = links.next_ready().unwrap();
+        let _lost = links.read(first).unwrap(); // a frame of it made the worker panic
+        assert_eq!((first, links.ready()), (ids[0], 2));
+        assert_eq!([links.next_ready(), links.next_ready(), links.next_ready()], [Some(ids[1]), Some(ids[2]), None]);
     }
 
     #[test]

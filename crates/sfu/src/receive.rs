@@ -174,7 +174,7 @@ impl Worker {
         self.owed += room.core.take_owed();
         if !room.due {
             room.due = true;
-            self.due.push(id);
+            self.due.push_back(id);
             self.gather_since.get_or_insert(now);
         }
     }

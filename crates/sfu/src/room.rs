@@ -65,6 +65,9 @@ pub(crate) struct RoomState {
     worker: usize,
     events: mpsc::Sender<(usize, Event)>,
     backlog: VecDeque<Event>,
+    /// Panics where its packets go out.
+    #[cfg(test)]
+    pub(crate) faulty: bool,
 }
 
 impl RoomState {
@@ -89,6 +92,8 @@ impl RoomState {
             worker,
             events,
             backlog: VecDeque::new(),
+            #[cfg(test)]
+            faulty: false,
         }
     }
 

@@ -3,6 +3,7 @@
 //! A turn of the loop: sleep until a datagram, a command or a deadline; receive in batches; run commands and timers;
 //! forward. Video waits up to [`GATHER`] so that packets of one frame leave in one GSO send; audio waits for nothing.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -98,7 +99,7 @@ pub(crate) struct Worker {
     pub(crate) counters: Counters,
     pub(crate) ssrcs: Ssrcs,
     /// Rooms with packets to forward, and since when the oldest of them waits.
-    pub(crate) due: Vec<RoomId>,
+    pub(crate) due: VecDeque<RoomId>,
     pub(crate) gather_since: Option<Instant>,
     pub(crate) urgent: bool,
     /// Packets that the next flush writes, about.
@@ -139,7 +140,7 @@ impl Worker {
             scratch: Vec::new(),
             counters: Counters::new(parts.index, parts.metrics, now),
             ssrcs: Ssrcs,
-            due: Vec::new(),
+            due: VecDeque::new(),
             gather_since: None,
             urgent: false,
             owed: 0,
@@ -214,7 +215,7 @@ impl Worker {
     }
 
     fn sleep_for(&self, now: Instant) -> Duration {
-        if self.more_to_read || self.network.links.is_ready() || self.pipes.is_ready() || !self.commands.is_empty() {
+        if self.more_to_read || self.network.links.ready() > 0 || self.pipes.is_ready() || !self.commands.is_empty() {
             return Duration::ZERO;
         }
         let gather = self.gather_since.map(|since| since + GATHER);
@@ -255,7 +256,8 @@ impl Worker {
 
     /// Frames of connections, each like a datagram.
     fn receive_from_links(&mut self, now: Instant) {
-        for id in self.network.links.take_ready() {
+        for _ in 0..self.network.links.ready() {
+            let Some(id) = self.network.links.next_ready() else { break };
             let Some(mut reader) = self.network.links.read(id) else { continue };
             let path = Path { remote: reader.address, local_ip: None, via: None };
             while let Some(frame) = reader.next_frame() {
@@ -322,18 +324,21 @@ impl Worker {
         if !self.urgent && !gathered {
             return;
         }
-        let since = self.gather_since.take().unwrap_or(now);
+        let since = self.gather_since.unwrap_or(now);
         (self.urgent, self.owed) = (false, 0);
-        for room in std::mem::take(&mut self.due) {
+        // One at a time, and the time stays until the last: those behind a room that panics go out in the next turn.
+        while let Some(room) = self.due.pop_front() {
             self.in_room = Some(room);
             // Not the time of the turn: what took the worker until here is no queue of anybody's path.
             self.flush_room(Instant::now(), room, since);
             self.in_room = None;
         }
+        self.gather_since = None;
     }
 
     fn handle_panic(&mut self) {
         self.counters.panics += 1;
+        self.more_to_read = true; // the socket is edge-triggered, and may not have been read to its end
         let Some(room) = self.in_room.take() else {
             tracing::error!("worker panicked outside any room");
             return;
@@ -347,3 +352,6 @@ impl Worker {
         self.forget_room(now, room);
     }
 }
+
+#[cfg(test)]
+mod tests;
