@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use convene_types::{PeerId, Ssrc};
 use rustc_hash::FxHashMap;
 
-/// Addresses one peer may hold at once: its candidates on several networks. The oldest goes first.
+/// Addresses one peer may hold at once: its candidates on several networks. The oldest that is not its path goes first.
 const MAX_ADDRESSES_PER_PEER: usize = 8;
 
 /// Peers tried for an SRTP packet from an unknown address. SSRCs are random 32-bit numbers, so two is already rare.
@@ -79,9 +79,10 @@ impl Entries {
 }
 
 impl Demux {
-    pub(crate) fn add(&mut self, peer: PeerId, name: &Name, entries: &mut Entries) {
+    /// `path`: where the peer's packets go, if that is known here.
+    pub(crate) fn add(&mut self, peer: PeerId, name: &Name, path: Option<SocketAddr>, entries: &mut Entries) {
         match name {
-            Name::Address(address) => self.add_address(peer, *address, entries),
+            Name::Address(address) => self.add_address(peer, *address, path, entries),
             Name::Ufrag(ufrag) => self.add_ufrag(peer, ufrag, entries),
         }
     }
@@ -105,12 +106,13 @@ impl Demux {
         }
     }
 
-    pub(crate) fn add_address(&mut self, peer: PeerId, address: SocketAddr, entries: &mut Entries) {
+    fn add_address(&mut self, peer: PeerId, address: SocketAddr, path: Option<SocketAddr>, entries: &mut Entries) {
         if self.by_address.insert(address, peer) == Some(peer) {
             return;
         }
-        if entries.addresses.len() >= MAX_ADDRESSES_PER_PEER {
-            let oldest = entries.addresses.remove(0);
+        let oldest = entries.addresses.iter().position(|known| Some(*known) != path);
+        if let Some(oldest) = oldest.filter(|_| entries.addresses.len() >= MAX_ADDRESSES_PER_PEER) {
+            let oldest = entries.addresses.remove(oldest);
             self.remove_address(peer, oldest);
         }
         entries.addresses.push(address);
@@ -181,12 +183,13 @@ mod tests {
         let (mut demux, mut a, mut b) = (Demux::default(), Entries::default(), Entries::default());
         let address = |port| SocketAddr::from(([10, 0, 0, 1], port));
         for port in 0..20 {
-            demux.add_address(PeerId(1), address(port), &mut a);
+            demux.add_address(PeerId(1), address(port), Some(address(3)), &mut a);
         }
+        assert_eq!(demux.by_address(address(3)), Some(PeerId(1)), "its path stays");
         demux.add_ufrag(PeerId(1), "a", &mut a);
         demux.add_ssrc(PeerId(1), Ssrc(7), &mut a);
         demux.add_ssrc(PeerId(2), Ssrc(7), &mut b);
-        demux.add_address(PeerId(2), address(19), &mut b); // took over the port
+        demux.add_address(PeerId(2), address(19), None, &mut b); // took over the port
         assert_eq!(demux.by_address.len(), MAX_ADDRESSES_PER_PEER);
         demux.remove(PeerId(1), &a);
         assert_eq!(demux.by_address(address(19)), Some(PeerId(2)));

@@ -135,7 +135,7 @@ impl Worker {
     pub(crate) fn enter(&mut self, id: PeerId, name: &Name) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         match session.via {
-            None => self.demux.add(id, name, &mut session.entries),
+            None => self.demux.add(id, name, session.peer.remote(), &mut session.entries),
             Some(home) if session.entries.note(name) => {
                 self.pipes.tell(home, Piped::Named { peer: id, name: name.clone() });
             }
@@ -152,7 +152,7 @@ impl Worker {
 
     pub(crate) fn handle_named(&mut self, id: PeerId, name: &Name) {
         if let Some(relay) = self.relays.get_mut(&id) {
-            self.demux.add(id, name, &mut relay.entries);
+            self.demux.add(id, name, None, &mut relay.entries); // its next check enters its path again
         }
     }
 

@@ -265,14 +265,19 @@ impl Agent {
 
     fn select(&mut self, now: Instant, addr: SocketAddr) {
         self.left = self.path().map(|old| (old, now));
+        if let Some((old, _)) = self.left {
+            self.learn(old); // for what is still on its way
+        }
         self.path = Some(Path { addr, heard: now });
         self.learn(addr);
     }
 
+    /// The oldest makes room. Not the path: checks that come over it teach nothing, so it may well be the oldest.
     fn learn(&mut self, addr: SocketAddr) {
         self.known.retain(|known| *known != addr);
-        if self.known.len() >= MAX_ADDRESSES {
-            self.known.remove(0);
+        let oldest = self.known.iter().position(|known| Some(*known) != self.path());
+        if let Some(oldest) = oldest.filter(|_| self.known.len() >= MAX_ADDRESSES) {
+            self.known.remove(oldest);
         }
         self.known.push(addr);
     }

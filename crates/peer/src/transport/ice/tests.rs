@@ -237,6 +237,23 @@ fn what_is_kept_is_bounded() {
 }
 
 #[test]
+fn the_path_is_known_whoever_else_checks() {
+    let local = credentials(1);
+    let now = Instant::now();
+    let mut agent = Agent::new(local.clone());
+    handle(&mut agent, now, 1, &check(&local, true)).unwrap();
+    for port in 2..100 {
+        handle(&mut agent, now, port, &check(&local, false)).unwrap();
+        handle(&mut agent, now, 1, &check(&local, true)).unwrap();
+        assert_eq!(agent.path(), Some(addr(1)));
+        assert!(agent.is_known(addr(1)) && agent.is_known(addr(port)), "after {port}");
+    }
+    assert!(agent.known.len() <= MAX_ADDRESSES);
+    handle(&mut agent, now, 100, &check(&local, true)).unwrap();
+    assert!(agent.is_known(addr(1)) && agent.is_known(addr(100)), "the client moved");
+}
+
+#[test]
 fn local_ufrag_reads_what_the_agent_reads() {
     let local = credentials(9);
     let packet = check(&local, true);
