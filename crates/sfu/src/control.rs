@@ -61,7 +61,7 @@ impl Worker {
         self.after_room_input(now, room);
     }
 
-    fn add_peer(&mut self, now: Instant, room_id: RoomId, options: &PeerOptions) -> Result<(), Error> {
+    pub(crate) fn add_peer(&mut self, now: Instant, room_id: RoomId, options: &PeerOptions) -> Result<(), Error> {
         if self.pending >= MAX_PENDING_HANDSHAKES {
             return Err(Error::Limit { limit: "pending_handshakes" });
         }

@@ -219,7 +219,7 @@ fn start_connect_deadline(session: &mut Session, now: Instant) -> bool {
     begins
 }
 
-fn forget_subscription(session: &mut Session, track: TrackId) {
+pub(crate) fn forget_subscription(session: &mut Session, track: TrackId) {
     session.peer.detach(track);
     session.subscribed.retain(|subscribed| subscribed.subscription.track != track);
 }

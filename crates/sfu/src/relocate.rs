@@ -18,6 +18,7 @@ use crate::command::Reply;
 use crate::demux::{Class, Entries, Name};
 use crate::handle::Error;
 use crate::links;
+use crate::negotiate::forget_subscription;
 use crate::pipe::Piped;
 use crate::session::Session;
 use crate::socket::Path;
@@ -94,6 +95,11 @@ impl Worker {
         if let Some(subscriber) = subscriber {
             room.core.adopt(now, subscriber);
         }
+        // Tracks that ended while it was between two workers: whoever told their subscribers did not find it.
+        let tracks = session.subscribed.iter().map(|subscribed| subscribed.subscription.track);
+        for ended in tracks.filter(|track| !room.tracks.contains_key(track)).collect::<Vec<_>>() {
+            forget_subscription(&mut session, ended);
+        }
         tracing::debug!(parent: &session.span, ?via, "peer came from another worker");
         self.sessions.insert(id, session);
         self.activate(now, id);
@@ -169,5 +175,44 @@ impl Worker {
             None => self.demux.remove(session.id, &session.entries),
             Some(home) => drop(self.pipes.tell(home, Piped::Left { peer: session.id })),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use convene_types::{MediaKind, RoomId};
+    use tokio::sync::mpsc;
+
+    use crate::handle::{PeerOptions, Subscription};
+    use crate::room::{RoomState, TrackEntry};
+
+    use super::*;
+
+    fn spec(track: TrackId) -> core::TrackSpec {
+        let (publisher, kind, exts) = (PeerId(9), MediaKind::Audio, convene_rtp::ext::Map::default());
+        core::TrackSpec { track, publisher, kind, pts: Vec::new(), layers: 1, exts, rtx: false, nack: false }
+    }
+
+    #[test]
+    fn a_peer_loses_what_ended_while_it_was_under_way() {
+        let (mut worker, now) = (crate::worker::tests::worker(), Instant::now());
+        let (id, room_id, (events, _owner)) = (PeerId(1), RoomId(1), mpsc::channel(8));
+        let mut room = RoomState::new(String::new(), 0, events, 0, now);
+        for track in [TrackId(1), TrackId(2)] {
+            room.tracks.insert(track, TrackEntry::new(spec(track), Vec::new(), false));
+        }
+        worker.rooms.insert(room_id, room);
+        let options = PeerOptions { peer: id, label: String::new(), reserve_sections: false, we_offer: false };
+        worker.add_peer(now, room_id, &options).unwrap();
+        for track in [TrackId(1), TrackId(2)] {
+            let (stream, track_label) = (String::new(), String::new());
+            worker.subscribe(now, id, Subscription { track, stream, track_label }).unwrap();
+        }
+        let departed = worker.release(now, id, 1).unwrap();
+        worker.unpublish(now, room_id, TrackId(2));
+        worker.take_in(now, departed, Some(1)).unwrap();
+        let session = &worker.sessions[&id];
+        let left: Vec<TrackId> = session.subscribed.iter().map(|subscribed| subscribed.subscription.track).collect();
+        assert_eq!((left, session.peer.missing_sections()), (vec![TrackId(1)], (1, 0)));
     }
 }

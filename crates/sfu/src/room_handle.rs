@@ -333,6 +333,7 @@ impl Room {
 
     /// Ends a track; its subscriptions go with it.
     pub async fn unpublish(&self, track: TrackId) -> Result<(), Error> {
+        let _still = self.shared.moving.read().await;
         let workers = self.shared.places().of_track(track);
         self.shared.places().remove_track(track);
         // Its home tells the branches as well; the second time changes nothing.
@@ -341,6 +342,7 @@ impl Room {
 
     /// A muted track is received and not forwarded.
     pub async fn set_muted(&self, track: TrackId, muted: bool) -> Result<(), Error> {
+        let _still = self.shared.moving.read().await;
         let workers = self.shared.places().of_track(track);
         self.tell_all(workers, || Action::SetMuted { track, muted }).await
     }
@@ -419,3 +421,6 @@ impl Room {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn worker() -> Worker {
+pub(crate) fn worker() -> Worker {
     let poll = mio::Poll::new().unwrap();
     let waker = Arc::new(Waker::new(poll.registry(), WAKE).unwrap());
     let (_commander, commands) = mpsc::channel(1);
