@@ -18,6 +18,7 @@ use sctp_proto::{
 };
 
 use super::dcep::{Limit, Reliability};
+use super::window::Window;
 use super::{MAX_MESSAGE_BYTES, MAX_RECEIVE_BYTES};
 
 /// Retransmission time-out before the first round trip is measured: 3 s by RFC 9260 §16, 500 ms in libwebrtc's dcsctp.
@@ -79,6 +80,9 @@ pub(super) struct Link {
     inits: usize,
     established: bool,
     lost: bool,
+    window: Window,
+    /// SCTP found chunks of DATA in a packet where none are.
+    deceived: bool,
     max_send_bytes: u32,
     packets: VecDeque<Bytes>,
     /// The FORWARD TSN that was sent last, and when.
@@ -95,6 +99,8 @@ impl Link {
             inits: 0,
             established: false,
             lost: false,
+            window: Window::default(),
+            deceived: false,
             max_send_bytes: MAX_MESSAGE_BYTES as u32,
             packets: VecDeque::new(),
             forwarded: None,
@@ -117,13 +123,20 @@ impl Link {
         if self.lost || (self.established && is_init(packet)) {
             return;
         }
+        let Some(datas) = self.window.admit(packet) else { return };
         match self.endpoint.handle(now, PEER, None, None, Bytes::copy_from_slice(packet)) {
-            Some((handle, DatagramEvent::NewAssociation(association))) => self.adopt(handle, association),
+            Some((handle, DatagramEvent::NewAssociation(association))) => {
+                self.window.note_init(packet);
+                self.adopt(handle, association);
+            }
             Some((handle, DatagramEvent::AssociationEvent(event))) => {
                 if let Some((own, association)) = &mut self.association
                     && *own == handle
                 {
+                    let before = association.stats().get_num_datas();
                     association.handle_event(event);
+                    // It goes by what it has read of a chunk, not by its length: more may be hidden behind that.
+                    self.deceived |= association.stats().get_num_datas() > before.saturating_add(datas);
                 }
             }
             None => {}
@@ -146,6 +159,7 @@ impl Link {
         while let Some(transmit) = association.poll_transmit(now) {
             match transmit.payload {
                 Payload::RawEncode(packets) => {
+                    packets.iter().for_each(|packet| self.window.note_sent(packet));
                     let forwarded = &mut self.forwarded;
                     self.packets.extend(packets.into_iter().filter(|packet| !repeats(forwarded, now, packet)));
                 }
@@ -159,6 +173,10 @@ impl Link {
     }
 
     pub(super) fn poll_event(&mut self) -> Option<Event> {
+        if std::mem::take(&mut self.deceived) {
+            self.lost = true;
+            return Some(Event::Lost);
+        }
         let (_, association) = self.association.as_mut()?;
         while let Some(event) = association.poll() {
             let event = match event {

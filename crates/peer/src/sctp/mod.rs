@@ -17,6 +17,7 @@ mod drain;
 mod link;
 #[cfg(test)]
 mod tests;
+mod window;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
