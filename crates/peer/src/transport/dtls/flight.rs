@@ -64,6 +64,11 @@ impl Flight {
         }
     }
 
+    /// Whether ServerHello has gone out.
+    pub(super) fn has_hello(&self) -> bool {
+        !self.hello.is_empty()
+    }
+
     /// The flight to send again, or nothing.
     pub(super) fn resend(&mut self, now: Instant, lost: Lost) -> &[Bytes] {
         let early = self.last.is_some_and(|last| now.duration_since(last) < MIN_INTERVAL);

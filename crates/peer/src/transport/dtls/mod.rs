@@ -57,6 +57,10 @@ const MAX_HANDSHAKE_DATAGRAMS: u32 = 256;
 /// honest client with a chain of 6 KB that repeats its flights for 30 s needs 150.
 const MAX_HANDSHAKE_FRAGMENTS: usize = 512;
 
+/// How often the stack repeats its flight by itself, each second. At the eighth time it would fail the association, sooner than
+/// anybody else gives it up; repeats of the client are answered by [`flight`], for as long as the caller waits.
+const MAX_REPEATS: u32 = 6;
+
 /// Application data that waits for the handshake or for the caller. SCTP keeps less in flight.
 const MAX_QUEUED: usize = 1024;
 
@@ -90,6 +94,7 @@ pub(super) struct Server {
     flight: Flight,
     fed: u32,
     fragments: usize,
+    repeats: u32,
     transmits: VecDeque<Bytes>,
     outputs: VecDeque<Output>,
 }
@@ -105,6 +110,7 @@ impl Server {
             flight: Flight::default(),
             fed: 0,
             fragments: 0,
+            repeats: 0,
             transmits: VecDeque::new(),
             outputs: VecDeque::new(),
         }
@@ -157,14 +163,17 @@ impl Server {
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         match self.phase {
-            Phase::Handshake => self.endpoint.poll_timeout(&CLIENT),
-            Phase::Hello(_) | Phase::Open | Phase::Done => None,
+            Phase::Handshake if self.repeats < MAX_REPEATS => self.endpoint.poll_timeout(&CLIENT),
+            Phase::Handshake | Phase::Hello(_) | Phase::Open | Phase::Done => None,
         }
     }
 
     pub(super) fn handle_timeout(&mut self, now: Instant) {
-        if matches!(self.phase, Phase::Handshake) && self.endpoint.handle_timeout(CLIENT, now).is_err() {
-            self.fail(FailReason::HandshakeTimeout);
+        if self.poll_timeout().is_some_and(|at| at <= now) {
+            self.repeats += u32::from(self.flight.has_hello()); // the HelloVerifyRequest is not repeated
+            if self.endpoint.handle_timeout(CLIENT, now).is_err() {
+                self.fail(FailReason::HandshakeTimeout);
+            }
         }
         self.collect();
     }
@@ -201,7 +210,7 @@ impl Server {
     fn handle_handshake(&mut self, now: Instant, datagram: &[u8]) -> Result<(), DropReason> {
         self.feed_handshake(now, datagram)?;
         // A repeated hello after our flight: the flight is lost. While the stack has a timer it repeats by itself.
-        let stuck = matches!(self.phase, Phase::Handshake) && self.endpoint.poll_timeout(&CLIENT).is_none();
+        let stuck = matches!(self.phase, Phase::Handshake) && self.poll_timeout().is_none();
         if stuck && begins_hello(datagram) {
             self.transmits.extend(self.flight.resend(now, Lost::Hello).iter().cloned());
         }

@@ -36,11 +36,13 @@ pub(in crate::transport) struct Kind {
     pub(in crate::transport) certificate: bool,
     /// Bytes of a second certificate in its chain.
     pub(in crate::transport) chain: usize,
+    /// Between its repeats.
+    pub(in crate::transport) interval: Duration,
 }
 
 impl Default for Kind {
     fn default() -> Self {
-        Self { profiles: CHROMIUM.to_vec(), mtu: 0, certificate: true, chain: 0 }
+        Self { profiles: CHROMIUM.to_vec(), mtu: 0, certificate: true, chain: 0, interval: CLIENT_INTERVAL }
     }
 }
 
@@ -65,7 +67,7 @@ impl Client {
             .with_certificates(certificates)
             .with_srtp_protection_profiles(kind.profiles.iter().copied().map(SrtpProtectionProfile::from).collect())
             .with_insecure_skip_verify(true)
-            .with_flight_interval(CLIENT_INTERVAL)
+            .with_flight_interval(kind.interval)
             .with_mtu(kind.mtu)
             .build(true, None)
             .unwrap();
@@ -270,6 +272,23 @@ fn the_server_flight_may_be_lost_again_and_again() {
         assert!(took.is_some(), "lost {times} times");
         pair.assert_works("flight");
     }
+}
+
+#[test]
+fn the_server_waits_for_a_client_whose_path_is_gone_for_a_while() {
+    let mut pair = Pair::new(&Kind { interval: Duration::from_secs(3), ..Kind::default() });
+    while pair.now - pair.start < Duration::from_secs(14) {
+        // 0 hello, 1 verify request, 2 hello; then nothing comes through.
+        if !pair.exchange(&mut |number| number >= 3) {
+            pair.now += Duration::from_millis(10);
+            pair.client.handle_timeout(pair.now);
+            pair.server.handle_timeout(pair.now);
+        }
+    }
+    assert_eq!((pair.failed, pair.server.poll_timeout()), (None, None));
+    let took = pair.run(Duration::from_secs(20), |_| false);
+    assert!(took.is_some_and(|took| took < Duration::from_secs(16)), "{took:?}: not by the client's next repeat");
+    pair.assert_works("after an outage");
 }
 
 #[test]
