@@ -157,6 +157,14 @@ async def test_an_invitation_with_a_token_needs_no_name(server, room_name):
         await expect(page.get_by_role("heading", name=room_name)).to_be_visible()
         await sees(page, 1)
         assert "token=" not in page.url, "the token stays in the address for the next person to copy"
+        await expect(page).to_have_title(f"{room_name} · Convene")
+        # The name of the room lets nobody in, so there is no link to it.
+        await expect(page.get_by_role("button", name="Copy invitation link")).to_have_count(0)
+        await page.reload()
+        await expect(page.get_by_label("Your name")).to_have_count(0)
+        await page.get_by_role("button", name="Join", exact=True).click()
+        await expect(page.get_by_role("heading", name=room_name)).to_be_visible()
+        await sees(page, 1)
 
 
 async def test_who_may_not_send_is_offered_nothing_to_send_with(server, room_name):

@@ -30,7 +30,9 @@ export function App() {
 
   const enter = useCallback((next: Seat) => {
     setProblem(undefined);
+    // By a token nobody else comes in, so that seat has a title and no room to invite to.
     if (next.room) showRoom(next.room);
+    else if (next.title) showRoom(next.title, next.token);
     setSeat(next);
   }, []);
   const leave = useCallback((why?: Problem) => {
@@ -39,7 +41,8 @@ export function App() {
   }, []);
 
   useEffect(() => {
-    if (seat || link.lobby) document.title = seat?.room ? `${seat.room} · Convene` : 'Convene';
+    const name = seat?.title || seat?.room;
+    if (seat || link.lobby) document.title = name ? `${name} · Convene` : 'Convene';
   }, [seat, link]);
 
   if (seat) return <LateCall key={seat.token} seat={seat} onLeave={leave} />;

@@ -20,11 +20,14 @@ export interface Link {
   lobby: boolean;
 }
 
+const SEAT_KEY = 'convene.seat';
+
 export function readLink(): Link {
   const hash = new URLSearchParams(location.hash.replace(/^#/, ''));
   const query = new URLSearchParams(location.search);
   const read = (key: string) => (hash.get(key) ?? query.get(key) ?? '').trim();
-  const [room, token] = [read('room'), hash.get('token') ?? ''];
+  const room = read('room');
+  const token = hash.get('token') ?? keptToken(room);
   return {
     room,
     name: read('name'),
@@ -38,9 +41,26 @@ export function readLink(): Link {
   };
 }
 
-/** Puts the room into the address, so that it can be copied, and takes out anything else. */
-export function showRoom(room: string) {
+/** Puts the room into the address, and takes out anything else. A token that one came by is kept in this tab, for a reload: it is
+ * no part of what somebody copies. */
+export function showRoom(room: string, token = '') {
   history.replaceState(null, '', `${location.pathname}#room=${encodeURIComponent(room)}`);
+  try {
+    if (token) sessionStorage.setItem(SEAT_KEY, JSON.stringify({ room, token }));
+    else sessionStorage.removeItem(SEAT_KEY);
+  } catch {
+    // A full or forbidden storage: the link has to be followed again.
+  }
+}
+
+/** The token that this tab has come into a room by. */
+function keptToken(room: string): string {
+  try {
+    const kept = JSON.parse(sessionStorage.getItem(SEAT_KEY) ?? 'null') as { room?: unknown; token?: unknown } | null;
+    return room && kept?.room === room && typeof kept.token === 'string' ? kept.token : '';
+  } catch {
+    return ''; // somebody else's, or no storage
+  }
 }
 
 export function inviteLink(room: string): string {

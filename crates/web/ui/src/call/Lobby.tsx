@@ -35,7 +35,9 @@ export function Lobby({ link, problem, onEnter }: Props) {
       if (!invited) localStorage.setItem(NAME_KEY, name.trim());
       const seat = invited ? { token: link.token, url: ownUrl() } : await askForSeat(room.trim(), name.trim());
       preview.stop();
-      onEnter({ ...seat, room: room.trim(), camera: camera && !preview.problem, microphone });
+      // The name of a room is no invitation where one comes in by tokens.
+      const named = invited ? { room: '', title: room.trim() || 'Call' } : { room: room.trim() };
+      onEnter({ ...seat, ...named, camera: camera && !preview.problem, microphone });
     } catch (error) {
       setRefused(error instanceof SeatRefused ? error.problem : problems.serverUnreachable);
       setBusy(false);
@@ -98,7 +100,8 @@ export function Lobby({ link, problem, onEnter }: Props) {
             {busy ? 'Joining…' : 'Join'}
           </button>
           <p className="hint">
-            Whoever has the link to the room can join the same call. {!invited && <a href="#">Chat</a>}
+            {invited ? 'Your invitation is for this room.' : 'Whoever has the link to the room can join the same call. '}
+            {!invited && <a href="#">Chat</a>}
           </p>
         </form>
       </div>
