@@ -6,6 +6,7 @@ export class ApiProblem extends Error {
   constructor(
     /** 0: the server did not answer. */
     readonly status: number,
+    /** Empty: not from our server but from something in front of it. */
     readonly code: string,
     /** For a person: what went wrong and what to do next. */
     detail: string,
@@ -31,13 +32,19 @@ export async function signInWays(): Promise<SignInWays | undefined> {
   return (info as { sign_in: SignInWays } | undefined)?.sign_in;
 }
 
+export interface More {
+  headers?: Record<string, string>;
+  /** Ends the request when somebody has no patience left. */
+  signal?: AbortSignal;
+}
+
 /** Sends a request. Bytes go as they are, everything else as JSON. Whatever is no success is thrown. */
-export async function send(method: Method, path: string, body?: unknown, token = '', headers: Record<string, string> = {}): Promise<Response> {
-  const all = { ...headers };
+export async function send(method: Method, path: string, body?: unknown, token = '', { headers, signal }: More = {}): Promise<Response> {
+  const all: Record<string, string> = { ...headers };
   const bytes = body instanceof Blob;
   if (token) all.authorization = `Bearer ${token}`;
   if (body !== undefined) all['content-type'] = bytes ? 'application/octet-stream' : 'application/json';
-  const init = { method, headers: all, body: bytes || body === undefined ? body : JSON.stringify(body), cache: 'no-store' as const };
+  const init = { method, headers: all, body: bytes || body === undefined ? body : JSON.stringify(body), cache: 'no-store' as const, signal };
   const response = await fetch(path, init).catch(() => {
     throw new ApiProblem(0, 'unreachable', navigator.onLine ? 'The server does not answer. Try again in a moment.' : 'This device is offline.', 0);
   });
@@ -58,8 +65,8 @@ export function tagOf(response: Response): string {
   return (response.headers.get('etag') ?? '').replace(/^W\//, '');
 }
 
-export async function call<T>(method: Method, path: string, body?: unknown, token = '', headers: Record<string, string> = {}): Promise<T> {
-  return json(await send(method, path, body, token, headers));
+export async function call<T>(method: Method, path: string, body?: unknown, token = '', more?: More): Promise<T> {
+  return json(await send(method, path, body, token, more));
 }
 
 /** Where what the server says is for programs, what a person can do. */
@@ -85,7 +92,8 @@ const WORDS: Record<string, string> = {
 
 function problem(response: Response, text: string): ApiProblem {
   const retryAfterS = Number(response.headers.get('retry-after')) || 0;
-  const { code, detail } = parse(text);
+  const ours = response.headers.get('content-type')?.startsWith('application/problem+json');
+  const { code, detail } = parse(ours ? text : '');
   const said = WORDS[code] ?? (detail || `The server answered ${response.status}. Try again in a moment.`);
   return new ApiProblem(response.status, code, retryAfterS ? `${said} ${wait(retryAfterS)}` : said, retryAfterS);
 }
@@ -94,7 +102,6 @@ function parse(text: string): { code: string; detail: string } {
   try {
     return { code: '', detail: '', ...(JSON.parse(text) as object) };
   } catch {
-    // Not from the server but from a proxy in front of it.
     return { code: '', detail: '' };
   }
 }

@@ -10,6 +10,7 @@
 
 import { deviceId, SignedOut } from '../chat/account';
 import { hex, randomId } from '../chat/bytes';
+import { TCP_MS } from '../chat/link/link';
 
 import { ApiProblem, call, json, type Method, send } from './api';
 import { named } from './device';
@@ -78,6 +79,8 @@ export async function askForCode(phone: string, purpose: Purpose) {
 export class Login {
   /** What is said of the end of the account, which is under way. */
   private ending?: Promise<string>;
+  /** Why the server renewed it no more. Whoever asks afterwards finds nothing kept that could be refused. */
+  private refusal?: ApiProblem;
 
   private constructor(private me: Me) {}
 
@@ -136,7 +139,7 @@ export class Login {
       // Another tab may have been faster.
       const current = read();
       if (!current || current.account.id !== this.me.id) throw new SignedOut('You have signed out in another tab.');
-      return good(current) ? current.access : renew(current);
+      return good(current) ? current.access : this.renew(current);
     });
   }
 
@@ -157,11 +160,11 @@ export class Login {
   async send(method: Method, path: string, body?: unknown, headers?: Record<string, string>): Promise<Response> {
     const token = await this.token();
     try {
-      return await send(method, path, body, token, headers);
+      return await send(method, path, body, token, { headers });
     } catch (error) {
       const renewable = error instanceof ApiProblem && (error.code === 'token_expired' || error.code === 'unauthenticated');
       if (!renewable) throw error;
-      return send(method, path, body, await this.token(token), headers);
+      return send(method, path, body, await this.token(token), { headers });
     }
   }
 
@@ -184,9 +187,10 @@ export class Login {
       await this.refreshMe();
       return undefined;
     } catch (error) {
-      const said = error instanceof ApiProblem && (error.status === 401 || error.status === 403) ? error : undefined;
-      if (!said && !(error instanceof SignedOut)) return undefined;
+      const refused = error instanceof ApiProblem && isRefusal(error) && (error.status === 401 || error.status === 403);
+      if (!refused && !(error instanceof SignedOut)) return undefined;
       this.forget();
+      const said = refused ? error : this.refusal;
       return said && TELLING.includes(said.code) ? said.message : OVER;
     }
   }
@@ -198,7 +202,7 @@ export class Login {
     if (!kept) return;
     try {
       const spent = kept.expiresMs - Date.now() < SPARE_MS;
-      const access = spent ? (await call<Tokens>('POST', '/v1/auth/refresh', { refresh_token: kept.refresh })).access_token : kept.access;
+      const access = spent ? (await refresh(kept)).access_token : kept.access;
       await call('POST', '/v1/auth/sign-out', undefined, access);
     } catch {
       // Where the server does not hear of it, the session ends by itself.
@@ -209,20 +213,29 @@ export class Login {
   forget() {
     if (read()?.account.id === this.me.id) localStorage.removeItem(KEY);
   }
-}
 
-async function renew(current: Kept): Promise<string> {
-  try {
-    const renewed = { ...current, ...fresh(await call<Tokens>('POST', '/v1/auth/refresh', { refresh_token: current.refresh })) };
-    write(renewed);
-    return renewed.access;
-  } catch (error) {
-    if (error instanceof ApiProblem && error.status >= 400 && error.status < 500 && error.status !== 429) {
-      localStorage.removeItem(KEY);
+  private async renew(current: Kept): Promise<string> {
+    try {
+      const renewed = { ...current, ...fresh(await refresh(current)) };
+      write(renewed);
+      return renewed.access;
+    } catch (error) {
+      if (!(error instanceof ApiProblem) || !isRefusal(error)) throw error;
+      this.refusal = error;
+      this.forget();
       throw new SignedOut(error.message);
     }
-    throw error;
   }
+}
+
+/** Within a time: all tabs wait for it. The server answers the same token once more, for an answer that came too late. */
+function refresh(kept: Kept): Promise<Tokens> {
+  return call('POST', '/v1/auth/refresh', { refresh_token: kept.refresh }, '', { signal: AbortSignal.timeout(TCP_MS) });
+}
+
+/** Whether our server has said no for good. What a proxy or a firewall says ends no sign-in. */
+function isRefusal({ status, code }: ApiProblem): boolean {
+  return code !== '' && status >= 400 && status < 500 && status !== 429;
 }
 
 function fresh(tokens: Tokens) {
