@@ -36,9 +36,19 @@ pub fn run(seed: u64) -> Result<Report, Violation> {
 
 /// Runs a seed with a mistake built in, which it has to find, sooner or later.
 pub fn run_with(seed: u64, mutation: Option<Mutation>) -> Result<Report, Violation> {
+    run_world(seed, mutation, 0)
+}
+
+/// Runs a seed with a store whose readers are busy a third of the time: syncs, pages and repairs are refused or wait.
+pub fn run_busy(seed: u64) -> Result<Report, Violation> {
+    run_world(seed, None, 33)
+}
+
+fn run_world(seed: u64, mutation: Option<Mutation>, busy_readers: u8) -> Result<Report, Violation> {
     let at =
         |step, broken: report::Broken| Violation { invariant: broken.invariant, seed, step, detail: broken.detail };
     let mut world = World::new(seed, mutation).map_err(|broken| at(0, broken))?;
+    world.server.busy_readers = busy_readers;
     live(&mut world).map_err(|broken| at(world.step, broken))?;
     Ok(world.server.report)
 }

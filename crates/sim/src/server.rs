@@ -63,6 +63,8 @@ pub(crate) struct Server {
     pub(crate) down_until: Option<Millis>,
     /// So many batches fail.
     pub(crate) failing: u32,
+    /// Of a hundred reads, so many are refused: the readers are busy.
+    pub(crate) busy_readers: u8,
     pub(crate) crashes: u32,
     plan: Plan,
     mutation: Option<Mutation>,
@@ -75,6 +77,11 @@ pub(crate) struct Context<'a> {
     pub(crate) now: Millis,
     pub(crate) rng: &'a mut StdRng,
     pub(crate) oracle: &'a mut Oracle,
+}
+
+/// Whether the readers are, this time. Runs in which they never are draw nothing for it.
+fn is_busy(percent: u8, rng: &mut StdRng) -> bool {
+    percent > 0 && rng.random_range(0..100) < percent
 }
 
 impl Server {
@@ -94,6 +101,7 @@ impl Server {
             fanout_at: None,
             down_until: None,
             failing: 0,
+            busy_readers: 0,
             crashes: plan.crashes,
             plan: plan.clone(),
             mutation,
@@ -182,7 +190,8 @@ impl Server {
         for (id, session) in &mut self.sessions {
             if !session.stalled && session.write_at.is_some_and(|at| at <= now) {
                 let before = session.repairs();
-                let written = session.write(now, &mut opened.reader, bytes)?;
+                let busy = is_busy(self.busy_readers, ctx.rng);
+                let written = session.write(now, (!busy).then_some(&mut opened.reader), bytes)?;
                 self.report.repairs += session.repairs() - before;
                 if session.confirmed {
                     parts.extend(written.into_iter().map(|part| (*id, session.node, part)));

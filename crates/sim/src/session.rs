@@ -113,8 +113,13 @@ impl Session {
         self.outbox.stats().repairs
     }
 
-    /// The next write.
-    pub(crate) fn write(&mut self, now: Millis, reader: &mut Reader, repair_bytes: usize) -> Check<Vec<Part>> {
+    /// The next write. `None`: the readers are busy.
+    pub(crate) fn write(
+        &mut self,
+        now: Millis,
+        mut reader: Option<&mut Reader>,
+        repair_bytes: usize,
+    ) -> Check<Vec<Part>> {
         self.write_at = None;
         let mut parts = Vec::new();
         for _ in 0..MAX_PARTS {
@@ -122,10 +127,14 @@ impl Session {
                 Some(Out::Control(frame) | Out::Bulk(frame)) => parts.push(Part { stream: Some(0), frame }),
                 Some(Out::Event { conv, frame }) => parts.push(feed(conv, frame)),
                 Some(Out::Hint(frame)) => parts.push(Part { stream: None, frame }),
-                Some(Out::RepairConv { conv, after }) => {
-                    parts.extend(self.repair(reader, conv, after, repair_bytes)?)
-                }
-                Some(Out::RepairUser { after }) => parts.extend(self.repair_user(reader, after, repair_bytes)?),
+                Some(Out::RepairConv { conv, after }) => match &mut reader {
+                    Some(reader) => parts.extend(self.repair(reader, conv, after, repair_bytes)?),
+                    None => self.outbox.repaired(conv, after, Rest::Unknown),
+                },
+                Some(Out::RepairUser { after }) => match &mut reader {
+                    Some(reader) => parts.extend(self.repair_user(reader, after, repair_bytes)?),
+                    None => self.outbox.user_repaired(after),
+                },
                 Some(Out::TooSlow) => self.over = true,
                 None => {
                     self.replies = 0;

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use convene_sim::{Invariant, Mutation, Violation, run, run_with};
+use convene_sim::{Invariant, Mutation, Report, Violation, run, run_busy, run_with};
 
 /// Seeds that failed once. What they found is mended, and stays so.
 /// 2, 257: a sync that a push had overtaken lost the settings of conversations the push said nothing of.
@@ -26,7 +26,7 @@ fn number(name: &str) -> Option<u64> {
 }
 
 /// Runs seeds on all cores; answers the violation of the lowest seed.
-fn run_all(seeds: &[u64]) -> Option<Violation> {
+fn run_all(seeds: &[u64], run: fn(u64) -> Result<Report, Violation>) -> Option<Violation> {
     let (next, found) = (AtomicU64::new(0), Mutex::new(None::<Violation>));
     let work = || {
         while let Some(seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed) as usize) {
@@ -51,14 +51,21 @@ fn all_invariants_hold_for_every_seed() {
     let count = number("CONVENE_TEST_SEEDS").unwrap_or(SEEDS);
     let first = number("CONVENE_TEST_FIRST_SEED").unwrap_or(0);
     let begun = Instant::now();
-    let violation = run_all(&(first..first + count).collect::<Vec<_>>());
+    let violation = run_all(&(first..first + count).collect::<Vec<_>>(), run);
     println!("{count} seeds, {:.1} a second", count as f64 / begun.elapsed().as_secs_f64());
     assert!(violation.is_none(), "{}", violation.unwrap());
 }
 
 #[test]
+fn all_invariants_hold_while_readers_are_busy() {
+    let count = number("CONVENE_TEST_SEEDS").unwrap_or(SEEDS) / 3;
+    let violation = run_all(&(0..count).collect::<Vec<_>>(), run_busy);
+    assert!(violation.is_none(), "{}", violation.unwrap());
+}
+
+#[test]
 fn regressions() {
-    let violation = run_all(REGRESSIONS);
+    let violation = run_all(REGRESSIONS, run);
     assert!(violation.is_none(), "{}", violation.unwrap());
 }
 

@@ -5,7 +5,7 @@ use convene_proto::im::{self, Code, frame::Body};
 use convene_types::UserId;
 use rand::RngExt as _;
 
-use super::{Context, Due, Server};
+use super::{Context, Due, Server, is_busy};
 use crate::oracle::{Log, Oracle};
 use crate::plan::Mutation;
 use crate::report::Check;
@@ -15,6 +15,11 @@ impl Server {
     /// Reads at once, and replies a little later.
     pub(super) fn read(&mut self, id: u64, rid: u64, body: Body, ctx: &mut Context<'_>) -> Check {
         let Some(user) = self.sessions.get(&id).map(|session| UserId(session.user)) else { return Ok(()) };
+        if is_busy(self.busy_readers, ctx.rng) {
+            let refusal = Refusal::later(Code::Unavailable, "the readers are busy", 50);
+            self.refuse(id, rid, &refusal, ctx.now);
+            return Ok(());
+        }
         let mutation = self.mutation;
         let reader = &mut self.opened().reader;
         let result = match body {
