@@ -60,6 +60,8 @@ export class Replica {
   private online = false;
   private syncing = false;
   private syncWanted = false;
+  /** But not before: the last one was refused. */
+  private syncPausedUntil?: number;
   /** Where the user log stood when the reply that is coming in was made. */
   private replyUseq = 0;
   private requests: Request[] = [];
@@ -114,6 +116,7 @@ export class Replica {
   disconnected() {
     this.online = this.syncing = false;
     this.replyUseq = 0;
+    this.syncPausedUntil = undefined;
     this.requests = [];
     this.sends.cut();
     this.userWaiting.clear();
@@ -194,7 +197,7 @@ export class Replica {
     } else {
       this.syncing = false;
       if (error.code === Code.BEYOND_HEAD) this.startOver();
-      else this.userGap.until(now + (wait ?? MIN_WAIT_MS));
+      else this.pauseSync(now + (wait ?? MIN_WAIT_MS));
     }
   }
 
@@ -235,13 +238,14 @@ export class Replica {
   /** When to call `timeout`. */
   get deadline(): number | undefined {
     const gaps = [...this.all.values()].map((conversation) => conversation.deadline);
-    const all = [...gaps, this.userGap.deadline, this.sends.deadline].filter((at) => at !== undefined);
+    const all = [...gaps, this.userGap.deadline, this.sends.deadline, this.syncPausedUntil].filter((at) => at !== undefined);
     return all.length ? Math.min(...all) : undefined;
   }
 
   /** Holes that did not fill by themselves are asked for. */
   timeout(now: number) {
     if (this.userGap.isDue(now)) this.syncWanted = true;
+    if (this.syncPausedUntil !== undefined && this.syncPausedUntil <= now) this.syncPausedUntil = undefined;
     this.sends.wake(now);
     if (this.online) for (const conversation of this.all.values()) this.ask(conversation, now);
   }
@@ -251,7 +255,7 @@ export class Replica {
     const out = this.requests;
     this.requests = [];
     if (!this.online) return [];
-    if (this.syncWanted && !this.syncing) {
+    if (this.syncWanted && !this.syncing && this.syncPausedUntil === undefined) {
       [this.syncWanted, this.syncing] = [false, true];
       out.push({ case: 'sync', value: this.syncRequest() });
     }
@@ -341,6 +345,11 @@ export class Replica {
       if (kind.case === 'joined') this.syncWanted = true;
       this.settle(kind.value.conv, now);
     }
+  }
+
+  /** A sync was refused: it is due again after a while, whatever else comes in meanwhile. */
+  private pauseSync(until: number) {
+    [this.syncWanted, this.syncPausedUntil] = [true, until];
   }
 
   /** The server was set back, as by a backup: nothing that is known holds any more, but for what is to be sent. */

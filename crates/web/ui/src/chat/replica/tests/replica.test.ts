@@ -299,6 +299,31 @@ test('a server that was set back is synced with anew, and unsent things stay', (
   expect(replica.outgoing(CONV)).toHaveLength(1);
 });
 
+test('a refused sync is asked for again, whatever comes in meanwhile', () => {
+  const replica = synced(talk(5));
+  replica.disconnected();
+  const sync = replica.connected();
+  replica.refused({ case: 'sync', value: sync }, make('Error', { code: Code.UNAVAILABLE, retryAfterMs: 700 }), 1000);
+  // One's own log goes on without a hole, as after a read that went out with the hello.
+  const read = { case: 'read', value: { conv: CONV, seq: 5, ord: 5 } } as const;
+  replica.deliverUser(make('DeliverUser', { from: 0, to: 1, events: [{ useq: 1, kind: read }] }), 1100);
+  expect([replica.takeRequests(), replica.deadline]).toEqual([[], 1700]);
+  replica.timeout(1699);
+  expect(replica.takeRequests()).toEqual([]);
+  replica.timeout(1700);
+  expect(replica.takeRequests()).toMatchObject([{ case: 'sync', value: { useq: 1, bump: sync.bump } }]);
+  expect([replica.takeRequests(), replica.deadline]).toEqual([[], undefined]);
+});
+
+test('a cut ends the pause behind a refused sync', () => {
+  const replica = synced(talk(5));
+  replica.disconnected();
+  replica.refused({ case: 'sync', value: replica.connected() }, make('Error', { code: Code.UNAVAILABLE, retryAfterMs: 60_000 }), 0);
+  expect(replica.deadline).toBe(60_000);
+  replica.disconnected();
+  expect(replica.deadline).toBeUndefined();
+});
+
 test('a conversation that one has joined is told by the next sync', () => {
   const log = talk(2);
   const replica = new Replica(ME);
