@@ -44,7 +44,7 @@ const WRITER_CACHE_KIB: i64 = 64 * 1024;
 const AUTO_CHECKPOINT_PAGES: i64 = 1000;
 /// Statements kept compiled per connection: all there are.
 pub(crate) const STATEMENTS: usize = 320;
-/// How long a connection waits for a lock. Only checkpoints and backups ever hold one against the writer.
+/// How long a connection waits for a lock. Only checkpoints ever hold one against the writer's transactions.
 const BUSY: Duration = Duration::from_secs(5);
 
 /// How an engine works.
@@ -220,7 +220,7 @@ impl Engine {
         &self.place
     }
 
-    /// Moves the whole WAL into the database and empties it. False: a reader is in the way, try again.
+    /// Moves the whole WAL into the database and empties it. False: a reader was in the way for as long as this waits.
     pub fn empty_wal(&mut self) -> Result<bool, StoreError> {
         let emptied = empty_wal(&self.conn)?;
         self.erased &= !emptied;
@@ -228,13 +228,13 @@ impl Engine {
     }
 
     /// Moves the whole WAL into the database and begins it again, without giving its room back: to cut off 64 MiB takes
-    /// 100 ms, and what is written over need not be allocated again. Erased payload stays in it until it is written over.
+    /// 100 ms, and what is written over need not be allocated again. Only one with erased payload in it is emptied (I14).
     /// False: after `patience` a reader was still in the way, try again.
     pub fn restart_wal(&mut self, patience: Duration) -> Result<bool, StoreError> {
         self.conn.busy_timeout(patience)?;
-        let busy = self.conn.query_row("PRAGMA wal_checkpoint(RESTART)", [], |row| row.get::<_, i64>(0));
+        let done = if self.erased { self.empty_wal() } else { Ok(checkpoint(&self.conn, "RESTART")?) };
         self.conn.busy_timeout(BUSY)?;
-        Ok(busy? == 0)
+        done
     }
 
     /// Whether erased payload is still in the WAL.
@@ -253,7 +253,12 @@ impl Engine {
 
 /// [`Engine::empty_wal`], from any connection.
 pub(crate) fn empty_wal(conn: &Connection) -> rusqlite::Result<bool> {
-    let busy: i64 = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+    checkpoint(conn, "TRUNCATE")
+}
+
+/// False: somebody is in the way.
+fn checkpoint(conn: &Connection, kind: &str) -> rusqlite::Result<bool> {
+    let busy: i64 = conn.query_row(&format!("PRAGMA wal_checkpoint({kind})"), [], |row| row.get(0))?;
     Ok(busy == 0)
 }
 

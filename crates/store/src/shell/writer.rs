@@ -22,8 +22,13 @@ use crate::ops::{Op, Outcome};
 
 /// Above it a commit waits for a checkpoint, however much is left of it: a longer WAL makes reads slower and the disk fuller.
 const MAX_WAL_BYTES: u64 = 256 * 1024 * 1024;
-/// How long all senders wait for a read that keeps a long WAL from beginning again.
-const FORCED_PATIENCE: Duration = Duration::from_secs(1);
+/// How long all senders wait for the reads that keep a WAL that long from beginning again. Where there are always some, none
+/// of them long, no moment is without one; so long a wait sees the end of each.
+const FORCED_PATIENCE: Duration = Duration::from_millis(100);
+/// How long a WAL is left alone that could not begin again. Whoever reads for longer than the patience reads for minutes, as a
+/// backup does, and should cost room on the disk, not sends: a fiftieth of their time at most. Longer, and what was erased
+/// stays on the disk for longer once the reader is gone.
+const REST: Duration = Duration::from_secs(5);
 /// How soon erased payload leaves the WAL when nothing else is written.
 const IDLE: Duration = Duration::from_millis(200);
 
@@ -52,7 +57,7 @@ impl Writer {
     ) -> Result<Self, StoreError> {
         let (queue, jobs) = sync_channel(options.max_queued_writes);
         let (max_batch, durable, stats) = (options.max_batch.max(1), Arc::clone(durable), Arc::clone(stats));
-        let state = Thread { engine, jobs, max_batch, syncer, durable, stats, signals };
+        let state = Thread { engine, jobs, max_batch, syncer, durable, stats, signals, rests_until: None };
         let thread = thread::Builder::new().name("store-writer".into()).spawn(move || state.run());
         let thread = thread.map_err(|source| StoreError::Files { doing: "starting the writer", source })?;
         Ok(Self { queue, thread: Mutex::new(Some(thread)) })
@@ -83,6 +88,8 @@ struct Thread {
     durable: Arc<Durable>,
     stats: Arc<Stats>,
     signals: Arc<Signals>,
+    /// A reader was in the way of the WAL: until then it is not tried again.
+    rests_until: Option<Instant>,
 }
 
 impl Thread {
@@ -91,14 +98,14 @@ impl Thread {
         loop {
             let first = match held.take() {
                 Some(job) => Ok(job),
-                None if self.engine.has_erased() => self.jobs.recv_timeout(IDLE),
+                None if self.engine.has_erased() => self.jobs.recv_timeout(self.rest(Instant::now()).max(IDLE)),
                 None => self.jobs.recv().map_err(RecvTimeoutError::from),
             };
             match first {
                 Ok(Job::Op(op, done)) => held = self.batch(*op, done),
                 Ok(Job::Engine(work)) => self.maintain(work),
                 Ok(Job::Stop) | Err(RecvTimeoutError::Disconnected) => break,
-                Err(RecvTimeoutError::Timeout) => self.empty_wal(),
+                Err(RecvTimeoutError::Timeout) => self.restart_wal(Duration::ZERO),
             }
             self.signals.written();
         }
@@ -109,7 +116,8 @@ impl Thread {
                 done(Err(unavailable()));
             }
         }
-        self.empty_wal();
+        let emptied = self.engine.empty_wal();
+        self.note(emptied);
     }
 
     /// Carries out what is queued behind the first one. Answers the job that is none for a batch.
@@ -154,11 +162,18 @@ impl Thread {
 
     fn bound_wal(&mut self) {
         if self.signals.take_restart() {
-            self.restart_wal(Duration::ZERO);
-        } else if self.stats.wal_bytes.load(Relaxed) > MAX_WAL_BYTES {
+            // Costs nothing where a reader is in the way, and is asked for again.
+            let restarted = self.engine.restart_wal(Duration::ZERO);
+            self.note(restarted);
+        } else if self.stats.wal_bytes.load(Relaxed) > MAX_WAL_BYTES && self.rest(Instant::now()).is_zero() {
             Stats::add(&self.stats.forced_checkpoints, 1);
             self.restart_wal(FORCED_PATIENCE);
         }
+    }
+
+    /// How long the WAL is to be left alone.
+    fn rest(&self, now: Instant) -> Duration {
+        self.rests_until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
     }
 
     /// One transaction. If it fails for another reason than the disk, some operation in it cannot be stored: then each
@@ -203,24 +218,23 @@ impl Thread {
         }
     }
 
-    /// Begins the WAL again. What was erased has to leave it all the same (I14).
+    /// Begins the WAL again, or leaves it alone for a while.
     fn restart_wal(&mut self, patience: Duration) {
-        let erased = self.engine.has_erased();
-        let done = if erased { self.engine.empty_wal() } else { self.engine.restart_wal(patience) };
-        self.note(done);
+        let restarted = self.engine.restart_wal(patience);
+        self.rests_until = (!self.note(restarted)).then(|| Instant::now() + REST);
     }
 
-    fn empty_wal(&mut self) {
-        let done = self.engine.empty_wal();
-        self.note(done);
-    }
-
-    fn note(&self, done: Result<bool, StoreError>) {
+    /// Whether it was done.
+    fn note(&self, done: Result<bool, StoreError>) -> bool {
         match done {
             Ok(true) => self.stats.wal_bytes.store(0, Relaxed),
-            // A long read is in the way. The next batch tries again.
+            // Somebody reads.
             Ok(false) => {}
-            Err(error) => tracing::warn!(%error, "the write-ahead log could not be emptied"),
+            Err(ref error) => tracing::warn!(%error, "the write-ahead log could not be emptied"),
         }
+        matches!(done, Ok(true))
     }
 }
+
+#[cfg(test)]
+mod tests;
