@@ -147,7 +147,7 @@ async fn take_seat(shared: &Shared, entry: &mut Entry) -> Result<(RoomHandle, Jo
         request.attributes.extend(std::mem::take(&mut entry.wish.attributes));
     }
     let room = RoomRequest { name: entry.room.clone(), ..RoomRequest::default() };
-    shared.rooms.join(room, entry.claims.grants.room_create, request).await
+    shared.rooms.join(room, request).await
 }
 
 /// A client that cannot resume is told to join anew; one that cannot join, why.

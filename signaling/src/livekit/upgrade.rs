@@ -44,10 +44,10 @@ async fn admit(
         })?,
         Mode::Dual | Mode::Whip | Mode::Whep => query.dual(),
     };
-    let may_create = shared.rooms.options().auto_create || claims.grants.room_create;
-    if !may_create && wish.resume.is_none() && shared.rooms.get(&room).is_none() {
-        // Clients look for these words, to tell a missing room from a missing address.
-        return Err(Problem::new(StatusCode::NOT_FOUND, "room_not_found", "requested room does not exist"));
+    if wish.resume.is_none() {
+        // Clients look for the words of this refusal, to tell a missing room from a missing address.
+        let open = shared.rooms.check_open(&room, claims.may_create());
+        open.map_err(|error| Problem::new(StatusCode::NOT_FOUND, error.code(), error.to_string()))?;
     }
     upgrade.accept(move |socket| session::serve(shared, socket, session::Entry { room, claims, mode, wish }))
 }

@@ -120,20 +120,23 @@ impl Registry {
         }
     }
 
-    /// Joins the room of this name, made if that is allowed (by the options, or by `may_create` from the token).
-    pub async fn join(
-        &self,
-        room: RoomRequest,
-        may_create: bool,
-        request: JoinRequest,
-    ) -> Result<(RoomHandle, Joined), Error> {
+    /// Whether whoever joins a room of this name finds it open, or makes it: by the options, or because they may.
+    pub fn check_open(&self, name: &str, may_create: bool) -> Result<(), Error> {
+        let there = self.options.auto_create || may_create || self.get(name).is_some();
+        if there { Ok(()) } else { Err(Error::RoomNotFound) }
+    }
+
+    /// Joins the room of this name; see [`Registry::check_open`].
+    pub async fn join(&self, room: RoomRequest, request: JoinRequest) -> Result<(RoomHandle, Joined), Error> {
         // A room may end between the look-up and the join: the second try makes another one.
         let mut last = Error::Closed;
         for _ in 0..2 {
             let handle = match self.get(&room.name) {
                 Some(handle) => handle,
-                None if self.options.auto_create || may_create => self.create(room.clone())?,
-                None => return Err(Error::RoomNotFound),
+                None => {
+                    self.check_open(&room.name, request.may_create)?;
+                    self.create(room.clone())?
+                }
             };
             match handle.join(request.clone()).await {
                 Ok(joined) => return Ok((handle, joined)),

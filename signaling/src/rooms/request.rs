@@ -54,6 +54,8 @@ pub struct JoinRequest {
     pub client_protocol: i32,
     /// Copied into its [`ParticipantInfo`].
     pub capabilities: Vec<i32>,
+    /// It makes the room where that is not left to everybody who joins.
+    pub may_create: bool,
 }
 
 impl JoinRequest {
@@ -74,6 +76,7 @@ impl JoinRequest {
             offers: false,
             client_protocol: 0,
             capabilities: Vec::new(),
+            may_create: false,
         }
     }
 }

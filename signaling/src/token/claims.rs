@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{AuthError, MAX_IDENTITY_BYTES, MAX_ROOM_NAME_BYTES};
+use super::{AuthError, MAX_IDENTITY_BYTES, MAX_ROOM_NAME_BYTES, PEOPLE};
 
 /// The checked contents of a token. Claims that are not here are ignored.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -197,6 +197,13 @@ impl Claims {
     /// Creating and deleting rooms.
     pub fn require_create(&self) -> Result<(), AuthError> {
         if self.grants.room_create { Ok(()) } else { Err(AuthError::missing_grant("roomCreate")) }
+    }
+
+    /// Whether a join makes the room where rooms are not made by everybody who joins. Nobody else makes the rooms of people,
+    /// and whoever has a token of the server's own may be in them.
+    #[must_use]
+    pub fn may_create(&self) -> bool {
+        self.grants.room_create || self.api_key == PEOPLE
     }
 
     /// Creating or deleting this room.

@@ -49,6 +49,7 @@ impl Claims {
             key: if self.room_prefix.is_empty() { String::new() } else { self.api_key.clone() },
             permission: self.permission(),
             kind: self.participant_kind(),
+            may_create: self.may_create(),
             ..JoinRequest::new(self.identity.clone(), mode)
         }
     }

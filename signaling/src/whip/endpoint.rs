@@ -72,8 +72,7 @@ impl Seat {
         let client_ice =
             fragment::ice(&self.offer).ok_or_else(|| refuse::malformed("the offer has no ICE credentials"))?;
         let room = RoomRequest { name: self.room.clone(), ..RoomRequest::default() };
-        let may_create = self.claims.grants.room_create;
-        let joined = self.shared.rooms.join(room, may_create, self.request()).await;
+        let joined = self.shared.rooms.join(room, self.request()).await;
         let (handle, joined) = joined.map_err(|error| refuse::room(&error))?;
         // Looked at again: who was sent away in between was not in the room yet.
         let mut claims = self.claims.clone();

@@ -23,7 +23,7 @@ async fn stays_are_there_during_the_call_and_after_it() {
     let mut seats = Vec::new();
     for identity in ["ana", "bo"] {
         let request = JoinRequest::new(identity, Mode::Single);
-        seats.push(server.rooms.join(room.clone(), true, request).await.unwrap());
+        seats.push(server.rooms.join(room.clone(), request).await.unwrap());
     }
     let names = |(status, answer): (u16, Value)| {
         assert_eq!(status, 200, "{answer}");

@@ -26,7 +26,7 @@ async fn ok(server: &Harness, method: &str, body: Value) -> Value {
 
 async fn seat(server: &Harness, identity: &str) -> Joined {
     let room = RoomRequest { name: "r".to_owned(), ..RoomRequest::default() };
-    server.rooms.join(room, true, JoinRequest::new(identity, Mode::Single)).await.unwrap().1
+    server.rooms.join(room, JoinRequest::new(identity, Mode::Single)).await.unwrap().1
 }
 
 #[tokio::test]

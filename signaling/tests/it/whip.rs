@@ -236,7 +236,7 @@ async fn a_player_follows_a_participant_that_comes_later() {
 /// A WHIP publisher of two tracks, as the room sees it: its notices say whether anyone subscribes.
 async fn publish(server: &Harness, identity: &str) -> Joined {
     let room = RoomRequest { name: "r".to_owned(), ..RoomRequest::default() };
-    let (room, joined) = server.rooms.join(room, false, JoinRequest::new(identity, Mode::Whip)).await.unwrap();
+    let (room, joined) = server.rooms.join(room, JoinRequest::new(identity, Mode::Whip)).await.unwrap();
     room.offer(joined.participant, offer("sendonly")).await.unwrap();
     joined
 }

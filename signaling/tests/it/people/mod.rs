@@ -4,6 +4,7 @@ mod departments;
 mod matrix;
 mod phone;
 mod retention;
+mod rooms;
 mod signing_out;
 mod world;
 

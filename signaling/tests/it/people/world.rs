@@ -14,7 +14,7 @@ use convene_accounts::profile::Edit;
 use convene_accounts::token::Authority;
 use convene_api::{Api, Keys, Sender};
 use convene_im::{Certificate, Login, Logins, Pictures};
-use convene_signaling::rooms::{Joined, LeaveReason, Mode, Notice, RoomHandle, RoomRequest};
+use convene_signaling::rooms::{Joined, LeaveReason, Mode, Notice, Options, RoomHandle, RoomRequest};
 use convene_signaling::token::{Claims, Grants};
 use convene_signaling::{Config, State};
 use convene_store::orgs::{Change, Invited, JoinBy, Op, Outcome};
@@ -116,7 +116,13 @@ impl Sitting {
 
 impl World {
     pub(super) async fn new() -> Self {
-        Self::open(tempfile::tempdir().unwrap(), None).await
+        Self::open(tempfile::tempdir().unwrap(), None, Options::default()).await
+    }
+
+    /// One whose rooms are not made by everybody who joins.
+    pub(super) async fn without_auto_create() -> Self {
+        let rooms = Options { auto_create: false, ..Options::default() };
+        Self::open(tempfile::tempdir().unwrap(), None, rooms).await
     }
 
     /// Another server over the same data. Nothing of the first one is said goodbye to.
@@ -131,10 +137,10 @@ impl World {
         let alone = start(&folder);
         work(&alone).await;
         alone.stop();
-        Self::open(folder, org.into_inner()).await
+        Self::open(folder, org.into_inner(), Options::default()).await
     }
 
-    async fn open(folder: tempfile::TempDir, org: Option<OrgId>) -> Self {
+    async fn open(folder: tempfile::TempDir, org: Option<OrgId>, rooms: Options) -> Self {
         let metrics: Arc<convene_telemetry::Metrics> = Arc::default();
         let store = start(&folder);
         let codes = Codes::default();
@@ -174,7 +180,7 @@ impl World {
         })
         .await
         .unwrap();
-        let config = Config { people_secret: api.room_secret().to_owned(), ..Config::default() };
+        let config = Config { people_secret: api.room_secret().to_owned(), rooms, ..Config::default() };
         let state = State::new(config, media(&metrics), Arc::clone(&metrics))
             .with_chat(chat.clone())
             .with_keyring(api.keyring().clone());
@@ -424,7 +430,8 @@ impl World {
         self.state.verifier().admit(&room, &mut claims).await.map_err(refused)?;
         let request = claims.join_request(Mode::Single);
         let wanted = RoomRequest { name: room.clone(), ..RoomRequest::default() };
-        let (handle, joined) = self.state.registry().join(wanted, false, request).await.unwrap();
+        let (handle, joined) =
+            self.state.registry().join(wanted, request).await.map_err(|error| error.code().to_owned())?;
         self.state.verifier().admit(&room, &mut claims).await.map_err(refused)?;
         let sitting =
             Sitting { identity: claims.identity.clone(), may_publish: claims.permission().can_publish, joined };

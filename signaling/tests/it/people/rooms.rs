@@ -1,0 +1,22 @@
+//! Who gets into the rooms of people.
+
+use convene_accounts::apikey::room_prefix;
+use serde_json::{Value, json};
+
+use super::world::World;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_open_their_rooms_where_a_join_makes_none() {
+    let world = World::without_auto_create().await;
+    let (ana, bo) = (world.person(1).await, world.person(2).await);
+    let conv = world.direct(&ana, &bo).await;
+    let call = world.post(&ana, "/v1/calls", json!({"conversation": conv})).await.expect(201);
+    let of_call = format!("/v1/calls/{}/join", call["id"].as_str().unwrap());
+    for path in [of_call, format!("/v1/rooms/{conv}/join")] {
+        let seat = world.post(&bo, &path, Value::Null).await.expect(200);
+        world.take_seat(&seat).await.unwrap();
+    }
+    let (key, _) = world.key(&ana, world.org(), &["rooms"]).await;
+    let other = world.seat_by_key(&key, &format!("{}standup", room_prefix(world.org())), "bot");
+    assert_eq!(world.take_seat(&other).await.err().as_deref(), Some("room_not_found"), "for others nothing changes");
+}
