@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use convene_rtp::rtcp::SenderInfo;
 use convene_rtp::seq::Unwrapper;
-use convene_types::{ExtSeq, SeqNo, Ssrc};
+use convene_types::{ExtSeq, Pt, SeqNo, Ssrc};
 
 use crate::Drop;
 use crate::config::Config;
@@ -29,6 +29,10 @@ const MIN_JUMPED: u8 = 4;
 
 /// The lowest layer has as many times the time of others before it counts as gone.
 const LOWEST_PATIENCE: u32 = 3;
+
+/// A stream that goes to another payload type is chosen for anew by all of its subscribers, so it may do so once in this time. Longer,
+/// and who can take the new one waits for a keyframe more often; shorter costs more where somebody changes all the time.
+const MIN_CODED: Duration = Duration::from_millis(200);
 
 /// A packet to take in.
 #[derive(Clone, Copy, Debug)]
@@ -59,6 +63,8 @@ pub(crate) enum Arrival {
         lossy: bool,
         /// Another set of spatial layers is sent from here on.
         reshaped: bool,
+        /// Another payload type is sent from here on.
+        recoded: bool,
         /// It begins a keyframe.
         keyframe: bool,
     },
@@ -91,6 +97,8 @@ pub(crate) struct Layer {
     pace: Pace,
     /// It comes back, and nobody gets it yet.
     pub(crate) hold: Option<Hold>,
+    /// The payload type that is sent, and since when.
+    coded: Option<(Pt, Instant)>,
     /// Its newest packet's number and timestamp, and how far the timestamps of neighbours are apart.
     newest: Option<(u64, u32)>,
     step: u32,
@@ -125,6 +133,7 @@ impl Layer {
             flowed: None,
             pace: Pace::default(),
             hold: None,
+            coded: None,
             newest: None,
             step: 0,
             users: 0,
@@ -183,11 +192,12 @@ impl Layer {
             let leading = seq - self.history.picture_start(seq, &meta);
             self.nack.forget_before(ExtSeq(ext_seq.0.saturating_sub(leading)));
         }
-        let mut reshaped = false;
+        let (mut reshaped, mut recoded) = (false, false);
         if !meta.is_padding() {
             // Repeats come in for a second after the publisher has stopped it, if its path is what made it stop.
             if self.flowed.is_none() || matches!(seen, Seen::Newest { .. }) {
                 self.flowed = Some(now);
+                recoded = self.is_recoded(now, meta.pt);
             }
             self.pace.note(meta.ts, self.rate, meta.keyframe, incoming.full);
             reshaped = self.shape.note(&meta.part, meta.keyframe);
@@ -197,7 +207,18 @@ impl Layer {
             let keyframe = self.keyframe_ts == Some(meta.ts);
             self.volumes.add(meta.part.present & self.shape.cuts(), meta.kept_len(), keyframe);
         }
-        Ok(Arrival::Media { seq, lossy, reshaped, keyframe: meta.keyframe })
+        Ok(Arrival::Media { seq, lossy, reshaped, recoded, keyframe: meta.keyframe })
+    }
+
+    /// Takes note of the newest payload type. Whether it is another one.
+    fn is_recoded(&mut self, now: Instant, pt: Pt) -> bool {
+        let stays = |(known, since): (Pt, Instant)| known == pt || now.saturating_duration_since(since) < MIN_CODED;
+        !self.coded.is_some_and(stays) && self.coded.replace((pt, now)).is_some()
+    }
+
+    /// The payload type that is sent. `None`: nothing was.
+    pub(crate) fn pt(&self) -> Option<Pt> {
+        self.coded.map(|(pt, _)| pt)
     }
 
     /// Whether the packet so many before `seq` never came, and `offset` is how much earlier it was: so it may be taken from
@@ -299,7 +320,7 @@ impl Layer {
         self.reception = Reception::new(self.epoch);
         self.clock = None;
         (self.pace, self.hold) = (Pace::default(), None);
-        (self.newest, self.step, self.keyframe_ts) = (None, 0, None);
+        (self.coded, self.newest, self.step, self.keyframe_ts) = (None, None, 0, None);
         self.unwrapper = Unwrapper::new();
         self.window = Window::new();
         self.gaps = Gaps::new();
@@ -312,7 +333,6 @@ mod tests {
     use super::*;
     use crate::testing::read;
     use convene_rtp::packet::Fields;
-    use convene_types::Pt;
 
     fn ingest(layer: &mut Layer, ssrc: u32, seq: u16, payload: &[u8], repair: bool) -> Result<Arrival, Drop> {
         let fields = Fields { marker: false, pt: Pt(96), seq: SeqNo(seq), ts: 0, ssrc: Ssrc(ssrc) };
@@ -334,7 +354,7 @@ mod tests {
     fn orders_closes_and_restarts() {
         const MEDIA: &[u8] = &[0x10, 1];
         const PADDING: &[u8] = &[];
-        let arrived = |seq, lossy| Ok(Arrival::Media { seq, lossy, reshaped: false, keyframe: false });
+        let arrived = |seq, lossy| Ok(Arrival::Media { seq, lossy, reshaped: false, recoded: false, keyframe: false });
         let media = |seq| arrived(seq, false);
         let lap = 1 << 16;
         type Row<'a> = (&'a str, u32, u16, &'a [u8], bool, Result<Arrival, Drop>);

@@ -161,7 +161,15 @@ impl Subscription {
         let Some(level) = choose(live, level_of(most).min(self.max_layer)) else { return };
         let temporal = if level == level_of(most) { temporal_of(most) } else { ALL };
         let target = Target::of(step(level, temporal), layers);
-        if self.current() == Some(target.layer) {
+        let goes_on = self.current() == Some(target.layer);
+        if !self.can_take(layers.get(usize::from(target.layer))) {
+            // No keyframe of it helps.
+            if goes_on {
+                self.munger.stop();
+            }
+            return;
+        }
+        if goes_on {
             self.munger.aim(target.cut);
             return;
         }
@@ -357,6 +365,12 @@ impl Subscription {
         self.wanted = None;
         stats.switches += 1;
         Some(())
+    }
+
+    /// Whether it has a payload type for what is sent of a layer. Audio needs no keyframe, and may be sent in two by turns.
+    fn can_take(&self, layer: Option<&Layer>) -> bool {
+        let sent = layer.and_then(Layer::pt).filter(|_| self.kind == MediaKind::Video);
+        sent.is_none_or(|pt| self.map_pt(pt).is_some())
     }
 
     fn map_pt(&self, pt: Pt) -> Option<PtMap> {

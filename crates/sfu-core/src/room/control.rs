@@ -90,7 +90,11 @@ impl Room {
         let Some(subscriber) = self.subscribers.get_mut(index) else { return };
         let Some(track) = self.tracks.get_mut(track_index) else { return };
         if let Some(known) = subscriber.get_mut(track_index).filter(|known| known.egress.ssrc == egress.ssrc) {
+            let takes_others = known.egress.pts != egress.pts;
             (known.egress, known.shape) = (egress, shape);
+            if takes_others {
+                self.select_one(track_index, index);
+            }
             return;
         }
         match subscriber.remove(track_index) {

@@ -95,7 +95,7 @@ impl Room {
             let due = now + REORDER_TOLERANCE;
             self.nack_due = Some(self.nack_due.map_or(due, |earlier| earlier.min(due)));
         }
-        let Arrival::Media { seq, lossy, reshaped, keyframe } = arrival else {
+        let Arrival::Media { seq, lossy, reshaped, recoded, keyframe } = arrival else {
             self.stats.padding_in += 1;
             return Ok(());
         };
@@ -103,7 +103,8 @@ impl Room {
         let generation = layer.generation;
         let restarted = generation != before;
         self.stats.restarts += u64::from(restarted);
-        if lossy && track.kind == MediaKind::Video {
+        let video = track.kind == MediaKind::Video;
+        if lossy && video {
             layer.pli.insist();
             self.pli_wanted = true;
         }
@@ -119,7 +120,7 @@ impl Room {
             track.loudness.sample(linear(level.level_dbov));
         }
         let revived = (dead || reshaped) && track.update_live(&self.config);
-        if first || revived || restarted {
+        if first || revived || restarted || (recoded && video) {
             self.select(index);
         }
         if keyframe {

@@ -1,5 +1,7 @@
 //! Tracks and subscribers come and go.
 
+use convene_rtp::rtcp::write_pli;
+
 use super::*;
 use crate::{Flow, Speaker};
 
@@ -161,4 +163,106 @@ fn timers_stop_when_nothing_comes_in() {
     assert!(world.now > world.start);
     world.forward(frame(0, 2, false));
     assert!(world.room.poll_timeout().is_some());
+}
+
+/// Bob cannot take what Alice sends, until she sends something else.
+struct Codecs {
+    world: World,
+    seq: u16,
+}
+
+impl Codecs {
+    const OTHER_PT: Pt = Pt(102);
+
+    fn new() -> Self {
+        let mut world = World::new(1);
+        let pts = vec![(MEDIA_PT, Codec::Vp8), (Self::OTHER_PT, Codec::H264)];
+        let spec = TrackSpec {
+            track: VIDEO,
+            publisher: ALICE,
+            kind: MediaKind::Video,
+            pts,
+            layers: 1,
+            exts: map(&IN_IDS),
+            rtx: true,
+            nack: true,
+        };
+        world.room.add_track(world.now, spec);
+        Self { world, seq: 65_500 }
+    }
+
+    /// Of a keyframe and nine other pictures, those that went out.
+    fn film(&mut self, pt: Pt, payloads: [&[u8]; 2]) -> usize {
+        let mut out = 0;
+        for index in 0..10 {
+            let ts = 3_000 * u32::from(self.seq);
+            let fields = Fields { marker: true, pt, seq: SeqNo(self.seq), ts, ssrc: Ssrc(layer_ssrc(0)) };
+            let bytes = rtp(fields, &[], payloads[usize::from(index > 0)]);
+            self.world.send_bytes(VIDEO, 0, bytes).unwrap();
+            out += self.world.flush().len();
+            self.world.pass(33);
+            self.seq = self.seq.wrapping_add(1);
+        }
+        out
+    }
+
+    fn vp8(&mut self) -> usize {
+        let [keyframe, delta] = [true, false].map(|keyframe| vp8(keyframe, true, 1, false, 1));
+        self.film(MEDIA_PT, [&keyframe, &delta])
+    }
+
+    fn h264(&mut self) -> usize {
+        self.film(Self::OTHER_PT, [&[0x78, 0, 2, 0x67, 0x42, 0, 2, 0x65, 0x88], &[0x41, 0x9a]])
+    }
+
+    fn asked(&mut self) -> usize {
+        self.world.told_of(ALICE, "pli").len()
+    }
+}
+
+#[test]
+fn who_cannot_take_the_codec_makes_nobody_send_keyframes() {
+    let mut codecs = Codecs::new();
+    codecs.vp8();
+    codecs.world.subscribe(CAROL, VIDEO);
+    let mut plain = egress(BOB, VIDEO);
+    plain.pts[0].from = Codecs::OTHER_PT;
+    codecs.world.room.subscribe(codecs.world.now, BOB, VIDEO, plain.clone());
+    codecs.vp8();
+    codecs.asked();
+    for _ in 0..10 {
+        assert_eq!(codecs.vp8(), 10, "to Carol");
+        let mut bytes = Vec::new();
+        write_pli(&mut bytes, Ssrc(1), out_ssrc(BOB, VIDEO));
+        codecs.world.room.handle_rtcp(codecs.world.now, BOB, &bytes).unwrap();
+    }
+    assert_eq!(codecs.asked(), 0);
+    // Each gets the codec that it can take from its first keyframe on, and waits for no other.
+    assert_eq!(codecs.h264(), 10, "to Bob");
+    assert_eq!(codecs.vp8(), 10, "to Carol");
+    assert_eq!(codecs.asked(), 0);
+    plain.pts.push(PtMap { from: MEDIA_PT, ..plain.pts[0] });
+    codecs.world.room.subscribe(codecs.world.now, BOB, VIDEO, plain);
+    codecs.vp8();
+    assert_eq!(codecs.vp8(), 20, "Bob takes both");
+    assert!(codecs.world.room.stats().unmapped_pt < 5);
+}
+
+#[test]
+fn a_codec_that_changes_all_the_time_is_looked_at_now_and_then() {
+    let mut codecs = Codecs::new();
+    codecs.world.subscribe(CAROL, VIDEO);
+    let keyframe = vp8(true, true, 1, false, 1);
+    for _ in 0..100 {
+        for (pt, payload) in [(MEDIA_PT, &keyframe[..]), (Codecs::OTHER_PT, &[0x41, 0x9a])] {
+            let seq = SeqNo(codecs.seq);
+            codecs.seq = codecs.seq.wrapping_add(1);
+            let fields = Fields { marker: true, pt, seq, ts: u32::from(seq.0), ssrc: Ssrc(layer_ssrc(0)) };
+            codecs.world.send_bytes(VIDEO, 0, rtp(fields, &[], payload)).unwrap();
+            codecs.world.flush();
+        }
+        codecs.world.pass(10);
+    }
+    // Each choice of the one that Carol can take begins anew.
+    assert!(codecs.world.room.stats().switches <= 5, "{}", codecs.world.room.stats().switches);
 }
