@@ -138,7 +138,7 @@ pub fn router(state: &State) -> Router {
     let State { config, verifier, registry, metrics, chat, people, more } = state;
     let turn = Arc::new(config.turn.clone());
     let dev = config.dev_key.as_deref().and_then(|key| verifier.minter(key));
-    let router = http::routes(Arc::clone(verifier), dev)
+    let router = http::routes(dev)
         .merge(livekit::routes(verifier, registry, metrics, &turn))
         .merge(twirp::routes(verifier, registry))
         .merge(history::routes(verifier, registry))

@@ -1,5 +1,5 @@
-//! HTTP around the adapters: who asks (bearer tokens), refusals as problem documents, CORS, size limits, the token check
-//! that browsers ask for (`/rtc/validate`), the embedded browser client, and tokens for development.
+//! HTTP around the adapters: who asks (bearer tokens), refusals as problem documents, CORS, size limits, the embedded browser
+//! client, and tokens for development.
 //!
 //! Not here: what WebSockets, Twirp, WHIP and WHEP say (`rtc`, `twirp`, `whip`).
 
@@ -11,8 +11,8 @@ mod dev;
 mod limits;
 mod problem;
 mod proxies;
+mod regions;
 mod segment;
-mod validate;
 
 use std::sync::Arc;
 
@@ -29,15 +29,11 @@ pub(crate) use problem::Problem;
 pub use proxies::{BadNetwork, Network};
 pub(crate) use segment::segment;
 
-use crate::token::{Minter, Verifier};
+use crate::token::Minter;
 
-/// Routes that need no room: token check, regions, development tokens. `dev` is set by `--dev` only.
-pub(crate) fn routes(verifier: Arc<Verifier>, dev: Option<Minter>) -> Router {
-    let router = Router::new()
-        .route("/rtc/validate", get(validate::validate))
-        .route("/rtc/v1/validate", get(validate::validate))
-        .with_state(verifier)
-        .route("/settings/regions", get(validate::regions));
+/// Routes that need no room: regions, development tokens. `dev` is set by `--dev` only.
+pub(crate) fn routes(dev: Option<Minter>) -> Router {
+    let router = Router::new().route("/settings/regions", get(regions::regions));
     match dev {
         Some(minter) => router.merge(Router::new().route("/dev/token", post(dev::token)).with_state(Arc::new(minter))),
         None => router,

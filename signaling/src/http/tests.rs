@@ -1,8 +1,7 @@
-//! Status, code and headers of every answer, through the real router and the real token check.
+//! Status, code and headers of answers that need no room, through the real router.
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -11,7 +10,7 @@ use serde_json::Value;
 use tower::ServiceExt as _;
 
 use super::*;
-use crate::token::{Claims, Grants, Minter, Verifier};
+use crate::token::{Minter, Verifier};
 
 fn minter() -> Minter {
     Minter::new("devkey", "secret")
@@ -22,17 +21,7 @@ fn app(dev: bool) -> Router {
 }
 
 fn counted(dev: bool, metrics: Arc<Metrics>) -> Router {
-    let verifier = Verifier::new(HashMap::from([("devkey".to_owned(), "secret".to_owned())]));
-    finish(routes(Arc::new(verifier), dev.then(minter)), metrics, &[])
-}
-
-fn token(grants: Grants, ttl_s: u64) -> String {
-    let claims = Claims { identity: "alice".to_owned(), grants, ..Claims::default() };
-    minter().mint(&claims, Duration::from_secs(ttl_s)).unwrap()
-}
-
-fn join() -> Grants {
-    Grants { room_join: true, room: "r".to_owned(), ..Grants::default() }
+    finish(routes(dev.then(minter)), metrics, &[])
 }
 
 async fn call(
@@ -53,42 +42,14 @@ async fn call(
 }
 
 #[tokio::test]
-async fn validate_says_what_a_join_would_meet() {
-    let (good, expired) = (token(join(), 60), token(join(), 0));
-    let (no_join, any_room) = (token(Grants::default(), 60), token(Grants { room: String::new(), ..join() }, 60));
-    let rows = [
-        (format!("?access_token={good}"), None, 200, "success"),
-        (String::new(), Some(format!("Bearer {good}")), 200, "success"),
-        (String::new(), Some(format!("bearer {good}")), 200, "success"),
-        ("?room=x".to_owned(), Some(format!("Bearer {any_room}")), 200, "success"),
-        (String::new(), Some(format!("Bearer {any_room}")), 400, "room_name"),
-        (String::new(), None, 401, "token_missing"),
-        (String::new(), Some(format!("Basic {good}")), 401, "token_missing"),
-        ("?access_token=nonsense".to_owned(), None, 401, "token_malformed"),
-        (format!("?access_token={expired}"), None, 401, "token_expired"),
-        (format!("?access_token={no_join}"), None, 403, "roomJoin"),
-    ];
-    for path in ["/rtc/validate", "/rtc/v1/validate"] {
-        for (query, header, status, says) in &rows {
-            let headers: Vec<_> = header.iter().map(|value| ("authorization", value.as_str())).collect();
-            let (got, headers, body) = call(app(false), "GET", &format!("{path}{query}"), &headers, "").await;
-            assert_eq!(got.as_u16(), *status, "{path}{query} {body}");
-            assert!(body.contains(says), "{path}{query} {body}");
-            assert_eq!(headers["access-control-allow-origin"], "*");
-            assert_eq!(headers.contains_key("www-authenticate"), *status == 401, "{path}{query}");
-        }
-    }
-}
-
-#[tokio::test]
 async fn refusals_are_problem_documents_with_codes() {
-    let long = format!("/rtc/validate?access_token={}", "a".repeat(limits::MAX_REQUEST_TARGET_BYTES));
+    let long = format!("/settings/regions?access_token={}", "a".repeat(limits::MAX_REQUEST_TARGET_BYTES));
     let large = "a".repeat(MAX_BODY_BYTES + 1);
     let rows = [
         ("GET", "/rtc/unknown", "", 404, "not_found"),
         ("GET", "/v1/unknown", "", 404, "not_found"),
         ("GET", "/no-such-file.js", "", 404, "not_found"),
-        ("POST", "/rtc/validate", "", 405, "method_not_allowed"),
+        ("POST", "/settings/regions", "", 405, "method_not_allowed"),
         ("POST", "/", "", 405, "method_not_allowed"),
         ("GET", long.as_str(), "", 414, "request_target_too_long"),
         ("POST", "/dev/token", large.as_str(), 413, "body_refused"),
@@ -111,7 +72,7 @@ async fn refusals_are_problem_documents_with_codes() {
 
 #[tokio::test]
 async fn preflights_pass_everywhere() {
-    for uri in ["/rtc/validate", "/settings/regions", "/", "/twirp/livekit.RoomService/ListRooms"] {
+    for uri in ["/settings/regions", "/", "/twirp/livekit.RoomService/ListRooms"] {
         let asked = [
             ("origin", "https://example.org"),
             ("access-control-request-method", "POST"),
@@ -216,13 +177,16 @@ async fn regions_are_answered() {
 #[tokio::test]
 async fn requests_and_refusals_are_counted() {
     let metrics: Arc<Metrics> = Arc::default();
-    for uri in ["/rtc/validate?access_token=x", "/rtc/validate", "/no-such-file.js", "/settings/regions"] {
-        call(counted(false, Arc::clone(&metrics)), "GET", uri, &[], "").await;
+    for uri in ["/no-such-file.js", "/settings/regions"] {
+        call(counted(true, Arc::clone(&metrics)), "GET", uri, &[], "").await;
+    }
+    for body in ["{", "[]"] {
+        call(counted(true, Arc::clone(&metrics)), "POST", "/dev/token", &[], body).await;
     }
     let requests = |route: &str, status: &str| metrics.http_requests.with_label_values(&[route, status]).get();
-    assert_eq!(requests("/rtc/validate", "401"), 2);
+    assert_eq!(requests("/dev/token", "400"), 2);
     assert_eq!((requests("other", "404"), requests("/settings/regions", "200")), (1, 1));
-    for code in ["token_malformed", "token_missing", "not_found"] {
-        assert_eq!(metrics.refused.with_label_values(&[code]).get(), 1, "{code}");
+    for (code, count) in [("bad_request", 2), ("not_found", 1)] {
+        assert_eq!(metrics.refused.with_label_values(&[code]).get(), count, "{code}");
     }
 }

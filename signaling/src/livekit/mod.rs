@@ -8,6 +8,7 @@ mod data;
 mod data_track;
 mod dispatch;
 mod encode;
+mod entrance;
 mod join;
 mod limits;
 mod names;
@@ -42,7 +43,7 @@ pub(crate) struct Shared {
     pub(crate) turn: Arc<Turn>,
 }
 
-/// The two WebSocket routes.
+/// The two WebSocket routes, and who would be let in by them.
 pub(crate) fn routes(
     verifier: &Arc<Verifier>,
     rooms: &Arc<Registry>,
@@ -55,5 +56,10 @@ pub(crate) fn routes(
         metrics: Arc::clone(metrics),
         turn: Arc::clone(turn),
     };
-    Router::new().route("/rtc/v1", get(upgrade::single)).route("/rtc", get(upgrade::dual)).with_state(shared)
+    Router::new()
+        .route("/rtc/v1", get(upgrade::single))
+        .route("/rtc", get(upgrade::dual))
+        .route("/rtc/v1/validate", get(entrance::validate_single))
+        .route("/rtc/validate", get(entrance::validate_dual))
+        .with_state(shared)
 }

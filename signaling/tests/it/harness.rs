@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
-use convene_signaling::rooms::Registry;
+use convene_signaling::rooms::{Options, Registry};
 use convene_signaling::token::{Claims, Grants, Minter};
 use convene_signaling::{Config, State};
 use convene_telemetry::Metrics;
@@ -43,10 +43,14 @@ impl Answer {
 
 impl Harness {
     pub(crate) fn new() -> Self {
+        Self::with(Options::default())
+    }
+
+    pub(crate) fn with(rooms: Options) -> Self {
         let metrics: Arc<Metrics> = Arc::default();
         let media = media(&metrics);
         let api_keys = HashMap::from([("devkey".to_owned(), "secret".to_owned())]);
-        let state = State::new(Config { api_keys, ..Config::default() }, media, metrics);
+        let state = State::new(Config { api_keys, rooms, ..Config::default() }, media, metrics);
         Self { rooms: Arc::clone(state.registry()), router: convene_signaling::router(&state) }
     }
 

@@ -7,4 +7,5 @@ mod harness;
 mod history;
 mod people;
 mod twirp;
+mod validate;
 mod whip;

@@ -20,3 +20,15 @@ async fn people_open_their_rooms_where_a_join_makes_none() {
     let other = world.seat_by_key(&key, &format!("{}standup", room_prefix(world.org())), "bot");
     assert_eq!(world.take_seat(&other).await.err().as_deref(), Some("room_not_found"), "for others nothing changes");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_asks_is_told_that_the_seat_is_gone() {
+    let world = World::new().await;
+    let (ana, bo) = (world.person(1).await, world.person(2).await);
+    let conv = world.direct(&ana, &bo).await;
+    let seat = world.post(&bo, &format!("/v1/rooms/{conv}/join"), Value::Null).await.expect(200);
+    assert_eq!(world.validate(&seat).await, (200, "success".to_owned()));
+    world.post(&bo, "/v1/auth/sign-out", Value::Null).await.expect(204);
+    let (status, text) = world.validate(&seat).await;
+    assert!(status == 403 && text.starts_with("seat_gone"), "{status} {text}");
+}

@@ -355,6 +355,16 @@ impl World {
         both
     }
 
+    /// What a browser is told that asks whether this seat would let it in.
+    pub(super) async fn validate(&self, seat: &Value) -> (u16, String) {
+        let path = format!("/rtc/v1/validate?access_token={}", seat["token"].as_str().unwrap());
+        let request = Request::get(path).body(HttpBody::empty()).unwrap();
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let status = response.status().as_u16();
+        let bytes = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        (status, String::from_utf8_lossy(&bytes).into_owned())
+    }
+
     /// The methods that a page of another origin may use, as a browser that is about to use this one is told.
     pub(super) async fn preflight(&self, method: &str, path: &str) -> String {
         let request = Request::options(path).header("origin", "https://example.org");
