@@ -156,8 +156,7 @@ impl Session {
     async fn handle_update_metadata(&mut self, update: pb::UpdateParticipantMetadata) -> Result<(), End> {
         let request_id = update.request_id;
         match self.room.update_self(self.participant, parse::own_change(update.clone())).await {
-            Ok(info) => {
-                self.remember_change(info.name, info.metadata, info.attributes);
+            Ok(_) => {
                 if self.protocol < PROTOCOL_WITH_OK {
                     return Ok(());
                 }

@@ -42,6 +42,9 @@ pub(super) struct Session {
     pub(super) participant: ParticipantId,
     pub(super) protocol: i32,
     session: SessionId,
+    /// Its own, `PA_…`.
+    sid: String,
+    /// What its fresh tokens say.
     claims: Claims,
     verifier: Arc<Verifier>,
     metrics: Arc<Metrics>,
@@ -101,12 +104,16 @@ async fn run(shared: Shared, mut socket: Socket, mut entry: Entry) {
         let _ = room.leave(joined.participant, LeaveReason::Removed).await; // an error says it is out already
         return refuse(&mut socket, false, &Error::NotAllowed("its holder was sent away")).await;
     }
+    // Rights, name and metadata live on in the room: at a resume they may be others than the token says.
+    let mut claims = entry.claims;
+    claims.take_over(&joined.info);
     let mut session = Session {
         room,
         participant: joined.participant,
         protocol: entry.wish.protocol,
         session: joined.session,
-        claims: entry.claims,
+        sid: joined.info.sid.clone(),
+        claims,
         verifier: shared.verifier,
         metrics: shared.metrics,
         turn: shared.turn,
@@ -220,10 +227,13 @@ impl Session {
         }
     }
 
-    /// Writes all notices that are there with one flush.
+    /// Writes all notices that are there with one flush. Where they change who the participant is or what it may, a fresh
+    /// token follows at once: with the old one a full reconnect would take that back.
     async fn handle_notices(&mut self, first: Option<Notice>, more: &mut mpsc::Receiver<Notice>) -> Result<(), End> {
         let mut next = first.ok_or(End::Cut("seat taken by another connection, or too slow"))?;
+        let mut changed = false;
         loop {
+            changed |= self.note_own_change(&next);
             let leaves = matches!(next, Notice::Leave { .. });
             self.feed(encode::notice(next)).await?;
             if leaves {
@@ -232,6 +242,7 @@ impl Session {
             }
             match more.try_recv() {
                 Ok(notice) => next = notice,
+                Err(_) if changed => return self.refresh_token().await,
                 Err(_) => return self.flush().await,
             }
         }
@@ -282,16 +293,10 @@ impl Session {
         }
     }
 
-    /// Grants, name and metadata live on in the room; the refreshed token has to say the same.
-    pub(super) fn remember_change(
-        &mut self,
-        name: String,
-        metadata: String,
-        attributes: impl IntoIterator<Item = (String, String)>,
-    ) {
-        self.claims.name = name;
-        self.claims.metadata = metadata;
-        self.claims.attributes = attributes.into_iter().collect();
+    /// Grants, name and metadata live on in the room: fresh tokens have to say the same. `true`: they say something else now.
+    fn note_own_change(&mut self, notice: &Notice) -> bool {
+        let Notice::Participants(infos) = notice else { return false };
+        infos.iter().find(|info| info.sid == self.sid).is_some_and(|own| self.claims.take_over(own))
     }
 
     /// `code` is one of a closed set, never anything a client wrote.

@@ -1,9 +1,9 @@
-//! What the grants of a token come to in a room.
+//! What the grants of a token come to in a room, and the other way round.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-use super::Claims;
-use crate::rooms::{JoinRequest, Mode, ParticipantKind, Permission, Source};
+use super::{Claims, Grants};
+use crate::rooms::{JoinRequest, Mode, ParticipantInfo, ParticipantKind, Permission, Source};
 
 impl Claims {
     /// The rights in a room. Unknown sources and kinds are those of newer clients: they allow nothing and mean nothing.
@@ -53,6 +53,35 @@ impl Claims {
             ..JoinRequest::new(self.identity.clone(), mode)
         }
     }
+
+    /// Says of its holder what the room does, which may have changed since they joined. Answers whether anything is another
+    /// than before.
+    pub(crate) fn take_over(&mut self, info: &ParticipantInfo) -> bool {
+        let before = self.permission();
+        let attributes: HashMap<_, _> = info.attributes.clone().into_iter().collect();
+        let same = self.name == info.name && self.metadata == info.metadata && self.attributes == attributes;
+        self.name.clone_from(&info.name);
+        self.metadata.clone_from(&info.metadata);
+        self.attributes = attributes;
+        self.grants.write(&info.permission);
+        !same || self.permission() != before
+    }
+}
+
+impl Grants {
+    /// The grants that come to this permission. Which room they are for stays as it is.
+    fn write(&mut self, permission: &Permission) {
+        // Named sources go before `can_publish`: who may publish nothing has none.
+        let sources = permission.can_publish_sources.iter().filter(|_| permission.can_publish);
+        self.can_publish_sources = sources.map(|source| name(*source).to_owned()).collect();
+        self.can_publish = Some(permission.can_publish);
+        self.can_publish_data = Some(permission.can_publish_data);
+        self.can_subscribe = Some(permission.can_subscribe);
+        self.can_update_own_metadata = Some(permission.can_update_metadata);
+        self.hidden = permission.hidden;
+        self.recorder = permission.recorder;
+        self.agent = permission.agent;
+    }
 }
 
 fn source(name: &str) -> Source {
@@ -65,10 +94,20 @@ fn source(name: &str) -> Source {
     }
 }
 
+fn name(source: Source) -> &'static str {
+    match source {
+        Source::Camera => "camera",
+        Source::Microphone => "microphone",
+        Source::ScreenShare => "screen_share",
+        Source::ScreenShareAudio => "screen_share_audio",
+        // Allows nothing, as what it was read from.
+        Source::Unknown => "unknown",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::token::Grants;
 
     #[test]
     fn grants_become_rights() {
@@ -86,5 +125,32 @@ mod tests {
             request.permission.allows_source(Source::Microphone) && !request.permission.allows_source(Source::Camera)
         );
         assert_eq!(Claims { kind: "hologram".into(), ..claims }.participant_kind(), ParticipantKind::Standard);
+    }
+
+    #[test]
+    fn rights_become_grants() {
+        let all = Permission::default();
+        let none = Permission { can_publish: false, can_publish_data: false, can_subscribe: false, ..all.clone() };
+        let some = Permission {
+            can_publish_sources: vec![Source::Microphone, Source::ScreenShareAudio, Source::Unknown],
+            can_update_metadata: true,
+            hidden: true,
+            ..Permission::default()
+        };
+        let revoked = Permission { can_publish: false, ..some.clone() };
+        for (permission, want) in [
+            (all.clone(), &all),
+            (none.clone(), &none),
+            (some.clone(), &some),
+            (revoked.clone(), &Permission { can_publish_sources: vec![], ..revoked }),
+        ] {
+            let info = ParticipantInfo { permission, name: "Al".into(), ..ParticipantInfo::default() };
+            let mut claims = Claims { name: "Alice".into(), ..Claims::default() };
+            assert!(claims.take_over(&info));
+            assert_eq!((&claims.permission(), claims.name.as_str()), (want, "Al"));
+            assert!(!claims.take_over(&info), "once is enough: {info:?}");
+        }
+        let mut silent = Claims::default();
+        assert!(!silent.take_over(&ParticipantInfo::default()), "what is not said means yes");
     }
 }

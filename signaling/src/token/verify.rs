@@ -99,9 +99,16 @@ impl Verifier {
         Some(Minter::new(api_key, &secret))
     }
 
-    /// A token that says what these claims say and lives for `ttl` from now: what a connected client gets as refresh.
+    /// A token that says what these claims say and lives for `ttl` from now: what a connected client gets as refresh. In a
+    /// room there may be more metadata than a token takes: it goes without it then, as it lets nobody in otherwise.
     pub fn refresh(&self, claims: &Claims, ttl: Duration) -> Result<String, MintError> {
-        self.minter(&claims.api_key).ok_or(MintError::UnknownKey)?.mint(claims, ttl)
+        let minter = self.minter(&claims.api_key).ok_or(MintError::UnknownKey)?;
+        let token = minter.mint(claims, ttl)?;
+        if token.len() <= MAX_TOKEN_BYTES {
+            return Ok(token);
+        }
+        let short = Claims { metadata: String::new(), attributes: HashMap::new(), ..claims.clone() };
+        minter.mint(&short, ttl)
     }
 
     /// The secret the token claims to be signed with, and what its rooms have to begin with. Reads `iss` before the signature is checked: it selects the key and

@@ -1,7 +1,7 @@
 //! What the tests of the HTTP adapters share: the whole router over a real media plane on loopback, and tokens.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
 use convene_signaling::rooms::{Options, Registry};
-use convene_signaling::token::{Claims, Grants, Minter};
+use convene_signaling::token::{Claims, Grants, Minter, Verifier};
 use convene_signaling::{Config, State};
 use convene_telemetry::Metrics;
 use tower::ServiceExt as _;
@@ -49,9 +49,17 @@ impl Harness {
     pub(crate) fn with(rooms: Options) -> Self {
         let metrics: Arc<Metrics> = Arc::default();
         let media = media(&metrics);
-        let api_keys = HashMap::from([("devkey".to_owned(), "secret".to_owned())]);
+        let api_keys = keys();
         let state = State::new(Config { api_keys, rooms, ..Config::default() }, media, metrics);
         Self { rooms: Arc::clone(state.registry()), router: convene_signaling::router(&state) }
+    }
+
+    /// An address at which the routes are served, until the test ends.
+    pub(crate) async fn listen(&self) -> SocketAddr {
+        let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let (address, router) = (listener.local_addr().unwrap(), self.router.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        address
     }
 
     pub(crate) async fn call(
@@ -92,6 +100,15 @@ pub(crate) fn media(metrics: &Arc<Metrics>) -> convene_sfu::Handle {
 pub(crate) fn bearer(identity: &str, grants: Grants, ttl: Duration) -> String {
     let claims = Claims { identity: identity.to_owned(), grants, ..Claims::default() };
     format!("Bearer {}", Minter::new("devkey", "secret").mint(&claims, ttl).unwrap())
+}
+
+fn keys() -> HashMap<String, String> {
+    HashMap::from([("devkey".to_owned(), "secret".to_owned())])
+}
+
+/// What a token of the server says.
+pub(crate) fn verify(token: &str) -> Claims {
+    Verifier::new(keys()).verify(token).unwrap()
 }
 
 /// Grants that join a room.

@@ -6,6 +6,7 @@
 mod harness;
 mod history;
 mod people;
+mod signal;
 mod twirp;
 mod validate;
 mod whip;

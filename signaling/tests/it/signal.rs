@@ -1,0 +1,85 @@
+//! LiveKit's protocol over a real WebSocket: what a session tells its client.
+
+use std::time::Duration;
+
+use convene_signaling::rooms::{ParticipantChange, Permission};
+use convene_signaling::token::{Claims, Grants};
+use futures_util::StreamExt as _;
+use livekit_protocol as pb;
+use pb::signal_response::Message;
+use prost::Message as _;
+use yawc::{MaybeTlsStream, OpCode, WebSocket};
+
+use crate::harness::{Harness, TTL, bearer, join, verify};
+
+/// Longer than anything here takes on a busy machine.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A client of `/rtc`.
+struct Client(WebSocket<MaybeTlsStream<tokio::net::TcpStream>>);
+
+impl Client {
+    async fn connect(server: &Harness, query: &str, token: &str) -> Self {
+        let address = server.listen().await;
+        let token = token.strip_prefix("Bearer ").unwrap();
+        let url = format!("ws://{address}/rtc?access_token={token}{query}");
+        Self(WebSocket::connect(url.parse().unwrap()).await.unwrap())
+    }
+
+    /// What a message says, of those that come.
+    async fn find<T>(&mut self, wanted: impl Fn(Message) -> Option<T>) -> T {
+        let search = async {
+            loop {
+                let (opcode, _, payload) = self.0.next().await.expect("the socket is open").into_parts();
+                if opcode != OpCode::Binary {
+                    continue;
+                }
+                let message = pb::SignalResponse::decode(payload).unwrap().message;
+                if let Some(found) = message.and_then(&wanted) {
+                    return found;
+                }
+            }
+        };
+        tokio::time::timeout(DEADLINE, search).await.expect("in time")
+    }
+
+    async fn sid(&mut self) -> String {
+        self.find(|message| if let Message::Join(join) = message { join.participant } else { None }).await.sid
+    }
+
+    async fn token(&mut self) -> Claims {
+        let token = self.find(|message| if let Message::RefreshToken(token) = message { Some(token) } else { None });
+        verify(&token.await)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fresh_token_says_at_once_what_the_room_does() {
+    let server = Harness::new();
+    let listens = Grants { can_publish: Some(false), ..join("r") };
+    let first = bearer("alice", listens, TTL);
+    let mut client = Client::connect(&server, "", &first).await;
+    let sid = client.sid().await;
+    assert!(!client.token().await.permission().can_publish);
+
+    let room = server.rooms.get("r").unwrap();
+    let change = |permission: Option<Permission>, name: &str| ParticipantChange {
+        name: Some(name.to_owned()),
+        metadata: Some("m".to_owned()),
+        attributes: [("a".to_owned(), "b".to_owned())].into(),
+        permission,
+    };
+    room.update_participant("alice", change(None, "Al")).await.unwrap();
+    let claims = client.token().await;
+    assert_eq!((claims.name.as_str(), claims.metadata.as_str(), claims.attributes["a"].as_str()), ("Al", "m", "b"));
+    assert_eq!((claims.require_join(""), claims.permission().can_publish), (Ok("r"), false));
+    let speaks = Permission { can_subscribe: false, ..Permission::default() };
+    room.update_participant("alice", change(Some(speaks.clone()), "Al")).await.unwrap();
+    assert_eq!(client.token().await.permission(), speaks);
+
+    // With the token of before: the room knows better.
+    let query = format!("&reconnect=1&sid={sid}");
+    let mut resumed = Client::connect(&server, &query, &first).await;
+    let claims = resumed.token().await;
+    assert_eq!((claims.permission(), claims.name.as_str()), (speaks, "Al"));
+}
