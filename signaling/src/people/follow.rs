@@ -23,6 +23,8 @@ use crate::token::Claims;
 
 /// How often calls are looked at: ringing ends so much late at most.
 const TICK: Duration = Duration::from_millis(250);
+/// How often seats are looked for that are due: what a mute that ends is late by at most.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often seats that were never taken are dropped.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 /// Members of a conversation that are compared with who is in its call. A call rings no more than a hundred.
@@ -36,6 +38,7 @@ pub(super) fn spawn(people: &People) {
     follow(people, inner.chat.standings(), People::conversation_changed, People::look_at_everything);
     follow(people, inner.rooms.happenings(), People::happened, People::look_at_rooms);
     tokio::spawn(tick(people.clone()));
+    tokio::spawn(look_at_due(people.clone()));
     tokio::spawn(keep_groups(people.clone()));
 }
 
@@ -68,6 +71,16 @@ async fn keep_groups(people: People) {
     loop {
         passes.tick().await;
         people.look_at_departments().await;
+    }
+}
+
+/// Seats whose holders may do something else because time has passed.
+async fn look_at_due(people: People) {
+    let mut looks = interval(LOOK_EVERY);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        looks.tick().await;
+        people.judge_again(Whose::Due(now_ms())).await;
     }
 }
 
@@ -255,10 +268,11 @@ impl People {
             if rights == Some(before) {
                 continue;
             }
-            let (room, identity) = &key;
-            if let Some(rights) = rights {
-                self.inner.judge.set_rights(&key, rights);
+            self.inner.judge.set_rights(&key, rights);
+            if rights.is_some_and(|rights| rights.speak == before.speak) {
+                continue;
             }
+            let (room, identity) = &key;
             let Some(handle) = self.inner.rooms.get(room) else { continue };
             // A refusal says that they have gone already.
             match rights {

@@ -18,9 +18,14 @@ use crate::token::{Claims, Grants, Seat};
 pub(crate) struct Rights {
     /// Send media and data. Everybody receives.
     pub(crate) speak: bool,
+    /// Milliseconds since 1970 when they may, while they may not and nothing else happens.
+    silent_until_ms: Option<i64>,
 }
 
 impl Rights {
+    /// Of who has no seat, or of whom nothing is known yet.
+    const NONE: Self = Self { speak: false, silent_until_ms: None };
+
     /// Writes them over what a token says.
     pub(crate) fn limit(self, grants: &mut Grants) {
         (grants.can_publish, grants.can_publish_data) = (Some(self.speak), Some(self.speak));
@@ -29,7 +34,14 @@ impl Rights {
 
     /// The rights of somebody in a conversation: what they may not write they may not say aloud either.
     pub(super) fn of(standing: &Standing) -> Self {
-        Self { speak: standing.may_speak(now_ms()) }
+        Self::at(standing, now_ms())
+    }
+
+    fn at(standing: &Standing, now_ms: i64) -> Self {
+        let (speak, until_ms) = (standing.may_speak(now_ms), standing.member.muted_until_ms);
+        // In a group where only admins speak, the end of one's own mute changes nothing.
+        let ends = !speak && standing.may_speak(until_ms);
+        Self { speak, silent_until_ms: ends.then_some(until_ms) }
     }
 }
 
@@ -45,6 +57,13 @@ pub(super) struct Held {
     turn: u64,
 }
 
+impl Held {
+    /// When to look at it again, if nothing happens before.
+    fn due_ms(&self) -> Option<i64> {
+        self.rights.silent_until_ms
+    }
+}
+
 /// Which seats to look at again.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Whose {
@@ -52,6 +71,8 @@ pub(super) enum Whose {
     User(UserId),
     Conversation(ConvId),
     Everybody,
+    /// Those that are due at this time, in milliseconds since 1970.
+    Due(i64),
 }
 
 /// How long a seat that was let in may stay empty.
@@ -79,8 +100,8 @@ impl Judge {
         let (seat, by) = (claims.seat.clone()?, device_of(&claims.identity)?);
         // Held first: a change that comes while the store is asked finds it.
         let key = (room.to_owned(), claims.identity.clone());
-        let held =
-            Held { seat: seat.clone(), by, rights: Rights { speak: false }, at_ms: now_ms(), turn: rand::random() };
+        let (at_ms, turn) = (now_ms(), rand::random());
+        let held = Held { seat: seat.clone(), by, rights: Rights::NONE, at_ms, turn };
         let before = self.held.lock().insert(key.clone(), held);
         let rights = self.rights(&seat, by).await;
         let mut all = self.held.lock();
@@ -125,15 +146,16 @@ impl Judge {
             Whose::User(user) => held.by.user == user,
             Whose::Conversation(conv) => held.seat.conv == conv.0,
             Whose::Everybody => true,
+            Whose::Due(now_ms) => held.due_ms().is_some_and(|due| due <= now_ms),
         };
         let held = self.held.lock();
         held.iter().filter(|(_, held)| is_meant(held)).map(|(key, held)| (key.clone(), held.clone())).collect()
     }
 
-    /// What the holder of a seat may do is another thing than before.
-    pub(super) fn set_rights(&self, key: &(String, String), rights: Rights) {
+    /// What the holder of a seat may do is another thing than before; `None`: it is no seat any more.
+    pub(super) fn set_rights(&self, key: &(String, String), rights: Option<Rights>) {
         if let Some(held) = self.held.lock().get_mut(key) {
-            held.rights = rights;
+            held.rights = rights.unwrap_or(Rights::NONE);
         }
     }
 

@@ -5,6 +5,7 @@ mod matrix;
 mod phone;
 mod retention;
 mod rooms;
+mod seats;
 mod signing_out;
 mod world;
 
