@@ -9,6 +9,7 @@ use super::join::{self, Wish};
 use super::session::Entry;
 use crate::http::{Problem, authenticate};
 use crate::rooms::Mode;
+use crate::token::AuthError;
 
 /// `/rtc/v1/validate`, see [`validate`].
 pub(super) async fn validate_single(State(shared): State<Shared>, headers: HeaderMap, uri: Uri) -> Response {
@@ -34,11 +35,16 @@ pub(super) async fn admit(shared: &Shared, mode: Mode, headers: &HeaderMap, uri:
         .map(|Query(query)| query)
         .map_err(|error| Problem::new(StatusCode::BAD_REQUEST, "query_malformed", error.to_string()))?;
     let room = claims.require_join(&query.room)?.to_owned();
-    shared.verifier.admit(&room, &mut claims).await?;
+    // Where the store does not answer, who is in the room may take their seat again: it was not taken away.
+    let seat = match shared.verifier.admit(&room, &mut claims).await {
+        Err(error) if error.code == AuthError::UNAVAILABLE => Err(error),
+        known => Ok(known?),
+    };
     let wish = wish(query, mode).inspect_err(|error| {
         tracing::info!(room, participant = %claims.identity, code = error.code, "join request refused");
     })?;
     if wish.resume.is_none() {
+        seat?;
         // Clients look for the words of this refusal, to tell a missing room from a missing address.
         let open = shared.rooms.check_open(&room, claims.may_create());
         open.map_err(|error| Problem::new(StatusCode::NOT_FOUND, error.code(), error.to_string()))?;

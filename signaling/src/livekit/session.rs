@@ -20,7 +20,7 @@ use super::{Shared, convert, encode, names};
 use crate::rooms::{
     Error, Joined, LeaveAction, LeaveReason, Mode, Notice, ParticipantId, RoomHandle, RoomRequest, SessionId,
 };
-use crate::token::{Claims, Verifier};
+use crate::token::{AuthError, Claims, Verifier};
 use crate::turn::Turn;
 
 /// How often a connected client gets a fresh token, to reconnect with.
@@ -98,9 +98,10 @@ async fn run(shared: Shared, mut socket: Socket, mut entry: Entry) {
         }
     };
     tracing::debug!(sdk = %entry.wish.sdk, protocol = entry.wish.protocol, resumes, "signaling connected");
-    // Looked at again: who was sent away in between was not in the room yet.
+    // Looked at again: who was sent away in between was not in the room yet. Where nobody knows it is looked at once more.
     let mut claims = entry.claims.clone();
-    if shared.verifier.admit(&entry.room, &mut claims).await.is_err() {
+    let seat = shared.verifier.admit(&entry.room, &mut claims).await;
+    if seat.is_err_and(|error| error.code != AuthError::UNAVAILABLE) {
         let _ = room.leave(joined.participant, LeaveReason::Removed).await; // an error says it is out already
         return refuse(&mut socket, false, &Error::NotAllowed("its holder was sent away")).await;
     }

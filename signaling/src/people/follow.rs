@@ -74,7 +74,7 @@ async fn keep_groups(people: People) {
     }
 }
 
-/// Seats whose holders may do something else because time has passed.
+/// Seats whose holders may do something else because time has passed, and those of which the store knew nothing.
 async fn look_at_due(people: People) {
     let mut looks = interval(LOOK_EVERY);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -261,11 +261,15 @@ impl People {
         }
     }
 
-    /// Looks again at seats in rooms: who may not be there goes, and who may no longer speak is silent.
+    /// Looks again at seats in rooms: who may not be there goes, and who may no longer speak is silent. A store that does not
+    /// answer takes nobody's seat.
     async fn judge_again(&self, whose: Whose) {
-        for (key, Held { seat, by, rights: before, .. }) in self.inner.judge.held(whose) {
-            let rights = self.inner.judge.rights(&seat, by).await;
-            if rights == Some(before) {
+        for (key, Held { seat, by, rights: before, again_ms, .. }) in self.inner.judge.held(whose) {
+            let Ok(rights) = self.inner.judge.rights(&seat, by).await else {
+                self.inner.judge.put_off(&key);
+                continue;
+            };
+            if rights == Some(before) && again_ms.is_none() {
                 continue;
             }
             self.inner.judge.set_rights(&key, rights);

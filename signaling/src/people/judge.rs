@@ -22,6 +22,10 @@ pub(crate) struct Rights {
     silent_until_ms: Option<i64>,
 }
 
+/// The store does not answer: it is not known whether somebody has a seat. That is no reason to take it away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Unavailable;
+
 impl Rights {
     /// Of who has no seat, or of whom nothing is known yet.
     const NONE: Self = Self { speak: false, silent_until_ms: None };
@@ -55,12 +59,14 @@ pub(super) struct Held {
     at_ms: i64,
     /// Another one each time that it is let in.
     turn: u64,
+    /// When to look again, as the store did not answer.
+    pub(super) again_ms: Option<i64>,
 }
 
 impl Held {
     /// When to look at it again, if nothing happens before.
     fn due_ms(&self) -> Option<i64> {
-        self.rights.silent_until_ms
+        self.rights.silent_until_ms.into_iter().chain(self.again_ms).min()
     }
 }
 
@@ -75,6 +81,9 @@ pub(super) enum Whose {
     Due(i64),
 }
 
+/// After how long a seat is looked at again of which the store knew nothing. Somebody who was removed meanwhile is there for
+/// so long after it answers again; a store that is busy is asked no more often.
+const AGAIN_MS: i64 = 5_000;
 /// How long a seat that was let in may stay empty.
 const UNUSED_MS: i64 = 60_000;
 
@@ -96,38 +105,38 @@ impl Judge {
 
     /// Whether the holder of this token, whose signature is good, may come in. From here on the seat is looked at again when
     /// something changes.
-    pub(crate) async fn admit(&self, room: &str, claims: &Claims) -> Option<Rights> {
-        let (seat, by) = (claims.seat.clone()?, device_of(&claims.identity)?);
+    pub(crate) async fn admit(&self, room: &str, claims: &Claims) -> Result<Option<Rights>, Unavailable> {
+        let (Some(seat), Some(by)) = (claims.seat.clone(), device_of(&claims.identity)) else { return Ok(None) };
         // Held first: a change that comes while the store is asked finds it.
         let key = (room.to_owned(), claims.identity.clone());
         let (at_ms, turn) = (now_ms(), rand::random());
-        let held = Held { seat: seat.clone(), by, rights: Rights::NONE, at_ms, turn };
+        let held = Held { seat: seat.clone(), by, rights: Rights::NONE, at_ms, turn, again_ms: None };
         let before = self.held.lock().insert(key.clone(), held);
         let rights = self.rights(&seat, by).await;
         let mut all = self.held.lock();
         match (rights, before) {
-            (Some(rights), _) => {
+            (Ok(Some(rights)), _) => {
                 all.entry(key).and_modify(|held| held.rights = rights);
             }
-            (None, Some(before)) => drop(all.insert(key, before)),
-            (None, None) => drop(all.remove(&key)),
+            (Ok(None), Some(before)) => drop(all.insert(key, before)),
+            // Its holder may be in the room, and something may have changed while the store was asked.
+            (Err(Unavailable), Some(before)) => drop(all.insert(key, Held { again_ms: Some(at_ms), ..before })),
+            (Ok(None) | Err(Unavailable), None) => drop(all.remove(&key)),
         }
         rights
     }
 
-    /// What a seat lets its holder do; `None`: it is no seat any more. A store that cannot answer lets nobody in.
-    pub(super) async fn rights(&self, seat: &Seat, by: Device) -> Option<Rights> {
+    /// What a seat lets its holder do; `None`: it is no seat any more.
+    pub(super) async fn rights(&self, seat: &Seat, by: Device) -> Result<Option<Rights>, Unavailable> {
         let (account, conv) = (AccountId(seat.account), ConvId(seat.conv));
-        let login = SessionId(unhex(&seat.login)?);
+        let Some(login) = unhex(&seat.login).map(SessionId) else { return Ok(None) };
         let found = self.store.ask(move |reader| Ok((reader.session(login)?, reader.standing(account, conv)?)));
-        let (session, standing) = found.await.ok()?;
+        let (session, standing) = found.await.map_err(|_| Unavailable)?;
         let now_s = u64::try_from(now_ms() / 1000).unwrap_or(0);
-        session.filter(|session| session.account == account && session.is_open(now_s))?;
-        let standing = standing.filter(|standing| standing.user == by.user && standing.member.role.is_some())?;
-        if standing.dissolved || !self.is_in_call(seat, by) {
-            return None;
-        }
-        Some(Rights::of(&standing))
+        let is_open = session.is_some_and(|session| session.account == account && session.is_open(now_s));
+        let standing = standing.filter(|standing| standing.user == by.user && standing.member.role.is_some());
+        let standing = standing.filter(|standing| is_open && !standing.dissolved && self.is_in_call(seat, by));
+        Ok(standing.as_ref().map(Rights::of))
     }
 
     /// Seats of calls are for those who are in the call, on the device on which they answered.
@@ -155,7 +164,14 @@ impl Judge {
     /// What the holder of a seat may do is another thing than before; `None`: it is no seat any more.
     pub(super) fn set_rights(&self, key: &(String, String), rights: Option<Rights>) {
         if let Some(held) = self.held.lock().get_mut(key) {
-            held.rights = rights.unwrap_or(Rights::NONE);
+            (held.rights, held.again_ms) = (rights.unwrap_or(Rights::NONE), None);
+        }
+    }
+
+    /// Nobody knows at this moment what the holder of a seat may do: it stays as it is, and is looked at again.
+    pub(super) fn put_off(&self, key: &(String, String)) {
+        if let Some(held) = self.held.lock().get_mut(key) {
+            held.again_ms = Some(now_ms().saturating_add(AGAIN_MS));
         }
     }
 

@@ -37,6 +37,8 @@ impl AuthError {
     pub const WRONG_ROOM: &'static str = "grant_wrong_room";
     /// Its holder has signed out, or is out of the conversation or the call.
     pub const SEAT_GONE: &'static str = "seat_gone";
+    /// Nobody knows at this moment whether its holder has the seat: it is worth trying again.
+    pub const UNAVAILABLE: &'static str = "unavailable";
     /// Neither token nor request names a room, or the name is too long.
     pub const ROOM_NAME: &'static str = "room_name";
 
@@ -48,12 +50,14 @@ impl AuthError {
         Self::new(Self::GRANT_MISSING, format!("the token lacks the grant {grant}"))
     }
 
-    /// 401 when who asks is not established, 403 when it is and may not, 400 when the request names no usable room.
+    /// 401 when who asks is not established, 403 when it is and may not, 400 when the request names no usable room, 503 when
+    /// it cannot be said.
     #[must_use]
     pub fn status(&self) -> u16 {
         match self.code {
             Self::GRANT_MISSING | Self::WRONG_ROOM | Self::SEAT_GONE => 403,
             Self::ROOM_NAME => 400,
+            Self::UNAVAILABLE => 503,
             _ => 401,
         }
     }

@@ -12,7 +12,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation, dangerous};
 use super::claims::{Claims, Wire};
 use super::mint::{MintError, Minter};
 use super::{AuthError, MAX_TOKEN_BYTES, NOT_BEFORE_LEEWAY_S, PEOPLE, unix_now};
-use crate::people::Judge;
+use crate::people::{Judge, Unavailable};
 
 /// The API keys of this server and their secrets, and those of organisations.
 #[derive(Clone, Default)]
@@ -76,7 +76,8 @@ impl Verifier {
         }
         let gone = || AuthError::new(AuthError::SEAT_GONE, "this token is of a seat that its holder has no more");
         let judge = self.judge.get().ok_or_else(gone)?;
-        let rights = judge.admit(room, claims).await.ok_or_else(gone)?;
+        let unknown = |Unavailable| AuthError::new(AuthError::UNAVAILABLE, "the store does not answer, try again");
+        let rights = judge.admit(room, claims).await.map_err(unknown)?.ok_or_else(gone)?;
         rights.limit(&mut claims.grants);
         Ok(())
     }

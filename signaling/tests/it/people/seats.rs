@@ -1,6 +1,6 @@
-//! Seats that are looked at because time has passed.
+//! Seats that are looked at because time has passed, and those of which the store knows nothing.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use convene_signaling::rooms::RoomHandle;
 use serde_json::{Value, json};
@@ -35,4 +35,22 @@ async fn a_mute_ends_in_the_room_when_it_was_said() {
     let (_, room, sitting) = silenced(&world, until_ms).await;
     until(async || now_ms() >= until_ms || !may_speak(&room, &sitting).await).await;
     until(async || now_ms() >= until_ms && may_speak(&room, &sitting).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_does_not_answer_takes_nobodys_seat() {
+    let world = World::new().await;
+    let until_ms = now_ms() + 1_500;
+    let (seat, room, mut sitting) = silenced(&world, until_ms).await;
+    until(async || now_ms() >= until_ms || !may_speak(&room, &sitting).await).await;
+    world.lose_store();
+    // Newcomers are told to come again, not to stay away.
+    assert_eq!(world.take_seat(&seat).await.err().as_deref(), Some("unavailable"));
+    assert_eq!(world.validate(&seat).await.0, 503);
+    assert_eq!(world.whip(&seat).await, 503);
+    // Seats are looked at each second: at this one too, now that the mute is over.
+    let looked_ms = until_ms + 2 * i64::try_from(Duration::from_secs(1).as_millis()).unwrap();
+    until(async || now_ms() >= looked_ms).await;
+    assert!(sitting.is_seated());
+    room.participant(&sitting.identity).await.unwrap();
 }

@@ -307,6 +307,11 @@ impl World {
         bodies
     }
 
+    /// From here on the store answers nobody.
+    pub(super) fn lose_store(&self) {
+        self.store.stop();
+    }
+
     /// Changes its policy.
     pub(super) async fn set_policy(&self, by: u64, edit: impl FnOnce(&mut Policy)) {
         let org = self.org();
