@@ -11,7 +11,7 @@ use livekit_protocol as pb;
 use prost::Message;
 use serde::Deserialize;
 
-use super::limits::{MAX_JOIN_REQUEST_BYTES, MAX_JOIN_TRACKS};
+use super::limits::{MAX_CAPABILITIES, MAX_JOIN_REQUEST_BYTES, MAX_JOIN_TRACKS};
 
 /// Clients pad or do not pad.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -98,7 +98,7 @@ impl Query {
             protocol: client.protocol,
             client_protocol: client.client_protocol,
             sdk: format!("{} {}", client.sdk().as_str_name(), client.version),
-            capabilities: client.capabilities,
+            capabilities: client.capabilities.into_iter().take(MAX_CAPABILITIES).collect(),
             resume: request.reconnect.then_some(request.participant_sid),
             metadata: request.metadata,
             attributes: request.participant_attributes,
@@ -116,7 +116,7 @@ impl Query {
             auto_subscribe_data: self.auto_subscribe_data_track.is_some_and(|text| is_true(&text)),
             protocol: number(self.protocol),
             client_protocol: number(self.client_protocol),
-            capabilities: self.capabilities.split(',').filter_map(capability).collect(),
+            capabilities: self.capabilities.split(',').filter_map(capability).take(MAX_CAPABILITIES).collect(),
             sdk: format!("{} {}", self.sdk, self.version),
             resume: self.reconnect.is_some_and(|text| is_true(&text)).then_some(self.sid),
             ..Wish::default()
@@ -193,6 +193,17 @@ mod tests {
             assert!(wish.auto_subscribe);
             assert_eq!((wish.offer.as_ref(), wish.resume.as_deref()), (Some(&offer), Some("PA_1")));
         }
+    }
+
+    #[test]
+    fn a_client_has_so_many_capabilities() {
+        let client = pb::ClientInfo { capabilities: (0..1_000).collect(), ..Default::default() };
+        let request = pb::JoinRequest { client_info: Some(client), ..Default::default() };
+        let bytes = request.encode_to_vec();
+        let none = pb::wrapped_join_request::Compression::None;
+        assert_eq!(read(UNPADDED.encode(wrapped(bytes, none))).unwrap().capabilities, (0..32).collect::<Vec<_>>());
+        let query = Query { capabilities: "CAP_PACKET_TRAILER,".repeat(1_000), ..Query::default() };
+        assert_eq!(query.dual().capabilities.len(), 32);
     }
 
     #[test]

@@ -13,6 +13,9 @@ pub(super) const MAX_JOIN_REQUEST_BYTES: usize = 512 * 1024;
 /// Tracks announced inside a join request.
 pub(super) const MAX_JOIN_TRACKS: usize = 32;
 
+/// Capabilities that a client may have, which everybody is told. The protocol has a handful; those beyond are left out.
+pub(super) const MAX_CAPABILITIES: usize = 32;
+
 /// Messages a client may send in one burst: a join with twenty tracks, and the trickle of a resume, are about 150.
 const MESSAGE_BURST: f64 = 500.0;
 /// Messages a second a client may send for long. Clients in calls send fewer than five.

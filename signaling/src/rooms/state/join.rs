@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
+use super::people::{check_attributes, check_metadata};
 use super::{Action, Negotiation, Now, Participant, Paused, Peers, State};
 use crate::rooms::error::Error;
 use crate::rooms::happening::What;
@@ -25,6 +26,8 @@ impl State {
         if request.identity.is_empty() {
             return Err(Error::Invalid("identity"));
         }
+        check_metadata(&request.metadata)?;
+        check_attributes(request.attributes.iter())?;
         let cap = self.options.participants_cap;
         let limit = if self.info.max_participants == 0 { cap } else { self.info.max_participants.min(cap) };
         let others = self.participants.len() - usize::from(self.identities.contains_key(&request.identity));

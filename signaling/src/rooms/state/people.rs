@@ -150,11 +150,18 @@ fn check_sizes(info: &ParticipantInfo, change: &ParticipantChange) -> Result<(),
     if change.name.as_ref().is_some_and(|name| name.len() > MAX_NAME_BYTES) {
         return Err(Error::Limit("name_bytes"));
     }
-    if change.metadata.as_ref().is_some_and(|metadata| metadata.len() > MAX_METADATA_BYTES) {
-        return Err(Error::Limit("metadata_bytes"));
-    }
+    check_metadata(change.metadata.as_deref().unwrap_or_default())?;
     let kept = info.attributes.iter().filter(|(key, _)| !change.attributes.contains_key(*key));
-    let bytes: usize =
-        kept.chain(change.attributes.iter()).map(|(key, value)| key.len().saturating_add(value.len())).sum();
+    check_attributes(kept.chain(change.attributes.iter()))
+}
+
+/// Whether metadata, of one who joins or who is here, is as much as may be said to everyone.
+pub(super) fn check_metadata(metadata: &str) -> Result<(), Error> {
+    if metadata.len() > MAX_METADATA_BYTES { Err(Error::Limit("metadata_bytes")) } else { Ok(()) }
+}
+
+/// The same of attributes.
+pub(super) fn check_attributes<'a>(attributes: impl Iterator<Item = (&'a String, &'a String)>) -> Result<(), Error> {
+    let bytes: usize = attributes.map(|(key, value)| key.len().saturating_add(value.len())).sum();
     if bytes > MAX_ATTRIBUTES_BYTES { Err(Error::Limit("attributes_bytes")) } else { Ok(()) }
 }

@@ -1,6 +1,7 @@
 //! Publications: announced, carried by a section, muted, ended.
 
 use std::collections::BTreeSet;
+use std::iter::once;
 
 use convene_sfu::{Answer, Incoming};
 use convene_types::{Codec, MediaKind, Mid, TrackId};
@@ -13,6 +14,16 @@ use crate::rooms::happening::What;
 use crate::rooms::model::{ParticipantId, Source, TrackExtras, TrackInfo};
 use crate::rooms::notice::Notice;
 use crate::rooms::request::TrackRequest;
+
+/// Bytes of each text that a publisher says of a track: its name, stream, cids, MIME types and RIDs. All of it is copied into
+/// every update of the publisher to everyone, for each of its 64 tracks; clients write a few dozen.
+const MAX_TEXT_BYTES: usize = 256;
+/// Codecs of a track, for the same reason. Clients name two, of which two are looked at.
+const MAX_CODECS: usize = 4;
+/// Layers of a track, and of each of its codecs. There are three.
+const MAX_LAYERS: usize = 8;
+/// Features of each kind that are said of a track. The protocol has seven.
+const MAX_FEATURES: usize = 32;
 
 impl State {
     /// Whether a track may be announced. `Ok(Some)`: it is already, under this cid.
@@ -28,6 +39,7 @@ impl State {
         if request.cid.is_empty() {
             return Err(Error::Invalid("cid"));
         }
+        check_sizes(request)?;
         let own = || self.tracks.values().filter(|track| track.owner == id);
         if let Some(known) = own().find(|track| track.cid == request.cid && !track.published) {
             return Ok(Some(known.info.clone()));
@@ -164,6 +176,11 @@ impl State {
         size: Option<(u32, u32)>,
     ) {
         let Some(track) = self.own_track(id, sid).ok().and_then(|track| self.tracks.get_mut(&track)) else { return };
+        if features.as_ref().is_some_and(|features| features.len() > MAX_FEATURES) {
+            // The protocol has no answer to this: what was said before stays.
+            tracing::info!(room = %self.info.name, sid, "too many features of a track, ignored");
+            return;
+        }
         if let Some(features) = features {
             track.info.extras.audio_features = features;
         }
@@ -240,6 +257,28 @@ impl State {
         let (owner, sid) = (track.owner, track.info.sid.clone());
         self.notify(now, owner, Notice::TrackSubscribed { sid });
     }
+}
+
+/// Whether what is said of a track is as much as may be said to everyone.
+fn check_sizes(request: &TrackRequest) -> Result<(), Error> {
+    let TrackRequest { cid, name, stream, layers, codecs, extras, .. } = request;
+    let layers = || once(layers).chain(codecs.iter().map(|codec| &codec.layers));
+    let rids = layers().flatten().map(|layer| &layer.rid);
+    let of_codecs = codecs.iter().flat_map(|codec| [&codec.mime_type, &codec.cid]);
+    if [cid, name, stream].into_iter().chain(of_codecs).chain(rids).any(|text| text.len() > MAX_TEXT_BYTES) {
+        return Err(Error::Limit("track_text_bytes"));
+    }
+    if codecs.len() > MAX_CODECS {
+        return Err(Error::Limit("track_codecs"));
+    }
+    if layers().any(|layers| layers.len() > MAX_LAYERS) {
+        return Err(Error::Limit("track_layers"));
+    }
+    let features = [&extras.audio_features, &extras.packet_trailer_features];
+    if features.iter().any(|features| features.len() > MAX_FEATURES) {
+        return Err(Error::Limit("track_features"));
+    }
+    Ok(())
 }
 
 /// What a section of a WHIP client becomes: such clients announce nothing.

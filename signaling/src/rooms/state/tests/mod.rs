@@ -18,6 +18,7 @@ use crate::rooms::{
 
 mod connections;
 mod data_tracks;
+mod limits;
 mod publishing;
 mod resuming;
 mod seats;
