@@ -8,7 +8,7 @@ use bytes::Bytes;
 use convene_im_core::model::Refusal;
 use convene_proto::im::{self, Code, frame::Body};
 use convene_proto::limits::{MAX_BULK_STREAMS, MAX_PAYLOAD_BYTES};
-use convene_store::{BlobRow, Checked, Inspected};
+use convene_store::{BlobRow, Checked, Commit, Inspected};
 use convene_types::{ConvId, UserId};
 use convene_voice::{Limits as VoiceLimits, VoiceError};
 
@@ -47,20 +47,24 @@ pub(crate) async fn part(shared: &Shared, owner: Owner, part: im::BlobPart) -> R
     Ok(status)
 }
 
-/// Checks an upload and makes it a blob. Voice messages are decoded: on a thread of its own, and few at a time.
+/// Checks an upload and makes it a blob.
 pub(crate) async fn commit(shared: &Shared, owner: Owner, upload: &[u8]) -> Result<im::BlobDone, Refusal> {
-    let inspected = match shared.blobs.check(owner.user, upload).await? {
-        Checked::Done(done) => return Ok(done),
-        Checked::File => None,
-        Checked::Voice(content) => {
-            let turn = Arc::clone(&shared.inspections).acquire_owned().await;
-            let max_duration_ms = shared.limits.max_voice_ms;
-            let inspected = tokio::task::spawn_blocking(move || inspect(content, max_duration_ms)).await;
-            drop(turn);
-            Some(inspected.map_err(|_| Refusal::new(Code::Internal, "the server made a mistake"))??)
-        }
-    };
-    shared.blobs.commit(owner.user, upload, inspected).await
+    match shared.blobs.check(owner.user, upload).await? {
+        Checked::Done(done) => Ok(done),
+        Checked::File(commit) => commit.finish(None).await,
+        Checked::Voice(commit) => self::voice(shared, commit).await,
+    }
+}
+
+/// Voice messages are decoded on a thread of their own. Few are in memory at a time: each from when it is read until it is
+/// stored.
+async fn voice(shared: &Shared, commit: Commit) -> Result<im::BlobDone, Refusal> {
+    let _turn = Arc::clone(&shared.inspections).acquire_owned().await;
+    let content = commit.content().await?;
+    let max_duration_ms = shared.limits.max_voice_ms;
+    let inspected = tokio::task::spawn_blocking(move || inspect(content, max_duration_ms)).await;
+    let inspected = inspected.map_err(|_| Refusal::new(Code::Internal, "the server made a mistake"))??;
+    commit.finish(Some(inspected)).await
 }
 
 fn inspect(content: Bytes, max_duration_ms: u32) -> Result<Inspected, Refusal> {

@@ -154,3 +154,28 @@ async fn a_voice_message_is_measured_by_the_server() {
     assert_eq!(error.code(), Code::BadVoice);
     assert_eq!(ana.ask(Body::Ping(im::Ping {})).await, Body::Done(im::Done {}));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_voice_message_is_read_when_it_is_its_turn_and_committed_once_at_a_time() {
+    let harness = Harness::new(free()).await;
+    let ana = Client::quic(&harness, "ana", 1).await;
+    let mut lane = Lane::open(&ana).await;
+    let ogg = convene_voice::encode::mono(&tone()).unwrap();
+    let at = status(&mut lane, begin(&ogg, true)).await;
+    status(&mut lane, part(&at.upload_id, &ogg, 0)).await;
+    let commit = Body::BlobCommit(im::BlobCommit { upload_id: at.upload_id });
+    // Two others are being decoded.
+    let others = harness.handle.shared.inspections.acquire_many(2).await.unwrap();
+    let mut again = Lane::open(&ana).await;
+    lane.post(1, commit.clone()).await;
+    again.post(1, commit.clone()).await;
+    let (answer, waits) = tokio::select! {
+        answer = lane.next() => (answer, &mut again),
+        answer = again.next() => (answer, &mut lane),
+    };
+    let Body::Error(error) = answer else { panic!("not its turn: {answer:?}") };
+    assert!(error.code() == Code::Unavailable && error.retry_after_ms > 0, "{error:?}");
+    drop(others);
+    let Body::BlobDone(done) = waits.next().await else { panic!("not done") };
+    assert_eq!(waits.ask(commit).await, Body::BlobDone(done), "repeatable");
+}

@@ -2,8 +2,9 @@
 //! pieces, deletion when nothing refers to them any more.
 //!
 //! `im` calls it. Not here: what a voice message must sound like (crate `voice`); `im` inspects it between
-//! [`Blobs::check`] and [`Blobs::commit`].
+//! [`Blobs::check`] and [`Commit::finish`].
 
+mod commit;
 mod objects;
 mod sniff;
 mod staging;
@@ -21,16 +22,23 @@ use tokio::time::timeout;
 
 use crate::accounts::Picture;
 use crate::error::{StoreError, refuse, unavailable};
-use crate::ops::{BlobFacts, BlobRow, NewUpload, Op, Outcome, Upload};
+use crate::ops::{BlobRow, NewUpload, Op, Outcome, Upload};
 use crate::shell::{Store, now_ms};
 use objects::{Failed, Objects};
-use staging::{Id, Slot, Staged, Staging};
+use staging::{Announced, Id, Slot, Staging};
+
+pub use commit::{Checked, Commit, Inspected};
 
 /// Largest picture of a person: a photograph of 1,000 by 1,000 points. A page of a directory shows two hundred of them.
 pub const MAX_PICTURE_BYTES: usize = 512 * 1024;
 /// What every browser shows, and none runs.
 const PICTURES: [&str; 4] = ["image/png", "image/jpeg", "image/gif", "image/webp"];
 
+/// Uploads that one user may have under way. Each is a file, a row and some memory, however small it is, until it is complete or
+/// a day has passed. More than somebody picks at once; whoever has so many that were never finished waits for the day's end.
+const MAX_USER_UPLOADS: usize = 64;
+/// When to ask for a place again: uploads take seconds.
+const PLACE_RETRY_MS: u32 = 2_000;
 /// How far a piece may be ahead of what is there and still be waited for: a few pieces.
 const MAX_AHEAD_BYTES: u64 = 1024 * 1024;
 /// How long those before it are waited for. Longer than a lost packet takes to be sent again, and again.
@@ -106,28 +114,6 @@ impl std::fmt::Debug for S3 {
     }
 }
 
-/// An upload whose bytes are all there and match their hash.
-#[derive(Clone, Debug)]
-pub enum Checked {
-    /// It became a blob before.
-    Done(im::BlobDone),
-    /// A file: commit it.
-    File,
-    /// A voice message: inspect it, and commit it with what was found.
-    Voice(Bytes),
-}
-
-/// What the inspection of a voice message found.
-#[derive(Clone, Debug)]
-pub struct Inspected {
-    /// The content to keep, in the place of what was uploaded.
-    pub content: Bytes,
-    /// Its type.
-    pub mime: String,
-    /// Duration, waveform and loudness.
-    pub voice: im::Voice,
-}
-
 /// Why a picture is not stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BlobRefusal {
@@ -165,25 +151,25 @@ impl Blobs {
     pub async fn begin(&self, org: OrgId, user: UserId, request: &im::BlobBegin) -> Result<im::BlobStatus, Refusal> {
         let inner = &self.inner;
         let sha256: [u8; 32] = request.sha256.as_ref().try_into().map_err(|_| malformed("sha256 has 32 bytes"))?;
-        inner.check_size(user, &sha256, request)?;
+        inner.check_size(request)?;
         let mut id = [0; 16];
         aws_lc_rs::rand::fill(&mut id).map_err(|_| unavailable())?;
         let (size, mime, voice) = (request.size, request.mime.chars().take(128).collect(), request.voice);
         let new = NewUpload { id, org, user, sha256, size, mime, voice };
+        let _place = inner.staging.reserve(&new, |announced| inner.admit(size, announced))?;
         let upload = inner.upload(Op::UploadBegin(new)).await?;
         if upload.blob.is_some() {
             return Ok(status(&upload.id, upload.size, upload.size));
         }
-        let id = upload.id;
-        let slot = inner.staging.resume(upload).map_err(failed)?;
-        let staged = slot.lock().await;
-        Ok(status(&id, staged.offset(), staged.upload.size))
+        let slot = inner.staging.resume(upload);
+        let staged = slot.lock().await.map_err(failed)?;
+        Ok(status(&staged.upload.id, staged.offset(), staged.upload.size))
     }
 
     /// Waits for a while until the upload stands at `offset`: pieces that come on several connections overtake each other.
     pub async fn reached(&self, user: UserId, upload: &[u8], offset: u64) -> Result<(), Refusal> {
         let Ok(slot) = self.inner.slot(user, upload).await? else { return Ok(()) };
-        let mut safe = slot.lock().await.safe.subscribe();
+        let mut safe = slot.lock().await.map_err(failed)?.safe.subscribe();
         if offset.saturating_sub(*safe.borrow_and_update()) <= MAX_AHEAD_BYTES {
             // Whether it got there is seen when the piece is taken.
             let _ = timeout(OVERTAKEN, safe.wait_for(|&safe| safe >= offset)).await;
@@ -197,7 +183,7 @@ impl Blobs {
         let Ok(slot) = slot else {
             return Err(refuse(Code::BadOffset, "the upload is complete"));
         };
-        let mut staged = slot.lock().await;
+        let mut staged = slot.lock().await.map_err(failed)?;
         if part.offset != staged.offset() {
             return Err(refuse(Code::BadOffset, format!("the upload stands at {}", staged.offset())));
         }
@@ -209,41 +195,6 @@ impl Blobs {
         }
         staged.append(part.data).await.map_err(failed)?;
         Ok(status(&staged.upload.id, staged.offset(), staged.upload.size))
-    }
-
-    /// Checks that all bytes are there and match the hash. If they do not, the upload begins again with nothing.
-    pub async fn check(&self, user: UserId, upload: &[u8]) -> Result<Checked, Refusal> {
-        let slot = match self.inner.slot(user, upload).await? {
-            Ok(slot) => slot,
-            Err(done) => return Ok(Checked::Done(done)),
-        };
-        let mut staged = slot.lock().await;
-        check(&mut staged).await?;
-        if !staged.upload.voice {
-            return Ok(Checked::File);
-        }
-        Ok(Checked::Voice(staging::read(staged.path.clone(), 0..staged.upload.size).await.map_err(failed)?))
-    }
-
-    /// Makes the upload a blob. Repeatable. A voice message needs what its inspection found.
-    pub async fn commit(
-        &self,
-        user: UserId,
-        upload: &[u8],
-        inspected: Option<Inspected>,
-    ) -> Result<im::BlobDone, Refusal> {
-        let slot = match self.inner.slot(user, upload).await? {
-            Ok(slot) => slot,
-            Err(done) => return Ok(done),
-        };
-        let mut staged = slot.lock().await;
-        check(&mut staged).await?;
-        let facts = self.inner.keep(&staged, inspected).await?;
-        let id = staged.upload.id;
-        let upload = self.inner.upload(Op::UploadCommit { upload: id, user, facts }).await?;
-        let blob = upload.blob.ok_or_else(gone)?;
-        self.inner.staging.remove(&id);
-        Ok(done(&blob))
     }
 
     /// Stores a picture of somebody. It is theirs once [`crate::accounts::Op::SetPicture`] has taken it; until then it is
@@ -282,7 +233,9 @@ impl Blobs {
         let age = i64::try_from(inner.options.expire_after.as_millis()).unwrap_or(i64::MAX);
         let op = Op::Expire { before_ms: now_ms().saturating_sub(age) };
         if let Outcome::Expired(ended) = inner.store.write_async(op).await? {
-            ended.iter().for_each(|id| inner.staging.remove(id));
+            for id in &ended {
+                inner.staging.remove(id).await;
+            }
         }
         let trash = inner.store.read(|reader| reader.trash(MAX_SWEPT).map(Ok)).await?;
         let mut keys = Vec::with_capacity(trash.len());
@@ -300,7 +253,7 @@ impl Blobs {
 }
 
 impl Inner {
-    fn check_size(&self, user: UserId, sha256: &[u8; 32], request: &im::BlobBegin) -> Result<(), Refusal> {
+    fn check_size(&self, request: &im::BlobBegin) -> Result<(), Refusal> {
         let options = &self.options;
         let most =
             if request.voice { options.max_voice_bytes.min(options.max_blob_bytes) } else { options.max_blob_bytes };
@@ -310,11 +263,19 @@ impl Inner {
         if request.size > most {
             return Err(refuse(Code::BlobTooLarge, format!("at most {most} bytes")));
         }
-        let (own, all) = self.staging.announced(user, sha256);
-        if own.saturating_add(request.size) > options.max_user_bytes {
-            return Err(refuse(Code::Flood, "too much of this user's is being uploaded already"));
+        Ok(())
+    }
+
+    /// Whether there is room for so many bytes more.
+    fn admit(&self, size: u64, Announced { uploads, own, all }: Announced) -> Result<(), Refusal> {
+        let full = |text| Err(Refusal::later(Code::Flood, text, PLACE_RETRY_MS));
+        if uploads >= MAX_USER_UPLOADS {
+            return full("too many uploads of this user's are under way");
         }
-        if all.saturating_add(request.size) > options.max_staged_bytes {
+        if own.saturating_add(size) > self.options.max_user_bytes {
+            return full("too much of this user's is being uploaded already");
+        }
+        if all.saturating_add(size) > self.options.max_staged_bytes {
             return Err(unavailable());
         }
         Ok(())
@@ -341,51 +302,14 @@ impl Inner {
     async fn slot(&self, user: UserId, id: &[u8]) -> Result<Result<Slot, im::BlobDone>, Refusal> {
         let id: Id = id.try_into().map_err(|_| gone())?;
         if let Some(slot) = self.staging.get(&id) {
-            let owner = slot.lock().await.upload.user;
-            return if owner == user { Ok(Ok(slot)) } else { Err(gone()) };
+            return if slot.user == user { Ok(Ok(slot)) } else { Err(gone()) };
         }
         let upload = self.store.read(move |reader| reader.upload(user, &id)).await?;
         if let Some(blob) = &upload.blob {
             return Ok(Err(done(blob)));
         }
-        self.staging.resume(upload).map(Ok).map_err(failed)
+        Ok(Ok(self.staging.resume(upload)))
     }
-
-    /// Stores the content under the upload's key, and says what it is.
-    async fn keep(&self, staged: &Staged, inspected: Option<Inspected>) -> Result<BlobFacts, Refusal> {
-        let (upload, key) = (&staged.upload, key_of(&staged.upload.id));
-        let failed_objects = |Failed| unavailable();
-        match inspected {
-            Some(Inspected { content, mime, voice }) => {
-                let (id, size) = (to_id(digest::digest(&digest::SHA256, &content)), content.len() as u64);
-                self.objects.put(&key, content).await.map_err(failed_objects)?;
-                Ok(BlobFacts { id, size, mime, voice: Some(im::Voice { blob: None, ..voice }) })
-            }
-            None if upload.voice => Err(refuse(Code::BadVoice, "not inspected")),
-            None => {
-                let head = upload.size.min(sniff::HEAD_BYTES as u64);
-                let head = staging::read(staged.path.clone(), 0..head).await.map_err(failed)?;
-                let mime = sniff::sniff(&head, &upload.mime);
-                self.objects.put_file(&key, staged.path.clone(), upload.size).await.map_err(failed_objects)?;
-                Ok(BlobFacts { id: upload.sha256, size: upload.size, mime, voice: None })
-            }
-        }
-    }
-}
-
-async fn check(staged: &mut Staged) -> Result<(), Refusal> {
-    if staged.offset() != staged.upload.size {
-        return Err(refuse(Code::BadOffset, format!("the upload stands at {}", staged.offset())));
-    }
-    if staged.checked {
-        return Ok(());
-    }
-    if staging::hash(staged.path.clone()).await.map_err(failed)? != staged.upload.sha256 {
-        staged.clear().await.map_err(failed)?;
-        return Err(refuse(Code::HashMismatch, "the content is not what its hash says: send it again"));
-    }
-    staged.checked = true;
-    Ok(())
 }
 
 fn status(id: &Id, offset: u64, size: u64) -> im::BlobStatus {

@@ -5,24 +5,36 @@ use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 use aws_lc_rs::digest;
 use bytes::Bytes;
+use convene_im_core::model::Refusal;
 use convene_types::UserId;
 use rustc_hash::FxHashMap;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 use tokio::task::spawn_blocking;
 
 use super::key_of;
-use crate::ops::Upload;
+use crate::ops::{NewUpload, Upload};
 
 /// What one read of a hash takes at a time.
 const HASH_CHUNK_BYTES: usize = 256 * 1024;
 
 pub(super) type Id = [u8; 16];
 
-/// One upload.
+/// An upload under way.
+#[derive(Debug)]
+pub(super) struct Underway {
+    pub(super) user: UserId,
+    staged: Mutex<Staged>,
+    /// Held by the commit that is under way.
+    commits: Arc<Mutex<()>>,
+}
+
+pub(super) type Slot = Arc<Underway>;
+
+/// Its file, and how far it is.
 #[derive(Debug)]
 pub(super) struct Staged {
     pub(super) upload: Upload,
@@ -31,22 +43,36 @@ pub(super) struct Staged {
     pub(super) safe: watch::Sender<u64>,
     /// The whole content matches its hash.
     pub(super) checked: bool,
+    /// The file is there, and was looked at.
+    open: bool,
 }
-
-pub(super) type Slot = Arc<tokio::sync::Mutex<Staged>>;
 
 #[derive(Debug)]
 pub(super) struct Staging {
     folder: PathBuf,
-    open: Mutex<FxHashMap<Id, Entry>>,
+    open: std::sync::Mutex<Entries>,
 }
+
+type Entries = FxHashMap<Id, Entry>;
 
 #[derive(Debug)]
 struct Entry {
-    slot: Slot,
     user: UserId,
     sha256: [u8; 32],
     size: u64,
+    /// `None`: a place is kept for it.
+    slot: Option<Slot>,
+}
+
+/// What is under way without the content that is asked about.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Announced {
+    /// Uploads of the user.
+    pub(super) uploads: usize,
+    /// Their bytes.
+    pub(super) own: u64,
+    /// Bytes of all users.
+    pub(super) all: u64,
 }
 
 impl Staging {
@@ -60,54 +86,49 @@ impl Staging {
                 std::fs::remove_file(entry.path())?;
             }
         }
-        Ok(Self { folder: folder.into(), open: Mutex::default() })
+        Ok(Self { folder: folder.into(), open: std::sync::Mutex::default() })
     }
 
-    fn lock(&self) -> MutexGuard<'_, FxHashMap<Id, Entry>> {
-        // Nothing panics while it is held.
+    fn lock(&self) -> MutexGuard<'_, Entries> {
+        // Nothing panics while it is held, and nobody waits for a disk.
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Bytes announced by this user, and by all, without this content.
-    pub(super) fn announced(&self, user: UserId, sha256: &[u8; 32]) -> (u64, u64) {
-        let open = self.lock();
-        let sum = |own_only: bool| {
-            let counted = open.values().filter(|entry| entry.user != user || entry.sha256 != *sha256);
-            counted.filter(|entry| !own_only || entry.user == user).map(|entry| entry.size).fold(0, u64::saturating_add)
-        };
-        (sum(true), sum(false))
+    /// Keeps a place for an upload, if `admit` says so: however many begin at once, each counts those before it.
+    pub(super) fn reserve(
+        &self,
+        new: &NewUpload,
+        admit: impl FnOnce(Announced) -> Result<(), Refusal>,
+    ) -> Result<Place<'_>, Refusal> {
+        let mut open = self.lock();
+        admit(announced(&open, new))?;
+        open.insert(new.id, Entry { user: new.user, sha256: new.sha256, size: new.size, slot: None });
+        Ok(Place { staging: self, id: new.id })
     }
 
     pub(super) fn get(&self, id: &Id) -> Option<Slot> {
-        self.lock().get(id).map(|entry| Arc::clone(&entry.slot))
+        self.lock().get(id)?.slot.clone()
     }
 
-    /// The upload goes on where its file ends.
-    pub(super) fn resume(&self, upload: Upload) -> io::Result<Slot> {
+    /// The upload goes on.
+    pub(super) fn resume(&self, upload: Upload) -> Slot {
         let mut open = self.lock();
-        if let Some(entry) = open.get(&upload.id) {
-            return Ok(Arc::clone(&entry.slot));
+        if let Some(slot) = open.get(&upload.id).and_then(|entry| entry.slot.as_ref()) {
+            return Arc::clone(slot);
         }
-        let path = self.folder.join(key_of(&upload.id));
-        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path)?;
-        let offset = file.metadata()?.len().min(upload.size);
-        // The file's name has to outlast a crash as well.
-        File::open(&self.folder)?.sync_all()?;
         let (id, user, sha256, size) = (upload.id, upload.user, upload.sha256, upload.size);
-        let slot = Arc::new(tokio::sync::Mutex::new(Staged {
-            upload,
-            path,
-            safe: watch::Sender::new(offset),
-            checked: false,
-        }));
-        open.insert(id, Entry { slot: Arc::clone(&slot), user, sha256, size });
-        Ok(slot)
+        let path = self.folder.join(key_of(&id));
+        let staged = Staged { upload, path, safe: watch::Sender::new(0), checked: false, open: false };
+        let slot = Arc::new(Underway { user, staged: Mutex::new(staged), commits: Arc::default() });
+        open.insert(id, Entry { user, sha256, size, slot: Some(Arc::clone(&slot)) });
+        slot
     }
 
     /// Takes the file away.
-    pub(super) fn remove(&self, id: &Id) {
+    pub(super) async fn remove(&self, id: &Id) {
         self.lock().remove(id);
-        if let Err(error) = std::fs::remove_file(self.folder.join(key_of(id)))
+        let path = self.folder.join(key_of(id));
+        if let Err(error) = run(move || std::fs::remove_file(path)).await
             && error.kind() != io::ErrorKind::NotFound
         {
             tracing::warn!(%error, "an upload's file stays");
@@ -115,9 +136,68 @@ impl Staging {
     }
 }
 
+fn announced(open: &Entries, new: &NewUpload) -> Announced {
+    let mut announced = Announced::default();
+    for entry in open.values().filter(|entry| entry.user != new.user || entry.sha256 != new.sha256) {
+        announced.all = announced.all.saturating_add(entry.size);
+        if entry.user == new.user {
+            announced.own = announced.own.saturating_add(entry.size);
+            announced.uploads += 1;
+        }
+    }
+    announced
+}
+
+/// A place for an upload that begins. Dropped: it is free again, unless the upload has taken it.
+#[derive(Debug)]
+pub(super) struct Place<'a> {
+    staging: &'a Staging,
+    id: Id,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let mut open = self.staging.lock();
+        if open.get(&self.id).is_some_and(|entry| entry.slot.is_none()) {
+            open.remove(&self.id);
+        }
+    }
+}
+
+impl Underway {
+    /// Waits for whoever works on it. The file is there then.
+    pub(super) async fn lock(&self) -> io::Result<tokio::sync::MutexGuard<'_, Staged>> {
+        let mut staged = self.staged.lock().await;
+        staged.open().await?;
+        Ok(staged)
+    }
+
+    /// For one commit at a time. `None`: one is under way.
+    pub(super) fn turn(&self) -> Option<OwnedMutexGuard<()>> {
+        Arc::clone(&self.commits).try_lock_owned().ok()
+    }
+}
+
 impl Staged {
     pub(super) fn offset(&self) -> u64 {
         *self.safe.borrow()
+    }
+
+    /// Makes the file, or finds how far it is.
+    async fn open(&mut self) -> io::Result<()> {
+        if self.open {
+            return Ok(());
+        }
+        let path = self.path.clone();
+        let there = run(move || {
+            let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path)?;
+            // The file's name has to outlast a crash as well.
+            path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())?;
+            Ok(file.metadata()?.len())
+        });
+        self.safe.send_replace(there.await?.min(self.upload.size));
+        self.open = true;
+        Ok(())
     }
 
     /// Appends, and syncs. On failure the file is as it was.

@@ -37,7 +37,7 @@ impl Place {
         let user = UserId(user);
         let begun = self.blobs.begin(ORG, user, &begin(content, mime)).await?;
         send(&self.blobs, user, &begun, content).await?;
-        assert!(matches!(self.blobs.check(user, &begun.upload_id).await?, Checked::File | Checked::Done(_)));
+        assert!(matches!(self.blobs.check(user, &begun.upload_id).await?, Checked::File(_) | Checked::Done(_)));
         Ok(self.blobs.commit(user, &begun.upload_id, None).await?.blob.unwrap())
     }
 
@@ -234,6 +234,36 @@ async fn what_does_not_match_is_refused_and_can_be_sent_again() {
     place.store.stop();
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn however_many_begin_at_once_a_user_has_so_many_uploads_and_no_more() {
+    let place = Place::new().await;
+    let first = place.blobs.begin(ORG, UserId(1), &begin(b"a", "")).await.unwrap();
+    let other = |n: u8| im::BlobBegin { sha256: vec![n; 32].into(), ..begin(b"b", "") };
+    let begun = (0..200).map(|n| {
+        let (blobs, request) = (place.blobs.clone(), other(n));
+        tokio::spawn(async move { blobs.begin(ORG, UserId(1), &request).await })
+    });
+    let (mut taken, mut refused) = (Vec::new(), Vec::new());
+    for (n, task) in (0..).zip(begun.collect::<Vec<_>>()) {
+        match task.await.unwrap() {
+            Ok(_) => taken.push(n),
+            Err(refusal) => refused.push((n, refusal)),
+        }
+    }
+    assert_eq!((taken.len(), refused.len()), (63, 137));
+    assert!(refused.iter().all(|(_, refusal)| refusal.code == Code::Flood && refusal.retry_after_ms > 0));
+    assert_eq!(files(&place.folder.path().join("uploads")), 64);
+    // Others have places of their own, and what is under way goes on.
+    place.blobs.begin(ORG, UserId(2), &other(0)).await.unwrap();
+    place.blobs.begin(ORG, UserId(1), &other(taken[0])).await.unwrap();
+    let next = other(refused[0].0);
+    assert_eq!(code(&place.blobs.begin(ORG, UserId(1), &next).await), Code::Flood);
+    send(&place.blobs, UserId(1), &first, b"a").await.unwrap();
+    place.blobs.commit(UserId(1), &first.upload_id, None).await.unwrap();
+    place.blobs.begin(ORG, UserId(1), &next).await.unwrap();
+    place.store.stop();
+}
+
 #[tokio::test]
 async fn a_voice_message_is_kept_as_it_was_inspected() {
     let mut place = Place::new().await;
@@ -241,12 +271,16 @@ async fn a_voice_message_is_kept_as_it_was_inspected() {
     let request = im::BlobBegin { voice: true, ..begin(b"raw", "audio/webm") };
     let begun = blobs.begin(ORG, user, &request).await.unwrap();
     send(&blobs, user, &begun, b"raw").await.unwrap();
-    assert!(matches!(blobs.check(user, &begun.upload_id).await.unwrap(), Checked::Voice(bytes) if bytes == "raw"));
-    assert_eq!(code(&blobs.commit(user, &begun.upload_id, None).await), Code::BadVoice);
+    let Checked::Voice(commit) = blobs.check(user, &begun.upload_id).await.unwrap() else { panic!("a voice message") };
+    assert_eq!(commit.content().await.unwrap(), "raw");
+    let other = blobs.check(user, &begun.upload_id).await.unwrap_err();
+    assert!(other.code == Code::Unavailable && other.retry_after_ms > 0, "one at a time: {other:?}");
+    assert_eq!(code(&commit.finish(None).await), Code::BadVoice);
     let voice = im::Voice { duration_ms: 1234, waveform: Bytes::from_static(&[1, 2]), ..Default::default() };
     let content = Bytes::from_static(b"OggS");
     let inspected = Inspected { content: content.clone(), mime: "audio/ogg".into(), voice };
     let done = blobs.commit(user, &begun.upload_id, Some(inspected)).await.unwrap();
+    assert_eq!(blobs.commit(user, &begun.upload_id, None).await.unwrap(), done, "repeatable");
     let voice = done.voice.unwrap();
     assert_eq!((voice.duration_ms, voice.blob.clone().unwrap().id), (1234, sha256(&content)));
     // What a client claims is replaced by what was measured.
