@@ -194,6 +194,10 @@ fn from_hex(name: &str) -> Option<Bytes> {
     name.as_bytes().chunks(2).map(pair).collect()
 }
 
+/// Entries of a user's own log that are kept: weeks of a person's. Whoever is further behind starts over. More of them are
+/// more to read at once when somebody comes back.
+pub(crate) const MAX_USER_LOG: u64 = 10_000;
+
 /// Last entry of a user's log.
 pub(crate) fn useq_head(conn: &Connection, user: UserId) -> Result<u64, StoreError> {
     let mut statement = conn.prepare_cached("SELECT ifnull(max(useq), 0) FROM user_log WHERE user = ?1")?;

@@ -14,11 +14,15 @@ use super::Work;
 use super::webhooks::Waits;
 use crate::error::{Fault, StoreError, refused, unknown_conversation};
 use crate::ops::{Appended, UserPush};
-use crate::rows::{self, MemberRow, db};
+use crate::rows::{self, MAX_USER_LOG, MemberRow, db};
 use crate::told;
 
 /// Bytes of SHA-256 that tell one payload from another. 16: nobody finds two by trying.
 const HASH_BYTES: usize = 16;
+/// How often a user's log is trimmed, in entries of theirs.
+const TRIM_EVERY: u64 = 1_000;
+/// Entries that go at once: what an earlier release has kept goes in the course of time, and holds nobody up.
+const MAX_TRIMMED: u64 = 2 * TRIM_EVERY;
 
 pub(super) type Hash = [u8; HASH_BYTES];
 
@@ -330,7 +334,19 @@ impl Work<'_> {
         let event = im::UserEvent { useq, at_ms: self.now_ms, kind: Some(kind) };
         let sql = "INSERT INTO user_log (user, useq, event) VALUES (?1, ?2, ?3)";
         self.conn.prepare_cached(sql)?.execute((db(user.0), db(useq), event.encode_to_vec()))?;
+        if useq.is_multiple_of(TRIM_EVERY) {
+            self.trim_log_of(user, useq)?;
+        }
         Ok(UserPush { user, useq: convene_types::Useq(useq), event })
+    }
+
+    /// Takes away what nobody is sent any more.
+    fn trim_log_of(&self, user: UserId, head: u64) -> Result<(), StoreError> {
+        let sql = "DELETE FROM user_log WHERE user = ?1 AND useq <= min(?2,
+            ?3 + (SELECT min(useq) FROM user_log WHERE user = ?1))";
+        let key = (db(user.0), db(head.saturating_sub(MAX_USER_LOG)), db(MAX_TRIMMED));
+        self.conn.prepare_cached(sql)?.execute(key)?;
+        Ok(())
     }
 }
 

@@ -14,12 +14,14 @@ use rustc_hash::FxHashMap;
 use super::pages::{Bounds, decoded, range, user_events_after};
 use super::visible::Seen;
 use crate::error::{Fault, StoreError, refused};
-use crate::rows::{self, CONV_COLUMNS, CONV_WIDTH, MEMBER_COLUMNS, db};
+use crate::rows::{self, CONV_COLUMNS, CONV_WIDTH, MAX_USER_LOG, MEMBER_COLUMNS, db};
 
 /// Events of one conversation in a reply: the bytes they may take end sooner.
 const MAX_READ: u32 = 1_000;
 /// A new device learns from the conversations themselves what a longer log of changes led to.
 const MAX_FIRST_USER_EVENTS: u64 = 1_000;
+/// Bytes of the user's own log in a reply, which is made as a whole: more than a new device is ever sent.
+const MAX_USER_LOG_BYTES: usize = 5 * 1024 * 1024;
 /// Tag and length around a part of a reply.
 const PART_OVERHEAD: usize = 5;
 
@@ -153,7 +155,11 @@ struct UserLog {
 
 fn user_log(conn: &Connection, user: UserId, request: &im::Sync) -> Result<UserLog, Fault> {
     let head = rows::useq_head(conn, user)?;
+    // Whoever starts over asks like this, and is never told to start over: it would not end.
     let first = request.useq == 0 && request.bump == 0;
+    if !first && head.saturating_sub(request.useq) > MAX_USER_LOG {
+        return too_far_behind();
+    }
     let from = if first && head > MAX_FIRST_USER_EVENTS { head } else { request.useq };
     let (mut at, mut pieces) = (from, Vec::new());
     loop {
@@ -163,7 +169,15 @@ fn user_log(conn: &Connection, user: UserId, request: &im::Sync) -> Result<UserL
         if to >= head {
             return Ok(UserLog { from, pieces });
         }
+        if !first && pieces.len() * MAX_PAYLOAD_BYTES > MAX_USER_LOG_BYTES {
+            return too_far_behind();
+        }
     }
+}
+
+/// The conversations themselves say what all those changes led to: it costs less to start anew.
+fn too_far_behind<T>() -> Result<T, Fault> {
+    refused(Code::BeyondHead, "too far behind in the user log: start over with a sync from 0")
 }
 
 /// Frames of the reply as they fill.

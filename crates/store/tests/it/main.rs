@@ -15,3 +15,4 @@ mod orgs;
 mod retention;
 mod schemas;
 mod shell;
+mod userlog;
