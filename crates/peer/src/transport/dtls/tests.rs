@@ -436,7 +436,7 @@ fn fragments_cannot_fill_the_stack_of_the_thread() {
 }
 
 #[test]
-fn a_chain_of_large_certificates_fits_also_where_half_is_lost() {
+fn a_chain_of_large_certificates_fits_also_where_a_fifth_is_lost() {
     for lost in [0, 2] {
         let mut pair = Pair::new(&Kind { chain: 12_000, ..Kind::default() });
         let mut state = 5_u64;
