@@ -33,13 +33,17 @@ pub use frag::Fragment;
 pub use negotiator::{Negotiator, OfferChange, Options};
 pub use section::{Outgoing, Section, SectionKind};
 
-/// Longest description that is read. A Chromium video section is about 5 KiB, so this holds a full [`MAX_SECTIONS`]
-/// call; more would only make a hostile offer dearer.
-pub const MAX_SDP_BYTES: usize = 256 * 1024;
+/// Longest description that is read. A Chromium video section is about 5 KiB and one for audio 1 KiB, so this holds a full
+/// [`MAX_SECTIONS`] call; more would only make a hostile offer dearer.
+pub const MAX_SDP_BYTES: usize = 1024 * 1024;
 
-/// Sections of one transport: 10 + 10 published, 20 subscribed and the 7 of a first offer, with room for churn. Each
-/// costs about a kilobyte here and several in every further offer.
-pub const MAX_SECTIONS: usize = 64;
+/// Sections of one transport: 256 subscribed, the client's own, and its data. Each costs a kilobyte or two here and several in
+/// every further offer.
+pub const MAX_SECTIONS: usize = 272;
+
+/// Of these, the last are not spent on pictures that the client is to receive: it may want to share its screen, and an offer with
+/// too many sections is refused whole. Fewer leave no room for camera, microphone and screen with backup codecs.
+pub const KEPT_SECTIONS: usize = 8;
 
 /// Attachments waiting for a section. More than [`MAX_SECTIONS`] could never be placed.
 pub const MAX_PENDING: usize = MAX_SECTIONS;

@@ -10,7 +10,7 @@ use convene_types::{Mid, Pt, Rid, Ssrc};
 
 use crate::sdp::Section;
 
-/// Bindings of one transport. Above `MAX_SECTIONS` x 3 layers x 2, so only a bug reaches it.
+/// Bindings of one transport: 64 tracks of a client x 3 layers x 2 (RTX), rounded up.
 const MAX_SOURCES: usize = 512;
 
 /// Where a packet belongs.

@@ -6,6 +6,7 @@ use convene_peer::Attach;
 use convene_peer::sdp::{CodecParams, SdpError, Section, match_codec};
 use convene_sfu_core::{Egress, PtMap, RedPts, TrackSpec};
 use convene_types::{Codec, MediaKind, Mid, PeerId, Pt, Rid, RoomId, Ssrc, TrackId};
+use rustc_hash::FxHashSet;
 
 use crate::control::CONNECT_TIMEOUT;
 use crate::handle::{Answer, Answered, Error, Event, Incoming, Missing, Offer, Publication, Subscription};
@@ -132,8 +133,14 @@ impl Worker {
             return;
         }
         let Some(room) = self.rooms.get_mut(&session.room) else { return };
+        // Sections are gone through once, not for each of the hundreds that may wait: this follows each of their subscriptions.
+        let sending = session.peer.sections().iter().filter(|section| section.sending);
+        let sending: FxHashSet<TrackId> = sending.filter_map(|section| Some(section.outgoing.as_ref()?.key)).collect();
         for subscribed in session.subscribed.iter_mut().filter(|subscribed| !subscribed.active) {
             let track = subscribed.subscription.track;
+            if !sending.contains(&track) {
+                continue;
+            }
             let Some(section) = session.peer.sending_section(track) else { continue };
             let Some(entry) = room.tracks.get(&track) else { continue };
             let mut egress = egress(section, entry, subscribed);

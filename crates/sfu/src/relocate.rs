@@ -180,26 +180,22 @@ impl Worker {
 
 #[cfg(test)]
 mod tests {
-    use convene_types::{MediaKind, RoomId};
+    use convene_types::RoomId;
     use tokio::sync::mpsc;
 
     use crate::handle::{PeerOptions, Subscription};
-    use crate::room::{RoomState, TrackEntry};
+    use crate::room::RoomState;
+    use crate::worker::tests::{entry, worker};
 
     use super::*;
 
-    fn spec(track: TrackId) -> core::TrackSpec {
-        let (publisher, kind, exts) = (PeerId(9), MediaKind::Audio, convene_rtp::ext::Map::default());
-        core::TrackSpec { track, publisher, kind, pts: Vec::new(), layers: 1, exts, rtx: false, nack: false }
-    }
-
     #[test]
     fn a_peer_loses_what_ended_while_it_was_under_way() {
-        let (mut worker, now) = (crate::worker::tests::worker(), Instant::now());
+        let (mut worker, now) = (worker(), Instant::now());
         let (id, room_id, (events, _owner)) = (PeerId(1), RoomId(1), mpsc::channel(8));
         let mut room = RoomState::new(String::new(), 0, events, 0, now);
         for track in [TrackId(1), TrackId(2)] {
-            room.tracks.insert(track, TrackEntry::new(spec(track), Vec::new(), false));
+            room.tracks.insert(track, entry(track));
         }
         worker.rooms.insert(room_id, room);
         let options = PeerOptions { peer: id, label: String::new(), reserve_sections: false, we_offer: false };

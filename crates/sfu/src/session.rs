@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use convene_peer::Peer;
-use convene_peer::sdp::{Section, SectionKind};
+use convene_peer::sdp::{KEPT_SECTIONS, MAX_SECTIONS, Section, SectionKind};
 use convene_types::{MediaKind, Mid, PeerId, Pt, RoomId, Ssrc, TrackId};
 use rustc_hash::FxHashMap;
 
@@ -18,8 +18,10 @@ use crate::socket::Path;
 /// Tracks one peer may publish. 10 cameras and 10 microphones are tested; 64 leaves room and bounds the section list.
 pub(crate) const MAX_TRACKS_PER_PEER: usize = 64;
 
-/// Tracks one peer may be subscribed to: one media section each, of the negotiator's limit.
+/// Tracks one peer may be subscribed to: one media section each, of the negotiator's limit. What had no section would wait for one
+/// that never comes.
 pub(crate) const MAX_SUBSCRIPTIONS_PER_PEER: usize = 256;
+const _: () = assert!(MAX_SUBSCRIPTIONS_PER_PEER + KEPT_SECTIONS < MAX_SECTIONS);
 
 /// SSRCs bound for one peer: 64 tracks x 3 layers x 2 (RTX) rounded up.
 const MAX_BINDINGS_PER_PEER: usize = 512;

@@ -134,9 +134,9 @@ fn merge(state: &mut Negotiator, old: Option<Section>, media: RemoteMedia) -> Se
 fn reservation(session_id: u64, index: usize, section: &Section) -> Outgoing {
     let index = u64::try_from(index).unwrap_or(u64::MAX);
     let ssrc = |n: u64| {
-        // Never 0, which tools take for "none"; the index in the low byte keeps those of one session apart.
-        let high = spread(session_id) & 0xffff_ff00;
-        Ssrc(u32::try_from(high | (index.wrapping_mul(2).wrapping_add(n) & 0x7f) | 0x80).unwrap_or(1))
+        // Never 0, which tools take for "none"; the index in the low bits keeps those of one session apart.
+        let high = spread(session_id) & 0xffff_f800;
+        Ssrc(u32::try_from(high | (index.wrapping_mul(2).wrapping_add(n) & 0x3ff) | 0x400).unwrap_or(1))
     };
     let track = format!("{}-{}", section.wire.media, section.mid);
     let msid = (RESERVED_STREAM.to_owned(), track);

@@ -9,7 +9,7 @@ use super::error::SdpError;
 use super::offer::{Choice, PtTable};
 use super::section::{Outgoing, Section, SectionKind};
 use super::transport::RemoteTransport;
-use super::{MAX_PENDING, MAX_SECTIONS, answer, offer};
+use super::{KEPT_SECTIONS, MAX_PENDING, MAX_SECTIONS, answer, offer};
 
 /// Our end of the transport.
 #[derive(Clone, Debug)]
@@ -258,7 +258,8 @@ impl Negotiator {
     }
 
     /// Audio and video sections that the client has to offer for the tracks that wait; as the offerer always none.
-    /// Sections about to be freed are counted as there, and no more are asked for than [`MAX_SECTIONS`] allows.
+    /// Sections about to be freed are counted as there, and no more are asked for than [`MAX_SECTIONS`] allows, without
+    /// [`KEPT_SECTIONS`] for what the client may want to send. Voices go before pictures.
     #[must_use]
     pub fn pending(&self) -> (u32, u32) {
         let missing = |kind| {
@@ -266,7 +267,7 @@ impl Negotiator {
             waiting.saturating_sub(self.sections.iter().filter(|section| section.is_cooling(kind)).count())
         };
         let room = match self.role {
-            Role::Answerer => MAX_SECTIONS.saturating_sub(self.sections.len()),
+            Role::Answerer => (MAX_SECTIONS - KEPT_SECTIONS).saturating_sub(self.sections.len()),
             Role::Offerer => 0,
         };
         let audio = missing(MediaKind::Audio).min(room);

@@ -10,7 +10,7 @@ use super::parse::{self, Remote};
 use super::print::{self, Direction, Style};
 use super::section::{Section, SectionKind};
 use super::transport::{self, Description};
-use super::{MAX_MESSAGE_BYTES, MAX_SECTIONS};
+use super::{KEPT_SECTIONS, MAX_MESSAGE_BYTES, MAX_SECTIONS};
 
 /// Extensions of our audio sections. Ids mean the same in every section (RFC 8843 §9.2 with RFC 8285 §6).
 const AUDIO_EXTS: [(u8, Kind); 4] =
@@ -55,10 +55,15 @@ pub(super) fn place(state: &mut Negotiator, attachment: Attachment) -> Result<Mi
     Ok(mid)
 }
 
+/// Pictures leave the last sections to voices.
 fn free_section(sections: &mut Vec<Section>, kind: MediaKind) -> Option<&mut Section> {
+    let most = match kind {
+        MediaKind::Audio => MAX_SECTIONS,
+        MediaKind::Video => MAX_SECTIONS - KEPT_SECTIONS,
+    };
     let index = match sections.iter().position(|section| section.is_free(kind)) {
         Some(index) => index,
-        None if sections.len() < MAX_SECTIONS => {
+        None if sections.len() < most => {
             sections.push(new_section(sections.len(), kind)?);
             sections.len() - 1
         }

@@ -86,7 +86,8 @@ pub(super) fn check_line_ends(text: &str) -> Result<(), SdpError> {
 fn bundle_group(attributes: &[Attribute]) -> Option<Vec<String>> {
     let groups = attributes.iter().filter(|line| line.key == "group").filter_map(|line| line.value.as_deref());
     let mids = groups.filter_map(|group| group.strip_prefix("BUNDLE")).next()?;
-    Some(mids.split_whitespace().map(str::to_owned).collect())
+    // Each section looks for its own among them.
+    Some(mids.split_whitespace().take(MAX_SECTIONS).map(str::to_owned).collect())
 }
 
 /// Mids name sections, in RTP packets as well: each must be there once (RFC 9143 §7).
@@ -248,6 +249,9 @@ struct PtLines<'a> {
     feedback: Feedback,
 }
 
+/// Formats of a section that are read: there are 128 payload types (RFC 3550 §5.1), and a line may have a hundred thousand.
+const MAX_FORMATS: usize = 128;
+
 /// One pass over the lines, then one over the formats, so that a hostile section costs no more than its length.
 fn codecs(section: &Section, attributes: &[Attribute]) -> Vec<CodecParams> {
     let mut table: Vec<PtLines<'_>> = Vec::new();
@@ -259,7 +263,7 @@ fn codecs(section: &Section, attributes: &[Attribute]) -> Vec<CodecParams> {
     }
     let mut codecs: Vec<CodecParams> = Vec::new();
     let mut repairs: Vec<(Pt, Pt)> = Vec::new();
-    for pt in section.wire.formats.iter().filter_map(|format| lines::payload_type(format)) {
+    for pt in section.wire.formats.iter().take(MAX_FORMATS).filter_map(|format| lines::payload_type(format)) {
         let Some(lines) = table.get(usize::from(pt.0)) else { continue };
         if let Some(apt) = rtx_apt(lines) {
             repairs.push((pt, apt));

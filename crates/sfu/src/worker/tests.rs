@@ -1,6 +1,12 @@
 //! A worker without a thread: its turns are taken by hand.
 
+use convene_sfu_core::TrackSpec;
+use convene_types::{MediaKind, TrackId};
+
 use super::*;
+use crate::handle::{Error, PeerOptions, Subscription};
+use crate::room::TrackEntry;
+use crate::session::MAX_SUBSCRIPTIONS_PER_PEER;
 
 pub(crate) fn worker() -> Worker {
     let poll = mio::Poll::new().unwrap();
@@ -22,6 +28,38 @@ pub(crate) fn worker() -> Worker {
         metrics: Arc::new(convene_telemetry::Metrics::new()),
         loudest: 0,
     })
+}
+
+/// A track of somebody's whose codecs are not known.
+pub(crate) fn entry(track: TrackId) -> TrackEntry {
+    let (publisher, kind, exts) = (PeerId(9), MediaKind::Audio, convene_rtp::ext::Map::default());
+    let spec = TrackSpec { track, publisher, kind, pts: Vec::new(), layers: 1, exts, rtx: false, nack: false };
+    TrackEntry::new(spec, Vec::new(), false)
+}
+
+#[test]
+fn whoever_is_subscribed_has_a_section_or_is_asked_for_one() {
+    const MOST: usize = MAX_SUBSCRIPTIONS_PER_PEER;
+    for we_offer in [false, true] {
+        let (mut worker, now) = (worker(), Instant::now());
+        let (id, (events, _owner)) = (PeerId(1), mpsc::channel(8));
+        let mut room = RoomState::new(String::new(), 0, events, 0, now);
+        let tracks: Vec<TrackId> = (1..=MOST as u64 + 1).map(TrackId).collect();
+        tracks.iter().for_each(|track| drop(room.tracks.insert(*track, entry(*track))));
+        worker.rooms.insert(RoomId(1), room);
+        let options = PeerOptions { peer: id, label: String::new(), reserve_sections: false, we_offer };
+        worker.add_peer(now, RoomId(1), &options).unwrap();
+        let mut subscribe = |track: TrackId| {
+            let (stream, track_label) = (String::new(), String::new());
+            worker.subscribe(now, id, Subscription { track, stream, track_label })
+        };
+        let taken = tracks.iter().filter(|track| subscribe(**track).is_ok()).count();
+        let refused = subscribe(TrackId(MOST as u64 + 1));
+        assert!(matches!(refused, Err(Error::Limit { limit: "subscriptions_per_peer" })) && taken == MOST);
+        let peer = &worker.sessions[&id].peer;
+        let placed = peer.sections().iter().filter(|section| section.outgoing.is_some()).count();
+        assert_eq!(placed + peer.missing_sections().0 as usize, MOST);
+    }
 }
 
 #[test]

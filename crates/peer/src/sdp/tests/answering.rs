@@ -1,6 +1,6 @@
 use convene_rtp::ext::Kind;
 
-use super::super::MAX_SECTIONS;
+use super::super::{KEPT_SECTIONS, MAX_SDP_BYTES, MAX_SECTIONS};
 use super::fixtures::{MICROPHONE, SIMULCAST, aiortc, fingerprint, gstreamer, options, reserving};
 use super::*;
 
@@ -348,7 +348,7 @@ fn refused_offers_change_nothing() {
     let many =
         Chromium { media: (0..=MAX_SECTIONS).flat_map(|_| base.media.first().cloned()).collect(), ..base.clone() };
     let rows: [(&str, String); 17] = [
-        ("sdp_too_large", format!("{good}{}", "a=x\r\n".repeat(60_000))),
+        ("sdp_too_large", format!("{good}{}", "a=x\r\n".repeat(MAX_SDP_BYTES / 5))),
         ("sdp_too_many_sections", many.offer()),
         ("sdp_malformed", String::new()),
         ("sdp_malformed", good.replace("v=0", "v=1")),
@@ -423,7 +423,7 @@ fn the_client_is_not_asked_beyond_the_limit() {
     let mut negotiator = Negotiator::new(options());
     let mut client = Chromium::new();
     client.data();
-    for _ in 0..MAX_SECTIONS - 3 {
+    for _ in 0..MAX_SECTIONS - KEPT_SECTIONS - 3 {
         client.audio("recvonly", "");
     }
     exchange(&mut negotiator, &client);
@@ -435,6 +435,52 @@ fn the_client_is_not_asked_beyond_the_limit() {
     client.video("recvonly", "").video("recvonly", "");
     exchange(&mut negotiator, &client);
     assert_eq!((negotiator.pending(), negotiator.needs_negotiation()), ((0, 0), false));
+    // What it wants to send itself has a place still.
+    for _ in 0..KEPT_SECTIONS {
+        client.video("sendonly", SIMULCAST);
+    }
+    exchange(&mut negotiator, &client);
+    client.video("sendonly", SIMULCAST);
+    assert_eq!(negotiator.handle_offer(&client.offer()).map_err(|e| e.code), Err("sdp_too_many_sections"));
+}
+
+#[test]
+fn everybody_of_128_is_seen_and_heard() {
+    let mut negotiator = Negotiator::new(options());
+    let mut client = Chromium::join();
+    exchange(&mut negotiator, &client);
+    for n in 0..128 {
+        attach(&mut negotiator, 2 * n + 1, MediaKind::Video, &vp8());
+        attach(&mut negotiator, 2 * n + 2, MediaKind::Audio, &opus());
+    }
+    assert_eq!((negotiator.pending(), negotiator.pending.len()), ((125, 125), 250), "none is forgotten");
+    for _ in 0..125 {
+        client.audio("recvonly", "").video("recvonly", "");
+    }
+    client.audio("sendonly", MICROPHONE).video("sendonly", SIMULCAST);
+    let offer = client.offer();
+    let began = std::time::Instant::now();
+    negotiator.handle_offer(&offer).unwrap();
+    let answer = negotiator.answer();
+    println!("{} and {} bytes, {:?}", offer.len(), answer.len(), began.elapsed());
+    let sent = directions(&answer).into_iter().filter(|direction| *direction == "sendonly").count();
+    assert_eq!((sent, negotiator.pending(), negotiator.needs_negotiation()), (256, (0, 0), false));
+    assert!(offer.len() < MAX_SDP_BYTES && answer.len() < MAX_SDP_BYTES);
+}
+
+#[test]
+fn reserved_sections_have_ssrcs_of_their_own() {
+    let mut negotiator = Negotiator::new(reserving());
+    let mut client = Chromium::new();
+    for _ in 0..MAX_SECTIONS {
+        client.video("recvonly", "");
+    }
+    exchange(&mut negotiator, &client);
+    let reserved = negotiator.sections().iter().filter_map(|section| section.reserved.as_ref());
+    let mut ssrcs: Vec<u32> = reserved.flat_map(|reserved| [reserved.ssrc.0, reserved.rtx_ssrc.0]).collect();
+    ssrcs.sort_unstable();
+    ssrcs.dedup();
+    assert_eq!(ssrcs.len(), 2 * MAX_SECTIONS);
 }
 
 #[test]
