@@ -110,6 +110,16 @@ async def test_every_panel_and_alert_is_about_what_the_server_tells(server, prom
     assert not [rule["name"] for rule in rules if rule["name"] == "ConveneDown" and rule["state"] == "firing"]
 
 
+def test_a_machine_without_certificates_has_a_server_all_the_same(tmp_path, monkeypatch):
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "none"))
+    own = start_server(tmp_path)
+    try:
+        assert "install ca-certificates" in own.log.read_text()
+    finally:
+        assert own.stop() == 0
+
+
 def test_a_server_that_is_gone_is_an_alert(tmp_path):
     own = start_server(tmp_path)
     prometheus = Prometheus(own, tmp_path)

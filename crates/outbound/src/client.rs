@@ -10,6 +10,7 @@ use std::time::Duration;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::Policy;
 use reqwest::{Url, header};
+use tracing::warn;
 
 /// Longest answer that is read: codes and ids. What is longer is none of ours.
 pub const MAX_ANSWER_BYTES: usize = 64 * 1024;
@@ -89,19 +90,27 @@ pub struct Client {
     reach: Reach,
 }
 
+fn builder(reach: Reach) -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .user_agent(AGENT)
+        // A redirect would take a signed request to where nobody has agreed to.
+        .redirect(Policy::none())
+        // A proxy of the environment would resolve names by itself.
+        .no_proxy()
+        .http1_only()
+        .pool_idle_timeout(IDLE)
+        .dns_resolver(Arc::new(Resolver(reach)))
+}
+
 impl Client {
-    /// Fails when the machine has no certificates to trust.
+    /// On a machine that has no certificates to trust, requests by https fail, each for itself: whoever sends none is not
+    /// to be without a server for it.
     pub fn new(reach: Reach) -> Result<Self, reqwest::Error> {
-        let builder = reqwest::Client::builder()
-            .user_agent(AGENT)
-            // A redirect would take a signed request to where nobody has agreed to.
-            .redirect(Policy::none())
-            // A proxy of the environment would resolve names by itself.
-            .no_proxy()
-            .http1_only()
-            .pool_idle_timeout(IDLE)
-            .dns_resolver(Arc::new(Resolver(reach)));
-        Ok(Self { http: builder.build()?, reach })
+        let http = builder(reach).build().or_else(|error| {
+            warn!(%error, "the server will reach nobody by https (webhooks, text messages): install ca-certificates, then start it again");
+            builder(reach).tls_certs_only([]).build()
+        })?;
+        Ok(Self { http, reach })
     }
 
     /// Sends one request and reads the whole answer, all within `patience`.
