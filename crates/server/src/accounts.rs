@@ -11,6 +11,7 @@ use convene_api::{Api, Keys, Options, SECRET_BYTES, Sender};
 use convene_outbound::{Client, Reach, Sms};
 use convene_store::Store;
 use convene_telemetry::Metrics;
+use convene_types::AccountId;
 use tracing::info;
 
 use crate::config::{Accounts, Settings};
@@ -20,7 +21,7 @@ pub(crate) async fn start(settings: &Settings, store: &Store, metrics: &Arc<Metr
     let accounts = &settings.accounts;
     let options = Options {
         store: store.clone(),
-        keys: keys(accounts, &settings.data_dir)?,
+        keys: keys(accounts, &settings.data_dir, store).await?,
         sender: sender(settings, metrics)?,
         region: accounts.region.clone(),
         policy_version: accounts.policy_version.clone(),
@@ -39,16 +40,25 @@ fn sender(settings: &Settings, metrics: &Arc<Metrics>) -> Result<Sender> {
     Ok(Sender::Sms(Arc::new(Sms::new(settings.sms.clone(), client, Arc::clone(metrics)))))
 }
 
-/// The keys of accounts, from their secret. It is made where there is none.
-pub(crate) fn keys(accounts: &Accounts, data_dir: &Path) -> Result<Keys> {
-    Keys::derive(&secret(accounts, data_dir)?).context("making the keys of accounts")
+/// The keys of accounts, from their secret. It is made where there is none, and nobody yet whose number another one sealed.
+pub(crate) async fn keys(accounts: &Accounts, data_dir: &Path, store: &Store) -> Result<Keys> {
+    Keys::derive(&secret(accounts, data_dir, store).await?).context("making the keys of accounts")
 }
 
-fn secret(accounts: &Accounts, data_dir: &Path) -> Result<[u8; SECRET_BYTES]> {
+async fn secret(accounts: &Accounts, data_dir: &Path, store: &Store) -> Result<[u8; SECRET_BYTES]> {
     if let Some(path) = &accounts.secret_file {
         return read(path);
     }
     let path = own(data_dir);
+    if !path.exists() {
+        let first = store.ask(|reader| reader.accounts_after(AccountId(0), 1)).await.context("looking for accounts")?;
+        ensure!(
+            first.is_empty(),
+            "{} is missing, and the database has accounts: with another secret nobody's number or key would be known. \
+             Put it back from the backup, beside the database",
+            path.display()
+        );
+    }
     match make(&path) {
         Ok(()) => info!(path = %path.display(), "made the secret of accounts: back it up, apart from the database"),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
@@ -95,6 +105,33 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
+
+    #[tokio::test]
+    async fn a_secret_that_is_missing_is_not_made_anew_where_there_are_accounts() {
+        let folder = std::env::temp_dir().join(format!("convene-missing-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let store = Store::start(convene_store::Options::new(folder.join("chat.db"))).unwrap();
+        let first = keys(&Accounts::default(), &folder, &store).await.unwrap();
+        let options = Options {
+            store: store.clone(),
+            keys: first,
+            sender: Sender::Nobody,
+            region: Accounts::default().region,
+            policy_version: Accounts::default().policy_version,
+            access_log_days: 0,
+            metrics: Arc::default(),
+        };
+        let api = Api::start(options).await.unwrap();
+        let (phone, name) = ("+8613800138000".to_owned(), "Ana".to_owned());
+        let answer = api.admin(convene_api::admin::Command::CreateUser { phone, name, password: None }).await;
+        assert!(matches!(answer, convene_api::admin::Answer::User { .. }), "{answer:?}");
+        fs::remove_file(own(&folder)).unwrap();
+        let error = keys(&Accounts::default(), &folder, &store).await.unwrap_err();
+        assert!(error.to_string().contains("accounts.key is missing"), "{error}");
+        assert!(!own(&folder).exists());
+        store.stop();
+        fs::remove_dir_all(&folder).unwrap();
+    }
 
     #[test]
     fn a_secret_is_made_once_and_is_for_its_owner_only() {

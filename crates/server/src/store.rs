@@ -1,6 +1,8 @@
 //! `convene store`: looks after the database of chat, and changes nothing in it. Works beside a running server, whichever
 //! release it is of.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -17,7 +19,9 @@ pub(crate) fn run(args: &StoreArgs) -> Result<String> {
         StoreCommand::Backup { place, to } => {
             ensure!(!to.exists(), "{} is there already: name another file", to.display());
             open(place)?.backup(to).with_context(|| format!("copying the database to {}", to.display()))?;
-            Ok(format!("written to {}; copy the blobs folder after it", to.display()))
+            // As the database itself: for its owner alone.
+            std::fs::set_permissions(to, Permissions::from_mode(0o600)).context("keeping the copy from others")?;
+            Ok(format!("written to {}; behind it copy the blobs folder, and accounts.key to a place of its own", to.display()))
         }
     }
 }

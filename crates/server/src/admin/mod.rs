@@ -54,13 +54,19 @@ async fn offline(config: &Config, command: Command) -> Result<Answer> {
     let data_dir = &config.data_dir;
     let reads =
         matches!(command, Command::ListUsers { .. } | Command::ListOrganisations { .. } | Command::ListKeys { .. });
-    ensure!(!reads || im::database(data_dir).exists(), "there is no database in {}", data_dir.display());
-    std::fs::create_dir_all(data_dir).with_context(|| format!("making the data directory {}", data_dir.display()))?;
+    // In the folder that the command happens to be given in, a new one would be a second one, beside the server's.
+    let is_named = *data_dir != Config::default().data_dir;
+    ensure!(
+        im::database(data_dir).exists() || (is_named && !reads),
+        "there is no database in {}: name another --data-dir, or start the server once",
+        std::path::absolute(data_dir).unwrap_or_else(|_| data_dir.clone()).display()
+    );
+    im::make_dir(data_dir)?;
     let _lock = im::lock(data_dir).context("no server answers on the admin socket, yet one seems to start or stop")?;
     let store = open(data_dir)?;
     let options = Options {
         store: store.clone(),
-        keys: accounts::keys(&config.accounts, data_dir)?,
+        keys: accounts::keys(&config.accounts, data_dir, &store).await?,
         sender: Sender::Nobody,
         region: config.accounts.region.clone(),
         policy_version: config.accounts.policy_version.clone(),
