@@ -114,6 +114,23 @@ async def test_livekits_receiver_believes_what_it_is_told(tmp_path, monkeypatch,
         assert server.stop() == 0
 
 
+async def test_the_end_of_rooms_is_told_when_the_server_stops(tmp_path, monkeypatch, receiver, room_name):
+    monkeypatch.setenv("CONVENE_WEBHOOKS_URLS", receiver.url)
+    server = start_server(tmp_path)
+    async with people(server, room_name, True, "alice") as (alice,):
+        await alice.publish_microphone()
+        await until(lambda: len(receiver.got) >= 3, "alice is in and publishes")
+        assert server.stop() == 0
+    # What was noted too late to be sent goes out after the next start.
+    server.launch()
+    try:
+        await until(lambda: len(receiver.got) >= 6, "the room is over")
+        told = {event.event for event in receiver.events("devkey", "secret")}
+        assert told == {"room_started", "participant_joined", "track_published", "track_unpublished", "participant_left", "room_finished"}
+    finally:
+        assert server.stop() == 0
+
+
 def waiting(server) -> int:
     """Events that wait to be delivered, as the database has them."""
     with closing(sqlite3.connect(f"file:{server.data_dir / 'chat.db'}?mode=ro", uri=True)) as database:

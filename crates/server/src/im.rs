@@ -2,7 +2,8 @@
 //! that order backwards.
 
 use std::collections::HashMap;
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,8 +30,7 @@ pub(crate) struct Chat {
     server: Server,
     pub(crate) store: Store,
     sweeper: tokio::task::JoinHandle<()>,
-    /// Held for as long as the store is open.
-    _lock: File,
+    lock: File,
 }
 
 /// The database of a data directory.
@@ -60,7 +60,10 @@ impl Held {
 /// Opens the store and the place of blobs, or makes them where there are none.
 pub(crate) async fn open(settings: &Settings) -> Result<Held> {
     let data_dir = &settings.data_dir;
-    fs::create_dir_all(data_dir).with_context(|| format!("making the data directory {}", data_dir.display()))?;
+    make_dir(data_dir)?;
+    if is_open_to_others(data_dir) {
+        warn!(data_dir = %data_dir.display(), "others on this machine may read messages and files: chmod 700");
+    }
     let lock = lock(data_dir)?;
     let path = database(data_dir);
     let options = Options { policy: policy(&settings.im), ..Options::new(&path) };
@@ -85,14 +88,27 @@ pub(crate) async fn start(settings: &Settings, held: Held, api: &Api, metrics: &
     };
     let hint = "is another server running there? --port-base moves all ports";
     let (handle, server) = convene_im::start(options).await.with_context(|| format!("starting chat ({hint})"))?;
-    Ok(Chat { handle, server, store, sweeper: tokio::spawn(sweep(blobs)), _lock: lock })
+    Ok(Chat { handle, server, store, sweeper: tokio::spawn(sweep(blobs)), lock })
 }
 
 impl Chat {
-    /// Tells clients to come back later, writes what has queued, and ends.
-    pub(crate) async fn stop(self) {
+    /// The server, whose sessions end first, and what others need to the end.
+    pub(crate) fn part(self) -> (convene_im::Server, Closing) {
         self.sweeper.abort();
-        self.server.stop().await;
+        (self.server, Closing { store: self.store, _lock: self.lock })
+    }
+}
+
+/// The store of a server whose sessions have ended: rooms and requests may still be telling it something.
+pub(crate) struct Closing {
+    store: Store,
+    /// Held for as long as the store is open.
+    _lock: File,
+}
+
+impl Closing {
+    /// Writes what has queued, and ends.
+    pub(crate) async fn close(self) {
         let store = self.store;
         // A panic of its threads was logged where it happened.
         let _ = tokio::task::spawn_blocking(move || store.stop()).await;
@@ -112,6 +128,17 @@ fn logins(api: &Api) -> Logins {
 fn pictures(api: &Api) -> Pictures {
     let api = api.clone();
     Pictures::new(move |account, name| api.picture_until(account, name))
+}
+
+/// Makes the data directory where there is none, for its owner alone: messages, names and files are nobody else's on this machine.
+pub(crate) fn make_dir(data_dir: &Path) -> Result<()> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(data_dir);
+    made.with_context(|| format!("making the data directory {}", data_dir.display()))
+}
+
+/// Whether others on this machine may read the data directory, as in those made by earlier versions.
+pub(crate) fn is_open_to_others(data_dir: &Path) -> bool {
+    fs::metadata(data_dir).is_ok_and(|found| found.permissions().mode() & 0o077 != 0)
 }
 
 /// Two servers over one database would not know of each other's events.

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!  logs -> media workers -> chat (store, then its port) -> signaling -> ports -> ready ... SIGTERM or Ctrl-C
-//!  not ready -> rooms close, chat sessions end: all told to reconnect -> HTTP ends -> media workers, store end -> exit 0
+//!  not ready -> rooms close, chat sessions end: all told to reconnect -> HTTP ends -> media workers end
+//!  -> what the rooms told is noted for webhooks -> store ends -> exit 0
 //! ```
 
 mod body;
@@ -37,7 +38,7 @@ use crate::accounts;
 use crate::addresses;
 use crate::admin;
 use crate::config::{DEV_KEY, LogFormat, Rooms, Settings};
-use crate::im::{self, Chat};
+use crate::im::{self, Chat, Closing};
 use crate::webhooks;
 use door::Door;
 use http::Scheme;
@@ -46,7 +47,7 @@ use signals::Signals;
 
 /// Longest time for rooms to close. A client that does not read must not keep the server.
 const MAX_DRAIN: Duration = Duration::from_secs(2);
-/// Longest time for chat sessions to take their leave and for the store to write what has queued.
+/// Longest time for chat sessions to take their leave: beside all of the others up to here.
 const MAX_CHAT_END: Duration = Duration::from_secs(4);
 /// How long connections get to write out what their rooms told them: at once, where the socket has room.
 const FAREWELL: Duration = Duration::from_millis(300);
@@ -54,6 +55,10 @@ const FAREWELL: Duration = Duration::from_millis(300);
 const MAX_HTTP_END: Duration = Duration::from_secs(1);
 /// Longest time for the media workers, which look at their queue many times a second.
 const MAX_MEDIA_END: Duration = Duration::from_secs(1);
+/// Longest time to note for webhooks what the rooms told at their end, which began when they closed.
+const MAX_NOTING_END: Duration = Duration::from_millis(300);
+/// Longest time for the store to write what has queued. Without it the next start finds a longer log to read, and no less.
+const MAX_STORE_END: Duration = Duration::from_millis(350);
 
 /// Serves until a signal says to stop.
 pub(crate) fn serve(settings: &Settings) -> Result<()> {
@@ -96,7 +101,8 @@ async fn run(settings: &Settings) -> Result<()> {
         .context("starting what ties rooms and chat to people")?;
 
     let told = state.registry().happenings();
-    let noting = tokio::spawn(webhooks::note(told, chat.store.clone(), Arc::clone(&metrics)));
+    let (no_more, ending) = oneshot::channel();
+    let mut noting = tokio::spawn(webhooks::note(told, chat.store.clone(), Arc::clone(&metrics), ending));
     let carrying = tokio::spawn(courier.run());
     tell_stress(media.clone(), &metrics, ready.clone());
     let renewing = certificate.clone().map(|certificate| tokio::spawn(certificate.keep_fresh("http")));
@@ -113,13 +119,21 @@ async fn run(settings: &Settings) -> Result<()> {
     }
     ready.set(false);
     admin.abort();
+    let all = async {
+        let chat = tokio::join!(stop(&state, &media, workers, end, http), end_sessions(chat)).1;
+        let _ = no_more.send(()); // an error says that it has ended already
+        within(MAX_NOTING_END, "noting the end of rooms for webhooks", async {
+            let _ = (&mut noting).await; // a panic was logged where it happened
+        })
+        .await;
+        within(MAX_STORE_END, "closing the store", chat.close()).await;
+    };
     tokio::select! {
-        ((), ()) = async { tokio::join!(stop(&state, &media, workers, end, http), stop_chat(chat)) } => info!("stopped"),
+        () = all => info!("stopped"),
         () = signals.next() => warn!("stopped at once by a second signal"),
     }
     renewing.inspect(JoinHandle::abort);
     carrying.abort();
-    noting.abort();
     balancing.abort();
     ops.abort();
     media_tcp.inspect(JoinHandle::abort);
@@ -245,8 +259,10 @@ async fn stop(
     .await;
 }
 
-async fn stop_chat(chat: Chat) {
-    within(MAX_CHAT_END, "ending chat", chat.stop()).await;
+async fn end_sessions(chat: Chat) -> Closing {
+    let (server, closing) = chat.part();
+    within(MAX_CHAT_END, "ending chat", server.stop()).await;
+    closing
 }
 
 async fn within(longest: Duration, step: &str, work: impl Future<Output = ()>) {
@@ -267,7 +283,7 @@ mod tests {
 
     #[test]
     fn stopping_takes_five_seconds_at_most() {
-        assert!(MAX_DRAIN + FAREWELL + MAX_HTTP_END + MAX_MEDIA_END < Duration::from_secs(5));
-        assert!(MAX_CHAT_END < Duration::from_secs(5));
+        let rooms = MAX_DRAIN + FAREWELL + MAX_HTTP_END + MAX_MEDIA_END;
+        assert!(rooms.max(MAX_CHAT_END) + MAX_NOTING_END + MAX_STORE_END < Duration::from_secs(5));
     }
 }

@@ -14,6 +14,7 @@ use convene_store::webhooks::Op;
 use convene_telemetry::Metrics;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::oneshot;
 use tracing::warn;
 
 use crate::config::Settings;
@@ -30,6 +31,10 @@ pub(crate) async fn courier(
     store.webhook(Op::Configure(endpoints)).await.context("noting the webhooks of the configuration")?;
     let reach = if webhooks.allow_private { Reach::Anywhere } else { Reach::Public };
     let client = |reach| Client::new(reach).context("starting to send webhooks");
+    // The series are there before the first time, so that an increase of them is one.
+    for outcome in ["delivered", "dead", "full", "lost"] {
+        metrics.webhooks.with_label_values(&[outcome]);
+    }
     let keys: HashMap<String, String> = settings.keys.0.clone();
     Ok(Courier::new(CourierOptions {
         store: store.clone(),
@@ -41,11 +46,21 @@ pub(crate) async fn courier(
     }))
 }
 
-/// Notes what happens in rooms, in its order, for as long as there are rooms.
-pub(crate) async fn note(mut told: Receiver<Arc<Happening>>, store: Store, metrics: Arc<Metrics>) {
+/// Notes what happens in rooms, in its order, for as long as there are rooms: at `ending`, what they have told up to then.
+pub(crate) async fn note(
+    mut told: Receiver<Arc<Happening>>,
+    store: Store,
+    metrics: Arc<Metrics>,
+    mut ending: oneshot::Receiver<()>,
+) {
     let lost = metrics.webhooks.with_label_values(&["lost"]);
     loop {
-        let happening = match told.recv().await {
+        let next = tokio::select! {
+            biased;
+            next = told.recv() => next,
+            _ = &mut ending => return,
+        };
+        let happening = match next {
             Ok(happening) => happening,
             Err(RecvError::Lagged(missed)) => {
                 lost.inc_by(missed);
