@@ -5,16 +5,18 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import subprocess
 from contextlib import asynccontextmanager
 
 import pytest
-from conftest import start_server
+from conftest import ROOT, start_server
 from im_blobs import begin, digest, download, file, put, upload
 from im_client import Device, Refused, make_group, new_id, refused, text
 from im_proto import pb
 
 MISSING = 999_999_999
+ALERTS = ROOT / "configs/prometheus/alerts.yml"
 
 
 @asynccontextmanager
@@ -87,6 +89,8 @@ async def test_a_full_disk_refuses_sends_and_loses_nothing(tmp_path, small_disk)
             await upload(alice, os.urandom(200_000))
         assert caught.value.code == "UNAVAILABLE"
         assert server.metrics()['convene_refused_total{code="unavailable"}'] >= 2
+        watched = re.search(r"alert: ConveneStoreRefusesSends\s+expr: rate\((.+)\[", ALERTS.read_text())[1]
+        assert server.metrics()[watched] >= 1, "the alert is about another series"
         # What is there can be read, by who is there and by who comes.
         assert (await bob.has(conv, acked[-1])).texts() == words[:at]
         late = Device(server, "bob")

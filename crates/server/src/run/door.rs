@@ -21,6 +21,8 @@ const REFUSED_PAUSE: Duration = Duration::from_millis(100);
 /// Bytes that wait in the system to be sent for the first time. What is under way is not among them, so that long and fast
 /// paths are filled all the same.
 const MAX_UNSENT: u32 = 32 * 1024;
+/// As `convene_refused_total` calls them.
+const TURNED_AWAY: &str = "http_connections";
 /// How often the log says that people are turned away.
 const SAID_EVERY: Duration = Duration::from_secs(60);
 
@@ -37,12 +39,13 @@ impl Door {
     pub(super) fn new(listener: TcpListener, places: usize, metrics: Arc<Metrics>) -> Self {
         #[cfg(target_os = "linux")]
         keep_up_with_loss(&listener);
+        metrics.refused.with_label_values(&[TURNED_AWAY]); // there before the first time, so that an increase of it is one
         let places = Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS)));
         Self { listener, places, paths: Arc::default(), metrics, said: None }
     }
 
     fn turned_away(&mut self, why: &dyn std::fmt::Display) {
-        self.metrics.refused.with_label_values(&["http_connections"]).inc();
+        self.metrics.refused.with_label_values(&[TURNED_AWAY]).inc();
         let now = Instant::now();
         if self.said.is_none_or(|at| now.saturating_duration_since(at) >= SAID_EVERY) {
             self.said = Some(now);
