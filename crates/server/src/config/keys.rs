@@ -458,6 +458,8 @@ pub(super) const KEYS: &[Key] = &[
 
 /// Variables that begin like this belong to tests that start the server; it does not look at them.
 const RESERVED_PREFIX: &str = "CONVENE_TEST_";
+/// Of programs beside the server: `convene chat`, and those of `docs/embedding.md`.
+const OF_CLIENTS: [&str; 4] = ["CONVENE_CHAT_TOKEN", "CONVENE_URL", "CONVENE_API_KEY", "CONVENE_API_SECRET"];
 /// Says which file to read, like `--config`.
 pub(super) const CONFIG_VARIABLE: &str = "CONVENE_CONFIG";
 
@@ -525,7 +527,20 @@ pub(super) fn nearest_key(unknown: &str) -> &'static str {
 pub(super) fn unknown_variable(variables: &[(String, String)]) -> Option<&str> {
     let known = |name: &str| name == CONFIG_VARIABLE || KEYS.iter().any(|key| key.variable() == name);
     let mine = variables.iter().map(|(name, _)| name.as_str()).filter(|name| name.starts_with("CONVENE_"));
-    mine.filter(|name| !name.starts_with(RESERVED_PREFIX)).find(|name| !known(name))
+    mine.filter(|name| !name.starts_with(RESERVED_PREFIX)).find(|name| !known(name) && !is_of_others(name))
+}
+
+/// Variables that are there for somebody else: clients, or a service of the name `convene` of which Kubernetes tells
+/// everybody beside it (`CONVENE_SERVICE_HOST`, `CONVENE_PORT`, `CONVENE_PORT_7880_TCP_ADDR`).
+fn is_of_others(name: &str) -> bool {
+    let is_port = |rest: &str| {
+        let (port, protocol) = rest.split_once('_').unwrap_or_default();
+        port.parse::<u16>().is_ok() && (protocol.starts_with("TCP") || protocol.starts_with("UDP"))
+    };
+    OF_CLIENTS.contains(&name)
+        || name == "CONVENE_PORT"
+        || name.starts_with("CONVENE_SERVICE_")
+        || name.strip_prefix("CONVENE_PORT_").is_some_and(is_port)
 }
 
 /// The known variable most like this one.
@@ -589,6 +604,12 @@ mod tests {
         let variables = |name: &str| vec![("PATH".to_owned(), String::new()), (name.to_owned(), String::new())];
         assert_eq!(unknown_variable(&variables("CONVENE_LOG_FILTER")), None);
         assert_eq!(unknown_variable(&variables("CONVENE_TEST_BINARY")), None);
+        let of_others = ["CONVENE_CHAT_TOKEN", "CONVENE_URL", "CONVENE_SERVICE_HOST", "CONVENE_SERVICE_PORT_HTTP"];
+        for name in of_others.into_iter().chain(["CONVENE_PORT", "CONVENE_PORT_7880_TCP", "CONVENE_PORT_7882_UDP_ADDR"])
+        {
+            assert_eq!(unknown_variable(&variables(name)), None, "{name}");
+        }
+        assert_eq!(unknown_variable(&variables("CONVENE_PORT_BASS")), Some("CONVENE_PORT_BASS"));
         assert_eq!(unknown_variable(&variables("CONVENE_LOG")), Some("CONVENE_LOG"));
     }
 }
