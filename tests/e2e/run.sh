@@ -15,7 +15,7 @@ declare -A lanes=(
     [rest]="test_admin.py test_https.py test_operators.py test_packed.py test_refusals.py test_rest_schema.py test_room_service.py test_sms.py test_web_notices.py test_webhooks.py"
     [left]="test_churn.py test_soak.py"
     [calls]="test_backup_codec.py test_data_tracks.py test_encryption.py test_reach.py"
-    [web]="test_restart.py test_web_accounts.py test_web_chat.py test_web_client.py test_web_copy.py"
+    [web]="test_restart.py test_web_accounts.py test_web_chat.py test_web_client.py test_web_copy.py test_web_files.py test_web_refused.py test_web_tabs.py test_web_writing.py"
     [sdks]="test_chat_terminal.py test_embedding.py test_gstreamer.py test_livekit_sdk.py test_modified_client.py test_whip_whep.py"
 )
 
