@@ -1,17 +1,24 @@
 //! What has changed about people in organisations, told to whoever keeps something open for them: chat connections, seats
 //! in rooms, lists of members. A hint that comes within a moment of the commit; the store is the truth.
 
+use std::collections::VecDeque;
+
 use convene_accounts::Refusal;
 use convene_accounts::apikey::{ApiKey, KeyId};
 use convene_accounts::role::Role;
 use convene_store::orgs::{self, Op, Outcome, Seat};
 use convene_types::{AccountId, OrgId, UserId};
+use parking_lot::Mutex;
 use tokio::sync::broadcast;
 
 use crate::Inner;
 
 /// Changes that one listener may be behind with. A department of this size that is moved is told in one go.
 const MAX_BEHIND: usize = 4_096;
+
+/// Ends of seats that are remembered for listeners who have missed some: 3 MB. Who has missed more of them does not hear of
+/// the first ones.
+const MAX_ENDS: usize = 65_536;
 
 /// One change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,22 +86,39 @@ pub enum Change {
     },
 }
 
-pub(crate) struct Changes(broadcast::Sender<Change>);
+pub(crate) struct Changes {
+    tell: broadcast::Sender<Change>,
+    /// The latest ends of seats, the last one last.
+    ends: Mutex<VecDeque<Change>>,
+}
 
 impl Default for Changes {
     fn default() -> Self {
-        Self(broadcast::channel(MAX_BEHIND).0)
+        Self { tell: broadcast::channel(MAX_BEHIND).0, ends: Mutex::default() }
     }
 }
 
 impl Changes {
     pub(crate) fn subscribe(&self) -> broadcast::Receiver<Change> {
-        self.0.subscribe()
+        self.tell.subscribe()
     }
 
     pub(crate) fn tell(&self, change: Change) {
+        // Remembered first: who misses it looks afterwards.
+        if matches!(change, Change::Removed { .. } | Change::Dissolved { .. }) {
+            let mut ends = self.ends.lock();
+            if ends.len() >= MAX_ENDS {
+                ends.pop_front();
+            }
+            ends.push_back(change.clone());
+        }
         // An error says that nobody listens.
-        let _ = self.0.send(change);
+        let _ = self.tell.send(change);
+    }
+
+    /// See [`crate::Api::latest_ends`].
+    pub(crate) fn latest_ends(&self) -> Vec<Change> {
+        self.ends.lock().iter().cloned().collect()
     }
 }
 
@@ -191,5 +215,27 @@ impl About {
             (_, Self::Removed(_) | Self::Role(_) | Self::Edited(_) | Self::Departments) => None,
             (_, Self::KeyMade(_) | Self::KeyEnded(_) | Self::Others) => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_latest_ends_are_remembered() {
+        let changes = Changes::default();
+        let removed = |user: usize| {
+            let user = u64::try_from(user).unwrap();
+            Change::Removed { org: OrgId(1), account: AccountId(user), user: UserId(user) }
+        };
+        for user in 0..=MAX_ENDS {
+            changes.tell(removed(user));
+            changes.tell(Change::Policy { org: OrgId(1) });
+        }
+        changes.tell(Change::Dissolved { org: OrgId(1) });
+        let ends = changes.latest_ends();
+        assert_eq!((ends.len(), &ends[0]), (MAX_ENDS, &removed(2)));
+        assert_eq!(ends.last(), Some(&Change::Dissolved { org: OrgId(1) }));
     }
 }

@@ -217,6 +217,13 @@ impl Api {
         self.inner.changes.subscribe()
     }
 
+    /// Of what was told, the latest ends of seats and of organisations, the last one last: for who has missed some. Whoever
+    /// had a seat may have one again by now.
+    #[must_use]
+    pub fn latest_ends(&self) -> Vec<Change> {
+        self.inner.changes.latest_ends()
+    }
+
     /// Changes something about an organisation, and tells of it: for whoever does not come by HTTP.
     pub async fn change(&self, op: convene_store::orgs::Op) -> Result<convene_store::orgs::Outcome, Refusal> {
         self.inner.change(op).await

@@ -2,6 +2,7 @@
 //!
 //! Each listener that falls behind is told so, and then looks at everything of its kind.
 
+use std::collections::HashSet;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -137,7 +138,7 @@ impl People {
         let now_s = u64::try_from(now_ms() / 1_000).unwrap_or(0);
         let since_s = now_s.saturating_sub(convene_accounts::session::MAX_AGE_S);
         if let Ok(ended) = store.ask(move |reader| reader.ended_since(since_s)).await {
-            let ended: std::collections::HashSet<_> = ended.into_iter().map(|(session, _)| session.id).collect();
+            let ended: HashSet<_> = ended.into_iter().map(|(session, _)| session.id).collect();
             self.inner.chat.end_logins_unless(|login| !ended.contains(&login.session), Code::Revoked);
         }
         self.judge_again(Whose::Everybody).await;
@@ -196,10 +197,38 @@ impl People {
     }
 
     async fn look_at_everything(self) {
+        self.look_at_chat().await;
+        let keyring = self.inner.api.keyring().clone();
+        self.inner.rooms.send_away_unless(move |key| keyring.find(key).is_some()).await;
         self.judge_again(Whose::Everybody).await;
         let calls: Vec<_> = self.inner.book.lock().all().map(|call| call.conv).collect();
         for conv in calls {
             self.clone().conversation_changed(conv).await;
+        }
+    }
+
+    /// Ends the chat sessions of those who have lost their seat lately.
+    async fn look_at_chat(&self) {
+        let mut users = Vec::new();
+        for change in self.inner.api.latest_ends() {
+            if let Change::Removed { user, .. } = change {
+                users.push(user);
+            } else if let Change::Dissolved { org } = change {
+                self.inner.chat.end_organisation(org, Code::Revoked);
+            }
+        }
+        let all = users.clone();
+        let back = self.inner.store.ask(move |reader| {
+            let mut seated = HashSet::new();
+            for user in all {
+                seated.extend(reader.seat_of_user(user)?.map(|seat| seat.user));
+            }
+            Ok(seated)
+        });
+        // Where the store does not answer, nobody is back: whoever has a seat opens chat again.
+        let back = back.await.unwrap_or_default();
+        for user in users.into_iter().filter(|user| !back.contains(user)) {
+            self.inner.chat.end_sessions(user, None, Code::Revoked);
         }
     }
 

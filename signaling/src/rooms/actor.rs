@@ -177,7 +177,7 @@ impl Actor {
                 let id = self.find(&who);
                 send(reply, id.map(|id| self.state.remove(now, id, reason)));
             }
-            Command::KeyEnded { key } => self.state.remove_by_key(now, &key),
+            Command::KeysEnded { is_good } => self.state.remove_by_key(now, |key| is_good(key)),
             Command::Offer { participant, sdp, id, reply } => send(reply, self.offer(participant, sdp, id).await),
             Command::Answer { participant, id, sdp, reply } => send(reply, self.answer(participant, id, sdp).await),
             Command::RestartIce { participant, fragment, reply } => {

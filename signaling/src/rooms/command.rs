@@ -1,5 +1,7 @@
 //! Messages from adapters to a room task.
 
+use std::sync::Arc;
+
 use tokio::sync::oneshot;
 
 use super::error::Error;
@@ -11,6 +13,9 @@ use super::request::{
 };
 
 pub(super) type Reply<T> = oneshot::Sender<Result<T, Error>>;
+
+/// Whether an API key is good still.
+pub(super) type KeyTest = Arc<dyn Fn(&str) -> bool + Send + Sync>;
 
 /// Names a participant: adapters with a connection know the id, the API knows the identity.
 #[derive(Clone, Debug)]
@@ -24,7 +29,7 @@ pub(super) enum Command {
     Resume { identity: String, sid: String, reply: Reply<Joined> },
     Detached { participant: ParticipantId, session: SessionId },
     Leave { who: Who, reason: LeaveReason, reply: Reply<()> },
-    KeyEnded { key: String },
+    KeysEnded { is_good: KeyTest },
     Offer { participant: ParticipantId, sdp: String, id: Option<u32>, reply: Reply<Answered> },
     Answer { participant: ParticipantId, id: u32, sdp: String, reply: Reply<()> },
     RestartIce { participant: ParticipantId, fragment: String, reply: Reply<String> },

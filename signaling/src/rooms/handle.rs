@@ -2,7 +2,7 @@
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::command::{Command, Reply, Who};
+use super::command::{Command, KeyTest, Reply, Who};
 use super::error::Error;
 use super::history::Stay;
 use super::model::{DataTrackInfo, LeaveReason, ParticipantId, ParticipantInfo, RoomInfo, SessionId, TrackInfo};
@@ -77,9 +77,9 @@ impl RoomHandle {
         self.ask(|reply| Command::Leave { who, reason, reply }).await
     }
 
-    /// Sends everybody away whom this API key has let in.
-    pub async fn key_ended(&self, key: &str) {
-        self.tell(Command::KeyEnded { key: key.to_owned() }).await;
+    /// Sends everybody away whom an API key has let in that is good no more.
+    pub(super) async fn keys_ended(&self, is_good: KeyTest) {
+        self.tell(Command::KeysEnded { is_good }).await;
     }
 
     /// The client offers: on its only transport, or on the publisher transport of the two-connection mode.

@@ -10,6 +10,7 @@ use dashmap::mapref::entry::Entry;
 use tokio::sync::broadcast;
 
 use super::actor;
+use super::command::KeyTest;
 use super::data::DataFormat;
 use super::error::Error;
 use super::handle::RoomHandle;
@@ -174,8 +175,18 @@ impl Registry {
 
     /// An API key is good no more: whom it has let in is out of all rooms whose names begin with this.
     pub async fn send_away(&self, prefix: &str, key: &str) {
+        let key = key.to_owned();
+        self.look_at_keys(prefix, Arc::new(move |other| other != key)).await;
+    }
+
+    /// Some ends of API keys were missed: whom one has let in that is good no more is out of all rooms.
+    pub async fn send_away_unless(&self, is_good: impl Fn(&str) -> bool + Send + Sync + 'static) {
+        self.look_at_keys("", Arc::new(is_good)).await;
+    }
+
+    async fn look_at_keys(&self, prefix: &str, is_good: KeyTest) {
         for handle in self.handles_of(prefix) {
-            handle.key_ended(key).await;
+            handle.keys_ended(Arc::clone(&is_good)).await;
         }
     }
 

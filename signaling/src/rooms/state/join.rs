@@ -148,9 +148,10 @@ impl State {
         }
     }
 
-    /// Takes everybody out whom this key has let in.
-    pub(in crate::rooms) fn remove_by_key(&mut self, now: Now, key: &str) {
-        let theirs = self.participants.values().filter(|participant| participant.key == key);
+    /// Takes everybody out whom a key has let in that is good no more.
+    pub(in crate::rooms) fn remove_by_key(&mut self, now: Now, is_good: impl Fn(&str) -> bool) {
+        let has_ended = |key: &str| !key.is_empty() && !is_good(key);
+        let theirs = self.participants.values().filter(|participant| has_ended(&participant.key));
         let theirs: Vec<ParticipantId> = theirs.map(|participant| participant.id).collect();
         for id in theirs {
             self.remove(now, id, LeaveReason::Removed);

@@ -1,6 +1,7 @@
 //! Calls and seats of people, over the real router, store, chat and media plane.
 
 mod departments;
+mod lag;
 mod matrix;
 mod phone;
 mod retention;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
@@ -305,6 +305,36 @@ impl World {
         let bodies = self.chat.sweep_messages(now_ms).await.unwrap();
         assert_eq!(self.metrics.im_swept.get() - before, bodies);
         bodies
+    }
+
+    /// What is written from here on waits until the answer is dropped.
+    pub(super) fn hold_writes(&self) -> mpsc::Sender<()> {
+        let (hold, held) = mpsc::channel();
+        self.store.with_engine(move |_| {
+            let _ = held.recv(); // an error says that it was dropped
+        });
+        hold
+    }
+
+    /// What is asked from here on waits until the answer is dropped.
+    pub(super) async fn hold_reads(&self) -> mpsc::Sender<()> {
+        let (hold, held) = mpsc::channel();
+        let held = Arc::new(Mutex::new(held));
+        let (to, mut begun) = tokio::sync::mpsc::channel(1);
+        for _ in 0..convene_store::Options::new("").readers {
+            let (store, held, to) = (self.store.clone(), Arc::clone(&held), to.clone());
+            let wait = move |_: &mut convene_store::Reader| {
+                to.blocking_send(()).unwrap();
+                let _ = held.lock().recv(); // an error says that it was dropped
+                Ok(())
+            };
+            tokio::spawn(async move { store.ask(wait).await });
+        }
+        drop(to);
+        for _ in 0..convene_store::Options::new("").readers {
+            begun.recv().await.unwrap();
+        }
+        hold
     }
 
     /// From here on the store answers nobody.
