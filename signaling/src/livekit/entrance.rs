@@ -36,7 +36,7 @@ pub(super) async fn admit(shared: &Shared, mode: Mode, headers: &HeaderMap, uri:
         .map_err(|error| Problem::new(StatusCode::BAD_REQUEST, "query_malformed", error.to_string()))?;
     let room = claims.require_join(&query.room)?.to_owned();
     // Where the store does not answer, who is in the room may take their seat again: it was not taken away.
-    let seat = match shared.verifier.admit(&room, &mut claims).await {
+    let seat = match shared.verifier.look(&mut claims).await {
         Err(error) if error.code == AuthError::UNAVAILABLE => Err(error),
         known => Ok(known?),
     };

@@ -103,8 +103,13 @@ impl Judge {
         Self { store, book, held: Arc::default() }
     }
 
-    /// Whether the holder of this token, whose signature is good, may come in. From here on the seat is looked at again when
-    /// something changes.
+    /// Whether the holder of this token, whose signature is good, has the seat at this moment.
+    pub(crate) async fn look(&self, claims: &Claims) -> Result<Option<Rights>, Unavailable> {
+        let (Some(seat), Some(by)) = (&claims.seat, device_of(&claims.identity)) else { return Ok(None) };
+        self.rights(seat, by).await
+    }
+
+    /// The same of somebody who comes in. From here on the seat is looked at again when something changes.
     pub(crate) async fn admit(&self, room: &str, claims: &Claims) -> Result<Option<Rights>, Unavailable> {
         let (Some(seat), Some(by)) = (claims.seat.clone(), device_of(&claims.identity)) else { return Ok(None) };
         // Held first: a change that comes while the store is asked finds it.
@@ -119,9 +124,13 @@ impl Judge {
                 all.entry(key).and_modify(|held| held.rights = rights);
             }
             (Ok(None), Some(before)) => drop(all.insert(key, before)),
+            (Ok(None), None) => drop(all.remove(&key)),
             // Its holder may be in the room, and something may have changed while the store was asked.
-            (Err(Unavailable), Some(before)) => drop(all.insert(key, Held { again_ms: Some(at_ms), ..before })),
-            (Ok(None) | Err(Unavailable), None) => drop(all.remove(&key)),
+            (Err(Unavailable), before) => {
+                all.entry(key).and_modify(|held| {
+                    *held = Held { again_ms: Some(at_ms), ..before.unwrap_or_else(|| held.clone()) };
+                });
+            }
         }
         rights
     }

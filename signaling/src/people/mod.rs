@@ -40,7 +40,7 @@ use utoipa_axum::routes;
 use crate::rooms::Registry;
 use crate::token::Minter;
 
-pub(crate) use judge::{Judge, Unavailable};
+pub(crate) use judge::{Judge, Rights, Unavailable};
 
 /// The service. Cheap to clone.
 #[derive(Clone)]

@@ -1,6 +1,7 @@
 //! Who gets into the rooms of people.
 
 use convene_accounts::apikey::room_prefix;
+use convene_signaling::rooms::LeaveReason;
 use serde_json::{Value, json};
 
 use super::world::World;
@@ -31,4 +32,19 @@ async fn whoever_asks_is_told_that_the_seat_is_gone() {
     world.post(&bo, "/v1/auth/sign-out", Value::Null).await.expect(204);
     let (status, text) = world.validate(&seat).await;
     assert!(status == 403 && text.starts_with("seat_gone"), "{status} {text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_asks_takes_nobodys_place() {
+    let world = World::new().await;
+    let (ana, bo) = (world.person(1).await, world.person(2).await);
+    let path = format!("/v1/rooms/{}/join", world.direct(&ana, &bo).await);
+    let seat = world.post(&bo, &path, Value::Null).await.expect(200);
+    let (_, mut sitting) = world.take_seat(&seat).await.unwrap();
+    // The same seat by another sign-in on that device: it is the first one that somebody sits there with.
+    let again = world.sign_in(&bo, 2).await;
+    let other = world.post(&again, &path, Value::Null).await.expect(200);
+    assert_eq!(world.validate(&other).await.0, 200);
+    world.post(&bo, "/v1/auth/sign-out", Value::Null).await.expect(204);
+    assert_eq!(sitting.left().await, LeaveReason::Removed);
 }
