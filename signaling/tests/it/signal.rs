@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use convene_signaling::rooms::{ParticipantChange, Permission};
+use convene_signaling::rooms::{JoinRequest, LeaveReason, Mode, ParticipantChange, Permission};
 use convene_signaling::token::{Claims, Grants};
 use futures_util::StreamExt as _;
 use livekit_protocol as pb;
@@ -82,4 +82,24 @@ async fn a_fresh_token_says_at_once_what_the_room_does() {
     let mut resumed = Client::connect(&server, &query, &first).await;
     let claims = resumed.token().await;
     assert_eq!((claims.permission(), claims.name.as_str()), (speaks, "Al"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_resume_says_who_has_left_meanwhile() {
+    let server = Harness::new();
+    let token = bearer("alice", join("r"), TTL);
+    let mut client = Client::connect(&server, "", &token).await;
+    let sid = client.sid().await;
+    let room = server.rooms.get("r").unwrap();
+    let bob = room.join(JoinRequest::new("bob", Mode::Single)).await.unwrap();
+    let state = |message: Message| {
+        let Message::Update(update) = message else { return None };
+        update.participants.into_iter().find(|info| info.identity == "bob").map(|info| info.state())
+    };
+    assert_eq!(client.find(state).await, pb::participant_info::State::Joined);
+    drop(client);
+    room.leave(bob.participant, LeaveReason::ClientInitiated).await.unwrap();
+
+    let mut resumed = Client::connect(&server, &format!("&reconnect=1&sid={sid}"), &token).await;
+    assert_eq!(resumed.find(state).await, pb::participant_info::State::Disconnected);
 }
