@@ -4,6 +4,7 @@ mod accounts;
 mod groups;
 mod orgs;
 mod place;
+mod sight;
 mod webhooks;
 
 use bytes::Bytes;
@@ -28,6 +29,7 @@ pub(crate) use orgs::{
     member, member_at, places_of, policy, policy_text, profile_text, request_from, seat, seat_of_user, seats_of, tree,
 };
 pub(crate) use place::{event_id, event_span, seq_of};
+pub(crate) use sight::Sight;
 pub(crate) use webhooks::{WEBHOOK, wanted_kinds, webhook_from, webhooks_of};
 
 /// To the database's signed numbers. What a client names beyond them is beyond every head as well.

@@ -53,6 +53,10 @@ impl Work<'_> {
         let actor = self.actor(&request)?;
         let target = needs.target.map(|seq| self.target(request.conv, seq)).transpose()?.flatten();
         let users = self.users(&request, &needs.users)?;
+        if actor.is_some() {
+            let others = newcomers(&body, &users);
+            self.check_meetings(request.org, request.actor, &others)?;
+        }
         if !needs.blobs.is_empty() {
             let facts = self.blob_facts(&request, &needs.blobs)?;
             rules::settle_blobs(&mut body, &facts)?;
@@ -348,6 +352,13 @@ impl Work<'_> {
         self.conn.prepare_cached(sql)?.execute(key)?;
         Ok(())
     }
+}
+
+/// Whom this would let in. Others have been in the conversation, and are known in it.
+fn newcomers(body: &im::Body, users: &[(UserId, Option<Member>)]) -> Vec<UserId> {
+    let Some(im::body::Kind::Members(change)) = &body.kind else { return Vec::new() };
+    let strange = |user: &UserId| users.iter().any(|(known, row)| known == user && row.is_none());
+    change.add.iter().map(|member| UserId(member.user)).filter(strange).collect()
 }
 
 /// Whether who may speak in the group is another question than before.

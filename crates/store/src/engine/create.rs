@@ -1,6 +1,5 @@
 //! Making conversations. A direct one of two users is made once, and found again.
 
-use convene_accounts::policy::{Directory, Who};
 use convene_im_core::model::Conv;
 use convene_im_core::rules::{self, Decision, Effects, MemberEffect};
 use convene_proto::im::{self, Code, ConversationKind};
@@ -12,7 +11,7 @@ use super::Work;
 use super::append::{Entry, hash_of};
 use crate::error::{Fault, StoreError, refused};
 use crate::ops::Outcome;
-use crate::rows::{self, db};
+use crate::rows::{self, Sight, db};
 
 pub(super) struct Request {
     pub(super) org: OrgId,
@@ -37,9 +36,7 @@ impl Work<'_> {
                 return refused(Code::UnknownUser, format!("user {user} is not there"));
             }
         }
-        if let (ConversationKind::Direct, Some(other)) = (kind, others.first()) {
-            self.check_meeting(org, maker, *other)?;
-        }
+        self.check_meetings(org, maker, &others)?;
         let pair = match (kind, others.first()) {
             (ConversationKind::Direct, Some(other)) => Some((maker.min(*other), maker.max(*other))),
             (ConversationKind::Direct | ConversationKind::Group | ConversationKind::Unspecified, _) => None,
@@ -56,20 +53,20 @@ impl Work<'_> {
         Ok(Outcome::Created { conv, duplicate: false, events: vec![first] })
     }
 
-    /// Whoever is hidden from somebody in the directory is not written to by them either, unless they have written first.
-    fn check_meeting(&self, org: OrgId, maker: UserId, other: UserId) -> Result<(), Fault> {
-        let Some((policy, _)) = rows::policy(self.conn, org)? else { return Ok(()) };
-        if policy.directory == Directory::Everybody && policy.hidden.is_empty() {
-            return Ok(());
+    /// Whoever is hidden from somebody in the directory is not written to by them either, nor put into a group, unless they
+    /// have written to each other before.
+    pub(super) fn check_meetings(&self, org: OrgId, user: UserId, others: &[UserId]) -> Result<(), Fault> {
+        if others.is_empty() {
+            return Ok(()); // as nearly always: a message lets nobody in
         }
-        let seat = |user| rows::seat_of_user(self.conn, user);
-        let (Some(viewer), Some(seen)) = (seat(maker)?, seat(other)?) else { return Ok(()) };
-        let known = self.find_direct(org, (maker.min(other), maker.max(other)))?.is_some();
-        let who = Who { role: viewer.role, depts: &viewer.depts };
-        if known || policy.sees(who, &seen.depts, &rows::tree(self.conn, org)?) {
-            return Ok(());
+        let Some(sight) = Sight::of(self.conn, org, user)? else { return Ok(()) };
+        for other in others {
+            let pair = (user.min(*other), user.max(*other));
+            if !sight.sees(*other)? && self.find_direct(org, pair)?.is_none() {
+                return refused(Code::UnknownUser, format!("user {other} is not there"));
+            }
         }
-        refused(Code::UnknownUser, format!("user {other} is not there"))
+        Ok(())
     }
 
     fn find_direct(&self, org: OrgId, (low, high): (UserId, UserId)) -> Result<Option<ConvId>, StoreError> {

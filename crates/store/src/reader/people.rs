@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 
 use super::visible::seen;
 use crate::error::{Fault, StoreError, refused};
-use crate::rows::{self, MEMBER_COLUMNS, USER_COLUMNS, db};
+use crate::rows::{self, MEMBER_COLUMNS, Sight, USER_COLUMNS, db};
 
 const DEFAULT_PAGE: u32 = 200;
 const MAX_PAGE: u32 = 1_000;
@@ -116,5 +116,20 @@ pub(super) fn find_users(conn: &Connection, user: UserId, request: &im::FindUser
     }
     users.sort_by_key(|user| user.id);
     users.dedup_by_key(|user| user.id);
+    if let Some(sight) = Sight::of(conn, org, user)? {
+        users = shown(&sight, users)?;
+    }
     Ok(im::Users { users })
+}
+
+/// Without those whom the directory hides, and whom no log names.
+fn shown(sight: &Sight<'_>, users: Vec<im::User>) -> Result<Vec<im::User>, StoreError> {
+    let mut shown = Vec::with_capacity(users.len());
+    for user in users {
+        let id = UserId(user.id);
+        if sight.sees(id)? || sight.knows(id)? {
+            shown.push(user);
+        }
+    }
+    Ok(shown)
 }

@@ -8,10 +8,11 @@ use convene_accounts::role::{Role, Scopes};
 use convene_accounts::vault::Lookup;
 use convene_accounts::verification::Tag;
 use convene_accounts::{Code, Refusal};
+use convene_proto::im::{self, body::Kind};
 use convene_store::orgs::{Change, Invited, JoinBy, Once, Op, Outcome};
 use convene_store::{After, SEES_ALL};
 use convene_store::{Outcome as Answered, accounts};
-use convene_types::{AccountId, DeptId, DeviceId, InviteId, OrgId, SessionId, UserId};
+use convene_types::{AccountId, ClientId, ConvId, DeptId, DeviceId, InviteId, OrgId, SessionId, UserId};
 
 use crate::common::{self, World};
 
@@ -103,6 +104,31 @@ impl Orgs<'_> {
     fn let_in(&mut self, org: OrgId, owner: AccountId, n: u8, account: AccountId) -> UserId {
         let id = invited(self.change(org, owner, invite(Invited::Number(number(n)))));
         joined(self.join(account, JoinBy::Number(id))).1
+    }
+
+    /// A group.
+    fn create(&mut self, org: OrgId, maker: UserId, members: &[UserId]) -> Result<ConvId, im::Code> {
+        let (kind, client_id) = (im::ConversationKind::Group, self.client());
+        let members = members.to_vec();
+        let made =
+            self.world.create(convene_store::Op::Create { org, maker, client_id, kind, title: "g".into(), members });
+        made.map(|(conv, _)| conv).map_err(|refusal| refusal.code)
+    }
+
+    fn add(&mut self, org: OrgId, conv: ConvId, by: UserId, user: UserId) -> Result<(), im::Code> {
+        let add = vec![im::Member { user: user.0, ..im::Member::default() }];
+        self.say(org, conv, by, Kind::Members(im::MemberChange { add, ..im::MemberChange::default() }))
+    }
+
+    fn say(&mut self, org: OrgId, conv: ConvId, actor: UserId, kind: Kind) -> Result<(), im::Code> {
+        let (client_id, body) = (self.client(), im::Body { kind: Some(kind), ..im::Body::default() });
+        let said = self.world.one(convene_store::Op::Append { org, actor, client_id, conv, body });
+        said.map(drop).map_err(|refusal| refusal.code)
+    }
+
+    fn client(&mut self) -> ClientId {
+        self.now_s += 1;
+        common::client(self.now_s)
     }
 
     fn role(&mut self, org: OrgId, by: AccountId, account: AccountId, role: Role) -> Answer {
@@ -330,6 +356,45 @@ fn a_policy_is_replaced_by_who_may_from_the_version_that_is() {
         assert_eq!(orgs.change(org, ana, set(&bad, 3)), Err(Code::BadValue));
         assert_eq!(orgs.world.reader().policy(org).unwrap(), Some((meetings, 3)));
         assert_eq!(orgs.world.reader().policy(OrgId(999)).unwrap(), None);
+    });
+}
+
+#[test]
+fn i13_whom_the_directory_hides_is_found_and_met_by_no_way_of_chat() {
+    both(|orgs| {
+        let (ana, bo, cy) = (orgs.account(1), orgs.account(2), orgs.account(3));
+        let org = orgs.found("firm", ana);
+        let (bos, cys) = (orgs.let_in(org, ana, 2, bo), orgs.let_in(org, ana, 3, cy));
+        let anas = orgs.world.reader().seat(org, ana).unwrap().unwrap().user;
+        let board = dept(orgs.change(org, ana, add(0, "board")));
+        let edit = Edit { places: Some(vec![(board.0, None)]), ..Edit::default() };
+        orgs.change(org, ana, Change::Edit { account: cy, edit }).unwrap();
+        let found = |orgs: &Orgs<'_>, by: UserId| {
+            let (ids, names) = (vec![by.0, cys.0], vec![format!("a{cy}")]);
+            let users = orgs.world.reader().find_users(by, &im::FindUsers { ids, names }).unwrap().unwrap().users;
+            users.iter().map(|user| UserId(user.id)).collect::<Vec<_>>()
+        };
+        assert_eq!(found(orgs, bos), [bos, cys], "nobody is hidden yet");
+        for policy in [
+            Policy { hidden: vec![board.0], ..Policy::default() },
+            Policy { directory: policy::Directory::Department, ..Policy::default() },
+        ] {
+            let version = orgs.world.reader().policy(org).unwrap().unwrap().1;
+            orgs.change(org, ana, Change::SetPolicy { policy, version }).unwrap();
+            assert_eq!((found(orgs, bos), found(orgs, anas)), (vec![bos], vec![anas, cys]));
+            let group = orgs.create(org, bos, &[]).unwrap();
+            assert_eq!(orgs.create(org, bos, &[cys]), Err(im::Code::UnknownUser));
+            assert_eq!(orgs.add(org, group, bos, cys), Err(im::Code::UnknownUser));
+        }
+        // The server may: departments have groups. And who is in one with somebody reads their name in its log.
+        let group = orgs.create(org, bos, &[]).unwrap();
+        assert_eq!(orgs.add(org, group, UserId(0), cys), Ok(()));
+        assert_eq!(found(orgs, bos), [bos, cys]);
+        // An administrator sees everybody, and lets in whom they like.
+        let group = orgs.create(org, anas, &[bos, cys]).unwrap();
+        let remove = Kind::Members(im::MemberChange { remove: vec![cys.0], ..Default::default() });
+        orgs.say(org, group, anas, remove).unwrap();
+        assert_eq!(orgs.add(org, group, anas, cys), Ok(()));
     });
 }
 
