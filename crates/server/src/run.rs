@@ -7,6 +7,7 @@
 //! ```
 
 mod body;
+mod buffers;
 mod descriptors;
 mod door;
 mod http;
@@ -233,6 +234,8 @@ fn announce(settings: &Settings) {
         let (key, secret) = DEV_KEY;
         let scheme = if settings.http_certificate.is_some() { "https" } else { "http" };
         info!("open {scheme}://localhost:{} (development: api key {key}, secret {secret})", settings.http.port());
+    } else {
+        buffers::look();
     }
 }
 

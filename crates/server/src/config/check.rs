@@ -86,7 +86,10 @@ impl Settings {
             Some(port) => port,
             None => above(config.port_base, 2).context("choosing the chat port")?,
         };
-        let (keys, warnings) = keys(config)?;
+        let (keys, mut warnings) = keys(config)?;
+        if config.http.bind.is_loopback() && config.http.trusted_proxies.is_empty() && !config.dev {
+            warnings.push("http.bind is this machine's own and http.trusted_proxies is empty: all who come through a proxy count as one client, in limits and logs".to_owned());
+        }
         Ok(Self {
             dev: config.dev,
             http: SocketAddr::new(config.http.bind, http_port),
@@ -338,9 +341,16 @@ mod tests {
     }
 
     #[test]
-    fn the_development_key_stays_in_development() {
+    fn the_development_key_stays_in_development_and_what_is_doubtful_is_said() {
         let long = "0123456789abcdef0123456789abcdef";
-        let rows: [(Config, Result<usize, &str>); 6] = [
+        let behind = |trusted: &[&str]| {
+            let trusted_proxies = trusted.iter().map(ToString::to_string).collect();
+            let http = Http { bind: Ipv6Addr::LOCALHOST.into(), trusted_proxies, ..Http::default() };
+            Config { http, ..with_keys(false, &[("k", long)]) }
+        };
+        let rows: [(Config, Result<usize, &str>); 8] = [
+            (behind(&[]), Ok(1)),
+            (behind(&["::1"]), Ok(0)),
             (with_keys(true, &[]), Ok(0)),
             (with_keys(false, &[]), Err("no api key")),
             (with_keys(false, &[("devkey", long)]), Err("development mode")),
