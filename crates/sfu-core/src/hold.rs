@@ -19,8 +19,8 @@ use crate::meta::Meta;
 
 /// Held no longer than this, whole or not: below `Config::history_span`, from which it goes out.
 const LONGEST: Duration = Duration::from_secs(1);
-/// Packets that go out in a tick, at least, and the part of what waits: all at once, a keyframe would fill the queue of a
-/// path that has just enough for the layer. Of packets of 1,200 bytes, 16 in 20 ms are 7.7 Mbit/s.
+/// Packets that go out in a tick, at least, and the part of what waits beside as many as came in: all at once, a keyframe would
+/// fill the queue of a path that has just enough for the layer. Of packets of 1,200 bytes, 16 in 20 ms are 7.7 Mbit/s.
 const BATCH: u64 = 16;
 const PART: u64 = 8;
 
@@ -36,15 +36,37 @@ pub(crate) struct Hold {
     /// The paths of its viewers were shared since it began.
     shared: bool,
     released: bool,
-    /// What goes out next, and the newest that is there.
+    /// Its first packets went out in an earlier tick.
+    flows: bool,
+    /// Nothing waits any more: what comes in goes out at once.
+    over: bool,
+    /// What goes out next, the newest that is there, and the newest of the last tick.
     next: u64,
     newest: u64,
+    seen: u64,
 }
 
 impl Hold {
     /// Of a keyframe that begins with this number, or at the earliest with this number.
     pub(crate) const fn new(now: Instant, seq: u64, ts: u32) -> Self {
-        Self { since: now, ts, lacks: seq, whole: false, shared: false, released: false, next: seq, newest: seq }
+        Self {
+            since: now,
+            ts,
+            lacks: seq,
+            whole: false,
+            shared: false,
+            released: false,
+            flows: false,
+            over: false,
+            next: seq,
+            newest: seq,
+            seen: seq,
+        }
+    }
+
+    /// Whether its keyframe has passed who did not wait for it then.
+    pub(crate) const fn flows(&self) -> bool {
+        self.flows
     }
 
     /// A packet of the layer, which is in its history. `true`: it goes out at once, behind others that have.
@@ -63,7 +85,7 @@ impl Hold {
             }
             self.lacks += 1;
         }
-        self.released && seq < self.next
+        self.over || (self.released && seq < self.next)
     }
 
     /// Once a tick: the numbers that go out now, of which some may be missing. `None`: nothing is held any more.
@@ -71,17 +93,22 @@ impl Hold {
     /// `shared`: the paths have just been shared. `wanted`: somebody is to get the layer.
     pub(crate) fn release(&mut self, now: Instant, shared: bool, wanted: bool) -> Option<Range<u64>> {
         self.shared |= shared;
+        self.flows = self.released;
         let late = now.saturating_duration_since(self.since) >= LONGEST;
         self.released |= late || (self.whole && self.shared);
+        let came = self.newest - std::mem::replace(&mut self.seen, self.newest);
         if !self.released {
             return Some(self.next..self.next);
         }
-        let waiting = (self.newest + 1).saturating_sub(self.next);
-        if waiting == 0 || !wanted {
+        if self.over || !wanted {
             return None;
         }
+        let waiting = (self.newest + 1).saturating_sub(self.next);
+        // The keyframe itself came in before it was released.
+        let came = if self.flows { came } else { 0 };
         let from = self.next;
-        self.next += waiting.min(BATCH.max(waiting / PART));
+        self.next += waiting.min(BATCH.max(came + waiting.div_ceil(PART)));
+        self.over = self.next > self.newest;
         Some(from..self.next)
     }
 }
@@ -158,10 +185,10 @@ mod tests {
     fn a_second_keyframe_replaces_one_that_never_became_whole() {
         let mut held = Held::new(1_000);
         held.take(1_000, 1_002, true);
-        held.take(1_100, 1_100, true);
-        assert_eq!(held.tick(true), Some(1_100..1_101));
-        assert!(!held.take(1_200, 1_200, true), "what goes out is not begun anew");
-        assert_eq!(held.tick(false), Some(1_101..1_117));
+        (1_100..1_120).for_each(|seq| assert!(!held.take(1_100, seq, seq == 1_119)));
+        assert_eq!(held.tick(true), Some(1_100..1_116));
+        (1_120..1_201).for_each(|seq| assert!(!held.take(1_200, seq, seq == 1_200), "what goes out is not begun anew"));
+        assert_eq!(held.tick(false), Some(1_116..1_201));
     }
 
     #[test]
@@ -180,6 +207,33 @@ mod tests {
         let batches: Vec<u64> = std::iter::from_fn(|| held.tick(true)).map(|range| range.end - range.start).collect();
         assert_eq!((batches.first(), batches.iter().sum::<u64>()), (Some(&50), 400));
         assert!(batches.len() < 20, "{batches:?}");
+    }
+
+    #[test]
+    fn catches_up_with_every_rate_and_ends() {
+        // (packets that wait, packets in each tick, ticks until nothing waits)
+        for (first, rate, most) in [(20, 1, 3), (20, 2, 3), (10, 16, 10), (100, 20, 20), (400, 40, 30), (400, 80, 30)] {
+            let mut held = Held::new(1_000);
+            let mut seq = 1_000;
+            for _ in 1..first {
+                seq += 1;
+                held.take(1_000, seq, seq + 1 == 1_000 + first);
+            }
+            let (mut ticks, mut out) = (0, 1_000);
+            while let Some(range) = held.tick(true) {
+                assert_eq!(range.start, out, "in order");
+                out = range.end;
+                ticks += 1;
+                for _ in 0..rate {
+                    seq += 1;
+                    let at_once = held.take(seq, seq, true);
+                    assert_eq!(at_once, out == seq, "behind all that waits");
+                    out += u64::from(at_once);
+                }
+                assert!(ticks <= most, "{} wait at {rate} a tick", seq - out);
+            }
+            assert_eq!(out, seq + 1);
+        }
     }
 
     #[test]

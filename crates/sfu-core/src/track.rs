@@ -9,6 +9,7 @@ use crate::config::{Config, MAX_LAYERS};
 use crate::cut::{ALL, Cut, STEPS, level_of, step, temporal_of};
 use crate::floor::Activity;
 use crate::flow::Reports;
+use crate::hold::Hold;
 use crate::layer::Layer;
 use crate::loudest::Loudness;
 use crate::speakers::Meter;
@@ -105,8 +106,8 @@ impl Track {
         }
         let awaited = claim.wanted.filter(|_| self.kind == MediaKind::Video);
         let Some(layer) = awaited.and_then(|layer| self.layers.get_mut(usize::from(layer))) else { return false };
-        // That of a layer that is held is here already, or on its way.
-        if layer.hold.is_none() && !is_here {
+        // That of a layer that is held is here already, or on its way, until it goes out.
+        if layer.hold.as_ref().is_none_or(Hold::flows) && !is_here {
             layer.pli.request();
         }
         self.awaiting += 1;

@@ -220,3 +220,22 @@ fn a_layer_that_stops_again_is_not_held_any_more() {
     assert_eq!((film.top(), film.world.room.held.len()), (Some(0), 0));
     assert!(film.is_one_stream());
 }
+
+#[test]
+fn a_layer_that_sends_in_each_tick_is_held_no_longer_than_its_keyframe() {
+    let mut film = Film::new();
+    film.come_back(None);
+    let mut sent = 0;
+    for _ in 0..80 {
+        film.send(1, false, true);
+        sent = film.ms;
+        film.run(10, &[0]);
+    }
+    assert!(film.world.room.held.is_empty());
+    let (at, last) = film.bob.last().unwrap();
+    assert_eq!((*at, last.payload.last()), (sent + 1, Some(&1)), "at once");
+    assert!(film.is_one_stream() && film.asked.is_empty());
+    film.world.subscribe(PeerId(4), VIDEO);
+    film.run(600, &[0, 1]);
+    assert_eq!(film.asked.first().map(|(_, line)| line.as_str()), Some("pli 501"));
+}
