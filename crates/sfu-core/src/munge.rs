@@ -30,7 +30,7 @@ const MAX_CLOCK_DISAGREEMENT_SECS: u32 = 2;
 /// How much faster than they were taken pictures follow each other that are late. Their timestamps differ still: those of 90 kHz
 /// up to 1,400 pictures a second.
 const HURRY: u32 = 64;
-/// Ticks after which they have caught up for sure: 11 s of 90 kHz.
+/// Ticks after which they have caught up for sure, and more than they can be behind: 11 s of 90 kHz.
 const MAX_HURRY: u32 = 1 << 20;
 /// Picture ids have 15 bits or 7, RFC 7741 §4.2; both wrap where this does.
 const PICTURE_ID_MASK: u16 = 0x7fff;
@@ -236,7 +236,8 @@ impl Munger {
             run.out_start = last.seq + 1;
             let first = self.first_ts(now, &last, start);
             run.ts_offset = first.wrapping_sub(meta.ts);
-            let late = first.wrapping_sub(last.ts).cast_signed() <= 0;
+            // What seems to be behind by more has gone on in a pause of hours.
+            let late = last.ts.wrapping_sub(first) < MAX_HURRY;
             run.late = late.then_some(Late { from: meta.ts, after: last.ts });
             if let Some((_, id)) = meta.picture.id {
                 run.picture_offset = last.picture_id.wrapping_add(1).wrapping_sub(id) & PICTURE_ID_MASK;

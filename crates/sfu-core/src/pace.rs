@@ -7,6 +7,8 @@ use std::time::Duration;
 const MISSED_FRAMES: u32 = 4;
 /// Bounds of the time that takes; the upper one is the operator's. A frame of 30 a second may be late by this much.
 const MIN_PATIENCE: Duration = Duration::from_millis(250);
+/// Ticks by which a packet may be late: 11 s of 90 kHz. What seems to be behind by more has gone on in a pause of hours.
+const MAX_LATE: u32 = 1 << 20;
 
 /// How far apart frames are taken: by their timestamps, for a path that gets slow spreads their arrivals.
 #[derive(Clone, Copy, Debug, Default)]
@@ -29,7 +31,7 @@ impl Pace {
         if ticks == 0 && keyframe && !full {
             self.since_stop = None; // behind parameter sets of its own
         }
-        if ticks.cast_signed() <= 0 {
+        if before.wrapping_sub(ts) < MAX_LATE {
             return; // of the same frame, or late
         }
         self.last = Some(ts);
@@ -58,5 +60,30 @@ impl Pace {
     /// Whether it was stopped and is not back yet: with a keyframe or a few frames it is, a single one was under way.
     pub(crate) fn has_stopped(&self) -> bool {
         self.since_stop.is_some_and(|frames| frames < MISSED_FRAMES)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_layer_that_was_away_for_hours_is_back_with_its_keyframe() {
+        const HOUR: u32 = 90_000 * 3_600;
+        for (hours, wrap) in [(1, 0), (7, 0), (10, u32::MAX - 5_000), (13, 0), (13, u32::MAX)] {
+            let mut pace = Pace::default();
+            for picture in 0..10 {
+                pace.note(3_000_u32.wrapping_mul(picture).wrapping_add(wrap), 90_000, picture == 0, false);
+            }
+            pace.stop();
+            let back = wrap.wrapping_add(HOUR * hours);
+            pace.note(back, 90_000, true, false);
+            assert!(!pace.has_stopped(), "{hours} h");
+            pace.stop();
+            for late in 0..10 {
+                pace.note(back.wrapping_sub(3_000 * late), 90_000, false, false);
+            }
+            assert!(pace.has_stopped(), "what comes late was under way");
+        }
     }
 }

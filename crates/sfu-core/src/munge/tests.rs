@@ -171,6 +171,25 @@ fn a_pause_keeps_the_stream_in_time() {
 }
 
 #[test]
+fn a_pause_of_hours_does_not_slow_the_stream_down() {
+    let begin = Instant::now();
+    for (hours, layer) in [(1, 0), (7, 0), (8, 1), (13, 0), (13, 1), (20, 0)] {
+        let mut munger = Munger::new(1);
+        start(&mut munger, begin, 0, 100, &delta(5, false, 0, u32::MAX));
+        munger.stop();
+        let later = begin + Duration::from_secs(3_600 * hours);
+        let away = (90_000 * 3_600 * hours) as u32;
+        let meta = |picture: u32| delta(6, false, 0, u32::MAX.wrapping_add(away + 3_000 * picture));
+        let first = start(&mut munger, later, layer, 400, &meta(0)).ts;
+        assert_eq!(first, u32::MAX.wrapping_add(away), "{hours} h");
+        for picture in 1..30_u32 {
+            let got = munger.place(later, 400 + u64::from(picture), &meta(picture)).unwrap();
+            assert_eq!(got.ts, first.wrapping_add(3_000 * picture), "{hours} h");
+        }
+    }
+}
+
+#[test]
 fn remembers_a_bounded_number_of_runs() {
     let now = Instant::now();
     let mut munger = Munger::new(1);
