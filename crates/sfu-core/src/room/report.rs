@@ -151,6 +151,7 @@ impl Room {
         let Self { subscribers, tracks, publishers, rtcp, stats, .. } = self;
         let Some(subscriber) = subscribers.get_mut(index) else { return };
         subscriber.report_soon = false;
+        subscriber.repairs.close_second(now);
         let peer = subscriber.peer;
         let mut out = Vec::new();
         for subscription in subscriber.iter_mut() {

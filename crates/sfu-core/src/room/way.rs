@@ -99,7 +99,10 @@ impl<S: Sink> Way<'_, S> {
             report_at_next_tick(self.subscriber, self.index, self.report_soon);
         }
         match len {
-            Some(len) => hand_over(self.now, self.subscriber, self.sink, (len, origin), self.stats),
+            Some(len) => {
+                self.subscriber.repairs.sent(len);
+                hand_over(self.now, self.subscriber, self.sink, (len, origin), self.stats);
+            }
             None => self.stats.unwritten += 1,
         }
     }

@@ -6,13 +6,16 @@ use convene_types::{MediaKind, Pt, SeqNo, Ssrc};
 
 use super::Subscription;
 use crate::bwe::Origin;
+use crate::config::MAX_RTX_QUEUE;
 use crate::layer::{Layer, of_generation};
 use crate::munge::Run;
 use crate::stats::Stats;
 use crate::write::{self, Outgoing, Rtx};
 
-/// Retransmissions remembered, so that a packet asked for twice within a round trip is sent once.
+/// Retransmissions remembered, so that a packet asked for twice within a round trip is sent once: at first, and where more are
+/// asked for within that time, up to as many as may wait. 24 bytes each.
 const RECENT_RTX: usize = 64;
+const MAX_RECENT_RTX: usize = MAX_RTX_QUEUE;
 /// Bounds of the time in which a packet is sent again once at most, and what holds before a report told the round trip.
 const MIN_RTX_PAUSE: Duration = Duration::from_millis(10);
 const START_RTX_PAUSE: Duration = Duration::from_millis(30);
@@ -71,17 +74,39 @@ impl Subscription {
             stats.nack_superseded += 1;
             return false;
         }
+        let pause = self.round_trip.map_or(START_RTX_PAUSE, |rtt| rtt / 2).clamp(MIN_RTX_PAUSE, MAX_RTX_PAUSE);
+        let first = self.is_first_within(now, seq, pause);
+        stats.nack_suppressed += u64::from(!first);
+        first
+    }
+
+    /// Whether a packet was not sent again within this time; it is then. The table grows where packets that were share a place.
+    fn is_first_within(&mut self, now: Instant, seq: u16, pause: Duration) -> bool {
         if self.recent_rtx.is_empty() {
             self.recent_rtx = vec![None; RECENT_RTX];
         }
-        let pause = self.round_trip.map_or(START_RTX_PAUSE, |rtt| rtt / 2).clamp(MIN_RTX_PAUSE, MAX_RTX_PAUSE);
-        let Some(slot) = self.recent_rtx.get_mut(usize::from(seq) % RECENT_RTX) else { return false };
-        if slot.is_some_and(|(sent, at)| sent == seq && now.saturating_duration_since(at) < pause) {
-            stats.nack_suppressed += 1;
-            return false;
+        loop {
+            let len = self.recent_rtx.len();
+            let Some(slot) = self.recent_rtx.get_mut(usize::from(seq) % len) else { return false };
+            match slot.filter(|(_, at)| now.saturating_duration_since(*at) < pause) {
+                Some((sent, _)) if sent == seq => return false,
+                Some(_) if len < MAX_RECENT_RTX => self.grow_recent(),
+                Some(_) | None => {
+                    *slot = Some((seq, now));
+                    return true;
+                }
+            }
         }
-        *slot = Some((seq, now));
-        true
+    }
+
+    fn grow_recent(&mut self) {
+        let len = self.recent_rtx.len() * 2;
+        let before = std::mem::replace(&mut self.recent_rtx, vec![None; len]);
+        for (seq, at) in before.into_iter().flatten() {
+            if let Some(slot) = self.recent_rtx.get_mut(usize::from(seq) % len) {
+                *slot = Some((seq, at));
+            }
+        }
     }
 
     /// Whether what is lost is worth more than one repeat, and one without being asked. On a path that loses much, repeats

@@ -125,3 +125,47 @@ fn a_lossy_path_whose_feedback_does_not_come_gets_what_is_overdue_once() {
     cut.world.pass(100);
     assert!(cut.world.flush().is_empty(), "a path that carries nothing is not filled with repeats");
 }
+
+/// What Bob asks for of what he got, without a word on his path; what goes out again.
+fn asked_at_once(world: &mut World, seqs: &[SeqNo]) -> usize {
+    let mut bytes = Vec::new();
+    write_nack(&mut bytes, Ssrc(1), out_ssrc(BOB, VIDEO), seqs);
+    world.room.handle_rtcp(world.now, BOB, &bytes).unwrap();
+    world.flush().len()
+}
+
+/// A packet of 1,200 bytes; its number at Bob.
+fn large(world: &mut World, seq: u16) -> SeqNo {
+    let mut payload = vp8(seq == 0, true, seq, false, 1);
+    payload.resize(1_200, 7);
+    let bytes = world.packet(frame(0, seq, seq == 0), &payload);
+    world.send_bytes(VIDEO, 0, bytes).unwrap();
+    SeqNo(world.flush()[0].seq)
+}
+
+#[test]
+fn many_that_are_asked_for_at_once_go_out_once() {
+    let mut world = World::new(1);
+    world.subscribe(BOB, VIDEO);
+    let seqs: Vec<SeqNo> = (0..150).map(|seq| large(&mut world, seq)).collect();
+    assert_eq!([(); 3].map(|()| asked_at_once(&mut world, &seqs)), [150, 0, 0]);
+    world.pass(40);
+    assert_eq!(asked_at_once(&mut world, &seqs[..10]), 10);
+}
+
+#[test]
+fn who_says_nothing_of_its_path_gets_no_more_repeats_than_media() {
+    let mut world = World::new(1);
+    world.subscribe(BOB, VIDEO);
+    let (mut seqs, mut repeats) = (Vec::new(), Vec::new());
+    for seq in 0..1_000 {
+        seqs.push(large(&mut world, seq));
+        world.pass(10);
+        if seq >= 100 && seq % 10 == 0 {
+            repeats.push(asked_at_once(&mut world, &seqs[seqs.len() - 100..]));
+        }
+    }
+    let all: usize = repeats.iter().sum();
+    assert!(repeats[0] == 100 && (1_000..1_350).contains(&all), "{all} of 9,000, of 900 packets");
+    assert!(world.room.stats().rtx_over_budget > 7_000);
+}
