@@ -45,8 +45,8 @@ pub(crate) struct Incoming<'a> {
     pub(crate) bytes: &'a [u8],
     /// RTP clock in Hz.
     pub(crate) rate: u32,
-    /// Whether missing packets are asked for.
-    pub(crate) nack: bool,
+    /// Whether it matters what is missing: it is asked for, or a keyframe is.
+    pub(crate) gaps: bool,
     /// The publisher's path is full.
     pub(crate) full: bool,
 }
@@ -168,7 +168,7 @@ impl Layer {
         }
         let mut repair = false;
         let lossy = match seen {
-            Seen::Newest { after: Some(after) } if incoming.nack => !self.nack.gap(now, after, ext_seq),
+            Seen::Newest { after: Some(after) } if incoming.gaps => !self.nack.gap(now, after, ext_seq),
             Seen::Newest { .. } => false,
             Seen::Late | Seen::Duplicate | Seen::TooOld => {
                 repair = self.nack.arrived(now, ext_seq, incoming.repair);
@@ -344,7 +344,7 @@ mod tests {
             meta: &meta,
             bytes: &bytes,
             rate: 90_000,
-            nack: true,
+            gaps: true,
             full: false,
         };
         layer.ingest(Instant::now(), &incoming)

@@ -22,6 +22,8 @@ const MAX_ASKED: usize = 64;
 const FULL_ASKED: usize = 4;
 /// Times a packet is asked for.
 const MAX_TRIES: u8 = 8;
+/// In place of that: it was given up, and is remembered only to learn how late it comes.
+const GIVEN_UP: u8 = u8::MAX;
 /// Bounds of the time between two tries, and the first value of it, before a recovery has told the round trip.
 const MIN_RETRY: Duration = Duration::from_millis(20);
 const START_RETRY: Duration = Duration::from_millis(50);
@@ -108,14 +110,18 @@ impl Generator {
         let missing = self.missing.remove(index);
         let since_asked = now.saturating_duration_since(missing.asked);
         // No answer is so quick: it was on its way when it was asked for.
-        let late = !repair && (missing.tries == 0 || since_asked < MIN_RETRY);
+        let asked = missing.tries > 0 && missing.tries != GIVEN_UP;
+        let late = !repair && (!asked || since_asked < MIN_RETRY);
         if missing.tries == 1 && !late {
             self.round_trip = Some(self.round_trip.map_or(since_asked, |smoothed| (smoothed * 7 + since_asked) / 8));
         }
         if missing.tries > 0 && !late {
             self.window = (self.window + 1).min(MAX_ASKED);
         }
-        let lateness = if late { now.saturating_duration_since(missing.noticed) } else { Duration::ZERO };
+        let mut lateness = if late { now.saturating_duration_since(missing.noticed) } else { Duration::ZERO };
+        if missing.tries == GIVEN_UP {
+            lateness += lateness / 4; // the next as late as this is not to cost a keyframe as well
+        }
         self.learn(lateness.clamp(REORDER_TOLERANCE, MAX_TOLERANCE));
         !late
     }
@@ -135,7 +141,20 @@ impl Generator {
         self.missing.retain(|missing| missing.seq >= seq);
     }
 
-    /// When [`Self::poll`] has something to say.
+    /// Of a publisher that repeats nothing: how many packets have been missing for longer than they may only be late.
+    pub(crate) fn give_up(&mut self, now: Instant) -> usize {
+        let mut lost = 0;
+        self.missing.retain_mut(|missing| {
+            if missing.due <= now && missing.tries != GIVEN_UP {
+                lost += 1;
+                (missing.tries, missing.due) = (GIVEN_UP, missing.noticed + MAX_TOLERANCE);
+            }
+            missing.due > now
+        });
+        lost
+    }
+
+    /// When [`Self::poll`] or [`Self::give_up`] has something to say.
     pub(crate) fn due(&self) -> Option<Instant> {
         self.missing.iter().map(|missing| missing.due).min()
     }

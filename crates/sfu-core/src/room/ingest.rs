@@ -72,7 +72,7 @@ impl Room {
             return self.ingest_red(now, (index, layer_index), &view, bytes, &parts);
         }
         let meta = Meta::read(&view, bytes, codec, &track.exts);
-        let dead = !track.is_live(layer_index);
+        let (dead, video) = (!track.is_live(layer_index), track.kind == MediaKind::Video);
         let layer = track.layers.get_mut(usize::from(layer_index)).ok_or(Drop::UnknownLayer)?;
         let mut queue = self.publishers.get_mut(track.publisher).map(|publisher| &mut publisher.queue);
         let incoming = Incoming {
@@ -83,7 +83,7 @@ impl Room {
             bytes,
             rate: codec.clock_rate(),
             // What comes back is held, and lacks what is missing in front of its first slice.
-            nack: track.nack && (layer.is_wanted() || (dead && meta.led)),
+            gaps: (track.nack || video) && (layer.is_wanted() || (dead && meta.led)),
             full: queue.as_ref().is_some_and(|queue| queue.is_full(now)),
         };
         let (before, first) = (layer.generation, layer.flowed.is_none());
@@ -103,7 +103,6 @@ impl Room {
         let generation = layer.generation;
         let restarted = generation != before;
         self.stats.restarts += u64::from(restarted);
-        let video = track.kind == MediaKind::Video;
         if lossy && video {
             layer.pli.insist();
             self.pli_wanted = true;

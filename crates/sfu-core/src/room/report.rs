@@ -65,7 +65,10 @@ impl Room {
                     layer.stop();
                     continue;
                 }
-                let lost = layer.nack.poll(now, layer.path(full), &mut seqs);
+                let lost = match track.nack {
+                    true => layer.nack.poll(now, layer.path(full), &mut seqs),
+                    false => layer.nack.give_up(now),
+                };
                 self.stats.lost_in += lost as u64;
                 if lost > 0 && track.kind == MediaKind::Video {
                     layer.pli.insist();

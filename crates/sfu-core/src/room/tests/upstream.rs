@@ -42,6 +42,67 @@ fn what_stays_missing_becomes_a_keyframe_request() {
     assert_eq!(world.told_of(ALICE, "pli"), ["pli 500"], "too much is missing to ask for each");
 }
 
+/// Alice's track as a program has it that repeats nothing (GStreamer's `webrtcbin`, where it is not told to).
+fn without_repeats() -> World {
+    let mut world = World::new(1);
+    let pts = vec![(MEDIA_PT, Codec::Vp8)];
+    let spec = TrackSpec {
+        track: VIDEO,
+        publisher: ALICE,
+        kind: MediaKind::Video,
+        pts,
+        layers: 1,
+        exts: map(&IN_IDS),
+        rtx: false,
+        nack: false,
+    };
+    world.room.add_track(world.now, spec);
+    world.subscribe(BOB, VIDEO);
+    world.forward(frame(0, 65_530, true));
+    world.pass(600);
+    world.told(ALICE);
+    world
+}
+
+#[test]
+fn who_repeats_nothing_is_asked_for_a_keyframe() {
+    let mut world = without_repeats();
+    world.forward(frame(0, 65_532, false));
+    world.pass(9);
+    assert!(world.told_of(ALICE, "pli").is_empty(), "it may only be late");
+    world.pass(1);
+    assert_eq!(world.told(ALICE), ["pli 500"]);
+    for seq in [65_534, 0, 2] {
+        world.forward(frame(0, seq, false));
+        world.pass(100);
+    }
+    assert!(world.told_of(ALICE, "pli").is_empty(), "not before the usual time");
+    world.pass(220);
+    assert_eq!(world.told_of(ALICE, "pli"), ["pli 500"]);
+    world.forward(frame(0, 3, true));
+    world.forward(frame(0, 900, false));
+    world.pass(600);
+    assert_eq!(world.told_of(ALICE, "pli"), ["pli 500"], "much is missing");
+    assert_eq!((world.room.stats().lost_in, world.room.stats().nack_out), (4, 0));
+}
+
+#[test]
+fn what_comes_late_of_who_repeats_nothing_is_not_taken_for_lost() {
+    let mut world = without_repeats();
+    let mut asked = Vec::new();
+    for pair in 0..100_u16 {
+        let seq = 65_531_u16.wrapping_add(pair * 2);
+        world.forward(frame(0, seq.wrapping_add(1), false));
+        world.pass(40);
+        world.forward(frame(0, seq, false));
+        world.pass(60);
+        asked.push(world.told_of(ALICE, "pli").len());
+    }
+    let last = asked.iter().rposition(|count| *count > 0);
+    assert!(last <= Some(21), "{asked:?}");
+    assert!(world.room.stats().lost_in <= 1);
+}
+
 #[test]
 fn a_layer_that_nobody_watches_is_not_repaired() {
     let mut world = World::new(1);
