@@ -17,6 +17,8 @@ pub enum Drop {
     RtpTooOld,
     /// Seen before: the same packet by media and RTX, or repeated as a bandwidth probe.
     RtpDuplicate,
+    /// Of another SSRC than its layer has, which had another one a moment ago.
+    RtpOtherSsrc,
     /// RTX before the first packet of the layer it repairs.
     RepairBeforeMedia,
     /// Too many packets wait for a flush; it was kept for retransmission only.
@@ -27,7 +29,7 @@ pub enum Drop {
 
 impl Drop {
     /// Every reason.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::UnknownTrack,
         Self::UnknownLayer,
         Self::UnknownPt,
@@ -35,6 +37,7 @@ impl Drop {
         Self::RtpTooLarge,
         Self::RtpTooOld,
         Self::RtpDuplicate,
+        Self::RtpOtherSsrc,
         Self::RepairBeforeMedia,
         Self::BatchFull,
         Self::RtcpMalformed,
@@ -51,6 +54,7 @@ impl Drop {
             Self::RtpTooLarge => "rtp_too_large",
             Self::RtpTooOld => "rtp_too_old",
             Self::RtpDuplicate => "rtp_duplicate",
+            Self::RtpOtherSsrc => "rtp_other_ssrc",
             Self::RepairBeforeMedia => "repair_before_media",
             Self::BatchFull => "batch_full",
             Self::RtcpMalformed => "rtcp_malformed",

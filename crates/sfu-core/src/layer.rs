@@ -30,6 +30,9 @@ const MIN_JUMPED: u8 = 4;
 /// The lowest layer has as many times the time of others before it counts as gone.
 const LOWEST_PATIENCE: u32 = 3;
 
+/// A layer goes over to another SSRC once in this time at most: each time all of its subscribers begin anew, with a keyframe. Longer,
+/// and a publisher that begins anew twice is not seen for so long; shorter, and two senders of one layer cost more.
+const MIN_STREAM: Duration = Duration::from_millis(200);
 /// A stream that goes to another payload type is chosen for anew by all of its subscribers, so it may do so once in this time. Longer,
 /// and who can take the new one waits for a keyframe more often; shorter costs more where somebody changes all the time.
 const MIN_CODED: Duration = Duration::from_millis(200);
@@ -80,6 +83,8 @@ pub(crate) fn of_generation(layers: &[Layer], index: u8, generation: u32) -> Opt
 pub(crate) struct Layer {
     /// Of the media stream; `None` before its first packet.
     pub(crate) ssrc: Option<Ssrc>,
+    /// When it went over to that from another one.
+    begun: Option<Instant>,
     /// Grows when the stream begins anew: another SSRC, or a jump of the sequence numbers.
     pub(crate) generation: u32,
     pub(crate) history: History,
@@ -121,6 +126,7 @@ impl Layer {
     pub(crate) fn new(config: &Config, epoch: Instant) -> Self {
         Self {
             ssrc: None,
+            begun: None,
             generation: 0,
             history: History::new(config.history_span, config.max_history_bytes),
             nack: Generator::new(),
@@ -153,7 +159,13 @@ impl Layer {
         match self.ssrc {
             None if incoming.repair => return Err(Drop::RepairBeforeMedia),
             None => self.ssrc = Some(incoming.ssrc),
-            Some(ssrc) if !incoming.repair && ssrc != incoming.ssrc => self.restart(Some(incoming.ssrc)),
+            Some(ssrc) if !incoming.repair && ssrc != incoming.ssrc => {
+                if self.begun.is_some_and(|begun| now.saturating_duration_since(begun) < MIN_STREAM) {
+                    return Err(Drop::RtpOtherSsrc);
+                }
+                self.begun = Some(now);
+                self.restart(Some(incoming.ssrc));
+            }
             Some(_) => {}
         }
         self.rate = incoming.rate;
@@ -335,6 +347,17 @@ mod tests {
     use convene_rtp::packet::Fields;
 
     fn ingest(layer: &mut Layer, ssrc: u32, seq: u16, payload: &[u8], repair: bool) -> Result<Arrival, Drop> {
+        ingest_at(layer, Instant::now(), ssrc, seq, payload, repair)
+    }
+
+    fn ingest_at(
+        layer: &mut Layer,
+        now: Instant,
+        ssrc: u32,
+        seq: u16,
+        payload: &[u8],
+        repair: bool,
+    ) -> Result<Arrival, Drop> {
         let fields = Fields { marker: false, pt: Pt(96), seq: SeqNo(seq), ts: 0, ssrc: Ssrc(ssrc) };
         let (meta, bytes) = read(fields, payload);
         let incoming = Incoming {
@@ -347,7 +370,7 @@ mod tests {
             gaps: true,
             full: false,
         };
-        layer.ingest(Instant::now(), &incoming)
+        layer.ingest(now, &incoming)
     }
 
     #[test]
@@ -381,5 +404,17 @@ mod tests {
             assert_eq!(ingest(&mut layer, ssrc, seq, payload, repair), want, "{name}");
         }
         assert_eq!(layer.generation, 2);
+    }
+
+    #[test]
+    fn two_senders_of_one_layer_take_turns_now_and_then() {
+        let start = Instant::now();
+        let mut layer = Layer::new(&Config::default(), start);
+        let taken = (0..1_000_u16).filter(|ms| {
+            let ssrc = 1 + u32::from(ms % 2);
+            ingest_at(&mut layer, start + Duration::from_millis((*ms).into()), ssrc, *ms, &[0x10, 1], false).is_ok()
+        });
+        assert!((480..520).contains(&taken.count()));
+        assert!((4..=5).contains(&layer.generation), "{}", layer.generation);
     }
 }

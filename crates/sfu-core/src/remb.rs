@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 
 /// REMBs come each second or so; one this old is of another time.
 const LASTS: Duration = Duration::from_secs(8);
+/// Between two times that a path is shared anew for what was told, at least: a client may tell as often as it likes. All paths
+/// are shared each 200 ms anyway.
+const MIN_SHARED: Duration = Duration::from_millis(100);
 /// Filling goes on while the estimate rises by this much within this time. Receivers grow by 8 % a second.
 const RISE: f64 = 1.03;
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -30,6 +33,8 @@ const MAX_DEBT_S: f64 = 0.5;
 pub(crate) struct Remb {
     /// Bits per second as told, and when.
     told: Option<(f64, Instant)>,
+    /// When the path was shared for it.
+    shared: Option<Instant>,
     fill: Option<Fill>,
     not_before: Option<Instant>,
     pause: Option<Duration>,
@@ -56,6 +61,15 @@ impl Remb {
         } else if bits < fill.best * FALL {
             self.end(now);
         }
+    }
+
+    /// Whether the path is to be shared for what was told, which it is then.
+    pub(crate) fn is_due(&mut self, now: Instant) -> bool {
+        let due = self.shared.is_none_or(|at| now.saturating_duration_since(at) >= MIN_SHARED);
+        if due {
+            self.shared = Some(now);
+        }
+        due
     }
 
     /// Bits per second that it told lately.

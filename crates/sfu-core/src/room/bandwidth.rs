@@ -67,7 +67,9 @@ impl Room {
         let Some(index) = self.subscriber_places.get(&from).copied() else { return };
         if let Some(subscriber) = self.subscribers.get_mut(index) {
             subscriber.remb.told(now, remb.bitrate.0 as f64);
-            self.allocate(now, index);
+            if subscriber.remb.is_due(now) {
+                self.allocate(now, index);
+            }
         }
     }
 

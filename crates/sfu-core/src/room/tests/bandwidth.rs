@@ -1,5 +1,8 @@
 //! What a path carries, and what is made of it: rate steps, loss, jitter, pauses, each before a simulated bottleneck.
 
+use convene_rtp::rtcp::write_remb;
+use convene_types::Bitrate;
+
 use super::audio::takes_red;
 use super::bottleneck::{Feedback, Sim};
 use super::link::{GOOD, Link};
@@ -264,6 +267,21 @@ fn remb_bounds_a_client_without_transport_wide_feedback() {
         sim.run(10_000);
         assert!(sim.share_of(5, 10, layer) > 0.95, "{bits}: {:?}", sim.tenths.last());
     }
+}
+
+#[test]
+fn remb_that_comes_all_the_time_is_acted_on_now_and_then() {
+    let mut sim = Sim::new(1, GOOD, Feedback::Remb(3_000_000));
+    sim.run(10_000);
+    let before = sim.room.stats();
+    for bits in [3_000_000, 250_000, 3_000_000, 250_000] {
+        let mut bytes = Vec::new();
+        write_remb(&mut bytes, Ssrc(1), Bitrate(bits), &[out_ssrc(BOB, VIDEO)]);
+        sim.room.handle_rtcp(sim.now(), BOB, &bytes).unwrap();
+    }
+    assert_eq!(sim.room.stats().falls, before.falls);
+    sim.run(200);
+    assert_eq!(sim.room.stats().falls, before.falls + 1, "with the next look at all paths");
 }
 
 #[test]

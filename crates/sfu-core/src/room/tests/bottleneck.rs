@@ -104,7 +104,7 @@ impl Sim {
         exts
     }
 
-    fn now(&self) -> Instant {
+    pub(super) fn now(&self) -> Instant {
         self.start + Duration::from_millis(self.ms)
     }
 

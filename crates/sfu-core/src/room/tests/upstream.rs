@@ -179,7 +179,7 @@ fn bad_input_is_dropped_by_reason() {
         assert_eq!(world.send_bytes(track, layer, bytes), Err(reason));
     }
     let stats = world.room.stats();
-    assert_eq!(Drop::ALL.map(|reason| stats.drops(reason)), [1, 1, 1, 2, 1, 0, 0, 0, 0, 0]);
+    assert_eq!(Drop::ALL.map(|reason| stats.drops(reason)), [1, 1, 1, 2, 1, 0, 0, 0, 0, 0, 0]);
     assert_eq!(world.room.handle_rtcp(world.now, BOB, &[0x80, 200, 0, 9]), Err(Drop::RtcpMalformed));
 }
 
