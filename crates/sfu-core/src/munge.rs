@@ -111,7 +111,7 @@ pub(crate) enum Skip {
 
 /// The newest packet that went out.
 #[derive(Clone, Copy, Debug)]
-struct Last {
+pub(crate) struct Last {
     seq: u64,
     ts: u32,
     at: Instant,
@@ -181,6 +181,17 @@ impl Munger {
             last: None,
             first_seq: u64::from(first_seq) + (1 << 16),
         }
+    }
+
+    /// Goes on with a stream that ended with this packet, after the number that was sent last with its SSRC.
+    pub(crate) fn after(last: Last, seq: u16) -> Self {
+        let last = Last { seq: u64::from(seq) + (1 << 16), ..last };
+        Self { last: Some(last), ..Self::new(seq.wrapping_add(1)) }
+    }
+
+    /// The newest packet that went out.
+    pub(crate) const fn last(&self) -> Option<Last> {
+        self.last
     }
 
     /// The run that goes on.

@@ -38,7 +38,7 @@ use crate::quality::Rating;
 use crate::speakers::Speakers;
 use crate::stats::Stats;
 use crate::subscriber::Subscriber;
-use crate::subscription::Pending;
+use crate::subscription::{Ended, Pending};
 use crate::track::Track;
 use crate::write::Block;
 
@@ -107,6 +107,7 @@ pub struct Room {
     floor: Floor,
     /// What was told of each peer's connection.
     rated: FxHashMap<PeerId, Rating>,
+    ended: FxHashMap<PeerId, Ended>,
     stats: Stats,
 }
 
@@ -153,6 +154,7 @@ impl Room {
             speakers: Speakers::default(),
             floor: Floor::default(),
             rated: FxHashMap::default(),
+            ended: FxHashMap::default(),
             stats: Stats::default(),
         }
     }

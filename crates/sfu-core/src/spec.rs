@@ -43,7 +43,8 @@ pub struct Egress {
     /// The same for retransmissions. Without it NACKs are not answered: an SRTP index may not be used twice.
     pub rtx_ssrc: Option<Ssrc>,
     /// The last sequence numbers sent with `ssrc` and `rtx_ssrc` where an earlier subscription had them (a reserved
-    /// section): numbers go on after them, because with these SSRCs each may be used once.
+    /// section): numbers go on after them, because with these SSRCs each may be used once. Timestamps and picture ids go on
+    /// as well, if that was in the same room.
     pub after: (Option<SeqNo>, Option<SeqNo>),
     /// The subscriber's media section.
     pub mid: Mid,

@@ -3,6 +3,7 @@
 mod repeat;
 mod report;
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use convene_rtp::red;
@@ -13,7 +14,7 @@ use crate::flow::Reports;
 use crate::history::Stored;
 use crate::layer::{Layer, of_generation};
 use crate::loss::Loss;
-use crate::munge::{Munger, Numbers, Pts, Run, Skip, Start};
+use crate::munge::{Last, Munger, Numbers, Pts, Run, Skip, Start};
 use crate::playout::Playout;
 use crate::redundancy::{MAX_BLOCKS, Redundancy};
 use crate::share::Share;
@@ -33,6 +34,27 @@ pub(crate) struct Pending {
     pub(crate) generation: u32,
     /// Number within the layer.
     pub(crate) seq: u64,
+}
+
+/// What went out last with the SSRCs of a peer's ended subscriptions, the latest last.
+#[derive(Debug, Default)]
+pub(crate) struct Ended(VecDeque<(Ssrc, Last)>);
+
+/// SSRCs remembered of a peer: those of sections that it has reserved (WHEP: one or two). Of others nobody asks again.
+const MAX_ENDED: usize = 8;
+
+impl Ended {
+    pub(crate) fn push(&mut self, ssrc: Ssrc, last: Last) {
+        self.0.retain(|(known, _)| *known != ssrc);
+        self.0.push_back((ssrc, last));
+        if self.0.len() > MAX_ENDED {
+            self.0.pop_front();
+        }
+    }
+
+    pub(crate) fn find(&self, ssrc: Ssrc) -> Option<Last> {
+        self.0.iter().find(|(known, _)| *known == ssrc).map(|(_, last)| *last)
+    }
 }
 
 /// The layers that a subscription makes use of, as of its last selection.
@@ -87,9 +109,14 @@ pub(crate) struct Subscription {
 }
 
 impl Subscription {
-    pub(crate) fn new(track: usize, kind: MediaKind, egress: Egress, shape: Option<Shape>) -> Self {
+    /// `last`: what went out last with its SSRC, where an earlier subscription had that.
+    pub(crate) fn new(track: usize, kind: MediaKind, egress: Egress, shape: Option<Shape>, last: Option<Last>) -> Self {
         let next = |last: SeqNo| last.0.wrapping_add(1);
         let start = egress.after.0.map_or_else(|| first_seq(egress.ssrc), next);
+        let munger = match (last, egress.after.0) {
+            (Some(last), Some(SeqNo(seq))) => Munger::after(last, seq),
+            (_, _) => Munger::new(start),
+        };
         let rtx_seq = egress.after.1.map_or_else(|| egress.rtx_ssrc.map_or(0, first_seq), next);
         Self {
             track,
@@ -100,7 +127,7 @@ impl Subscription {
             max_layer: u8::MAX,
             share: Share::default(),
             wanted: None,
-            munger: Munger::new(start),
+            munger,
             flowing: false,
             packets: 0,
             octets: 0,
@@ -127,6 +154,11 @@ impl Subscription {
         (self.wanted, self.waits, self.claim) = (None, false, Claim::default());
         self.recent_rtx.clear();
         self.probe_back = 0;
+    }
+
+    /// What went out last, for who goes on with its SSRC.
+    pub(crate) fn last(&self) -> Option<(Ssrc, Last)> {
+        Some((self.egress.ssrc, self.munger.last()?))
     }
 
     /// Stops until the next selection: paused or muted.

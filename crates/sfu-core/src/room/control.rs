@@ -74,6 +74,7 @@ impl Room {
         }
         self.rtcp.retain(|(to, _)| *to != peer);
         self.rated.remove(&peer);
+        self.ended.remove(&peer);
     }
 
     /// Subscribes a peer to a track; unknown tracks are ignored. Video flows from the next keyframe on, which is asked
@@ -101,7 +102,8 @@ impl Room {
             Some(claim) => track.discount(claim),
             None => track.subscribers.push(index),
         }
-        subscriber.insert(now, Subscription::new(track_index, track.kind, egress, shape));
+        let last = self.ended.get(&peer).and_then(|ended| ended.find(egress.ssrc));
+        subscriber.insert(now, Subscription::new(track_index, track.kind, egress, shape, last));
         self.allocate(now, index);
         self.select_one(track_index, index);
     }
@@ -143,6 +145,11 @@ impl Room {
     }
 
     fn remove_subscription(&mut self, subscriber: usize, track: usize) {
+        if let Some(known) = self.subscribers.get_mut(subscriber)
+            && let Some((ssrc, last)) = known.get_mut(track).and_then(|subscription| subscription.last())
+        {
+            self.ended.entry(known.peer).or_default().push(ssrc, last);
+        }
         let claim = self.subscribers.get_mut(subscriber).and_then(|subscriber| subscriber.remove(track));
         if let Some(track) = self.tracks.get_mut(track) {
             track.leave(subscriber, claim);

@@ -10,13 +10,14 @@ use convene_types::{PeerId, TrackId};
 
 use super::Room;
 use crate::subscriber::Subscriber;
-use crate::subscription::Subscription;
+use crate::subscription::{Ended, Subscription};
 
 /// A subscriber between two rooms.
 #[derive(Debug)]
 pub struct Moved {
     subscriber: Subscriber,
     streams: Vec<(TrackId, Subscription)>,
+    ended: Option<Ended>,
 }
 
 impl Room {
@@ -39,14 +40,16 @@ impl Room {
             streams.push((track.id, subscription));
         }
         self.rated.remove(&peer);
-        Some(Moved { subscriber: self.forget_subscriber(index)?, streams })
+        let ended = self.ended.remove(&peer);
+        Some(Moved { subscriber: self.forget_subscriber(index)?, streams, ended })
     }
 
     /// Takes a subscriber in. Tracks that are not known here, because they have ended meanwhile, it loses.
     pub fn adopt(&mut self, now: Instant, moved: Moved) {
-        let Moved { subscriber, streams } = moved;
+        let Moved { subscriber, streams, ended } = moved;
         self.touch(now);
         let peer = subscriber.peer;
+        self.ended.extend(ended.map(|ended| (peer, ended)));
         let cursor = self.batch_base + self.batch.len() as u64;
         let index = self.subscribers.insert(subscriber.arriving(cursor));
         self.subscriber_places.insert(peer, index);

@@ -266,3 +266,41 @@ fn a_codec_that_changes_all_the_time_is_looked_at_now_and_then() {
     // Each choice of the one that Carol can take begins anew.
     assert!(codecs.world.room.stats().switches <= 5, "{}", codecs.world.room.stats().switches);
 }
+
+#[test]
+fn the_next_track_on_a_reserved_section_goes_on_with_its_numbers() {
+    let mut world = World::new(1);
+    world.subscribe(BOB, VIDEO);
+    let mut last = None;
+    for seq in 500..510 {
+        last = world.forward(frame(0, seq, seq == 500)).pop();
+        world.pass(33);
+    }
+    let last = last.unwrap();
+    world.room.remove_track(VIDEO);
+    world.pass(967);
+    let next = TrackId(12);
+    let spec = TrackSpec {
+        track: next,
+        publisher: CAROL,
+        kind: MediaKind::Video,
+        pts: vec![(MEDIA_PT, Codec::Vp8)],
+        layers: 1,
+        exts: map(&IN_IDS),
+        rtx: true,
+        nack: true,
+    };
+    world.room.add_track(world.now, spec);
+    let egress = Egress { after: (Some(SeqNo(last.seq)), None), ..egress(BOB, VIDEO) };
+    world.room.subscribe(world.now, BOB, next, egress);
+    let begin = |seq: u16| Frame { layer: 0, seq, ts: 7, keyframe: true, picture_id: 1 };
+    let bytes = world.packet(begin(9), &vp8(true, true, 1, false, 9));
+    world.send_bytes(next, 0, bytes).unwrap();
+    let [first] = &world.flush()[..] else { panic!() };
+    assert_eq!(first.seq, last.seq.wrapping_add(1));
+    assert_eq!(first.picture(), ((last.picture().0 + 1) & 0x7fff, last.picture().1.wrapping_add(1)));
+    let passed = first.ts.wrapping_sub(last.ts);
+    assert!((89_900..=90_000).contains(&passed), "a second later: {passed}");
+    world.room.remove_peer(BOB);
+    assert!(world.room.ended.is_empty());
+}
