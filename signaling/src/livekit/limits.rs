@@ -2,9 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-/// Bytes of one WebSocket message from a client. An SDP of 256 KiB and its envelope fit; raising it lets each client hold
-/// more of our memory.
-pub(super) const MAX_FRAME_BYTES: usize = 384 * 1024;
+use crate::rooms::MAX_SDP_BYTES;
+
+/// Bytes of one WebSocket message from a client. The longest SDP and its envelope fit; raising it lets each client hold more
+/// of our memory.
+pub(super) const MAX_FRAME_BYTES: usize = MAX_SDP_BYTES + 256 * 1024;
 
 /// Bytes of a join request after inflation: an offer of 20 kB in practice. 1000:1 is what gzip can do, so a 36 kB query
 /// would otherwise become 36 MB.

@@ -26,8 +26,8 @@ use super::registry::Options;
 use super::request::{Answered, JoinRequest, Joined, Mode, RoomRequest, TrackRequest};
 use super::state::{Action, Now, Peers, State, unannounced};
 
-/// Bytes of an SDP. An offer of 50 sections is about 120 kB.
-pub(crate) const MAX_SDP_BYTES: usize = 256 * 1024;
+/// Bytes of an SDP. A section is about 1.7 kB in Chromium's offers, and a call of 128 people has 256 of them.
+pub(crate) const MAX_SDP_BYTES: usize = 1024 * 1024;
 
 /// Names that LiveKit clients give their simulcast layers, lowest first.
 const LAYER_RIDS: [&str; 3] = ["q", "h", "f"];

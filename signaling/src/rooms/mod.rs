@@ -25,6 +25,7 @@ mod registry;
 mod request;
 mod state;
 
+pub(crate) use actor::MAX_SDP_BYTES;
 pub use data::{DataFormat, DataSender, Stamped};
 pub use error::Error;
 pub use handle::RoomHandle;

@@ -159,8 +159,8 @@ pub(super) const KEYS: &[Key] = &[
     Key {
         path: "rooms.auto_create",
         kind: Kind::Bool,
-        doc: "Whether joining a room that is not open makes it. false: only RoomService.CreateRoom does, and tokens with\n\
-              roomCreate.",
+        doc: "Whether joining a room that is not open makes it. false: only RoomService.CreateRoom does, tokens with\n\
+              roomCreate, and calls and meeting rooms of accounts.",
         example: None,
     },
     Key {
