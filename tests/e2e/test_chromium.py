@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 import pytest
-from browser import all_decode, chromium, join, open_page, sample, stalled, until
+from browser import Sample, all_decode, chromium, join, open_page, sample, stalled, until
 
 PEOPLE = ["ada", "grace", "barbara"]
 VIDEO = {"width": 320, "height": 180, "fps": 15, "bitrate": 300_000}
@@ -15,6 +16,8 @@ MAX_SPANS = 9
 # Sender and receiver are asked one after the other.
 SAMPLING_FRAMES = 5
 TOP_LAYER_WITHIN_S = 10
+# From here on people see that lips and voice are apart (ITU-R BT.1359-1: 125 ms where the voice is behind).
+APART_MS = 125
 
 
 async def freezes_in_a_span(pages) -> dict[str, int | str] | None:
@@ -43,6 +46,12 @@ async def freezes_in_a_span(pages) -> dict[str, int | str] | None:
     return None if frozen and no_wonder else frozen
 
 
+def apart_ms(page: Sample, other: str) -> float:
+    """How far what is heard of somebody is from what is seen of them, in time of their clock: what Chromium makes of sender reports."""
+    heard, seen = (page.inbound(kind)[other].get("estimatedPlayoutTimestamp") for kind in ("audio", "video"))
+    return abs(heard - seen) if heard and seen else math.inf
+
+
 @pytest.mark.parametrize("single", [True, False], ids=["one-connection", "two-connections"])
 async def test_three_people_hear_and_see_each_other(server, room_name, single):
     async with chromium() as browser:
@@ -68,5 +77,13 @@ async def test_three_people_hear_and_see_each_other(server, room_name, single):
         assert len(frozen) <= 1, f"pictures froze while the machine ran: {spans}"
         if spans.count({}) < CALM_SPANS:
             pytest.skip(f"this machine stands still too often to judge freezes: {spans}")
+
+        async def in_step():
+            readings = {name: await sample(page) for name, page in pages.items()}
+            apart = [apart_ms(readings[name], other) for name in PEOPLE for other in PEOPLE if other != name]
+            print("lips and voices are apart by", [f"{ms:.0f}" for ms in apart], "ms")
+            return max(apart) < APART_MS
+
+        await until(in_step, "lips and voices are in step")
         for page in pages.values():
             await page.evaluate("leave()")
