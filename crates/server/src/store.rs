@@ -21,7 +21,10 @@ pub(crate) fn run(args: &StoreArgs) -> Result<String> {
             open(place)?.backup(to).with_context(|| format!("copying the database to {}", to.display()))?;
             // As the database itself: for its owner alone.
             std::fs::set_permissions(to, Permissions::from_mode(0o600)).context("keeping the copy from others")?;
-            Ok(format!("written to {}; behind it copy the blobs folder, and accounts.key to a place of its own", to.display()))
+            Ok(format!(
+                "written to {}; behind it copy the blobs folder, and accounts.key to a place of its own",
+                to.display()
+            ))
         }
     }
 }
