@@ -145,6 +145,20 @@ struct World {
     events: Vec<Event>,
 }
 
+/// Alice's camera, with one layer.
+fn video(codec: Codec) -> TrackSpec {
+    TrackSpec {
+        track: VIDEO,
+        publisher: ALICE,
+        kind: MediaKind::Video,
+        pts: vec![(MEDIA_PT, codec)],
+        layers: 1,
+        exts: map(&IN_IDS),
+        rtx: true,
+        nack: true,
+    }
+}
+
 impl World {
     /// A room in which Alice publishes video of this many layers, and audio.
     fn new(layers: u8) -> Self {
@@ -154,18 +168,9 @@ impl World {
     fn of(codec: Codec, layers: u8) -> Self {
         let now = Instant::now();
         let mut room = Room::new(Config::default(), now);
-        let spec = |track, kind, pts, layers| TrackSpec {
-            track,
-            publisher: ALICE,
-            kind,
-            pts,
-            layers,
-            exts: map(&IN_IDS),
-            rtx: true,
-            nack: kind == MediaKind::Video,
-        };
-        room.add_track(now, spec(VIDEO, MediaKind::Video, vec![(MEDIA_PT, codec)], layers));
-        room.add_track(now, spec(AUDIO, MediaKind::Audio, vec![(AUDIO_PT, Codec::Opus)], 1));
+        room.add_track(now, TrackSpec { layers, ..video(codec) });
+        let (kind, pts) = (MediaKind::Audio, vec![(AUDIO_PT, Codec::Opus)]);
+        room.add_track(now, TrackSpec { track: AUDIO, kind, pts, nack: false, ..video(codec) });
         Self { room, start: now, now, transport_seq: 0, rtcp: VecDeque::new(), events: Vec::new() }
     }
 

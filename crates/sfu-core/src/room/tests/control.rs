@@ -177,17 +177,7 @@ impl Codecs {
     fn new() -> Self {
         let mut world = World::new(1);
         let pts = vec![(MEDIA_PT, Codec::Vp8), (Self::OTHER_PT, Codec::H264)];
-        let spec = TrackSpec {
-            track: VIDEO,
-            publisher: ALICE,
-            kind: MediaKind::Video,
-            pts,
-            layers: 1,
-            exts: map(&IN_IDS),
-            rtx: true,
-            nack: true,
-        };
-        world.room.add_track(world.now, spec);
+        world.room.add_track(world.now, TrackSpec { pts, ..video(Codec::Vp8) });
         Self { world, seq: 65_500 }
     }
 
@@ -280,17 +270,7 @@ fn the_next_track_on_a_reserved_section_goes_on_with_its_numbers() {
     world.room.remove_track(VIDEO);
     world.pass(967);
     let next = TrackId(12);
-    let spec = TrackSpec {
-        track: next,
-        publisher: CAROL,
-        kind: MediaKind::Video,
-        pts: vec![(MEDIA_PT, Codec::Vp8)],
-        layers: 1,
-        exts: map(&IN_IDS),
-        rtx: true,
-        nack: true,
-    };
-    world.room.add_track(world.now, spec);
+    world.room.add_track(world.now, TrackSpec { track: next, publisher: CAROL, ..video(Codec::Vp8) });
     let egress = Egress { after: (Some(SeqNo(last.seq)), None), ..egress(BOB, VIDEO) };
     world.room.subscribe(world.now, BOB, next, egress);
     let begin = |seq: u16| Frame { layer: 0, seq, ts: 7, keyframe: true, picture_id: 1 };

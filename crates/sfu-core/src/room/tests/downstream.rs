@@ -431,10 +431,7 @@ fn frame_numbers_of_the_dependency_descriptor_go_on_over_a_switch() {
     let mut world = World::new(1);
     world.room.remove_track(VIDEO);
     let exts = map(&[(Kind::DependencyDescriptor, 6)]);
-    let pts = vec![(MEDIA_PT, Codec::Vp8)];
-    let kind = MediaKind::Video;
-    let spec = TrackSpec { track: VIDEO, publisher: ALICE, kind, pts, layers: 2, exts, rtx: true, nack: true };
-    world.room.add_track(world.now, spec);
+    world.room.add_track(world.now, TrackSpec { layers: 2, exts, ..video(Codec::Vp8) });
     for peer in [BOB, CAROL] {
         world.room.subscribe(world.now, peer, VIDEO, Egress { exts, ..egress(peer, VIDEO) });
     }

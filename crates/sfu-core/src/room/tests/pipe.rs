@@ -14,10 +14,7 @@ impl Piped {
         let mut branch = World::new(1);
         branch.now = home.now;
         branch.room.remove_peer(ALICE);
-        let pts = vec![(MEDIA_PT, Codec::Vp8)];
-        let (kind, exts) = (MediaKind::Video, map(&IN_IDS));
-        let spec = TrackSpec { track: VIDEO, publisher: ALICE, kind, pts, layers: 1, exts, rtx: true, nack: true };
-        branch.room.add_piped_track(branch.now, spec);
+        branch.room.add_piped_track(branch.now, video(Codec::Vp8));
         Self { home, branch }
     }
 

@@ -45,18 +45,7 @@ fn what_stays_missing_becomes_a_keyframe_request() {
 /// Alice's track as a program has it that repeats nothing (GStreamer's `webrtcbin`, where it is not told to).
 fn without_repeats() -> World {
     let mut world = World::new(1);
-    let pts = vec![(MEDIA_PT, Codec::Vp8)];
-    let spec = TrackSpec {
-        track: VIDEO,
-        publisher: ALICE,
-        kind: MediaKind::Video,
-        pts,
-        layers: 1,
-        exts: map(&IN_IDS),
-        rtx: false,
-        nack: false,
-    };
-    world.room.add_track(world.now, spec);
+    world.room.add_track(world.now, TrackSpec { rtx: false, nack: false, ..video(Codec::Vp8) });
     world.subscribe(BOB, VIDEO);
     world.forward(frame(0, 65_530, true));
     world.pass(600);
