@@ -137,7 +137,7 @@ pub(crate) fn make_dir(data_dir: &Path) -> Result<()> {
 }
 
 /// Whether others on this machine may read the data directory, as in those made by earlier versions.
-pub(crate) fn is_open_to_others(data_dir: &Path) -> bool {
+fn is_open_to_others(data_dir: &Path) -> bool {
     fs::metadata(data_dir).is_ok_and(|found| found.permissions().mode() & 0o077 != 0)
 }
 

@@ -38,6 +38,7 @@ mod worker;
 
 pub use acceptor::accept;
 pub use balance::balance;
+pub use convene_peer::sdp::MAX_SDP_BYTES;
 pub use handle::{
     Answer, Answered, Bind, Channel, Error, Event, Flow, GoneReason, Grade, Incoming, LayerTarget, Missing, Offer,
     PeerOptions, Publication, Rating, Speaker, Subscription,

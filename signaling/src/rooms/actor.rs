@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use convene_sfu::{Answer, Bind, Event, PeerOptions, Publication};
+use convene_sfu::{Answer, Bind, Event, MAX_SDP_BYTES, PeerOptions, Publication};
 use convene_telemetry::Metrics;
 use convene_types::{Codec, MediaKind, Mid, PeerId, Rid, TrackId};
 use dashmap::DashMap;
@@ -25,9 +25,6 @@ use super::model::{LeaveReason, ParticipantId, TrackInfo};
 use super::registry::Options;
 use super::request::{Answered, JoinRequest, Joined, Mode, RoomRequest, TrackRequest};
 use super::state::{Action, Now, Peers, State, unannounced};
-
-/// Bytes of an SDP. A section is about 1.7 kB in Chromium's offers, and a call of 128 people has 256 of them.
-pub(crate) const MAX_SDP_BYTES: usize = 1024 * 1024;
 
 /// Names that LiveKit clients give their simulcast layers, lowest first.
 const LAYER_RIDS: [&str; 3] = ["q", "h", "f"];

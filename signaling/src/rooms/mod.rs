@@ -25,7 +25,7 @@ mod registry;
 mod request;
 mod state;
 
-pub(crate) use actor::MAX_SDP_BYTES;
+pub(crate) use convene_sfu::MAX_SDP_BYTES;
 pub use data::{DataFormat, DataSender, Stamped};
 pub use error::Error;
 pub use handle::RoomHandle;

@@ -18,7 +18,7 @@ use sctp_proto::{
 };
 
 use super::dcep::{Limit, Reliability};
-use super::window::Window;
+use super::window::{Window, first_chunk};
 use super::{MAX_MESSAGE_BYTES, MAX_RECEIVE_BYTES};
 
 /// Retransmission time-out before the first round trip is measured: 3 s by RFC 9260 §16, 500 ms in libwebrtc's dcsctp.
@@ -351,7 +351,7 @@ fn stream_event(event: &StreamEvent) -> Option<Event> {
 /// every round trip. §3.5 F2 lets them be delayed.
 fn repeats(forwarded: &mut Option<(Bytes, Instant)>, now: Instant, packet: &Bytes) -> bool {
     const CHUNK_FORWARD_TSN: u8 = 192;
-    if packet.get(12) != Some(&CHUNK_FORWARD_TSN) {
+    if first_chunk(packet) != Some(CHUNK_FORWARD_TSN) {
         return false;
     }
     if forwarded.as_ref().is_some_and(|(last, at)| last == packet && now < *at + FORWARD_AGAIN) {
@@ -364,5 +364,5 @@ fn repeats(forwarded: &mut Option<(Bytes, Instant)>, now: Instant, packet: &Byte
 /// RFC 9260 §8.5.1 A: only a packet with an INIT chunk has verification tag 0.
 fn is_init(packet: &[u8]) -> bool {
     const CHUNK_INIT: u8 = 1;
-    packet.get(4..8) == Some(&[0; 4]) && packet.get(12) == Some(&CHUNK_INIT)
+    packet.get(4..8) == Some(&[0; 4]) && first_chunk(packet) == Some(CHUNK_INIT)
 }

@@ -39,7 +39,7 @@ impl Window {
 
     /// A packet of ours. `sctp-proto` gives each SACK one of its own.
     pub(super) fn note_sent(&mut self, packet: &[u8]) {
-        if packet.get(HEADER_BYTES) == Some(&SACK) {
+        if first_chunk(packet) == Some(SACK) {
             self.cumulative = u32_at(packet, HEADER_BYTES + CHUNK_HEADER_BYTES).or(self.cumulative);
         }
     }
@@ -64,6 +64,11 @@ impl Window {
     fn is_ahead(&self, tsn: u32) -> bool {
         self.cumulative.is_some_and(|cumulative| (MAX_AHEAD + 1..=1 << 31).contains(&tsn.wrapping_sub(cumulative)))
     }
+}
+
+/// The type of the first chunk of a packet.
+pub(super) fn first_chunk(packet: &[u8]) -> Option<u8> {
+    packet.get(HEADER_BYTES).copied()
 }
 
 /// The chunks of a packet, up to the first that does not fit.
