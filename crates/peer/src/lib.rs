@@ -19,4 +19,4 @@ pub mod sources;
 pub mod transport;
 
 pub use drop_reason::DropReason;
-pub use peer::{Attach, Event, Options, Peer};
+pub use peer::{Event, Options, Peer};

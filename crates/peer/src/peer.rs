@@ -13,11 +13,11 @@ use std::time::Instant;
 use bytes::Bytes;
 use convene_rtp::ext::Kind;
 use convene_rtp::packet::View;
-use convene_types::{Codec, MediaKind, Mid, SeqNo, Ssrc, TrackId};
+use convene_types::{Codec, Mid, SeqNo, Ssrc, TrackId};
 
 use crate::DropReason;
 use crate::sctp::{self, ChannelId, Channels, SendError};
-use crate::sdp::{self, CodecParams, Fragment, Negotiator, OfferChange, SdpError, Section};
+use crate::sdp::{self, Attach, Fragment, Negotiator, OfferChange, SdpError, Section};
 use crate::sources::{Hints, Source, Sources};
 use crate::transport::ice::Credentials;
 use crate::transport::{self, FailReason, Fingerprint, Identity, SealError, Transmit, Transport};
@@ -39,23 +39,6 @@ pub struct Options {
     pub session_id: u64,
     /// We offer and the client answers (subscriber transport of LiveKit's two-connection mode).
     pub we_offer: bool,
-}
-
-/// A track to be sent, for [`Peer::attach`].
-#[derive(Clone, Debug)]
-pub struct Attach<'a> {
-    /// Which.
-    pub track: TrackId,
-    /// Audio or video.
-    pub kind: MediaKind,
-    /// Stream and track token of `a=msid`.
-    pub msid: (String, String),
-    /// SSRC to send with, unless the section has a reserved one.
-    pub ssrc: Ssrc,
-    /// SSRC of its RTX.
-    pub rtx_ssrc: Ssrc,
-    /// The publisher's codecs.
-    pub codecs: &'a [CodecParams],
 }
 
 /// What a peer reports.
@@ -184,8 +167,7 @@ impl Peer {
 
     /// Wants a track sent; see [`Negotiator::attach`].
     pub fn attach(&mut self, wanted: Attach<'_>) {
-        let Attach { track, kind, msid, ssrc, rtx_ssrc, codecs } = wanted;
-        self.sdp.attach(track, kind, msid, ssrc, rtx_ssrc, codecs);
+        self.sdp.attach(wanted);
     }
 
     /// Wants a track no longer sent.

@@ -22,6 +22,7 @@ mod frag;
 mod lines;
 mod negotiator;
 mod offer;
+mod outgoing;
 mod parse;
 mod print;
 mod section;
@@ -31,7 +32,8 @@ pub use codec::{CodecParams, Feedback, match_codec};
 pub use error::SdpError;
 pub use frag::Fragment;
 pub use negotiator::{Negotiator, OfferChange, Options};
-pub use section::{Outgoing, Section, SectionKind};
+pub use outgoing::{Attach, Msid, Outgoing};
+pub use section::{Section, SectionKind};
 
 /// Longest description that is read. A Chromium video section is about 5 KiB and one for audio 1 KiB, so this holds a full
 /// [`MAX_SECTIONS`] call; more would only make a hostile offer dearer.

@@ -4,6 +4,7 @@
 //! Commands travel over one bounded queue a worker; a full queue makes the caller wait, never the worker.
 
 use bytes::Bytes;
+pub use convene_peer::sdp::Msid;
 pub use convene_sfu_core::{Flow, Grade, Rating, Speaker};
 use convene_types::{Codec, MediaKind, Mid, PeerId, Rid, TrackId};
 
@@ -64,10 +65,8 @@ pub struct Publication {
 pub struct Subscription {
     /// The published track.
     pub track: TrackId,
-    /// First token of `a=msid` in the SDP this peer will see.
-    pub stream: String,
-    /// Second token of `a=msid`.
-    pub track_label: String,
+    /// What the SDP that this peer will see says of it.
+    pub msid: Msid,
 }
 
 /// What a subscriber wants of a video track.

@@ -2,8 +2,7 @@
 
 use std::time::Instant;
 
-use convene_peer::Attach;
-use convene_peer::sdp::{CodecParams, SdpError, Section, match_codec};
+use convene_peer::sdp::{Attach, CodecParams, SdpError, Section, match_codec};
 use convene_sfu_core::{Egress, PtMap, RedPts, TrackSpec};
 use convene_types::{Codec, MediaKind, Mid, PeerId, Pt, Rid, RoomId, Ssrc, TrackId};
 use rustc_hash::FxHashSet;
@@ -103,8 +102,8 @@ impl Worker {
         if session.subscribed.iter().all(|known| known.subscription.track != wanted.track) {
             let (ssrc, rtx_ssrc) = (self.ssrcs.next(), self.ssrcs.next());
             let kind = entry.codecs.first().map_or(MediaKind::Audio, |codec| codec.codec.kind());
-            let msid = (wanted.stream.clone(), wanted.track_label.clone());
-            session.peer.attach(Attach { track: wanted.track, kind, msid, ssrc, rtx_ssrc, codecs: &entry.codecs });
+            let (msid, codecs) = (&wanted.msid, &entry.codecs);
+            session.peer.attach(Attach { track: wanted.track, kind, msid, ssrc, rtx_ssrc, codecs });
             session.subscribed.push(Subscribed { subscription: wanted, ssrc, rtx_ssrc, active: false, target: None });
         }
         self.activate(now, id);

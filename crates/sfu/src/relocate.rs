@@ -183,7 +183,7 @@ mod tests {
     use convene_types::RoomId;
     use tokio::sync::mpsc;
 
-    use crate::handle::{PeerOptions, Subscription};
+    use crate::handle::{Msid, PeerOptions, Subscription};
     use crate::room::RoomState;
     use crate::worker::tests::{entry, worker};
 
@@ -201,8 +201,7 @@ mod tests {
         let options = PeerOptions { peer: id, label: String::new(), reserve_sections: false, we_offer: false };
         worker.add_peer(now, room_id, &options).unwrap();
         for track in [TrackId(1), TrackId(2)] {
-            let (stream, track_label) = (String::new(), String::new());
-            worker.subscribe(now, id, Subscription { track, stream, track_label }).unwrap();
+            worker.subscribe(now, id, Subscription { track, msid: Msid::default() }).unwrap();
         }
         let departed = worker.release(now, id, 1).unwrap();
         worker.unpublish(now, room_id, TrackId(2));

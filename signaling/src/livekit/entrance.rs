@@ -1,6 +1,7 @@
 //! Who may in, and how: looked at before a WebSocket is opened, and for a client that asks afterwards why it was refused.
 
 use axum::extract::{Query, State};
+use axum::http::header::USER_AGENT;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 
@@ -49,7 +50,9 @@ pub(super) async fn admit(shared: &Shared, mode: Mode, headers: &HeaderMap, uri:
         let open = shared.rooms.check_open(&room, claims.may_create());
         open.map_err(|error| Problem::new(StatusCode::NOT_FOUND, error.code(), error.to_string()))?;
     }
-    Ok(Entry { room, claims, mode, wish })
+    let agent = headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let knows_track_ids = wish.knows_track_ids(agent);
+    Ok(Entry { room, claims, mode, wish, knows_track_ids })
 }
 
 fn wish(query: join::Query, mode: Mode) -> Result<Wish, Problem> {

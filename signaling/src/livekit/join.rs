@@ -21,6 +21,9 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
         .with_decode_allow_trailing_bits(true),
 );
 
+/// From this version of the protocol on streams may be what their publisher calls them.
+const PROTOCOL_WITH_STREAMS: i32 = 10;
+
 /// The query of both addresses. What is unknown or of the wrong form is left out.
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -34,6 +37,7 @@ pub(super) struct Query {
     capabilities: String,
     sdk: String,
     version: String,
+    browser: String,
     reconnect: Option<String>,
     sid: String,
 }
@@ -49,6 +53,8 @@ pub(super) struct Wish {
     pub(super) capabilities: Vec<i32>,
     /// For logs: `JS 2.23.0`.
     pub(super) sdk: String,
+    /// As the client names it; most leave it to the header of their browser.
+    browser: String,
     /// `Some(PA_…)`: it wants its seat back.
     pub(super) resume: Option<String>,
     pub(super) metadata: String,
@@ -82,6 +88,15 @@ impl WishError {
     }
 }
 
+impl Wish {
+    /// Whether it knows a received track by the id that `a=msid` gives it. Else the stream has to name the track: clients of
+    /// older protocols look nowhere else, and Firefox makes ids of its own up. `agent` is the User-Agent header.
+    pub(super) fn knows_track_ids(&self, agent: &str) -> bool {
+        let firefox = self.browser.eq_ignore_ascii_case("firefox") || agent.contains("Firefox/");
+        self.protocol >= PROTOCOL_WITH_STREAMS && !firefox
+    }
+}
+
 impl Query {
     /// `/rtc/v1`; without a join request its query counts.
     pub(super) fn single(self) -> Result<Wish, WishError> {
@@ -98,6 +113,7 @@ impl Query {
             protocol: client.protocol,
             client_protocol: client.client_protocol,
             sdk: format!("{} {}", client.sdk().as_str_name(), client.version),
+            browser: client.browser,
             capabilities: client.capabilities.into_iter().take(MAX_CAPABILITIES).collect(),
             resume: request.reconnect.then_some(request.participant_sid),
             metadata: request.metadata,
@@ -118,6 +134,7 @@ impl Query {
             client_protocol: number(self.client_protocol),
             capabilities: self.capabilities.split(',').filter_map(capability).take(MAX_CAPABILITIES).collect(),
             sdk: format!("{} {}", self.sdk, self.version),
+            browser: self.browser,
             resume: self.reconnect.is_some_and(|text| is_true(&text)).then_some(self.sid),
             ..Wish::default()
         }
@@ -204,6 +221,18 @@ mod tests {
         assert_eq!(read(UNPADDED.encode(wrapped(bytes, none))).unwrap().capabilities, (0..32).collect::<Vec<_>>());
         let query = Query { capabilities: "CAP_PACKET_TRAILER,".repeat(1_000), ..Query::default() };
         assert_eq!(query.dual().capabilities.len(), 32);
+    }
+
+    #[test]
+    fn who_knows_a_track_by_its_id() {
+        let knows = |protocol: &str, browser: &str, agent| {
+            let query = Query { protocol: Some(protocol.into()), browser: browser.into(), ..Query::default() };
+            query.dual().knows_track_ids(agent)
+        };
+        let (chrome, firefox) =
+            ("Mozilla/5.0 (X11) Chrome/140.0", "Mozilla/5.0 (X11; rv:140.0) Gecko/20100101 Firefox/140.0");
+        assert!(knows("16", "", "") && knows("16", "", chrome) && knows("10", "Chrome", ""));
+        assert!(!knows("16", "", firefox) && !knows("16", "firefox", "") && !knows("9", "", chrome));
     }
 
     #[test]

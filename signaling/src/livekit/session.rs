@@ -34,6 +34,7 @@ pub(super) struct Entry {
     pub(super) claims: Claims,
     pub(super) mode: Mode,
     pub(super) wish: Wish,
+    pub(super) knows_track_ids: bool,
 }
 
 /// A seated client.
@@ -146,6 +147,7 @@ async fn take_seat(shared: &Shared, entry: &mut Entry) -> Result<(RoomHandle, Jo
     request.auto_subscribe = entry.wish.auto_subscribe;
     request.auto_subscribe_data = entry.wish.auto_subscribe_data;
     request.offers = entry.wish.offer.is_some();
+    request.knows_track_ids = entry.knows_track_ids;
     request.client_protocol = entry.wish.client_protocol;
     request.capabilities = std::mem::take(&mut entry.wish.capabilities);
     if request.permission.can_update_metadata {

@@ -50,6 +50,9 @@ pub struct JoinRequest {
     pub auto_subscribe_data: bool,
     /// In [`Mode::Single`]: it brings its first offer along, so that it need not be asked for one.
     pub offers: bool,
+    /// In [`Mode::Dual`]: it knows a received track by its id, so that the stream need not name it and may be what the publisher
+    /// calls it: browsers play what is in one stream in step.
+    pub knows_track_ids: bool,
     /// Copied into its [`ParticipantInfo`].
     pub client_protocol: i32,
     /// Copied into its [`ParticipantInfo`].
@@ -74,6 +77,7 @@ impl JoinRequest {
             auto_subscribe: true,
             auto_subscribe_data: false,
             offers: false,
+            knows_track_ids: false,
             client_protocol: 0,
             capabilities: Vec::new(),
             may_create: false,

@@ -1,6 +1,6 @@
 //! Any text as an offer, an answer and an ICE fragment: no panic, and what is accepted is answered section by section.
 
-use convene_peer::sdp::{CodecParams, Feedback, Fragment, MAX_SECTIONS, Negotiator, Options, Section};
+use convene_peer::sdp::{Attach, CodecParams, Feedback, Fragment, MAX_SECTIONS, Msid, Negotiator, Options, Section};
 use convene_peer::sources::{Hints, Sources};
 use convene_types::{Codec, MediaKind, Pt, Ssrc, TrackId};
 
@@ -58,8 +58,9 @@ fn sources(sections: &[Section]) {
 fn attach(negotiator: &mut Negotiator) {
     let feedback = Feedback::default();
     let codecs = [CodecParams { pt: Pt(96), codec: Codec::Vp8, fmtp: String::new(), rtx: None, channels: 1, feedback }];
-    let msid = ("stream".to_owned(), "track".to_owned());
-    negotiator.attach(TrackId(1), MediaKind::Video, msid, Ssrc(1000), Ssrc(1001), &codecs);
+    let msid = Msid { stream: "stream".to_owned(), track: "track".to_owned(), reused: None };
+    let (track, kind, ssrc, rtx_ssrc) = (TrackId(1), MediaKind::Video, Ssrc(1000), Ssrc(1001));
+    negotiator.attach(Attach { track, kind, msid: &msid, ssrc, rtx_ssrc, codecs: &codecs });
 }
 
 fn sections(text: &str) -> usize {

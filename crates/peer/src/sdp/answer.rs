@@ -4,9 +4,10 @@ use convene_types::{Ssrc, TrackId};
 
 use super::error::SdpError;
 use super::negotiator::{Negotiator, OfferChange, Role};
+use super::outgoing::{Msid, Outgoing};
 use super::parse::{self, Remote, RemoteMedia};
 use super::print::{self, Direction, Style};
-use super::section::{Outgoing, Section};
+use super::section::Section;
 use super::transport::{self, Description};
 
 /// Stream token of reserved sections: one for all, so that a player puts its audio and video in sync.
@@ -139,7 +140,7 @@ fn reservation(session_id: u64, index: usize, section: &Section) -> Outgoing {
         Ssrc(u32::try_from(high | (index.wrapping_mul(2).wrapping_add(n) & 0x3ff) | 0x400).unwrap_or(1))
     };
     let track = format!("{}-{}", section.wire.media, section.mid);
-    let msid = (RESERVED_STREAM.to_owned(), track);
+    let msid = Msid { stream: RESERVED_STREAM.to_owned(), track, reused: None };
     Outgoing { key: TrackId(u64::MAX), msid, ssrc: ssrc(0), rtx_ssrc: ssrc(1) }
 }
 

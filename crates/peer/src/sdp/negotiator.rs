@@ -2,12 +2,13 @@
 
 use std::net::SocketAddr;
 
-use convene_types::{Codec, MediaKind, Mid, Ssrc, TrackId};
+use convene_types::{Codec, MediaKind, Mid, TrackId};
 
-use super::codec::{CodecParams, match_codec};
+use super::codec::match_codec;
 use super::error::SdpError;
 use super::offer::{Choice, PtTable};
-use super::section::{Outgoing, Section, SectionKind};
+use super::outgoing::{Attach, Attachment, Outgoing};
+use super::section::{Section, SectionKind};
 use super::transport::RemoteTransport;
 use super::{KEPT_SECTIONS, MAX_PENDING, MAX_SECTIONS, answer, offer};
 
@@ -46,14 +47,6 @@ pub(super) enum Role {
     Answerer,
     /// We.
     Offerer,
-}
-
-/// A track to be sent, wherever it is put.
-#[derive(Clone, Debug)]
-pub(super) struct Attachment {
-    pub kind: MediaKind,
-    pub codecs: Vec<CodecParams>,
-    pub outgoing: Outgoing,
 }
 
 /// See the module.
@@ -216,23 +209,12 @@ impl Negotiator {
     ///
     /// A section whose client can decode the publisher's codecs is preferred. Where none can, any free one is taken:
     /// asking such a client for more sections would never end. With [`MAX_PENDING`] tracks waiting it is refused.
-    pub fn attach(
-        &mut self,
-        key: TrackId,
-        kind: MediaKind,
-        msid: (String, String),
-        ssrc: Ssrc,
-        rtx_ssrc: Ssrc,
-        codecs: &[CodecParams],
-    ) -> Option<Mid> {
-        if let Some(section) = self.carrier(key) {
+    pub fn attach(&mut self, wanted: Attach<'_>) -> Option<Mid> {
+        if let Some(section) = self.carrier(wanted.track) {
             return Some(section.mid);
         }
-        self.pending.retain(|waiting| waiting.outgoing.key != key);
-        let msid = (token(&msid.0), token(&msid.1));
-        let outgoing = Outgoing { key, msid, ssrc, rtx_ssrc };
-        let attachment = Attachment { kind, codecs: codecs.to_vec(), outgoing };
-        match self.place(attachment) {
+        self.pending.retain(|waiting| waiting.outgoing.key != wanted.track);
+        match self.place(wanted.into()) {
             Ok(mid) => Some(mid),
             Err(attachment) => {
                 if self.pending.len() < MAX_PENDING {
@@ -343,11 +325,4 @@ impl Negotiator {
         self.version = self.version.wrapping_add(1);
         version
     }
-}
-
-/// A msid token of ours as it may stand in a line (RFC 8830 §2: no space; a line end would start a line of its own).
-fn token(text: &str) -> String {
-    const MAX_TOKEN_BYTES: usize = 128;
-    let token: String = text.chars().filter(char::is_ascii_graphic).take(MAX_TOKEN_BYTES).collect();
-    if token.is_empty() { "-".to_owned() } else { token }
 }

@@ -5,7 +5,8 @@ use convene_types::{Codec, MediaKind, Mid, Pt};
 
 use super::codec::{CodecParams, Feedback, fmtp_value};
 use super::error::SdpError;
-use super::negotiator::{Attachment, Negotiator, OfferChange, Role};
+use super::negotiator::{Negotiator, OfferChange, Role};
+use super::outgoing::Attachment;
 use super::parse::{self, Remote};
 use super::print::{self, Direction, Style};
 use super::section::{Section, SectionKind};
@@ -97,6 +98,7 @@ pub(super) fn create_offer(state: &mut Negotiator) -> String {
             section.announced = section.offered.or(section.announced);
         }
         section.offered = section.outgoing.as_ref().map(|outgoing| outgoing.key);
+        section.first = section.first.or(section.offered);
     }
     let version = state.next_version();
     let style = Style { description: Description::Offer, version, bundle: true, allow_mixed: true };

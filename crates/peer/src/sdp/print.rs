@@ -9,7 +9,8 @@ use rtc_sdp::{MediaDescription, SessionDescription};
 use super::MAX_MESSAGE_BYTES;
 use super::codec::{CodecParams, Feedback};
 use super::negotiator::Options;
-use super::section::{Outgoing, Section};
+use super::outgoing::Outgoing;
+use super::section::Section;
 use super::transport::Description;
 
 /// What differs between an answer and an offer.
@@ -161,7 +162,7 @@ fn accepted_media(
     lines.flag(direction.name());
     let outgoing = section.outgoing.as_ref().or(section.reserved.as_ref()).filter(|_outgoing| direction.sends);
     if let Some(outgoing) = outgoing {
-        lines.value("msid", format!("{} {}", outgoing.msid.0, outgoing.msid.1));
+        lines.value("msid", format!("{} {}", section.stream(outgoing), outgoing.msid.track));
     }
     lines.flag("rtcp-mux");
     if section.wire.rtcp_rsize {
@@ -175,7 +176,7 @@ fn accepted_media(
     simulcast(&mut lines, section, direction);
     if let Some(outgoing) = outgoing {
         let repaired = codecs.iter().any(|codec| codec.rtx.is_some());
-        sources(&mut lines, outgoing, repaired);
+        sources(&mut lines, outgoing, section.stream(outgoing), repaired);
     }
     media(section, 9, formats, lines.0)
 }
@@ -256,8 +257,8 @@ fn simulcast(lines: &mut Lines, section: &Section, direction: Direction) {
 }
 
 /// RFC 5576. The CNAME is the stream token: what is in one stream is played in sync.
-fn sources(lines: &mut Lines, outgoing: &Outgoing, repaired: bool) {
-    let (media, rtx, cname) = (outgoing.ssrc, outgoing.rtx_ssrc, &outgoing.msid.0);
+fn sources(lines: &mut Lines, outgoing: &Outgoing, cname: &str, repaired: bool) {
+    let (media, rtx) = (outgoing.ssrc, outgoing.rtx_ssrc);
     if repaired {
         lines.value("ssrc-group", format!("FID {media} {rtx}"));
     }

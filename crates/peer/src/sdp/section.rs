@@ -4,6 +4,7 @@ use convene_rtp::ext::{Kind, Map};
 use convene_types::{Codec, MediaKind, Mid, Pt, Rid, Ssrc, TrackId};
 
 use super::codec::{CodecParams, Feedback};
+use super::outgoing::Outgoing;
 
 /// What a section carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,19 +38,6 @@ impl From<MediaKind> for SectionKind {
             MediaKind::Video => Self::Video,
         }
     }
-}
-
-/// What we send on a section.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outgoing {
-    /// The track it carries, as the caller knows it.
-    pub key: TrackId,
-    /// Stream and track token of `a=msid`.
-    pub msid: (String, String),
-    /// Media SSRC. On a reserved section this is the reserved one, not the one given to `attach`.
-    pub ssrc: Ssrc,
-    /// RTX SSRC. In use only for codecs with [`CodecParams::rtx`].
-    pub rtx_ssrc: Ssrc,
 }
 
 /// See the module. Its index in `Negotiator::sections` never changes.
@@ -94,6 +82,8 @@ pub struct Section {
     pub(super) announced: Option<TrackId>,
     /// Offerer: the track that the offer under way names here.
     pub(super) offered: Option<TrackId>,
+    /// Offerer: the first track that was offered here, whose id the client's receiver has from then on.
+    pub(super) first: Option<TrackId>,
     /// Always answered as sending, with these, whether something is attached or not.
     pub(super) reserved: Option<Outgoing>,
 }
@@ -145,8 +135,18 @@ impl Section {
             prefer: None,
             announced: None,
             offered: None,
+            first: None,
             reserved: None,
         }
+    }
+
+    /// Stream token of what we send here; see [`Msid::reused`].
+    ///
+    /// [`Msid::reused`]: super::Msid::reused
+    pub(super) fn stream<'a>(&self, outgoing: &'a Outgoing) -> &'a str {
+        let Outgoing { key, msid, .. } = outgoing;
+        let reused = self.first.is_some_and(|first| first != *key);
+        msid.reused.as_ref().filter(|_stream| reused).unwrap_or(&msid.stream)
     }
 
     /// The codec with this media payload type.

@@ -8,7 +8,7 @@ mod offering;
 use convene_types::{Codec, MediaKind, Mid, Pt, Ssrc, TrackId};
 
 use super::fixtures::{self, Chromium, head, section};
-use super::{CodecParams, Feedback, Negotiator};
+use super::{Attach, CodecParams, Feedback, Msid, Negotiator};
 
 fn mid(text: &str) -> Mid {
     text.parse().unwrap()
@@ -22,8 +22,10 @@ fn codec(pt: u8, codec: Codec, fmtp: &str) -> CodecParams {
 /// Attaches track `n` with SSRCs 100n and 100n+1.
 fn attach(negotiator: &mut Negotiator, n: u64, kind: MediaKind, codecs: &[CodecParams]) -> Option<Mid> {
     let ssrc = u32::try_from(n).unwrap() * 100;
-    let msid = (format!("PA_{n}|stream"), format!("TR_{n}"));
-    negotiator.attach(TrackId(n), kind, msid, Ssrc(ssrc), Ssrc(ssrc + 1), codecs)
+    let msid =
+        Msid { stream: format!("PA_{n}|stream"), track: format!("TR_{n}"), reused: Some(format!("PA_{n}|TR_{n}")) };
+    let (ssrc, rtx_ssrc) = (Ssrc(ssrc), Ssrc(ssrc + 1));
+    negotiator.attach(Attach { track: TrackId(n), kind, msid: &msid, ssrc, rtx_ssrc, codecs })
 }
 
 /// Direction of each media section of a description; `-` for data, `x` for rejected.

@@ -4,7 +4,7 @@ use convene_sfu_core::TrackSpec;
 use convene_types::{MediaKind, TrackId};
 
 use super::*;
-use crate::handle::{Error, PeerOptions, Subscription};
+use crate::handle::{Error, Msid, PeerOptions, Subscription};
 use crate::room::TrackEntry;
 use crate::session::MAX_SUBSCRIPTIONS_PER_PEER;
 
@@ -49,10 +49,7 @@ fn whoever_is_subscribed_has_a_section_or_is_asked_for_one() {
         worker.rooms.insert(RoomId(1), room);
         let options = PeerOptions { peer: id, label: String::new(), reserve_sections: false, we_offer };
         worker.add_peer(now, RoomId(1), &options).unwrap();
-        let mut subscribe = |track: TrackId| {
-            let (stream, track_label) = (String::new(), String::new());
-            worker.subscribe(now, id, Subscription { track, stream, track_label })
-        };
+        let mut subscribe = |track: TrackId| worker.subscribe(now, id, Subscription { track, msid: Msid::default() });
         let taken = tracks.iter().filter(|track| subscribe(**track).is_ok()).count();
         let refused = subscribe(TrackId(MOST as u64 + 1));
         assert!(matches!(refused, Err(Error::Limit { limit: "subscriptions_per_peer" })) && taken == MOST);

@@ -52,6 +52,7 @@ impl State {
             session,
             notices: Some(notices),
             detached_at: None,
+            knows_track_ids: request.knows_track_ids,
             auto_subscribe: request.auto_subscribe && mode != Mode::Whip,
             auto_subscribe_data: request.auto_subscribe_data,
             wants: HashMap::new(),

@@ -141,6 +141,8 @@ struct Participant {
     session: SessionId,
     notices: Option<mpsc::Sender<Notice>>,
     detached_at: Option<Instant>,
+    /// See [`JoinRequest::knows_track_ids`].
+    knows_track_ids: bool,
     auto_subscribe: bool,
     auto_subscribe_data: bool,
     /// What it asked for by name; the rest follows `auto_subscribe`.

@@ -1,6 +1,6 @@
 //! Who receives which track: wishes, grants and publishers' policies say what should be; [`State::reconcile`] makes it so.
 
-use convene_sfu::{LayerTarget, Subscription};
+use convene_sfu::{LayerTarget, Msid, Subscription};
 use convene_types::TrackId;
 
 use super::{Action, Now, Participant, State, Track};
@@ -166,17 +166,22 @@ impl State {
     }
 }
 
-/// `a=msid:<publisher>|<stream> <track>`: clients take the publisher from before the bar.
+/// `a=msid:<publisher>|<stream> <track>`: clients take the publisher from before the bar. Those of [`Mode::Dual`] know no
+/// `mid_to_track_id`: what begins as the id of a track is one to them, wherever they find it first.
 fn subscription(owner: &Participant, receiver: &Participant, track: &Track) -> Subscription {
-    let stream = match receiver.mode {
-        Mode::Single => format!("{}|{}", owner.info.sid, track.info.stream),
-        // A section that carried another track before keeps its receiver, and with it the old track id (WebRTC §5.3,
-        // "receiver.track" never changes): these clients know no `mid_to_track_id`, so the stream has to name the track.
-        Mode::Dual => format!("{}|{}", owner.info.sid, track.info.sid),
-        Mode::Whip | Mode::Whep => owner.info.sid.clone(),
+    let (owner, info) = (&owner.info.sid, &track.info);
+    let (named, grouped) = (format!("{owner}|{}", info.sid), format!("{owner}|{}", info.stream));
+    let (stream, reused) = match receiver.mode {
+        Mode::Single => (grouped, None),
+        Mode::Dual if receiver.knows_track_ids && !info.stream.starts_with(TRACK_PREFIX) => (grouped, Some(named)),
+        Mode::Dual => (named, None),
+        Mode::Whip | Mode::Whep => (owner.clone(), None),
     };
-    Subscription { track: track.id, stream, track_label: track.info.sid.clone() }
+    Subscription { track: track.id, msid: Msid { stream, track: info.sid.clone(), reused } }
 }
+
+/// What clients take for the beginning of a track's id.
+const TRACK_PREFIX: &str = "TR";
 
 /// Above what is shown large, which has 1, and thumbnails, which have 0.
 const SCREEN_PRIORITY: u8 = 2;

@@ -486,8 +486,9 @@ fn reserved_sections_have_ssrcs_of_their_own() {
 #[test]
 fn msid_tokens_cannot_start_a_line() {
     let mut negotiator = Negotiator::new(options());
-    let msid = ("PA_1\r\na=evil".to_owned(), String::new());
-    negotiator.attach(TrackId(1), MediaKind::Video, msid, Ssrc(1), Ssrc(2), &vp8());
+    let msid = Msid { stream: "PA_1\r\na=evil".to_owned(), track: String::new(), reused: None };
+    let (track, kind, ssrc, rtx_ssrc) = (TrackId(1), MediaKind::Video, Ssrc(1), Ssrc(2));
+    negotiator.attach(Attach { track, kind, msid: &msid, ssrc, rtx_ssrc, codecs: &vp8() });
     let answer = exchange(&mut negotiator, &Chromium::join());
     assert!(answer.contains("a=msid:PA_1a=evil -\r\n"), "{answer}");
 }

@@ -127,7 +127,11 @@ fn a_freed_section_is_used_again() {
     assert_eq!(section(&offer, 1)[0], "m=video 9 UDP/TLS/RTP/SAVPF 96 97 102 103");
     assert_eq!(attach(&mut negotiator, 3, MediaKind::Video, &camera()), Some(mid("1")));
     let offer = offer_taken(&mut negotiator);
-    assert!(section(&offer, 1).contains(&"a=msid:PA_3|stream TR_3"));
+    // The client's receiver still calls its track TR_1 there.
+    for line in ["a=msid:PA_3|TR_3 TR_3", "a=ssrc:300 cname:PA_3|TR_3"] {
+        assert!(section(&offer, 1).contains(&line), "{line}: {offer}");
+    }
+    assert!(section(&offer, 2).contains(&"a=msid:PA_2|stream TR_2"));
     assert_eq!(negotiator.sections().len(), 3);
 }
 

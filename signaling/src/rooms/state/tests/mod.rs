@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use convene_sfu::{Answer, Channel, GoneReason, Grade, Incoming, Missing, Offer, Rating, Speaker};
+use convene_sfu::{Answer, Channel, GoneReason, Grade, Incoming, Missing, Msid, Offer, Rating, Speaker};
 use convene_types::{Codec, MediaKind, Mid, PeerId, TrackId};
 use tokio::sync::mpsc;
 

@@ -27,23 +27,28 @@ fn tracks_reach_those_who_have_joined() {
 
 #[test]
 fn msid_names_publisher_stream_and_track() {
-    for mode in [Mode::Single, Mode::Dual, Mode::Whep] {
+    let msid = |mode, knows_track_ids, stream: &str| {
         let mut room = Room::new();
         let alice = room.active("alice");
-        room.active_as("bob", mode);
+        let bob = room.try_join(JoinRequest { knows_track_ids, ..JoinRequest::new("bob", mode) }).unwrap();
+        room.state.handle_connected(room.now, bob.peers.subscriber);
+        room.offer_to(&bob);
         room.actions();
-        let (_, info) = room.publish(&alice, camera());
+        let (_, info) = room.publish(&alice, TrackRequest { stream: stream.to_owned(), ..camera() });
         let subscription = room.actions().into_iter().find_map(|action| {
             if let Action::Subscribe { subscription, .. } = action { Some(subscription) } else { None }
         });
-        let subscription = subscription.unwrap();
-        let stream = match mode {
-            Mode::Single => format!("{}|camera", alice.sid),
-            Mode::Dual => format!("{}|{}", alice.sid, info.sid),
-            Mode::Whip | Mode::Whep => alice.sid.clone(),
-        };
-        assert_eq!((subscription.stream, subscription.track_label), (stream, info.sid), "{mode:?}");
-    }
+        let Msid { stream, track, reused } = subscription.unwrap().msid;
+        assert_eq!(track, info.sid);
+        let without_ids = |text: String| text.replace(&alice.sid, "PA").replace(&info.sid, "TR");
+        (without_ids(stream), reused.map(without_ids))
+    };
+    assert_eq!(msid(Mode::Single, false, ""), ("PA|camera".into(), None));
+    assert_eq!(msid(Mode::Whep, false, ""), ("PA".into(), None));
+    assert_eq!(msid(Mode::Dual, false, ""), ("PA|TR".into(), None));
+    assert_eq!(msid(Mode::Dual, true, ""), ("PA|camera".into(), Some("PA|TR".into())));
+    assert_eq!(msid(Mode::Dual, true, "mine"), ("PA|mine".into(), Some("PA|TR".into())));
+    assert_eq!(msid(Mode::Dual, true, "TROUBLE"), ("PA|TR".into(), None), "clients would take it for a track");
 }
 
 #[test]
