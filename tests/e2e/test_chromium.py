@@ -84,7 +84,6 @@ async def test_three_people_hear_and_see_each_other(server, room_name, single):
             print("lips and voices are apart by", [f"{ms:.0f}" for ms in apart], "ms")
             return max(apart) < APART_MS
 
-        if single:  # else a stream names its track, so that Chromium puts nothing in step
-            await until(in_step, "lips and voices are in step")
+        await until(in_step, "lips and voices are in step")
         for page in pages.values():
             await page.evaluate("leave()")
