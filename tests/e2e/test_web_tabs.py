@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 import pytest
 from browser import chromium, until
 from conftest import start_server
 from playwright.async_api import Page, expect
-from test_web_chat import address, enter, message, names, online, row, sign_in, start_with, write
+from test_web_chat import address, enter, message, names, online, row, sign_in, start_with, texts, write
+from test_web_copy import LONG, scroll_up_to, somebody_who_writes_to
 from web_people import BO, nothing_is_left, open_account, ringing, two
 
 TAKEN = "Chat is open in another tab"
@@ -80,6 +82,36 @@ async def test_when_the_tab_with_the_session_is_gone_another_goes_on(server):
         # One that went elsewhere is gone as well.
         await on.goto("about:blank")
         await online(off)
+
+
+async def test_the_tab_that_goes_on_has_what_the_other_one_left(server):
+    """What was not sent, and of what was let go of, that it is to be asked for."""
+    [bo_name] = names("Bo")
+    async with chromium() as browser, asyncio.timeout(180):
+        first = await enter(browser, server, bo_name)
+        ana, conv = await somebody_who_writes_to(bo_name, server)
+        await ana.deliver(conv, "line 0")
+        await row(first, "Ana").click()
+        for n in range(1, LONG):
+            await ana.deliver(conv, f"line {n}")
+        await expect(message(first, f"line {LONG - 1}")).to_be_visible()
+        await scroll_up_to(first, "line 0")
+        second = await sign_in(first.context, server, bo_name)
+        await row(second, "Ana").click()
+        await second.route(re.compile(r"/im"), lambda route: route.abort())
+        await second.evaluate("dispatchEvent(new Event('offline'))")
+        await write(second, "owed")
+        await expect(message(second, "owed").get_by_role("img", name="Not sent yet")).to_be_visible()
+        await second.close()
+        await online(first)
+        await expect(message(first, "owed").get_by_role("img", name="Sent")).to_be_visible()
+        await ana.deliver(conv, "after")
+        await expect(message(first, "after")).to_be_visible()
+        await first.reload()
+        await expect(message(first, "after")).to_be_visible()
+        await scroll_up_to(first, "line 0")
+        assert await texts(first) == [*(f"line {n}" for n in range(LONG)), "owed", "after"]
+        await ana.close()
 
 
 async def test_who_signs_out_in_one_tab_is_signed_out_in_the_others(own_server):

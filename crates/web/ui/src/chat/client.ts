@@ -54,19 +54,21 @@ export class Client {
   private constructor(
     readonly account: Account,
     private readonly database: Database,
-    { me, saved, users, uploads }: Opened,
+    opened: Opened,
   ) {
     this.exchange = new Exchange(database, this.changed);
     this.uploads = new Uploads(this, database);
     this.drafts = new Drafts(account.key);
-    if (me) {
-      this.me = me;
-      this.exchange.restore(me, saved);
-      this.people.learn([me, ...users]);
-      this.uploads.restore(uploads);
-    }
-    const { hello, greeted, began, push, lost, changed } = this;
-    this.connection = new Connection(account, { hello, greeted, began, push, lost, changed });
+    this.restore(opened);
+    const { hello, greeted, began, push, lost, yielded, resumed, changed } = this;
+    this.connection = new Connection(account, { hello, greeted, began, push, lost, yielded, resumed, changed });
+  }
+
+  private restore({ me, saved, users, uploads }: Opened) {
+    this.me = me ?? make('User');
+    this.exchange.restore(me, saved);
+    this.people.learn(me ? [me, ...users] : users);
+    this.uploads.restore(me ? uploads : []);
   }
 
   /** Shows what the database has, and connects. */
@@ -140,23 +142,26 @@ export class Client {
     return this.connection.session;
   }
 
-  /** After another tab took over: back to this one. */
+  /** After another tab took over: back to this one, because somebody says so or writes here. That tab would not know of it. */
   takeOver() {
     this.connection.takeOver();
   }
 
   send(conv: number, body: Init<Body>, clientId = randomId()) {
     this.exchange.send(clientId, conv, body);
+    this.takeOver();
   }
 
   retry(clientId: string) {
     this.replica.retry(clientId);
     this.exchange.settle();
+    this.takeOver();
   }
 
   discard(clientId: string) {
     this.replica.discard(clientId);
     this.exchange.settle();
+    this.takeOver();
   }
 
   /** The conversation is on the screen: everything up to its head is wanted, and who is in it. */
@@ -307,6 +312,15 @@ export class Client {
     this.hints.cut();
     this.uploads.pause();
     this.changed();
+  };
+
+  private yielded = () => this.exchange.yield();
+
+  /** What is on the screen stays there: it is drawn from what the other tab has left. */
+  private resumed = async () => {
+    const opened = await this.database.again();
+    if (opened) this.restore(opened);
+    this.exchange.resume();
   };
 
   private askForNames() {

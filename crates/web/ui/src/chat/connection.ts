@@ -31,6 +31,10 @@ export interface Owner {
   push: (body: Reply) => void;
   /** The session, if there was one, is gone. */
   lost: () => void;
+  /** Another tab has the session, and keeps the copy from here on. */
+  yielded: () => void;
+  /** This tab is to go on, with the copy as the other one has left it. */
+  resumed: () => Promise<void>;
   /** The phase is another one. */
   changed: () => void;
 }
@@ -41,6 +45,8 @@ export class Connection {
   endedBy = Code.UNSPECIFIED;
   session?: Session;
   private stopped = false;
+  /** Counts the times that another tab took over: what was under way before has ended, whoever goes on. */
+  private turn = 0;
   private running: Promise<void>;
   private wake: () => void = () => undefined;
   private tabs: Tabs;
@@ -54,7 +60,7 @@ export class Connection {
     document.addEventListener('visibilitychange', this.looked);
     this.tabs = tabsOf(account.key, { taken: () => this.yield(), free: () => this.takeOver() });
     this.tabs.take();
-    this.running = this.keep();
+    this.running = this.keep(this.turn);
   }
 
   stop() {
@@ -69,34 +75,49 @@ export class Connection {
 
   /** After another tab took over: back to this one, because somebody wants to or because that one is gone. */
   takeOver() {
-    if (this.phase !== 'replaced') return;
+    if (this.stopped || this.phase !== 'replaced') return;
+    const { turn } = this;
     this.phase = 'connecting';
     this.tabs.take();
-    // One that has not ended yet goes on.
-    this.running = this.running.then(() => this.keep());
+    this.running = this.running.then(() => this.goOn(turn));
     this.owner.changed();
+  }
+
+  private async goOn(turn: number) {
+    if (!this.isOver(turn)) await this.owner.resumed();
+    await this.keep(turn);
+  }
+
+  private isOver(turn: number): boolean {
+    return this.stopped || turn !== this.turn;
   }
 
   /** Another tab takes over. The server says so too, but its word may be lost with the connection. */
   private yield() {
     if (this.phase === 'signedOut') return;
-    this.phase = 'replaced';
+    this.replaced();
     this.session?.close();
     this.wake();
     this.owner.changed();
   }
 
+  private replaced() {
+    this.phase = 'replaced';
+    this.turn += 1;
+    this.owner.yielded();
+  }
+
   /** Connects, again and again, until it is of no use. */
-  private async keep() {
+  private async keep(turn: number) {
     const backoff = new Backoff();
     let stale: string | undefined;
-    while (!this.stopped && this.phase !== 'replaced' && this.phase !== 'signedOut') {
+    while (!this.isOver(turn) && this.phase !== 'signedOut') {
       let again = 0;
       // Whatever `navigator.onLine` says: it is wrong where the server runs on this machine, and on some networks.
       try {
         const token: string = await this.account.token(stale);
         stale = undefined;
-        again = await this.converse(token, () => backoff.reset());
+        again = await this.converse(token, turn, () => backoff.reset());
       } catch (error) {
         if (error instanceof SignedOut) this.end(Code.UNAUTHENTICATED);
         else if (error instanceof Refused) {
@@ -107,20 +128,24 @@ export class Connection {
         }
       }
       this.lost();
-      if (this.phase === 'connecting' && !this.stopped) await this.pause(backoff.next(Math.random(), again));
+      if (this.phase === 'connecting' && !this.isOver(turn)) await this.pause(backoff.next(Math.random(), again));
     }
   }
 
   /** One session, from hello to its end. Answers how long the server wants to be left alone. */
-  private async converse(token: string, welcomed: () => void): Promise<number> {
+  private async converse(token: string, turn: number, welcomed: () => void): Promise<number> {
     let retryAfterMs = 0;
     const push = (body: Reply) => {
+      if (this.isOver(turn)) return;
       if (body.case === 'goodbye') retryAfterMs = body.value.retryAfterMs;
       if (body.case === 'goodbye' || body.case === 'error') this.told(body.value.code);
       else this.owner.push(body);
     };
-    const session = await Session.begin({ ...this.owner.hello(), token }, push, this.owner.greeted);
-    if (this.stopped || this.phase === 'replaced') {
+    const greeted = (reply: Reply) => {
+      if (!this.isOver(turn)) this.owner.greeted(reply);
+    };
+    const session = await Session.begin({ ...this.owner.hello(), token }, push, greeted);
+    if (this.isOver(turn)) {
       session.close();
       return 0;
     }
@@ -128,14 +153,15 @@ export class Connection {
     this.phase = 'online';
     welcomed();
     this.owner.began(session);
-    this.told(await session.over);
+    const code = await session.over;
+    if (!this.isOver(turn)) this.told(code);
     return retryAfterMs;
   }
 
   /** Why the session ends, if that says more than to connect again. */
   private told(code: Code) {
     if (this.phase !== 'online') return;
-    if (code === Code.REPLACED) this.phase = 'replaced';
+    if (code === Code.REPLACED) this.replaced();
     else if (FINAL.includes(code)) this.end(code);
   }
 

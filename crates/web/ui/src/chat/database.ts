@@ -24,19 +24,22 @@ type Store = (name: string) => IDBObjectStore;
 export class Database {
   /** The copy was given up. */
   private over = false;
+  private closed = false;
+  private db?: IDBDatabase;
+  /** Counts what was written. */
+  private written = 0;
 
-  private constructor(
-    private readonly name: string,
-    private db: IDBDatabase | undefined,
-  ) {
-    // Another tab signs out: held on to, the copy would stay, and the next sign-in would wait for it.
-    if (db) db.onversionchange = () => this.close();
-  }
+  private constructor(private readonly name: string) {}
 
   static async open(account: string): Promise<Database> {
-    const name = `convene:${account}`;
+    const database = new Database(`convene:${account}`);
+    await database.connect();
+    return database;
+  }
+
+  private async connect() {
     try {
-      const request = indexedDB.open(name, VERSION);
+      const request = indexedDB.open(this.name, VERSION);
       request.onupgradeneeded = () => {
         const { result } = request;
         result.createObjectStore('about');
@@ -46,9 +49,25 @@ export class Database {
         result.createObjectStore('uploads', { keyPath: 'clientId' });
         result.createObjectStore('users', { keyPath: 'id' });
       };
-      return new Database(name, await answer(request));
+      this.db = await answer(request);
+      // Another tab signs out: held on to, the copy would stay, and the next sign-in would wait for it.
+      this.db.onversionchange = this.db.onclose = () => this.letGo();
+      if (this.closed) this.letGo();
     } catch {
-      return new Database(name, undefined);
+      this.db = undefined;
+    }
+  }
+
+  /** The copy as another tab has left it. `undefined`: there is none, and what the page knows is all there is. */
+  async again(): Promise<Opened | undefined> {
+    if (!this.db) await this.connect();
+    for (;;) {
+      const { written } = this;
+      const opened = this.db && (await this.read().catch(() => undefined));
+      // What the user did meanwhile is not in it.
+      if (opened && written !== this.written) continue;
+      this.over = !opened;
+      return opened;
     }
   }
 
@@ -91,6 +110,11 @@ export class Database {
     this.change(['about', 'rows', 'events', 'outgoing'], write, () => this.giveUp(changes));
   }
 
+  /** What the user has written, in a tab that another one keeps the copy for. */
+  writeOutgoing(changes: Changes) {
+    if (changes.outgoing.length + changes.sent.length) this.change(['outgoing'], (store) => writeOutgoing(store, changes));
+  }
+
   writeMe(me: User) {
     this.change(['about'], (store) => store('about').put(me, 'me'));
   }
@@ -114,6 +138,11 @@ export class Database {
   }
 
   close() {
+    this.closed = true;
+    this.letGo();
+  }
+
+  private letGo() {
     this.db?.close();
     this.db = undefined;
   }
@@ -146,6 +175,7 @@ export class Database {
 
   private change(stores: string[], write: (store: Store) => void, failed: () => void = () => undefined) {
     if (!this.db) return;
+    this.written += 1;
     try {
       const transaction = this.db.transaction(stores, 'readwrite');
       transaction.onabort = () => {

@@ -19,15 +19,27 @@ export class Exchange {
   private older = new Set<number>();
   /** What was read and the server has not confirmed. */
   private reads = new Map<number, number>();
+  /** Another tab keeps the copy: what is known here is of before. */
+  private yielded = false;
 
   constructor(
     private readonly database: Database,
     private readonly changed: () => void,
   ) {}
 
-  /** The copy of this user, as the database has it. */
-  restore(me: User, saved: Saved) {
-    this.replica = new Replica(me.id, saved);
+  /** The copy of a user, as the database has it. */
+  restore(me: User | undefined, saved: Saved) {
+    this.replica = me ? new Replica(me.id, saved) : new Replica(0);
+  }
+
+  yield() {
+    this.yielded = true;
+  }
+
+  /** After another tab had the session: what that one did is known here. */
+  resume() {
+    this.yielded = false;
+    this.settle();
   }
 
   /** What a hello asks for: nothing, as long as nobody knows whose copy it will be. */
@@ -82,7 +94,7 @@ export class Exchange {
 
   /** What was shown up to here is read. */
   read(conv: number, seq: number) {
-    if (!this.replica.markRead(conv, seq)) return;
+    if (this.yielded || !this.replica.markRead(conv, seq)) return;
     this.reads.set(conv, seq);
     this.tellReads();
     this.settle();
@@ -98,7 +110,10 @@ export class Exchange {
 
   /** Takes what the replica has to say: rows to the database, requests to the server, a timer for its next deadline. */
   settle() {
-    this.database.write(this.replica.takeChanges());
+    const changes = this.replica.takeChanges();
+    // Of the log it would be a row without its events, or one from before the other tab's.
+    if (this.yielded) this.database.writeOutgoing(changes);
+    else this.database.write(changes);
     for (const request of this.session ? this.replica.takeRequests() : []) this.carry(request);
     clearTimeout(this.timer);
     const { deadline } = this.replica;

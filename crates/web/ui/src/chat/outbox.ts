@@ -38,6 +38,7 @@ export class Uploads {
     this.all.set(one.clientId, { upload: one, progress: 0 });
     this.database.writeUpload(one);
     this.client.changed();
+    this.client.takeOver();
     // A file goes on where it was when this one is there.
     if (one.kind === 'voice') this.pause();
     this.resume();
@@ -46,12 +47,14 @@ export class Uploads {
   discard(clientId: string) {
     this.all.delete(clientId);
     this.database.dropUpload(clientId);
+    this.client.takeOver();
     this.pause();
     this.client.changed();
     this.resume();
   }
 
   retry(clientId: string) {
+    this.client.takeOver();
     this.change(clientId, { problem: undefined });
     this.resume();
   }
@@ -82,6 +85,8 @@ export class Uploads {
       const { account } = this.client;
       const asker = { token: await account.token(), org: account.company?.org.name };
       const body = await upload(one, asker, (progress) => this.change(one.clientId, { progress }), stop);
+      // What ended in the moment that another tab took over is that one's to send.
+      if (stop.aborted) return true;
       if (!this.all.delete(one.clientId)) return false;
       // The message is in the database before the file leaves it.
       this.client.send(one.conv, body, one.clientId);

@@ -27,7 +27,7 @@ export class Log {
 
   /** As the database has it. */
   constructor(spans: readonly Span[] = [], swept = 0, events: Iterable<Event> = []) {
-    this.spans = new Spans(spans);
+    this.spans = new Spans(covered(spans, events));
     this.swept = swept;
     for (const event of events) {
       if (!this.spans.contains(event.seq)) continue;
@@ -163,6 +163,18 @@ export class Log {
       this.replace(event, make('Body', { kind: { case: 'tombstone', value: { ...body.kind.value, reason } } }), by);
     }
   }
+}
+
+/** Of spans what their events are there for, all of them: tabs of one browser write the same rows, and what one has let go of
+ * another may still claim. Shown as if it were there, it would never be asked for. An empty span says: known from here on. */
+function covered(spans: readonly Span[], events: Iterable<Event>): Span[] {
+  const runs = new Spans();
+  for (const { seq } of events) runs.insert(seq - 1, seq);
+  return spans.flatMap(([from, to]) => {
+    if (from === to) return [[from, to] as Span];
+    const parts = runs.rows().map(([start, end]) => [Math.max(from, start), Math.min(to, end)] as Span);
+    return parts.filter(([start, end]) => start < end);
+  });
 }
 
 function isEdit(body: Body | undefined): boolean {

@@ -36,6 +36,7 @@ function place() {
     account: { token: () => Promise.resolve('token') },
     isOnline: true,
     changed: () => undefined,
+    takeOver: () => undefined,
     send: (_conv: number, _body: unknown, clientId: string) => log.push(`sent ${clientId}`),
   };
   const database = { writeUpload: () => undefined, dropUpload: () => undefined };

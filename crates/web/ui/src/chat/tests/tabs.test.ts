@@ -2,63 +2,10 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 
 import { type Tabs, tabsOf } from '../tabs';
 
+import { channels, locks } from './browser';
+
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.unstubAllGlobals());
-
-interface Asked {
-  work: () => Promise<void>;
-  done: () => void;
-  fail: (error: DOMException) => void;
-}
-
-/** Locks as browsers have them, as far as they are used here. */
-function locks() {
-  const held = new Map<string, Asked>();
-  const queues = new Map<string, Asked[]>();
-  const settle = (name: string) => {
-    const next = held.has(name) ? undefined : queues.get(name)?.shift();
-    if (!next) return;
-    held.set(name, next);
-    void next.work().then(() => {
-      next.done();
-      if (held.get(name) !== next) return;
-      held.delete(name);
-      settle(name);
-    });
-  };
-  const request = (name: string, { steal, signal }: LockOptions, work: () => Promise<void>) =>
-    new Promise<void>((done, fail) => {
-      const asked = { work, done, fail };
-      const queue = queues.get(name) ?? [];
-      queues.set(name, steal ? [asked, ...queue] : [...queue, asked]);
-      if (steal) held.get(name)?.fail(new DOMException('stolen', 'AbortError'));
-      if (steal) held.delete(name);
-      signal?.addEventListener('abort', () => {
-        queues.set(name, queues.get(name)!.filter((one) => one !== asked));
-        fail(new DOMException('given up', 'AbortError'));
-      });
-      settle(name);
-    });
-  return { request };
-}
-
-/** Without locks: what one tab posts, the others hear. */
-function channels() {
-  const all = new Set<Channel>();
-  class Channel {
-    onmessage?: (event: { data: unknown }) => void;
-    constructor() {
-      all.add(this);
-    }
-    postMessage(data: unknown) {
-      all.forEach((other) => other === this || other.onmessage?.({ data }));
-    }
-    close() {
-      all.delete(this);
-    }
-  }
-  return Channel;
-}
 
 /** A browser, in which tabs are opened. */
 function browser(kind: string) {

@@ -32,6 +32,8 @@ export function Messages({ conversation, onIntent }: Props) {
   const height = useRef(0);
   const all = items(conversation, client.replica.outgoing(conv), client.people, client.me.id);
   const { cursor, state } = conversation;
+  const foot = useRef(cursor);
+  foot.current = cursor;
   const { role, dissolved } = state;
   const cursors = readCursors(client, conversation);
   const { atStart, from } = conversation.bounds();
@@ -42,8 +44,9 @@ export function Messages({ conversation, onIntent }: Props) {
     atFoot.current = element.scrollHeight - element.scrollTop - element.clientHeight < FOOT_PX;
     if (element.scrollTop < AHEAD_PX) client.loadOlder(conv);
     if (atFoot.current) client.atFoot(conv);
-    if (atFoot.current && document.visibilityState === 'visible') client.read(conv, conversation.cursor);
-  }, [client, conv, conversation]);
+    if (atFoot.current && document.visibilityState === 'visible') client.read(conv, foot.current);
+    // Not the conversation itself, which is another one when this tab goes on after another: who reads is not to be moved.
+  }, [client, conv]);
 
   // At the foot it stays there; elsewhere what is read stays in place when older messages come in above it.
   useLayoutEffect(() => {

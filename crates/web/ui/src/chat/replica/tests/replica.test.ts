@@ -74,6 +74,33 @@ describe('a long log', () => {
     expect(shown(replica)).toEqual(span(250, 450));
   });
 
+  test('of which the events are not all there is known as far as they are, and the rest is asked for', () => {
+    const log = talk(1001);
+    const row = (...spans: [number, number][]) => {
+      const replica = synced(log);
+      const [kept] = replica.takeChanges().rows;
+      return { ...kept!, spans };
+    };
+    const rows: [spans: [number, number][], there: [number, number][], shown: [number, number]][] = [
+      [[[0, 1001]], [[800, 1001]], [800, 1001]],
+      [[[0, 1001]], [[0, 500], [900, 1001]], [900, 1001]],
+      [[[0, 1001]], [[800, 1000]], [800, 1000]],
+      [[[800, 1001]], [[0, 1001]], [800, 1001]],
+    ];
+    for (const [spans, there, [from, to]] of rows) {
+      const events = there.flatMap(([after, last]) => log.events.slice(after, last));
+      const saved = { position: { useq: 0, bump: 0 }, rows: [row(...spans)], events, outgoing: [] };
+      const replica = new Replica(ME, saved, 1000);
+      const { events: seen, ...bounds } = replica.conversation(CONV)!.newest();
+      expect([bounds.from, bounds.to, bounds.atStart]).toEqual([from, to, false]);
+      expect(seen).toHaveLength(bounds.to - bounds.from);
+    }
+    const none = { position: { useq: 0, bump: 0 }, rows: [row([0, 1001])], events: [], outgoing: [] };
+    expect(new Replica(ME, none).conversation(CONV)?.newest()).toMatchObject({ from: 0, to: 0, events: [] });
+    const stub = { ...none, rows: [row([1001, 1001])] };
+    expect(new Replica(ME, stub).conversation(CONV)?.bounds()).toMatchObject({ from: 1001, to: 1001, atStart: false });
+  });
+
   test('that an earlier release has left is cut when it is read', () => {
     const log = talk(1000);
     const whole = new Replica(ME, undefined, 1000);
