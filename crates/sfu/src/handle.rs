@@ -100,6 +100,8 @@ pub struct Incoming {
 pub struct Answered {
     /// Codecs that it was offered, in this offer or an earlier one, and has never taken.
     pub lacks: Vec<Codec>,
+    /// Another offer is due: tracks that waited have taken the sections that this answer freed.
+    pub negotiate: bool,
 }
 
 /// Our answer to an offer.

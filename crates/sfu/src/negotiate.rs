@@ -48,11 +48,11 @@ impl Worker {
     pub(crate) fn handle_answer(&mut self, now: Instant, id: PeerId, sdp: &str) -> Result<Answered, Error> {
         let session = self.sessions.get_mut(&id).ok_or(Error::NoSuchPeer)?;
         session.peer.handle_answer(now, sdp).map_err(bad_sdp)?;
-        let lacks = session.peer.lacks().collect();
+        let answered = Answered { lacks: session.peer.lacks().collect(), negotiate: session.peer.needs_negotiation() };
         self.pending += usize::from(start_connect_deadline(session, now));
         self.activate(now, id);
         self.service(now, id);
-        Ok(Answered { lacks })
+        Ok(answered)
     }
 
     pub(crate) fn restart_ice(&mut self, now: Instant, id: PeerId, fragment: &str) -> Result<String, Error> {
@@ -351,3 +351,6 @@ impl Ssrcs {
         Ssrc(rand::random_range(1..=u32::MAX))
     }
 }
+
+#[cfg(test)]
+mod tests;

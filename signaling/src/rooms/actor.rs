@@ -310,7 +310,7 @@ impl Actor {
         if let Ok(answered) = &answered {
             self.state.note_lacks(id, &answered.lacks);
         }
-        self.state.handle_answered(id);
+        self.state.handle_answered(id, answered.as_ref().is_ok_and(|answered| answered.negotiate));
         answered?;
         Ok(())
     }

@@ -178,10 +178,11 @@ impl State {
         outstanding.is_some_and(|(expected, _)| offer_id == expected || offer_id == 0)
     }
 
-    /// The answer to our offer was taken, or was unusable: the next offer may follow.
-    pub(in crate::rooms) fn handle_answered(&mut self, id: ParticipantId) {
+    /// The answer to our offer was taken, or was unusable: the next offer may follow. `negotiate`: it has to.
+    pub(in crate::rooms) fn handle_answered(&mut self, id: ParticipantId, negotiate: bool) {
         if let Some(participant) = self.participants.get_mut(&id) {
             participant.negotiation.outstanding = None;
+            participant.negotiation.wanted |= negotiate;
             self.unsettled.insert(id);
         }
     }

@@ -228,4 +228,7 @@ fn sections_are_bounded() {
     negotiator.detach(TrackId(1));
     offer_taken(&mut negotiator);
     assert_eq!(negotiator.carrier(TrackId(placed as u64 + 1)).map(|section| section.mid), Some(mid("1")));
+    assert!(negotiator.needs_negotiation(), "the client has to learn of it");
+    offer_taken(&mut negotiator);
+    assert!(!negotiator.needs_negotiation(), "and that ends it");
 }

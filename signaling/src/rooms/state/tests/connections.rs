@@ -86,12 +86,17 @@ fn our_offers_follow_one_another() {
     assert_eq!(room.state.poll_timeout(), Some(room.at(5).at), "until then it may come");
     assert!(!room.state.takes_answer(bob.id, 2));
     assert!(room.state.takes_answer(bob.id, 1));
-    room.state.handle_answered(bob.id);
+    room.state.handle_answered(bob.id, false);
     assert_eq!(room.state.poll_timeout(), None);
     assert!(!room.state.takes_answer(bob.id, 1), "one offer, one answer");
     assert_eq!(offers(&mut room), 1);
     room.state.handle_offer_made(room.now, bob.id, offer());
     assert!(matches!(bob.read()[..], [Notice::Offer { id: 2, .. }]));
+    room.state.handle_answered(bob.id, true);
+    assert_eq!(offers(&mut room), 1, "what waited has taken a section that the client freed");
+    room.state.handle_offer_made(room.now, bob.id, offer());
+    room.state.handle_answered(bob.id, false);
+    assert_eq!(offers(&mut room), 0);
 }
 
 #[test]

@@ -123,7 +123,7 @@ impl Room {
         let mut client = self.try_join(JoinRequest::new(identity, mode)).unwrap();
         if mode == Mode::Dual {
             self.offer_to(&client);
-            self.state.handle_answered(client.id);
+            self.state.handle_answered(client.id, false);
         }
         self.state.handle_connected(self.now, client.peers.subscriber);
         client.read();
