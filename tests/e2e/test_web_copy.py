@@ -112,6 +112,23 @@ async def test_a_copy_that_could_not_be_written_is_made_anew(server):
         assert await texts(bo) == ["before", "meanwhile", "after"]
 
 
+async def test_what_was_read_without_a_network_is_told_by_the_next_page(server):
+    """That page takes it from the copy, where it is read already: nothing else would tell the server."""
+    async with two(server) as (ana, bo, ana_name, bo_name):
+        await start_with(ana, bo_name)
+        await write(ana, "have you seen this?")
+        await expect(row(bo, ana_name)).to_contain_text("have you seen this?")
+        await bo.route(re.compile(r"/im"), lambda route: route.abort())
+        await bo.evaluate("dispatchEvent(new Event('offline'))")
+        await row(bo, ana_name).click()
+        await expect(message(bo, "have you seen this?")).to_be_visible()
+        await expect(row(bo, ana_name).get_by_label("unread")).to_have_count(0)
+        await expect(message(ana, "have you seen this?").get_by_role("img", name="Sent")).to_be_visible()
+        await bo.close()
+        await sign_in(bo.context, server, bo_name)
+        await expect(message(ana, "have you seen this?").get_by_role("img", name="Read")).to_be_visible()
+
+
 async def test_who_signs_out_beside_another_tab_can_sign_in_again(server):
     """That tab has the copy open, which is to go."""
     [ana_name] = names("Ana")

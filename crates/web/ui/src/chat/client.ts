@@ -64,9 +64,10 @@ export class Client {
     this.connection = new Connection(account, { hello, greeted, began, push, lost, yielded, resumed, changed });
   }
 
-  private restore({ me, saved, users, uploads }: Opened) {
+  private restore(opened: Opened) {
+    const { me, users, uploads } = opened;
     this.me = me ?? make('User');
-    this.exchange.restore(me, saved);
+    this.exchange.restore(opened);
     this.people.learn(me ? [me, ...users] : users);
     this.uploads.restore(me ? uploads : []);
   }

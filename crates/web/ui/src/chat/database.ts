@@ -5,6 +5,7 @@
 import type { User } from '../wire/im.gen';
 import type { Event } from '../wire/im.gen';
 
+import type { Read } from './reads';
 import type { Row } from './replica/conversation';
 import type { Changes, Saved } from './replica/replica';
 import type { Outgoing } from './replica/sends';
@@ -17,6 +18,8 @@ export interface Opened {
   saved: Saved;
   users: User[];
   uploads: Upload[];
+  /** What was read and the server has not confirmed. */
+  reads: Read[];
 }
 
 type Store = (name: string) => IDBObjectStore;
@@ -72,28 +75,30 @@ export class Database {
   }
 
   async read(): Promise<Opened> {
-    const empty = { saved: { position: { useq: 0, bump: 0 }, rows: [], events: [], outgoing: [] }, users: [], uploads: [] };
+    const empty = { saved: { position: { useq: 0, bump: 0 }, rows: [], events: [], outgoing: [] }, users: [], uploads: [], reads: [] };
     if (!this.db) return empty;
     const transaction = this.db.transaction(['about', 'rows', 'events', 'outgoing', 'users', 'uploads']);
     const all = <T>(store: string) => answer(transaction.objectStore(store).getAll() as IDBRequest<T[]>);
-    const [me, position, rows, events, outgoing, users, uploads] = await Promise.all([
+    const [me, position, reads, rows, events, outgoing, users, uploads] = await Promise.all([
       answer(transaction.objectStore('about').get('me') as IDBRequest<User | undefined>),
       answer(transaction.objectStore('about').get('position') as IDBRequest<Saved['position'] | undefined>),
+      answer(transaction.objectStore('about').get('reads') as IDBRequest<Read[] | undefined>),
       all<Row>('rows'),
       all<Event>('events'),
       all<Outgoing>('outgoing'),
       all<User>('users'),
       all<Upload>('uploads'),
     ]);
-    return { me, saved: { position: position ?? empty.saved.position, rows, events, outgoing }, users, uploads };
+    return { me, saved: { position: position ?? empty.saved.position, rows, events, outgoing }, users, uploads, reads: reads ?? [] };
   }
 
-  write(changes: Changes) {
+  /** `reads`: all that are not confirmed, if they are others than before. */
+  write(changes: Changes, reads?: Read[]) {
     const { events, rows, hidden, forgotten, outgoing, sent, position } = changes;
     const count = events.length + rows.length + hidden.length + forgotten.length + outgoing.length + sent.length;
-    if (!count && !position) return;
+    if (!count && !position && !reads) return;
     if (this.over) {
-      this.giveUp(changes);
+      this.giveUp(changes, reads);
       return;
     }
     const write = (store: Store) => {
@@ -106,8 +111,9 @@ export class Database {
       rows.forEach((row) => store('rows').put(row));
       writeOutgoing(store, changes);
       if (position) store('about').put(position, 'position');
+      if (reads) store('about').put(reads, 'reads');
     };
-    this.change(['about', 'rows', 'events', 'outgoing'], write, () => this.giveUp(changes));
+    this.change(['about', 'rows', 'events', 'outgoing'], write, () => this.giveUp(changes, reads));
   }
 
   /** What the user has written, in a tab that another one keeps the copy for. */
@@ -163,7 +169,7 @@ export class Database {
 
   /** A later change on top of one that is missing would be shown as if nothing were: of the log nothing is kept any more. With
    * each change anew, because a full disk may refuse that as well. */
-  private giveUp(changes: Changes) {
+  private giveUp(changes: Changes, reads?: Read[]) {
     this.over = true;
     this.change(['about', 'rows', 'events'], (store) => {
       store('about').delete('position');
@@ -171,6 +177,7 @@ export class Database {
       store('events').clear();
     });
     this.change(['outgoing'], (store) => writeOutgoing(store, changes));
+    if (reads) this.change(['about'], (store) => store('about').put(reads, 'reads'));
   }
 
   private change(stores: string[], write: (store: Store) => void, failed: () => void = () => undefined) {

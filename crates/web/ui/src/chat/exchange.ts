@@ -5,8 +5,9 @@ import { type Init, make } from '../wire/codec';
 import type { Body, Fetch, Sync, User } from '../wire/im.gen';
 
 import { unhex } from './bytes';
-import type { Database } from './database';
-import { Replica, type Request, type Saved } from './replica/replica';
+import type { Database, Opened } from './database';
+import { Reads } from './reads';
+import { Replica, type Request } from './replica/replica';
 import type { Reply, Session } from './session';
 
 export class Exchange {
@@ -17,8 +18,7 @@ export class Exchange {
   private timer?: ReturnType<typeof setTimeout>;
   /** Conversations of which an older page is on its way. */
   private older = new Set<number>();
-  /** What was read and the server has not confirmed. */
-  private reads = new Map<number, number>();
+  private reads = new Reads();
   /** Another tab keeps the copy: what is known here is of before. */
   private yielded = false;
 
@@ -28,8 +28,9 @@ export class Exchange {
   ) {}
 
   /** The copy of a user, as the database has it. */
-  restore(me: User | undefined, saved: Saved) {
+  restore({ me, saved, reads }: Opened) {
     this.replica = me ? new Replica(me.id, saved) : new Replica(0);
+    this.reads = new Reads(reads);
   }
 
   yield() {
@@ -53,6 +54,7 @@ export class Exchange {
     if (me.id === this.replica.me) return true;
     if (this.replica.me) this.database.clear();
     this.replica = new Replica(me.id);
+    this.reads = new Reads();
     this.asked = undefined;
     return false;
   }
@@ -67,13 +69,14 @@ export class Exchange {
   begin(session: Session) {
     this.session = session;
     if (!this.asked) this.sync({ case: 'sync', value: this.replica.connected() });
-    this.tellReads();
+    this.reads.begin();
     this.settle();
   }
 
   cut() {
     this.session = undefined;
     this.replica.disconnected();
+    this.reads.cut();
     this.older.clear();
   }
 
@@ -95,8 +98,7 @@ export class Exchange {
   /** What was shown up to here is read. */
   read(conv: number, seq: number) {
     if (this.yielded || !this.replica.markRead(conv, seq)) return;
-    this.reads.set(conv, seq);
-    this.tellReads();
+    this.reads.push(conv, seq);
     this.settle();
   }
 
@@ -113,11 +115,12 @@ export class Exchange {
     const changes = this.replica.takeChanges();
     // Of the log it would be a row without its events, or one from before the other tab's.
     if (this.yielded) this.database.writeOutgoing(changes);
-    else this.database.write(changes);
+    else this.database.write(changes, this.reads.takeChanged());
     for (const request of this.session ? this.replica.takeRequests() : []) this.carry(request);
+    this.tellReads();
     clearTimeout(this.timer);
-    const { deadline } = this.replica;
-    if (deadline !== undefined) {
+    const deadline = Math.min(this.replica.deadline ?? Infinity, this.reads.deadline ?? Infinity);
+    if (deadline !== Infinity) {
       this.timer = setTimeout(() => {
         this.replica.timeout(now());
         this.settle();
@@ -164,9 +167,14 @@ export class Exchange {
   }
 
   private tellReads() {
-    for (const [conv, seq] of this.reads) {
-      this.session?.ask({ case: 'read', value: { conv, seq } }, () => {
-        if (this.reads.get(conv) === seq) this.reads.delete(conv);
+    const { session, reads } = this;
+    if (!session) return;
+    for (let read = reads.next(now()); read; read = reads.next(now())) {
+      const told = read;
+      const [conv, seq] = told;
+      session.ask({ case: 'read', value: { conv, seq } }, (reply) => {
+        reads.answered(told, reply.case === 'error' ? reply.value : undefined, now());
+        this.settle();
         return true;
       });
     }
