@@ -140,13 +140,12 @@ impl Session {
         }
     }
 
-    /// The room kept what the client says here: subscriptions, tracks, settings. Of data tracks the client is told what ended
-    /// meanwhile; of other tracks it hears by the update that a resume begins with.
+    /// The room kept what the client says here: subscriptions, tracks, settings. Of its own tracks of both kinds it is told which
+    /// have ended meanwhile: LiveKit's server has it join anew then.
     async fn handle_sync_state(&mut self, state: pb::SyncState) -> Result<(), End> {
-        let believed: Vec<_> = state.publish_data_tracks.into_iter().filter_map(data_track::believed).collect();
-        if !believed.is_empty() {
-            self.room.check_data_tracks(self.participant, believed).await;
-        }
+        let tracks: Vec<_> = state.publish_tracks.into_iter().filter_map(|told| Some(told.track?.sid)).collect();
+        let data_tracks: Vec<_> = state.publish_data_tracks.into_iter().filter_map(data_track::believed).collect();
+        self.room.check_tracks(self.participant, tracks, data_tracks).await;
         if let Some(update) = state.data_subscription {
             self.room.subscribe_data(self.participant, data_track::subscription(update)).await;
         }

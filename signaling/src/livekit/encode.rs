@@ -32,22 +32,14 @@ pub(super) fn join(joined: &Joined, relay: Option<&Access>, stress: f32) -> Mess
     })
 }
 
-/// The first message of a resume, and what changed meanwhile.
-pub(super) fn resume(joined: &Joined, relay: Option<&Access>, stress: f32) -> [Message; 3] {
-    let reconnect = pb::ReconnectResponse {
+/// The first message of a resume: clients drop what comes before it.
+pub(super) fn resume(joined: &Joined, relay: Option<&Access>, stress: f32) -> Message {
+    Message::Reconnect(pb::ReconnectResponse {
         ice_servers: ice_servers(relay),
         client_configuration: None,
         server_info: Some(server_info(stress)),
         last_message_seq: joined.last_data_seq,
-    };
-    // Clients take nobody out who is not named as one who has left. They go first, ahead of whoever may be there instead.
-    let present = std::iter::once(&joined.info).chain(&joined.others);
-    let everyone = joined.left.iter().chain(present).map(convert::participant).collect();
-    [
-        Message::Reconnect(reconnect),
-        Message::Update(pb::ParticipantUpdate { participants: everyone }),
-        Message::RoomUpdate(pb::RoomUpdate { room: Some(convert::room(&joined.room)) }),
-    ]
+    })
 }
 
 /// The server is reached directly, if it is: an empty list is valid, and public STUN servers would learn of every call.

@@ -186,13 +186,8 @@ impl Session {
         offer: Option<pb::SessionDescription>,
     ) -> Result<(), End> {
         let relay = self.turn.access(&joined.info.identity);
-        if resumes {
-            for message in encode::resume(joined, relay.as_ref(), self.stress) {
-                self.send(message).await?;
-            }
-        } else {
-            self.send(encode::join(joined, relay.as_ref(), self.stress)).await?;
-        }
+        let first = if resumes { encode::resume } else { encode::join };
+        self.send(first(joined, relay.as_ref(), self.stress)).await?;
         for track in tracks {
             self.handle_add_track(track).await?;
         }

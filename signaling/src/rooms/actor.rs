@@ -208,7 +208,10 @@ impl Actor {
                 send(reply, self.state.unpublish_data_track(now, participant, handle));
             }
             Command::SubscribeData { participant, change } => self.state.subscribe_data(now, participant, change),
-            Command::CheckData { participant, believed } => self.state.check_data_tracks(now, participant, believed),
+            Command::CheckTracks { participant, tracks, data_tracks } => {
+                self.state.check_tracks(now, participant, tracks);
+                self.state.check_data_tracks(now, participant, data_tracks);
+            }
             Command::ServerData { data, reply } => {
                 self.state.send_server_data(data, &*self.format);
                 send(reply, Ok(()));

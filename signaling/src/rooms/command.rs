@@ -44,7 +44,7 @@ pub(super) enum Command {
     PublishData { participant: ParticipantId, request: DataTrackRequest, reply: Reply<DataTrackInfo> },
     UnpublishData { participant: ParticipantId, handle: u32, reply: Reply<DataTrackInfo> },
     SubscribeData { participant: ParticipantId, change: DataSubscription },
-    CheckData { participant: ParticipantId, believed: Vec<DataTrackInfo> },
+    CheckTracks { participant: ParticipantId, tracks: Vec<String>, data_tracks: Vec<DataTrackInfo> },
     ServerData { data: ServerData, reply: Reply<()> },
     Info { reply: Reply<RoomInfo> },
     SetMetadata { metadata: String, reply: Reply<RoomInfo> },

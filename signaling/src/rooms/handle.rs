@@ -204,9 +204,9 @@ impl RoomHandle {
         self.tell(Command::SubscribeData { participant, change }).await;
     }
 
-    /// A participant says after a resume which data tracks it publishes; it is told which of them have ended.
-    pub async fn check_data_tracks(&self, participant: ParticipantId, believed: Vec<DataTrackInfo>) {
-        self.tell(Command::CheckData { participant, believed }).await;
+    /// A participant says after a resume which tracks (`TR_…`) and data tracks it publishes; it is told which of them have ended.
+    pub async fn check_tracks(&self, participant: ParticipantId, tracks: Vec<String>, data_tracks: Vec<DataTrackInfo>) {
+        self.tell(Command::CheckTracks { participant, tracks, data_tracks }).await;
     }
 
     /// The server itself sends data to participants.

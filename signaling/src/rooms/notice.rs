@@ -16,7 +16,7 @@ pub enum Notice {
     Participants(Arc<Vec<ParticipantInfo>>),
     /// The room changed.
     Room(Arc<RoomInfo>),
-    /// Speakers that changed since the last notice.
+    /// Speakers that changed since the last notice; to whom may have missed some: everybody, and whether they speak.
     Speakers(Arc<Vec<SpeakerInfo>>),
     /// Participants whose connection is rated differently than before.
     Quality(Arc<Vec<QualityInfo>>),

@@ -96,15 +96,14 @@ pub struct Joined {
     pub info: ParticipantInfo,
     /// The room.
     pub room: RoomInfo,
-    /// Everyone else who is visible.
+    /// Everyone else who is visible. At a resume nobody: they are among what is told.
     pub others: Vec<ParticipantInfo>,
-    /// At a resume: who has left lately and is not back. It may not have been told.
-    pub left: Vec<ParticipantInfo>,
     /// How it was and is negotiated.
     pub mode: Mode,
     /// Highest `sequence` of its reliable data packets the room has seen.
     pub last_data_seq: u32,
-    /// What the room tells it. Closed when the participant is out of the room, resumed elsewhere, or too slow.
+    /// What the room tells it, at a resume how everything stands first. Closed when the participant is out of the room, resumed
+    /// elsewhere, or too slow.
     pub notices: mpsc::Receiver<Notice>,
 }
 

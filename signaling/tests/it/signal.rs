@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use convene_signaling::rooms::{JoinRequest, LeaveReason, Mode, ParticipantChange, Permission};
 use convene_signaling::token::{Claims, Grants};
-use futures_util::StreamExt as _;
+use futures_util::{SinkExt as _, StreamExt as _};
 use livekit_protocol as pb;
+use pb::signal_request::Message as Asked;
 use pb::signal_response::Message;
 use prost::Message as _;
-use yawc::{MaybeTlsStream, OpCode, WebSocket};
+use yawc::{Frame, MaybeTlsStream, OpCode, WebSocket};
 
 use crate::harness::{Harness, TTL, bearer, join, verify};
 
@@ -24,6 +25,11 @@ impl Client {
         let token = token.strip_prefix("Bearer ").unwrap();
         let url = format!("ws://{address}/rtc?access_token={token}{query}");
         Self(WebSocket::connect(url.parse().unwrap()).await.unwrap())
+    }
+
+    async fn ask(&mut self, message: Asked) {
+        let request = pb::SignalRequest { message: Some(message) };
+        self.0.send(Frame::binary(request.encode_to_vec())).await.unwrap();
     }
 
     /// What a message says, of those that come.
@@ -102,4 +108,38 @@ async fn a_resume_says_who_has_left_meanwhile() {
 
     let mut resumed = Client::connect(&server, &format!("&reconnect=1&sid={sid}"), &token).await;
     assert_eq!(resumed.find(state).await, pb::participant_info::State::Disconnected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_resume_says_what_became_of_own_tracks() {
+    let server = Harness::new();
+    let token = bearer("alice", join("r"), TTL);
+    let mut client = Client::connect(&server, "", &token).await;
+    let sid = client.sid().await;
+    let add = pb::AddTrackRequest { cid: "mic".to_owned(), ..Default::default() };
+    client.ask(Asked::AddTrack(add)).await;
+    let added = |message| if let Message::TrackPublished(published) = message { published.track } else { None };
+    let mic = client.find(added).await;
+    drop(client);
+    server.rooms.get("r").unwrap().mute_track("alice", &mic.sid, true).await.unwrap();
+
+    let mut resumed = Client::connect(&server, &format!("&reconnect=1&sid={sid}"), &token).await;
+    let gone = pb::TrackInfo { sid: "TR_gone".to_owned(), ..Default::default() };
+    let believed = |track| pb::TrackPublishedResponse { track: Some(track), ..Default::default() };
+    let publish_tracks = vec![believed(mic.clone()), believed(gone)];
+    resumed.ask(Asked::SyncState(pb::SyncState { publish_tracks, ..Default::default() })).await;
+    let mut told = Vec::new();
+    let ended = loop {
+        match resumed.find(Some).await {
+            Message::TrackUnpublished(ended) => break ended.track_sid,
+            Message::Reconnect(_) => told.push("reconnect"),
+            Message::Mute(mute) => {
+                assert_eq!((&mute.sid, mute.muted), (&mic.sid, true));
+                told.push("mute");
+            }
+            Message::Update(_) => told.push("update"),
+            _ => {}
+        }
+    };
+    assert_eq!((ended.as_str(), told), ("TR_gone", vec!["reconnect", "mute", "update"]));
 }

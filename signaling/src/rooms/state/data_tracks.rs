@@ -196,13 +196,6 @@ impl State {
         self.reconcile_data(now, &own, everyone);
     }
 
-    /// Tells somebody all handles again who may have missed them.
-    pub(super) fn repeat_data_handles(&mut self, now: Now, id: ParticipantId) {
-        if self.data_tracks.tracks.values().any(|track| track.receivers.contains_key(&id)) {
-            self.tell_data_handles(now, id);
-        }
-    }
-
     fn reconcile_data(&mut self, now: Now, handles: &[u16], of: Vec<ParticipantId>) {
         for id in of {
             if self.reconcile_data_of(handles, id) {
@@ -241,6 +234,12 @@ impl State {
     }
 
     fn tell_data_handles(&mut self, now: Now, id: ParticipantId) {
+        let handles = self.data_handles(id);
+        self.notify(now, id, Notice::DataHandles(handles));
+    }
+
+    /// What packets of the data tracks that a participant receives name them by.
+    pub(super) fn data_handles(&self, id: ParticipantId) -> Vec<DataHandle> {
         let received = self.data_tracks.tracks.iter().filter(|(_, track)| track.receivers.contains_key(&id));
         let handles = received.filter_map(|(handle, track)| {
             let publisher = &self.participants.get(&track.owner)?.info;
@@ -251,8 +250,7 @@ impl State {
                 track_sid: track.info.sid.clone(),
             })
         });
-        let handles = handles.collect();
-        self.notify(now, id, Notice::DataHandles(handles));
+        handles.collect()
     }
 
     /// A packet of a data track goes to those who receive it. `Err` says why it was dropped.

@@ -53,22 +53,17 @@ impl State {
         }
     }
 
-    /// Tells a publisher again what it was told of its tracks. What it was never told less of it sends as it is.
-    pub(super) fn repeat_demands(&mut self, now: Now, owner: ParticipantId) {
+    /// What a publisher was told of its tracks. What it was never told less of it sends as it is.
+    pub(super) fn demands(&self, owner: ParticipantId) -> impl Iterator<Item = Notice> {
         let was_told = |track: &&Track| track.demand.told.is_some() || track.backup.is_some();
-        let own = self.tracks.values().filter(|track| track.owner == owner && track.is_shown());
-        let told: Vec<TrackId> = own.filter(was_told).map(|track| track.id).collect();
-        for track in told {
-            self.tell_demand(now, track);
-        }
+        let own = self.tracks.values().filter(move |track| track.owner == owner && track.is_shown());
+        own.filter(was_told).map(demand)
     }
 
     fn tell_demand(&mut self, now: Now, id: TrackId) {
         let Some(track) = self.tracks.get(&id) else { return };
-        let mut codecs = vec![(track.info.mime_type.clone(), track.demand.told())];
-        codecs.extend(track.backup.as_ref().map(|backup| (backup.mime_type.clone(), backup.demand.told())));
-        let (owner, sid) = (track.owner, track.info.sid.clone());
-        self.notify(now, owner, Notice::LayersWanted { sid, codecs });
+        let (owner, notice) = (track.owner, demand(track));
+        self.notify(now, owner, notice);
     }
 
     /// The highest layer that some subscriber asks for; `None`: nobody wants any.
@@ -83,6 +78,13 @@ impl State {
         }
         most
     }
+}
+
+/// What is wanted of a track, in the words of its publisher.
+fn demand(track: &Track) -> Notice {
+    let mut codecs = vec![(track.info.mime_type.clone(), track.demand.told())];
+    codecs.extend(track.backup.as_ref().map(|backup| (backup.mime_type.clone(), backup.demand.told())));
+    Notice::LayersWanted { sid: track.info.sid.clone(), codecs }
 }
 
 impl Demand {

@@ -97,7 +97,6 @@ impl State {
             info,
             room: self.room_info(),
             others: if told { self.others(id) } else { Vec::new() },
-            left: Vec::new(),
             mode,
             last_data_seq: 0,
             notices: receiver,

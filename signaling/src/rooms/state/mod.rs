@@ -176,6 +176,8 @@ struct Track {
     subscribers: BTreeSet<ParticipantId>,
     /// The publisher has been told of its first subscriber.
     announced: bool,
+    /// The server has muted it, and its publisher has not said a word of that since.
+    muted_unheard: bool,
     demand: Demand,
     /// The publisher would send another codec as well.
     backup: Option<Backup>,

@@ -73,6 +73,7 @@ impl State {
             Ok(missing) => {
                 let Some(participant) = self.participants.get_mut(&id) else { return };
                 participant.negotiation.missing = missing;
+                participant.paused.forget(track);
                 self.unsettled.insert(id);
                 participant.negotiation.barren = 0;
                 if participant.mode == Mode::Dual && missing.negotiate {

@@ -1,5 +1,6 @@
 //! Streams that do not go out to a participant for a while, and when they are told. A client forgets what it is told of a track
-//! that has not come to it yet: who joins where there is no room for pictures would see black ones. So it is said again.
+//! that has not come to it yet: who joins where there is no room for pictures would see black ones. So it is said again. That a
+//! stream goes on is said again to a client that comes back.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -9,7 +10,7 @@ use convene_types::TrackId;
 /// When it is said again, after it was said first: a track comes with the next negotiation, over whatever path.
 const AGAIN: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(3), Duration::from_secs(8)];
 
-/// See the module.
+/// See the module. What was said of each stream last, if it was ever paused.
 #[derive(Debug, Default)]
 pub(super) struct Paused(BTreeMap<TrackId, Telling>);
 
@@ -18,11 +19,13 @@ struct Telling {
     first: Instant,
     /// How often it was said again.
     again: usize,
+    /// It goes on since.
+    over: bool,
 }
 
 impl Telling {
     fn due(&self) -> Option<Instant> {
-        AGAIN.get(self.again).map(|after| self.first + *after)
+        AGAIN.get(self.again).filter(|_| !self.over).map(|after| self.first + *after)
     }
 }
 
@@ -30,14 +33,23 @@ impl Paused {
     /// It was told that a stream is paused, or goes on.
     pub(super) fn told(&mut self, now: Instant, track: TrackId, paused: bool) {
         match paused {
-            true => drop(self.0.insert(track, Telling { first: now, again: 0 })),
-            false => drop(self.0.remove(&track)),
+            true => drop(self.0.insert(track, Telling { first: now, again: 0, over: false })),
+            false => self.0.get_mut(&track).into_iter().for_each(|telling| telling.over = true),
         }
     }
 
-    /// The participant has a new signaling connection: whatever was said may be lost.
-    pub(super) fn resumed(&mut self, now: Instant) {
-        self.0.values_mut().for_each(|telling| *telling = Telling { first: now, again: 0 });
+    /// The track has ended, or comes anew: streams begin as ones that go out.
+    pub(super) fn forget(&mut self, track: TrackId) {
+        self.0.remove(&track);
+    }
+
+    /// The participant has a new signaling connection: whatever was said may be lost. Returns what is to be said of which tracks:
+    /// whether they are paused.
+    pub(super) fn resumed(&mut self, now: Instant) -> Vec<(TrackId, bool)> {
+        for telling in self.0.values_mut() {
+            *telling = Telling { first: now, again: 0, ..*telling };
+        }
+        self.0.iter().map(|(track, telling)| (*track, !telling.over)).collect()
     }
 
     /// When something is to be said again.
@@ -77,8 +89,11 @@ mod tests {
         assert_eq!(paused.poll_timeout(), None);
 
         paused.told(at(20), other, false);
-        paused.resumed(at(30));
+        assert_eq!(paused.resumed(at(30)), [(one, true), (other, false)]);
         assert_eq!(paused.poll_timeout(), Some(at(31)));
         assert_eq!(paused.take_due(at(31)), [one], "the other one goes on");
+        paused.forget(one);
+        paused.told(at(32), one, false);
+        assert_eq!((paused.poll_timeout(), paused.resumed(at(33))), (None, vec![(other, false)]));
     }
 }

@@ -87,6 +87,16 @@ impl State {
         }
     }
 
+    /// Who speaks and who does not, of all that a participant may know of.
+    pub(super) fn speakers(&self, id: ParticipantId) -> Notice {
+        let known = self.participants.values().filter(|one| one.id == id || !one.info.permission.hidden);
+        let known = known.map(|one| {
+            let (sid, level) = (one.info.sid.clone(), self.speaking.get(&one.info.sid).copied());
+            SpeakerInfo { sid, level: level.unwrap_or(0.0), active: level.is_some() }
+        });
+        Notice::Speakers(Arc::new(known.collect()))
+    }
+
     /// A data packet from a participant. `Err` says why it was dropped.
     pub(in crate::rooms) fn handle_data(
         &mut self,

@@ -20,6 +20,15 @@ impl State {
         self.tell_stream_state(now, id, track, paused);
     }
 
+    /// What a client that comes back is told of the streams that it gets.
+    pub(super) fn missed_stream_states(&mut self, now: Now, id: ParticipantId) -> Vec<Notice> {
+        let Some(participant) = self.participants.get_mut(&id) else { return Vec::new() };
+        let said = participant.paused.resumed(now.at);
+        let is_received = |track: TrackId| self.tracks.get(&track).is_some_and(|track| track.subscribers.contains(&id));
+        let received = said.into_iter().filter(|(track, _)| is_received(*track));
+        received.filter_map(|(track, paused)| self.stream_state(track, paused)).collect()
+    }
+
     /// Those who may not have been listening.
     pub(super) fn tell_paused_again(&mut self, now: Now) {
         let due =
@@ -34,10 +43,15 @@ impl State {
     }
 
     fn tell_stream_state(&mut self, now: Now, id: ParticipantId, track: TrackId, paused: bool) {
-        let Some(track) = self.tracks.get(&track) else { return };
-        let Some(owner) = self.participants.get(&track.owner) else { return };
-        let (participant, track) = (owner.info.sid.clone(), track.info.sid.clone());
-        self.notify(now, id, Notice::StreamState { participant, track, paused });
+        if let Some(notice) = self.stream_state(track, paused) {
+            self.notify(now, id, notice);
+        }
+    }
+
+    fn stream_state(&self, track: TrackId, paused: bool) -> Option<Notice> {
+        let track = self.tracks.get(&track)?;
+        let owner = self.participants.get(&track.owner)?;
+        Some(Notice::StreamState { participant: owner.info.sid.clone(), track: track.info.sid.clone(), paused })
     }
 
     /// Connections are rated differently than before: everyone is told, as with speakers.
@@ -64,11 +78,16 @@ impl State {
         if !self.listeners.contains(&id) {
             return;
         }
+        if let Some(known) = self.qualities() {
+            self.notify(now, id, known);
+        }
+    }
+
+    /// How all are rated at this moment, if anybody is.
+    pub(super) fn qualities(&self) -> Option<Notice> {
         let visible = self.participants.values().filter(|participant| !participant.info.permission.hidden);
         let known: Vec<QualityInfo> = visible.filter_map(Participant::quality).collect();
-        if !known.is_empty() {
-            self.notify(now, id, Notice::Quality(Arc::new(known)));
-        }
+        (!known.is_empty()).then(|| Notice::Quality(Arc::new(known)))
     }
 }
 

@@ -1,10 +1,13 @@
 //! Coming back on a fresh signaling connection. What was told on the old one since it died is lost, also what waited in its
-//! queue: whatever of it the client needs is told again.
+//! queue: how everything stands is told again, ahead of what happens from there on.
+//!
+//! Not here: own tracks that have ended. The client says which it believes to publish ([`State::check_tracks`]).
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, Receiver, Sender};
 
 use super::{Negotiation, Now, Participant, State};
 use crate::rooms::error::Error;
@@ -54,38 +57,57 @@ impl State {
     pub(in crate::rooms) fn handle_resume(&mut self, now: Now, identity: &str, sid: &str) -> Result<Joined, Error> {
         let id = self.id_of_identity(identity)?;
         let session = SessionId(self.fresh_id());
-        let participant = self.get_mut(id)?;
-        if participant.info.sid != sid {
+        let info = self.participant_info(id)?;
+        if info.sid != sid {
             return Err(Error::ParticipantNotFound);
         }
-        let (notices, receiver) = mpsc::channel(MAX_NOTICES);
+        let (notices, receiver) = self.retold(now, &info, id);
+        let participant = self.get_mut(id)?;
         participant.notices = Some(notices);
         participant.session = session;
         participant.detached_at = None;
         // What was under way over the old connection is lost: in single-connection mode the client's next offer tells
         // what is missing, in two-connection mode we offer anew.
         participant.negotiation = Negotiation::continued(&participant.negotiation);
-        participant.paused.resumed(now.at);
         let (mode, last_data_seq) = (participant.mode, participant.last_data_seq);
         self.unsettled.insert(id);
         if mode == Mode::Dual {
             self.want_offer(id, true);
         }
-        self.repeat_data_handles(now, id);
-        self.repeat_demands(now, id);
-        self.repeat_policies(now, id);
-        let info = self.participant_info(id)?;
-        Ok(Joined {
-            participant: id,
-            session,
-            info,
-            room: self.room_info(),
-            others: self.others(id),
-            left: self.left_for(now, id),
-            mode,
-            last_data_seq,
-            notices: receiver,
-        })
+        let (room, others) = (self.room_info(), Vec::new());
+        Ok(Joined { participant: id, session, info, room, others, mode, last_data_seq, notices: receiver })
+    }
+
+    /// A queue with all that a client that comes back is told. It is as much longer, as the room decides how much that is: one
+    /// that is full from the start would never let it come back.
+    fn retold(&mut self, now: Now, own: &ParticipantInfo, id: ParticipantId) -> (Sender<Notice>, Receiver<Notice>) {
+        let retold = self.retell(now, own, id);
+        let (notices, receiver) = mpsc::channel(MAX_NOTICES.saturating_add(retold.len()));
+        for notice in retold {
+            let _ = notices.try_send(notice); // it has its place
+        }
+        (notices, receiver)
+    }
+
+    /// How everything stands, in an order in which clients understand it.
+    fn retell(&mut self, now: Now, own: &ParticipantInfo, id: ParticipantId) -> Vec<Notice> {
+        // Clients compare the description of themselves to what they know: one that has not heard of a mute would take it back.
+        let mut retold: Vec<Notice> = self.unheard_mutes(id).collect();
+        // Clients take nobody out who is not named as one who has left. They go first, ahead of whoever may be there instead.
+        let mut people = self.left_for(now, id);
+        people.push(own.clone());
+        people.extend(self.others(id));
+        retold.push(Notice::Participants(Arc::new(people)));
+        retold.push(Notice::Room(Arc::new(self.room_info())));
+        retold.push(self.speakers(id));
+        retold.extend(self.qualities());
+        retold.extend(self.missed_stream_states(now, id));
+        let handles = self.data_handles(id);
+        retold.extend((!handles.is_empty()).then_some(Notice::DataHandles(handles)));
+        retold.extend(self.missed_first_subscribers(id));
+        retold.extend(self.demands(id));
+        retold.extend(self.policies(id));
+        retold
     }
 
     /// A signaling connection ended without a word.
@@ -112,17 +134,13 @@ impl State {
 
     /// Which tracks of others a participant may receive: those of everybody who has ever said so, as what was told may be
     /// either of the two.
-    fn repeat_policies(&mut self, now: Now, id: ParticipantId) {
-        let mut told = Vec::new();
-        for track in self.tracks.values().filter(|track| track.is_shown() && track.owner != id) {
-            let Some(owner) = self.participants.get(&track.owner).filter(|owner| owner.has_said_policy) else {
-                continue;
-            };
+    fn policies(&self, id: ParticipantId) -> impl Iterator<Item = Notice> {
+        let of_others = self.tracks.values().filter(move |track| track.is_shown() && track.owner != id);
+        of_others.filter_map(move |track| {
+            let owner = self.participants.get(&track.owner)?;
+            let told = owner.has_said_policy && !owner.info.permission.hidden;
             let (participant, allowed) = (owner.info.sid.clone(), self.is_allowed(id, track.id));
-            told.push(Notice::SubscriptionPermission { participant, track: track.info.sid.clone(), allowed });
-        }
-        for notice in told {
-            self.notify(now, id, notice);
-        }
+            told.then(|| Notice::SubscriptionPermission { participant, track: track.info.sid.clone(), allowed })
+        })
     }
 }

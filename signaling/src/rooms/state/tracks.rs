@@ -152,6 +152,7 @@ impl State {
         let state = self.tracks.get_mut(&track).ok_or(Error::TrackNotFound)?;
         let changed = state.info.muted != muted;
         state.info.muted = muted;
+        state.muted_unheard = by_server && muted && (changed || state.muted_unheard);
         let (info, published) = (state.info.clone(), state.published);
         if changed {
             let mutes = self.streams(track).map(|track| Action::SetMuted { track, muted });
@@ -209,6 +210,21 @@ impl State {
         }
     }
 
+    /// What a client believes to publish after a resume. It is told what has ended meanwhile.
+    pub(in crate::rooms) fn check_tracks(&mut self, now: Now, id: ParticipantId, believed: Vec<String>) {
+        for sid in believed {
+            if self.own_track(id, &sid).is_err() {
+                self.notify(now, id, Notice::TrackUnpublished { sid });
+            }
+        }
+    }
+
+    /// What the server has muted, for a client that may not know it.
+    pub(super) fn unheard_mutes(&self, owner: ParticipantId) -> impl Iterator<Item = Notice> {
+        let unheard = self.tracks.values().filter(move |track| track.owner == owner && track.muted_unheard);
+        unheard.map(|track| Notice::Mute { sid: track.info.sid.clone(), muted: true })
+    }
+
     /// The media plane forgets them together with their transport.
     pub(super) fn drop_tracks_of(&mut self, id: ParticipantId) {
         let own: Vec<TrackId> = self.tracks.values().filter(|t| t.owner == id).map(|t| t.id).collect();
@@ -236,6 +252,7 @@ impl State {
         for participant in self.participants.values_mut() {
             participant.wants.remove(&track.id);
             participant.targets.remove(&track.id);
+            participant.paused.forget(track.id);
         }
         for subscriber in &track.subscribers {
             self.want_offer(*subscriber, false); // its section becomes inactive
@@ -253,9 +270,21 @@ impl State {
     /// As [`State::announce_first_subscribers`], for one track.
     pub(super) fn announce_first_subscriber(&mut self, now: Now, track: TrackId) {
         let Some(track) = self.tracks.get_mut(&track).filter(|track| !track.announced) else { return };
-        track.announced = true;
+        // Who cannot be told now is told at the resume, and never twice: programs wait for it before they begin.
+        track.announced = self.participants.get(&track.owner).is_some_and(|owner| owner.notices.is_some());
         let (owner, sid) = (track.owner, track.info.sid.clone());
         self.notify(now, owner, Notice::TrackSubscribed { sid });
+    }
+
+    /// Of which own tracks a publisher was not told yet that somebody receives them.
+    pub(super) fn missed_first_subscribers(&mut self, id: ParticipantId) -> Vec<Notice> {
+        let own = self.tracks.values_mut().filter(|track| track.owner == id && track.is_shown());
+        let missed = own.filter(|track| !track.announced && !track.subscribers.is_empty());
+        let tell = |track: &mut Track| {
+            track.announced = true;
+            Notice::TrackSubscribed { sid: track.info.sid.clone() }
+        };
+        missed.map(tell).collect()
     }
 }
 
@@ -320,6 +349,7 @@ pub(super) fn announced(id: TrackId, owner: ParticipantId, cid: String, info: Tr
         published: false,
         subscribers: BTreeSet::new(),
         announced: false,
+        muted_unheard: false,
         demand: Demand::default(),
         backup: None,
         first: None,

@@ -125,7 +125,6 @@ fn a_cut_client_may_come_back_and_keeps_its_seat() {
     let resumed = room.state.handle_resume(room.now, "alice", &alice.sid).unwrap();
     assert_eq!((resumed.participant, resumed.info.tracks[0].sid.as_str()), (alice.id, info.sid.as_str()));
     assert_ne!(resumed.session, alice.session);
-    assert_eq!(resumed.others.len(), 1);
     room.state.handle_detached(now, alice.id, alice.session); // the old socket ends late
     let now = room.at(60);
     room.state.handle_timeout(now);
@@ -145,7 +144,8 @@ fn a_resume_offers_anew_with_fresh_ice_in_two_connection_mode() {
     room.state.settle(room.now);
     assert!(matches!(room.actions()[..], [Action::CreateOffer { ice_restart: true, .. }]));
     room.state.handle_offer_made(room.now, bob.id, Ok(Offer { sdp: "o".into(), outgoing: vec![] }));
-    assert!(matches!(resumed.notices.try_recv(), Ok(Notice::Offer { id: 2, .. })));
+    let mut told = std::iter::from_fn(|| resumed.notices.try_recv().ok());
+    assert!(told.any(|notice| matches!(notice, Notice::Offer { id: 2, .. })));
     assert!(!room.state.takes_answer(bob.id, 1), "the lost offer");
 }
 
