@@ -60,7 +60,7 @@ impl State {
             decodes: BTreeSet::new(),
             lacks: BTreeSet::new(),
             policy: None,
-            has_said_policy: false,
+            has_restricted: false,
             negotiation: Negotiation::new(owes_offer.then_some(now.at)),
             paused: Paused::default(),
             last_data_seq: 0,

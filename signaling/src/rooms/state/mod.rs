@@ -153,8 +153,8 @@ struct Participant {
     /// What its answers say that it cannot decode.
     lacks: BTreeSet<String>,
     policy: Option<SubscriptionPolicy>,
-    /// It has said at some time who may receive its tracks.
-    has_said_policy: bool,
+    /// It has said at some time that not everybody may receive its tracks. Clients say of themselves that everybody may.
+    has_restricted: bool,
     negotiation: Negotiation,
     last_data_seq: u32,
     joined_at: Instant,

@@ -132,13 +132,13 @@ impl State {
         self.identities.get(identity).and_then(|id| self.participants.get(id)).is_some_and(is_shown)
     }
 
-    /// Which tracks of others a participant may receive: those of everybody who has ever said so, as what was told may be
-    /// either of the two.
+    /// Which tracks of others a participant may receive: those of everybody who has ever kept some to themselves, as what was
+    /// told may be either of the two.
     fn policies(&self, id: ParticipantId) -> impl Iterator<Item = Notice> {
         let of_others = self.tracks.values().filter(move |track| track.is_shown() && track.owner != id);
         of_others.filter_map(move |track| {
             let owner = self.participants.get(&track.owner)?;
-            let told = owner.has_said_policy && !owner.info.permission.hidden;
+            let told = owner.has_restricted && !owner.info.permission.hidden;
             let (participant, allowed) = (owner.info.sid.clone(), self.is_allowed(id, track.id));
             told.then(|| Notice::SubscriptionPermission { participant, track: track.info.sid.clone(), allowed })
         })

@@ -62,7 +62,7 @@ impl State {
         let Some(participant) = self.participants.get_mut(&id) else { return };
         let sid = participant.info.sid.clone();
         participant.policy = (!policy.all_participants).then_some(policy);
-        participant.has_said_policy = true;
+        participant.has_restricted |= participant.policy.is_some();
         for ((other, track), before) in pairs.into_iter().zip(before) {
             let allowed = self.is_allowed(other, track);
             if allowed == before {

@@ -128,12 +128,14 @@ fn a_resume_repeats_what_may_be_received() {
     let (alice, carol, bob) = (room.active("alice"), room.active("carol"), room.active("bob"));
     let (_, mic) = room.publish(&alice, microphone());
     room.publish(&carol, microphone());
+    let everybody = SubscriptionPolicy { all_participants: true, allowed: vec![] };
+    room.state.set_policy(room.now, carol.id, everybody);
     for all_participants in [false, true] {
         cut(&mut room, &bob);
         let policy = SubscriptionPolicy { all_participants, allowed: vec![] };
         room.state.set_policy(room.now, alice.id, policy);
         let want = (alice.sid.clone(), mic.sid.clone(), all_participants);
-        assert_eq!(permissions(&resume(&mut room, &bob)), [want], "nobody else has said anything");
+        assert_eq!(permissions(&resume(&mut room, &bob)), [want], "of nobody else was it ever another");
     }
     cut(&mut room, &bob);
     let permission = Permission { hidden: true, ..Permission::default() };
