@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from browser import chromium, until
 from playwright.async_api import Page, expect
 from test_web_chat import act, enter, message, names, online, row, start_with, texts, two, write
@@ -17,6 +19,18 @@ WATCHED = """() => {
     given.push(...stream.getTracks());
     return stream;
   };
+}"""
+
+# Of one message that waits so many are made, which the server has refused.
+MANY = """async (count) => {
+  const done = (asked) => new Promise((resolve, reject) => Object.assign(asked, { onsuccess: () => resolve(asked.result), onerror: reject }));
+  const [{ name }] = (await indexedDB.databases()).filter(({ name }) => name.startsWith('convene:'));
+  const store = (await done(indexedDB.open(name))).transaction('outgoing', 'readwrite').objectStore('outgoing');
+  const [one] = await done(store.getAll());
+  const progress = { step: 'refused', code: 35 };
+  for (let n = 1; n <= count; n += 1) {
+    await done(store.put({ ...one, clientId: String(n).padStart(32, '0'), order: one.order + n, progress }));
+  }
 }"""
 
 
@@ -137,3 +151,25 @@ async def test_keys_of_an_input_method_are_not_for_the_page(server):
         await row(bo, "Tea").click()
         await expect(message(bo, "ni hao").locator("blockquote")).to_contain_text("hello")
         assert await texts(bo) == ["hello", "ni hao"]
+
+
+async def test_what_is_written_while_too_much_waits_stays_in_the_field(server):
+    async with two(server) as (ana, _, _, bo_name):
+        await start_with(ana, bo_name)
+        await ana.route(re.compile(r"/im"), lambda route: route.abort())
+        await ana.evaluate("dispatchEvent(new Event('offline'))")
+        await write(ana, "waits")
+        await expect(message(ana, "waits").get_by_role("img", name="Not sent yet")).to_be_visible()
+        await ana.evaluate(MANY, 999)
+        await ana.reload()
+        await expect(ana.locator(".message")).to_have_count(1000)
+        told = ana.get_by_role("alert").filter(has_text="too many messages wait to be sent")
+        await write(ana, "one too many")
+        await expect(told).to_be_visible()
+        await expect(field(ana)).to_have_value("one too many")
+        await expect(message(ana, "one too many")).to_have_count(0)
+        await ana.get_by_role("button", name="Discard", exact=True).first.click()
+        await field(ana).press("Enter")
+        await expect(message(ana, "one too many")).to_be_visible()
+        await expect(field(ana)).to_have_value("")
+        await expect(told).to_have_count(0)

@@ -42,6 +42,8 @@ export class Client {
   readonly drafts: Drafts;
   /** Members of conversations that were opened. */
   readonly members = new Map<number, Member[]>();
+  /** Something was not taken, as too much waits to be sent, and nobody has closed what says so. */
+  full = false;
   private readonly exchange: Exchange;
   private readonly connection: Connection;
   private readonly presence = new Presence();
@@ -148,9 +150,17 @@ export class Client {
     this.connection.takeOver();
   }
 
-  send(conv: number, body: Init<Body>, clientId = randomId()) {
-    this.exchange.send(clientId, conv, body);
+  /** `false`: it was not taken, and whoever wrote it still has to have it. What says so is on the page. */
+  send(conv: number, body: Init<Body>, clientId = randomId()): boolean {
+    const taken = this.exchange.send(clientId, conv, body);
+    this.full = !taken;
     this.takeOver();
+    return taken;
+  }
+
+  dismissFull() {
+    this.full = false;
+    this.changed();
   }
 
   retry(clientId: string) {

@@ -84,9 +84,11 @@ export class Exchange {
     clearTimeout(this.timer);
   }
 
-  send(clientId: string, conv: number, body: Init<Body>) {
-    this.replica.send(clientId, conv, make('Body', body), Date.now());
+  /** `false`: too much waits already. */
+  send(clientId: string, conv: number, body: Init<Body>): boolean {
+    const taken = this.replica.send(clientId, conv, make('Body', body), Date.now());
     this.settle();
+    return taken;
   }
 
   /** The conversation is on the screen: everything up to its head is wanted. */

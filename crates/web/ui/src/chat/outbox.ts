@@ -87,9 +87,10 @@ export class Uploads {
       const body = await upload(one, asker, (progress) => this.change(one.clientId, { progress }), stop);
       // What ended in the moment that another tab took over is that one's to send.
       if (stop.aborted) return true;
-      if (!this.all.delete(one.clientId)) return false;
+      if (!this.all.has(one.clientId)) return false;
+      if (!this.client.send(one.conv, body, one.clientId)) throw new Error('too many messages wait to be sent');
       // The message is in the database before the file leaves it.
-      this.client.send(one.conv, body, one.clientId);
+      this.all.delete(one.clientId);
       this.database.dropUpload(one.clientId);
     } catch (error) {
       if (stop.aborted) return true;

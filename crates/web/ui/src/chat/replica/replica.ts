@@ -171,9 +171,10 @@ export class Replica {
     this.touched.add(head.conv);
   }
 
+  /** `false`: too much waits already. */
   send(clientId: string, conv: number, body: Body, atMs: number): boolean {
     const added = this.sends.add(clientId, conv, body, atMs);
-    this.outgoingChanged.add(clientId);
+    if (added) this.outgoingChanged.add(clientId);
     return added !== undefined;
   }
 

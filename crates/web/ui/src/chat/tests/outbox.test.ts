@@ -37,7 +37,7 @@ function place() {
     isOnline: true,
     changed: () => undefined,
     takeOver: () => undefined,
-    send: (_conv: number, _body: unknown, clientId: string) => log.push(`sent ${clientId}`),
+    send: (_conv: number, _body: unknown, clientId: string) => log.push(`sent ${clientId}`) > 0,
   };
   const database = { writeUpload: () => undefined, dropUpload: () => undefined };
   const uploads = new Uploads(client as unknown as Client, database as unknown as Database);

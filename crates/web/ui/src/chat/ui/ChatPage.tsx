@@ -7,6 +7,7 @@ import { Settings } from '../../account/ui/settings/Settings';
 import { LateCall } from '../../call/LateCall';
 import type { Link } from '../../link';
 import { Notice } from '../../Notice';
+import { problem } from '../../problems';
 import { useOnline } from '../../useOnline';
 import { Notices } from '../notices';
 
@@ -18,6 +19,12 @@ import { Thread } from './Thread';
 import { type Calls, useCalls } from './useCalls';
 import { useClient } from './useClient';
 import { useNewer } from './useNewer';
+
+const FULL = problem(
+  'outbox_full',
+  'This was not taken: too many messages wait to be sent',
+  'A message stays where you wrote it. Send it again when some of the others have gone out, or discard those that the server refused.',
+);
 
 interface Props {
   link: Link;
@@ -48,6 +55,7 @@ export function ChatPage({ link, onSwitch, onSignOut }: Props) {
     <div className={classes} data-phase={client.phase} data-transport={client.transport}>
       <Banner inCall={ongoing !== undefined} />
       {calls.problem && <Notice problem={calls.problem} onClose={calls.dismiss} />}
+      {client.full && <Notice problem={FULL} onClose={() => client.dismissFull()} />}
       {ringing && <Ringing key={ringing.callId} call={ringing} onAccept={(video) => void calls.accept(ringing, video)} onDecline={() => void calls.decline(ringing)} />}
       <div className="panes">
         <Sidebar link={link} onNew={() => setMaking(true)} onSignOut={() => onSignOut()} />

@@ -67,8 +67,8 @@ export function Composer({ conversation, intent, onDone }: Props) {
       setProblem('This is longer than a message may be. Send it in parts, or as a file.');
       return;
     }
-    if (!editing) client.send(conv, { replyTo, ...bodyOf(words, people) });
-    else if (words !== editing.text) client.send(conv, { target: editing.seq, kind: { case: 'edit', value: { text: words } } });
+    const body: Init<Body> = editing ? { target: editing.seq, kind: { case: 'edit', value: { text: words } } } : { replyTo, ...bodyOf(words, people) };
+    if (words !== editing?.text && !client.send(conv, body)) return;
     if (!editing) setText('');
     drop();
     client.typing(conv, TypingKind.STOPPED);
