@@ -67,3 +67,33 @@ async def test_a_file_can_be_had_as_long_as_the_page_is_open(server, tmp_path):
         async with bo.expect_download() as download:
             await link.click()
         assert (await (await download.value).path()).read_bytes() == b"figures"
+
+
+async def test_a_file_that_the_server_has_dropped_is_brought_once_more(server):
+    """As one whose message waited for more than a day: under the address that it had, nothing is there."""
+    async with two(server) as (ana, bo, ana_name, bo_name):
+        await start_with(ana, bo_name)
+        commits = []
+
+        async def drop_first(route):
+            commits.append(route.request.url)
+            if len(commits) > 1:
+                return await route.continue_()
+            answer = await route.fetch()
+            return await route.fulfill(response=answer, json=await answer.json() | {"id": "ab" * 32})
+
+        await ana.route(re.compile("/im/blobs/.*/commit"), drop_first)
+        await ana.get_by_role("button", name="Record voice message").click()
+        await expect(ana.get_by_role("timer")).to_have_text("0:01")
+        await ana.get_by_role("button", name="Send voice message").click()
+        refused = ana.get_by_role("alert").filter(has_text="The server did not take it")
+        await expect(refused).to_be_visible()
+        await ana.reload()
+        await expect(ana.locator(".message .voice")).to_have_count(1)
+        await refused.get_by_role("button", name="Try again").click()
+        await expect(refused).to_have_count(0)
+        await expect(ana.locator(".message").get_by_role("img", name="Sent")).to_be_visible()
+        await row(bo, ana_name).click()
+        await bo.get_by_role("button", name="Play voice message").click()
+        await expect(bo.get_by_role("button", name="Pause")).to_be_visible()
+        assert len(commits) == 2

@@ -58,8 +58,8 @@ export class Client {
     private readonly database: Database,
     opened: Opened,
   ) {
-    this.exchange = new Exchange(database, this.changed);
     this.uploads = new Uploads(this, database);
+    this.exchange = new Exchange(database, this.uploads, this.changed);
     this.drafts = new Drafts(account.key);
     this.restore(opened);
     const { hello, greeted, began, push, lost, yielded, resumed, changed } = this;
@@ -71,7 +71,7 @@ export class Client {
     this.me = me ?? make('User');
     this.exchange.restore(opened);
     this.people.learn(me ? [me, ...users] : users);
-    this.uploads.restore(me ? uploads : []);
+    this.uploads.restore(me ? uploads : [], ({ clientId }) => this.replica.unsent(clientId) !== undefined);
   }
 
   /** Shows what the database has, and connects. */
@@ -164,8 +164,7 @@ export class Client {
   }
 
   retry(clientId: string) {
-    this.replica.retry(clientId);
-    this.exchange.settle();
+    this.exchange.retry(clientId);
     this.takeOver();
   }
 
@@ -275,7 +274,7 @@ export class Client {
   private welcome({ me = make('User'), limits = this.limits, nowMs }: Welcome) {
     // Before anything else comes: calls that are on are told right behind the welcome.
     this.calls.begin(nowMs);
-    if (!this.exchange.welcome(me)) this.uploads.restore([]);
+    if (!this.exchange.welcome(me)) this.uploads.restore([], () => false);
     this.me = me;
     this.limits = limits;
     this.people.learn([me]);
@@ -287,7 +286,7 @@ export class Client {
     this.presence.begin();
     this.members.clear();
     this.exchange.begin(session);
-    this.uploads.resume();
+    this.uploads.begin();
   };
 
   private push = (body: Reply) => {

@@ -22,6 +22,14 @@ export interface Opened {
   reads: Read[];
 }
 
+/** What is written in the same moment as changes of the replica. */
+export interface Beside {
+  /** All that was read and is not confirmed, if that is something else than before. */
+  reads?: Read[];
+  /** Files whose messages have left. */
+  done: string[];
+}
+
 type Store = (name: string) => IDBObjectStore;
 
 export class Database {
@@ -92,13 +100,12 @@ export class Database {
     return { me, saved: { position: position ?? empty.saved.position, rows, events, outgoing }, users, uploads, reads: reads ?? [] };
   }
 
-  /** `reads`: all that are not confirmed, if they are others than before. */
-  write(changes: Changes, reads?: Read[]) {
+  write(changes: Changes, { reads, done }: Beside) {
     const { events, rows, hidden, forgotten, outgoing, sent, position } = changes;
     const count = events.length + rows.length + hidden.length + forgotten.length + outgoing.length + sent.length;
     if (!count && !position && !reads) return;
     if (this.over) {
-      this.giveUp(changes, reads);
+      this.giveUp(changes, { reads, done });
       return;
     }
     const write = (store: Store) => {
@@ -109,16 +116,16 @@ export class Database {
       }
       events.forEach((event) => store('events').put(event));
       rows.forEach((row) => store('rows').put(row));
-      writeOutgoing(store, changes);
+      writeOutgoing(store, changes, done);
       if (position) store('about').put(position, 'position');
       if (reads) store('about').put(reads, 'reads');
     };
-    this.change(['about', 'rows', 'events', 'outgoing'], write, () => this.giveUp(changes, reads));
+    this.change(['about', 'rows', 'events', ...outbox(done)], write, () => this.giveUp(changes, { reads, done }));
   }
 
   /** What the user has written, in a tab that another one keeps the copy for. */
-  writeOutgoing(changes: Changes) {
-    if (changes.outgoing.length + changes.sent.length) this.change(['outgoing'], (store) => writeOutgoing(store, changes));
+  writeOutgoing(changes: Changes, done: string[]) {
+    if (changes.outgoing.length + changes.sent.length) this.change(outbox(done), (store) => writeOutgoing(store, changes, done));
   }
 
   writeMe(me: User) {
@@ -169,14 +176,14 @@ export class Database {
 
   /** A later change on top of one that is missing would be shown as if nothing were: of the log nothing is kept any more. With
    * each change anew, because a full disk may refuse that as well. */
-  private giveUp(changes: Changes, reads?: Read[]) {
+  private giveUp(changes: Changes, { reads, done }: Beside) {
     this.over = true;
     this.change(['about', 'rows', 'events'], (store) => {
       store('about').delete('position');
       store('rows').clear();
       store('events').clear();
     });
-    this.change(['outgoing'], (store) => writeOutgoing(store, changes));
+    this.change(outbox(done), (store) => writeOutgoing(store, changes, done));
     if (reads) this.change(['about'], (store) => store('about').put(reads, 'reads'));
   }
 
@@ -198,9 +205,13 @@ export class Database {
   }
 }
 
-function writeOutgoing(store: Store, { outgoing, sent }: Changes) {
+/** Files are waited for by nothing that has to do with none: one may be large. */
+const outbox = (done: string[]) => (done.length ? ['outgoing', 'uploads'] : ['outgoing']);
+
+function writeOutgoing(store: Store, { outgoing, sent }: Changes, done: string[]) {
   outgoing.forEach((one) => store('outgoing').put(one));
   sent.forEach((clientId) => store('outgoing').delete(clientId));
+  done.forEach((clientId) => store('uploads').delete(clientId));
 }
 
 function answer<T>(request: IDBRequest<T>): Promise<T> {

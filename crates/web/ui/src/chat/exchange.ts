@@ -2,13 +2,22 @@
 // handed back, and its next deadline is waited for.
 
 import { type Init, make } from '../wire/codec';
-import type { Body, Fetch, Sync, User } from '../wire/im.gen';
+import { type Body, Code, type Fetch, type Sync, type User } from '../wire/im.gen';
 
 import { unhex } from './bytes';
 import type { Database, Opened } from './database';
 import { Reads } from './reads';
 import { Replica, type Request } from './replica/replica';
 import type { Reply, Session } from './session';
+
+/** Files that messages bring along. */
+export interface Files {
+  /** A message was refused. Answers whether its file is uploaded once more, to be another message under the same id. */
+  refused: (clientId: string, code: Code) => boolean;
+  again: (clientId: string) => boolean;
+  /** Messages have left. Answers which files go with them. */
+  left: (clientIds: string[]) => string[];
+}
 
 export class Exchange {
   replica = new Replica(0);
@@ -24,6 +33,7 @@ export class Exchange {
 
   constructor(
     private readonly database: Database,
+    private readonly files: Files,
     private readonly changed: () => void,
   ) {}
 
@@ -91,6 +101,15 @@ export class Exchange {
     return taken;
   }
 
+  /** Sends something again that was refused. A message whose file the server does not have is of no use without it. */
+  retry(clientId: string) {
+    const { progress } = this.replica.unsent(clientId) ?? {};
+    const isForgotten = progress?.step === 'refused' && progress.code === Code.UNKNOWN_BLOB;
+    if (isForgotten && this.files.again(clientId)) this.replica.discard(clientId);
+    else this.replica.retry(clientId);
+    this.settle();
+  }
+
   /** The conversation is on the screen: everything up to its head is wanted. */
   show(conv: number) {
     this.replica.show(conv, now());
@@ -116,8 +135,9 @@ export class Exchange {
   settle() {
     const changes = this.replica.takeChanges();
     // Of the log it would be a row without its events, or one from before the other tab's.
-    if (this.yielded) this.database.writeOutgoing(changes);
-    else this.database.write(changes, this.reads.takeChanged());
+    const done = this.files.left(changes.sent);
+    if (this.yielded) this.database.writeOutgoing(changes, done);
+    else this.database.write(changes, { reads: this.reads.takeChanged(), done });
     for (const request of this.session ? this.replica.takeRequests() : []) this.carry(request);
     this.tellReads();
     clearTimeout(this.timer);
@@ -138,7 +158,10 @@ export class Exchange {
       const { clientId, conv, body } = request.value;
       this.session?.ask({ case: 'send', value: { clientId: unhex(clientId), conv, body } }, (reply) => {
         if (reply.case === 'ack') this.replica.ack(clientId, reply.value, now());
-        else if (reply.case === 'error') this.replica.refused(request, reply.value, now());
+        else if (reply.case === 'error') {
+          this.replica.refused(request, reply.value, now());
+          if (this.files.refused(clientId, reply.value.code)) this.replica.discard(clientId);
+        }
         this.settle();
         return true;
       });

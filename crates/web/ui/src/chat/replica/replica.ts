@@ -104,6 +104,10 @@ export class Replica {
     return this.sends.list().filter((one) => one.conv === conv);
   }
 
+  unsent(clientId: string): Outgoing | undefined {
+    return this.sends.find(clientId);
+  }
+
   /** A session is open: unsent things go out again. Answers the `Sync` for `Hello.sync`. */
   connected(): Sync {
     this.online = true;
