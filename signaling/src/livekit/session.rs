@@ -99,9 +99,9 @@ async fn run(shared: Shared, mut socket: Socket, mut entry: Entry) {
         }
     };
     tracing::debug!(sdk = %entry.wish.sdk, protocol = entry.wish.protocol, resumes, "signaling connected");
-    // Looked at again: who was sent away in between was not in the room yet. Where nobody knows it is looked at once more.
-    let mut claims = entry.claims.clone();
-    let seat = shared.verifier.admit(&entry.room, &mut claims).await;
+    // Looked at again: who was sent away or silenced in between was not in the room yet. Where nobody knows it is looked at
+    // once more.
+    let seat = shared.verifier.admit(&room, &joined, &entry.claims).await;
     if seat.is_err_and(|error| error.code != AuthError::UNAVAILABLE) {
         let _ = room.leave(joined.participant, LeaveReason::Removed).await; // an error says it is out already
         return refuse(&mut socket, false, &Error::NotAllowed("its holder was sent away")).await;

@@ -17,10 +17,9 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use super::judge::{Held, Rights, Whose};
-use super::{People, device_of, now_ms};
-use crate::rooms::{Happening, LeaveReason, ParticipantChange, Permission, What};
-use crate::token::Claims;
+use super::seats::{Held, Whose};
+use super::{Inner, People, device_of, now_ms};
+use crate::rooms::{Happening, What};
 
 /// How often calls are looked at: ringing ends so much late at most.
 const TICK: Duration = Duration::from_millis(250);
@@ -90,7 +89,7 @@ async fn tick(people: People) {
     loop {
         tokio::select! {
             () = people.next_pass() => people.pass(),
-            _ = sweeps.tick() => people.inner.judge.sweep(|room| people.inner.rooms.get(room).is_some()),
+            _ = sweeps.tick() => people.inner.judge.seats.sweep(|room| people.inner.rooms.get(room).is_some()),
         }
     }
 }
@@ -263,13 +262,14 @@ impl People {
     /// A seat is looked at no more once nobody sits in it. Whoever has joined anew has sent away who they were.
     async fn left(&self, room: &str, identity: &str) {
         let key = (room.to_owned(), identity.to_owned());
-        let Some(turn) = self.inner.judge.turn(&key) else { return };
+        let seats = &self.inner.judge.seats;
+        let Some(sid) = seats.sid(&key) else { return };
         let taken = match self.inner.rooms.get(room) {
             Some(handle) => handle.participant(identity).await.is_ok(),
             None => false,
         };
         if !taken {
-            self.inner.judge.forget(&key, turn);
+            seats.forget(&key, &sid);
         }
     }
 
@@ -293,25 +293,10 @@ impl People {
     /// Looks again at seats in rooms: who may not be there goes, and who may no longer speak is silent. A store that does not
     /// answer takes nobody's seat.
     async fn judge_again(&self, whose: Whose) {
-        for (key, Held { seat, by, rights: before, again_ms, .. }) in self.inner.judge.held(whose) {
-            let Ok(rights) = self.inner.judge.rights(&seat, by).await else {
-                self.inner.judge.put_off(&key);
-                continue;
-            };
-            if rights == Some(before) && again_ms.is_none() {
-                continue;
-            }
-            self.inner.judge.set_rights(&key, rights);
-            if rights.is_some_and(|rights| rights.speak == before.speak) {
-                continue;
-            }
-            let (room, identity) = &key;
-            let Some(handle) = self.inner.rooms.get(room) else { continue };
-            // A refusal says that they have gone already.
-            match rights {
-                Some(rights) => drop(handle.update_participant(identity, permission(rights)).await),
-                None => drop(handle.remove_participant(identity, LeaveReason::Removed).await),
-            }
+        let Inner { judge, rooms, .. } = &*self.inner;
+        for (key, _) in judge.seats.of(whose) {
+            let Some(room) = rooms.get(&key.0) else { continue };
+            let _ = judge.settle(&key, &room).await; // it is put off where the store does not answer
         }
     }
 }
@@ -319,7 +304,7 @@ impl People {
 impl People {
     /// Somebody goes by another name or picture: their seats in rooms say so, too.
     async fn show_again(&self, user: UserId) {
-        for ((room, identity), Held { seat, .. }) in self.inner.judge.held(Whose::User(user)) {
+        for ((room, identity), Held { seat, .. }) in self.inner.judge.seats.of(Whose::User(user)) {
             let (account, conv) = (AccountId(seat.account), ConvId(seat.conv));
             // A store that cannot answer leaves them as they were.
             let found = self.inner.store.ask(move |reader| reader.standing(account, conv)).await;
@@ -328,11 +313,4 @@ impl People {
             drop(handle.update_participant(&identity, self.shown(&seat, &standing)).await);
         }
     }
-}
-
-fn permission(rights: Rights) -> ParticipantChange {
-    let mut claims = Claims::default();
-    rights.limit(&mut claims.grants);
-    let permission: Permission = claims.permission();
-    ParticipantChange { permission: Some(permission), ..ParticipantChange::default() }
 }

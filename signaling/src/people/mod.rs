@@ -20,6 +20,7 @@ mod judge;
 mod refusal;
 mod ring;
 mod rooms;
+mod seats;
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -23,6 +23,17 @@ impl Claims {
         }
     }
 
+    /// The same by a protocol: WHIP and WHEP go one way each, and neither has data channels.
+    #[must_use]
+    pub fn permission_by(&self, mode: Mode) -> Permission {
+        let all = self.permission();
+        match mode {
+            Mode::Single | Mode::Dual => all,
+            Mode::Whip => Permission { can_subscribe: false, can_publish_data: false, ..all },
+            Mode::Whep => Permission { can_publish: false, can_publish_data: false, ..all },
+        }
+    }
+
     /// What its holder is.
     #[must_use]
     pub fn participant_kind(&self) -> ParticipantKind {
@@ -47,7 +58,7 @@ impl Claims {
                 .map(|(key, value)| (key.clone(), value.clone()))
                 .collect::<BTreeMap<_, _>>(),
             key: if self.room_prefix.is_empty() { String::new() } else { self.api_key.clone() },
-            permission: self.permission(),
+            permission: self.permission_by(mode),
             kind: self.participant_kind(),
             may_create: self.may_create(),
             ..JoinRequest::new(self.identity.clone(), mode)
@@ -125,6 +136,22 @@ mod tests {
             request.permission.allows_source(Source::Microphone) && !request.permission.allows_source(Source::Camera)
         );
         assert_eq!(Claims { kind: "hologram".into(), ..claims }.participant_kind(), ParticipantKind::Standard);
+    }
+
+    #[test]
+    fn whip_sends_and_whep_receives() {
+        for (mode, want) in [
+            (Mode::Single, (true, true, true)),
+            (Mode::Dual, (true, true, true)),
+            (Mode::Whip, (true, false, false)),
+            (Mode::Whep, (false, true, false)),
+        ] {
+            let may = Claims::default().join_request(mode).permission;
+            assert_eq!((may.can_publish, may.can_subscribe, may.can_publish_data), want, "{mode:?}");
+            let grants = Grants { can_publish: Some(false), ..Grants::default() };
+            let silent = Claims { grants, ..Claims::default() };
+            assert!(!silent.permission_by(mode).can_publish, "{mode:?}");
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ use super::claims::{Claims, Wire};
 use super::mint::{MintError, Minter};
 use super::{AuthError, MAX_TOKEN_BYTES, NOT_BEFORE_LEEWAY_S, PEOPLE, unix_now};
 use crate::people::{Judge, Rights, Unavailable};
+use crate::rooms::{Joined, RoomHandle};
 
 /// The API keys of this server and their secrets, and those of organisations.
 #[derive(Clone, Default)]
@@ -69,22 +70,25 @@ impl Verifier {
     }
 
     /// Whether whoever holds a token that is good may come in at this moment, and as what. Tokens of people are looked at, and
-    /// whether the key of an organisation is good still; what a key of the configuration has signed is good by itself.
-    pub(crate) async fn look(&self, claims: &mut Claims) -> Result<(), AuthError> {
+    /// whether the key of an organisation is good still; what a key of the configuration has signed is good by itself. What the
+    /// holder of a seat may do goes before what the token says.
+    pub async fn look(&self, claims: &mut Claims) -> Result<(), AuthError> {
         if claims.api_key != PEOPLE {
             return self.check_key(claims);
         }
         let rights = self.judge.get().ok_or_else(seat_gone)?.look(claims).await;
-        limit(claims, rights)
+        known(rights)?.limit(&mut claims.grants);
+        Ok(())
     }
 
-    /// The same of somebody who comes in: from here on their seat is looked at again when something changes.
-    pub async fn admit(&self, room: &str, claims: &mut Claims) -> Result<(), AuthError> {
+    /// The same of somebody who has come in: who may do less or more by now than as they joined does so from here on, and so
+    /// again when something changes. Where it is refused they are out, or their adapter has them leave.
+    pub async fn admit(&self, room: &RoomHandle, joined: &Joined, claims: &Claims) -> Result<(), AuthError> {
         if claims.api_key != PEOPLE {
             return self.check_key(claims);
         }
-        let rights = self.judge.get().ok_or_else(seat_gone)?.admit(room, claims).await;
-        limit(claims, rights)
+        let rights = self.judge.get().ok_or_else(seat_gone)?.admit(room, joined, claims).await;
+        known(rights).map(drop)
     }
 
     fn check_key(&self, claims: &Claims) -> Result<(), AuthError> {
@@ -142,11 +146,9 @@ fn seat_gone() -> AuthError {
     AuthError::new(AuthError::SEAT_GONE, "this token is of a seat that its holder has no more")
 }
 
-/// What the holder of a seat may do goes before what the token says.
-fn limit(claims: &mut Claims, rights: Result<Option<Rights>, Unavailable>) -> Result<(), AuthError> {
+fn known(rights: Result<Option<Rights>, Unavailable>) -> Result<Rights, AuthError> {
     let unknown = |Unavailable| AuthError::new(AuthError::UNAVAILABLE, "the store does not answer, try again");
-    rights.map_err(unknown)?.ok_or_else(seat_gone)?.limit(&mut claims.grants);
-    Ok(())
+    rights.map_err(unknown)?.ok_or_else(seat_gone)
 }
 
 /// Times are checked by [`claims_at`], against the caller's clock. `aud` is no claim of room tokens: RFC 7519 §4 says

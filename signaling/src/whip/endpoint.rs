@@ -31,8 +31,8 @@ pub(super) async fn create(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Response> {
     let mut claims = authorise(&shared, &room, &headers, &uri).map_err(IntoResponse::into_response)?;
-    let admitted = shared.verifier.admit(&room, &mut claims).await.and_then(|()| shared.protocol.require(&claims));
-    admitted.map_err(|error| Problem::from(error).into_response())?;
+    let seat = shared.verifier.look(&mut claims).await.and_then(|()| shared.protocol.require(&claims));
+    seat.map_err(|error| Problem::from(error).into_response())?;
     let offer =
         refuse::text(&headers, body, SDP).map_err(|problem| refuse::with_accepted(problem, "accept-post", SDP))?;
     let seat = Seat { shared, room, claims, wanted: wanted.participant, token: bearer(&headers, &uri), offer };
@@ -74,9 +74,8 @@ impl Seat {
         let room = RoomRequest { name: self.room.clone(), ..RoomRequest::default() };
         let joined = self.shared.rooms.join(room, self.request()).await;
         let (handle, joined) = joined.map_err(|error| refuse::room(&error))?;
-        // Looked at again: who was sent away in between was not in the room yet.
-        let mut claims = self.claims.clone();
-        if let Err(error) = self.shared.verifier.admit(&self.room, &mut claims).await {
+        // Looked at again: who was sent away or silenced in between was not in the room yet.
+        if let Err(error) = self.shared.verifier.admit(&handle, &joined, &self.claims).await {
             let _ = handle.leave(joined.participant, LeaveReason::Removed).await; // an error says it is out already
             return Err(error.into());
         }
@@ -94,19 +93,14 @@ impl Seat {
 
     fn request(&self) -> JoinRequest {
         let mut request = self.claims.join_request(self.shared.protocol.mode());
-        request.permission.can_publish_data = false; // neither protocol has data channels
         match self.shared.protocol {
             Protocol::Whip => {
-                request.permission.can_subscribe = false;
                 request.auto_subscribe = false;
                 if self.claims.kind.is_empty() {
                     request.kind = ParticipantKind::Ingress;
                 }
             }
-            Protocol::Whep => {
-                request.permission.can_publish = false;
-                request.auto_subscribe = self.wanted.is_none();
-            }
+            Protocol::Whep => request.auto_subscribe = self.wanted.is_none(),
         }
         request
     }

@@ -2,7 +2,10 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use convene_signaling::rooms::RoomHandle;
+use convene_im::wire::{self as im, body::Kind};
+use convene_signaling::rooms::{ParticipantChange, Permission, RoomHandle};
+use convene_store::Op;
+use convene_types::{ClientId, ConvId, UserId};
 use serde_json::{Value, json};
 
 use super::world::{Person, Sitting, World, until};
@@ -12,16 +15,41 @@ fn now_ms() -> i64 {
     i64::try_from(since.as_millis()).unwrap()
 }
 
-/// Two in a group, the second of whom has a seat in its room and is silent until `until_ms`.
-async fn silenced(world: &World, until_ms: i64) -> (Value, RoomHandle, Sitting) {
+/// Two in a group, the second of whom has a seat in its room.
+struct Two {
+    ana: Person,
+    bo: Person,
+    conv: u64,
+    seat: Value,
+}
+
+async fn two(world: &World) -> Two {
     let (ana, bo): (Person, Person) = (world.person(1).await, world.person(2).await);
     let group = json!({"kind": "group", "title": "Team", "members": [bo.user]});
     let conv = world.post(&ana, "/v1/conversations", group).await.expect(201)["id"].as_u64().unwrap();
     let seat = world.post(&bo, &format!("/v1/rooms/{conv}/join"), Value::Null).await.expect(200);
-    let (room, sitting) = world.take_seat(&seat).await.unwrap();
-    let path = format!("/v1/conversations/{conv}/members/{}", bo.user);
-    world.patch(&ana, &path, json!({"muted_until_ms": until_ms})).await.expect(204);
-    (seat, room, sitting)
+    Two { ana, bo, conv, seat }
+}
+
+async fn mute(world: &World, two: &Two, until_ms: i64) {
+    let path = format!("/v1/conversations/{}/members/{}", two.conv, two.bo.user);
+    world.patch(&two.ana, &path, json!({"muted_until_ms": until_ms})).await.expect(204);
+}
+
+/// A mute of which nobody is told: as if the store had not answered whom it was told to.
+async fn mute_unseen(world: &World, two: &Two) {
+    let mute = im::MemberMute { users: vec![two.bo.user], until_ms: i64::MAX };
+    let body = im::Body { kind: Some(Kind::Mute(mute)), ..im::Body::default() };
+    let (actor, client_id, conv) = (UserId(two.ana.user), ClientId(rand::random()), ConvId(two.conv));
+    world.at(now_ms(), vec![Op::Append { org: world.org(), actor, client_id, conv, body }]).await;
+}
+
+/// Somebody who sits in the room and is silent until `until_ms`.
+async fn silenced(world: &World, until_ms: i64) -> (Value, RoomHandle, Sitting) {
+    let two = two(world).await;
+    let (room, sitting) = world.take_seat(&two.seat).await.unwrap();
+    mute(world, &two, until_ms).await;
+    (two.seat, room, sitting)
 }
 
 async fn may_speak(room: &RoomHandle, sitting: &Sitting) -> bool {
@@ -53,4 +81,59 @@ async fn a_store_that_does_not_answer_takes_nobodys_seat() {
     until(async || now_ms() >= looked_ms).await;
     assert!(sitting.is_seated());
     room.participant(&sitting.identity).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_comes_back_as_a_mute_ends_may_speak() {
+    let world = World::new().await;
+    let until_ms = now_ms() + 1_500;
+    let (seat, room, sitting) = silenced(&world, until_ms).await;
+    until(async || now_ms() >= until_ms || !may_speak(&room, &sitting).await).await;
+    until(async || now_ms() >= until_ms).await;
+    // As a rule before seats that are due are looked at, each second.
+    let (room, resumed) = world.resume(&seat, &sitting).await.unwrap();
+    until(async || may_speak(&room, &resumed).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mute_that_comes_while_somebody_joins_holds() {
+    let world = World::new().await;
+    let two = two(&world).await;
+    let entered = world.enter(&two.seat).await.unwrap();
+    mute_unseen(&world, &two).await;
+    let (room, sitting) = world.admit(entered).await.unwrap();
+    assert!(!sitting.may_publish && !may_speak(&room, &sitting).await);
+    mute(&world, &two, 0).await;
+    until(async || may_speak(&room, &sitting).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mute_that_was_missed_holds_from_a_resume_on() {
+    let world = World::new().await;
+    let two = two(&world).await;
+    let (_, sitting) = world.take_seat(&two.seat).await.unwrap();
+    mute_unseen(&world, &two).await;
+    assert!(sitting.may_publish);
+    let (room, resumed) = world.resume(&two.seat, &sitting).await.unwrap();
+    assert!(!resumed.may_publish);
+    mute(&world, &two, 0).await;
+    until(async || may_speak(&room, &resumed).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_program_took_away_stays_away() {
+    let world = World::new().await;
+    let two = two(&world).await;
+    let (room, sitting) = world.take_seat(&two.seat).await.unwrap();
+    let change = |permission: Permission| ParticipantChange { permission: Some(permission), ..Default::default() };
+    let silent = Permission { can_publish: false, can_subscribe: false, ..Permission::default() };
+    room.update_participant(&sitting.identity, change(silent)).await.unwrap();
+    let (room, resumed) = world.resume(&two.seat, &sitting).await.unwrap();
+    assert!(!resumed.may_publish, "their seat lets them do what it did");
+    // A mute takes what they may send, and nothing else is given back.
+    let deaf = Permission { can_subscribe: false, ..Permission::default() };
+    room.update_participant(&sitting.identity, change(deaf)).await.unwrap();
+    mute(&world, &two, i64::MAX).await;
+    until(async || !may_speak(&room, &resumed).await).await;
+    assert!(!room.participant(&resumed.identity).await.unwrap().permission.can_subscribe);
 }

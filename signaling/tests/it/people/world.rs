@@ -91,7 +91,20 @@ pub(super) struct Sitting {
     joined: Joined,
 }
 
+/// Somebody in a room whose seat was not looked at again yet.
+pub(super) struct Entered {
+    room: RoomHandle,
+    claims: Claims,
+    joined: Joined,
+}
+
 impl Sitting {
+    async fn of(joined: Joined, room: &RoomHandle) -> Self {
+        let identity = joined.info.identity.clone();
+        let may_publish = room.participant(&identity).await.unwrap().permission.can_publish;
+        Self { identity, may_publish, joined }
+    }
+
     /// Why they are out.
     pub(super) async fn left(&mut self) -> LeaveReason {
         loop {
@@ -465,22 +478,53 @@ impl World {
         self.post(one, "/v1/conversations", body).await.expect(201)["id"].as_u64().unwrap()
     }
 
-    /// Comes in as the adapters do: the token is checked, its seat judged, the room joined, the seat judged again. The error
-    /// is the code.
+    /// Comes in as the adapters do: see [`World::enter`] and [`World::admit`]. The error is the code.
     pub(super) async fn take_seat(&self, seat: &Value) -> Result<(RoomHandle, Sitting), String> {
-        let refused = |error: convene_signaling::token::AuthError| error.code.to_owned();
-        let mut claims = self.state.verifier().verify(seat["token"].as_str().unwrap()).map_err(refused)?;
+        self.admit(self.enter(seat).await?).await
+    }
+
+    /// The first half: the token is checked, its seat judged, the room joined.
+    pub(super) async fn enter(&self, seat: &Value) -> Result<Entered, String> {
+        let (room, mut claims) = self.claims(seat)?;
+        self.state.verifier().look(&mut claims).await.map_err(|error| error.code.to_owned())?;
+        let wanted = RoomRequest { name: room, ..RoomRequest::default() };
+        let joined = self.state.registry().join(wanted, claims.join_request(Mode::Single)).await;
+        let (room, joined) = joined.map_err(|error| error.code().to_owned())?;
+        Ok(Entered { room, claims, joined })
+    }
+
+    /// The second half: the seat is judged again.
+    pub(super) async fn admit(&self, entered: Entered) -> Result<(RoomHandle, Sitting), String> {
+        let Entered { room, claims, joined } = entered;
+        let admitted = self.state.verifier().admit(&room, &joined, &claims).await;
+        admitted.map_err(|error| error.code.to_owned())?;
+        let sitting = Sitting::of(joined, &room).await;
+        Ok((room, sitting))
+    }
+
+    /// Takes the seat of a connection that is gone, as the adapter of LiveKit's clients does: a store that does not answer
+    /// keeps nobody from it.
+    pub(super) async fn resume(&self, seat: &Value, before: &Sitting) -> Result<(RoomHandle, Sitting), String> {
+        let known = |result: Result<(), convene_signaling::token::AuthError>| match result {
+            Err(error) if error.code != convene_signaling::token::AuthError::UNAVAILABLE => Err(error.code.to_owned()),
+            Ok(()) | Err(_) => Ok(()),
+        };
+        let (room, mut claims) = self.claims(seat)?;
+        known(self.state.verifier().look(&mut claims).await)?;
+        let room = self.state.registry().get(&room).expect("an open room");
+        let joined = room.resume(&before.identity, &before.joined.info.sid).await;
+        let joined = joined.map_err(|error| error.code().to_owned())?;
+        known(self.state.verifier().admit(&room, &joined, &claims).await)?;
+        let sitting = Sitting::of(joined, &room).await;
+        Ok((room, sitting))
+    }
+
+    fn claims(&self, seat: &Value) -> Result<(String, Claims), String> {
+        let claims = self.state.verifier().verify(seat["token"].as_str().unwrap());
+        let claims = claims.map_err(|error| error.code.to_owned())?;
         let room = claims.require_join("").unwrap().to_owned();
         assert_eq!(seat["room"], room.as_str());
-        self.state.verifier().admit(&room, &mut claims).await.map_err(refused)?;
-        let request = claims.join_request(Mode::Single);
-        let wanted = RoomRequest { name: room.clone(), ..RoomRequest::default() };
-        let (handle, joined) =
-            self.state.registry().join(wanted, request).await.map_err(|error| error.code().to_owned())?;
-        self.state.verifier().admit(&room, &mut claims).await.map_err(refused)?;
-        let sitting =
-            Sitting { identity: claims.identity.clone(), may_publish: claims.permission().can_publish, joined };
-        Ok((handle, sitting))
+        Ok((room, claims))
     }
 
     /// Publishing with this token by WHIP: the status.
