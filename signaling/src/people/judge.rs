@@ -2,12 +2,14 @@
 //! the room, and whenever something changes that it stands on.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use convene_calls::{Book, Device};
 use convene_store::Store;
 use convene_store::calls::Standing;
 use convene_types::{AccountId, CallId, ConvId, SessionId};
 use parking_lot::Mutex;
+use tokio::time::timeout;
 
 use super::seats::{Held, Key, Seats, Sitter, Speech};
 use super::{device_of, now_ms, unhex};
@@ -53,6 +55,10 @@ impl Rights {
         Self { speak, silent_until_ms: ends.then_some(until_ms) }
     }
 }
+
+/// How long the store may take to say what a seat is worth. Longer, and who resumes waits until their place is given away (19 s);
+/// shorter, and a busy disk refuses who comes in.
+const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 
 /// See the module. Cheap to clone.
 #[derive(Clone)]
@@ -114,7 +120,8 @@ impl Judge {
         let (account, conv) = (AccountId(seat.account), ConvId(seat.conv));
         let Some(login) = unhex(&seat.login).map(SessionId) else { return Ok(None) };
         let found = self.store.ask(move |reader| Ok((reader.session(login)?, reader.standing(account, conv)?)));
-        let (session, standing) = found.await.map_err(|_| Unavailable)?;
+        let found = timeout(ANSWER_WITHIN, found).await.map_err(|_| Unavailable)?;
+        let (session, standing) = found.map_err(|_| Unavailable)?;
         let now_s = u64::try_from(now_ms() / 1000).unwrap_or(0);
         let is_open = session.is_some_and(|session| session.account == account && session.is_open(now_s));
         let standing = standing.filter(|standing| standing.user == by.user && standing.member.role.is_some());

@@ -84,6 +84,24 @@ async fn a_store_that_does_not_answer_takes_nobodys_seat() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_hangs_takes_nobodys_seat() {
+    let world = World::new().await;
+    let seat = two(&world).await.seat;
+    let (_, sitting) = world.take_seat(&seat).await.unwrap();
+    let reads = world.hold_reads().await;
+    let all = async {
+        assert_eq!(world.validate(&seat).await.0, 503);
+        assert_eq!(world.take_seat(&seat).await.err().as_deref(), Some("unavailable"));
+        // Who is there takes their place again, long before it is given away.
+        world.resume(&seat, &sitting).await.unwrap()
+    };
+    let (room, mut resumed) = tokio::time::timeout(Duration::from_secs(15), all).await.expect("answered in time");
+    drop(reads);
+    assert!(resumed.is_seated());
+    room.participant(&resumed.identity).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn whoever_comes_back_as_a_mute_ends_may_speak() {
     let world = World::new().await;
     let until_ms = now_ms() + 1_500;
