@@ -1,5 +1,6 @@
 //! The room task: carries commands and media events to the [`State`], and its actions to the media plane.
 
+use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -8,6 +9,7 @@ use convene_sfu::{Answer, Bind, Event, MAX_SDP_BYTES, PeerOptions, Publication};
 use convene_telemetry::Metrics;
 use convene_types::{Codec, MediaKind, Mid, PeerId, Rid, TrackId};
 use dashmap::DashMap;
+use futures_util::FutureExt as _;
 use tokio::sync::{broadcast, mpsc};
 use tokio::time::sleep_until;
 use tracing::Instrument;
@@ -69,8 +71,11 @@ impl Setup {
                     happenings: self.happenings,
                     history: self.history,
                 };
-                actor.run(&mut commands, events).await;
-                actor.tell_outside();
+                let work = AssertUnwindSafe(actor.run(&mut commands, events)).catch_unwind().await;
+                match work {
+                    Ok(()) => actor.tell_outside(),
+                    Err(_) => actor.handle_panic().await,
+                }
                 actor.room.close().await;
                 tracing::info!(reason = ?actor.state.closed(), "room closed");
             }
@@ -124,6 +129,20 @@ impl Actor {
                 true => clock.handle_look(Instant::now(), self.state.poll_timeout()),
                 false => clock.handle_news(Instant::now()),
             }
+        }
+    }
+
+    /// What it was at may be half done. It sends everybody away all the same, if it can: they join anew at once then, and nobody
+    /// takes them for being there still.
+    async fn handle_panic(&mut self) {
+        self.metrics.room_panics.inc();
+        tracing::error!("room panicked and is closed");
+        let goodbye = async {
+            self.state.close(now(), LeaveReason::MediaFailure);
+            self.flush().await;
+        };
+        if AssertUnwindSafe(goodbye).catch_unwind().await.is_err() {
+            tracing::error!("room panicked again as it closed");
         }
     }
 

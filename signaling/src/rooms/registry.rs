@@ -256,3 +256,97 @@ impl Registry {
         task.spawn()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use bytes::Bytes;
+    use convene_sfu::Channel;
+
+    use super::super::data::{DataSender, Stamped};
+    use super::super::notice::Notice;
+    use super::super::request::{Mode, ServerData};
+    use super::*;
+
+    /// Longer than anything here takes on a busy machine.
+    const DEADLINE: Duration = Duration::from_secs(20);
+
+    /// Has a fault in it.
+    struct Faulty;
+
+    impl DataFormat for Faulty {
+        fn stamp(&self, _: DataSender<'_>, _: Channel, _: &[u8]) -> Result<Stamped, &'static str> {
+            Err("none")
+        }
+
+        fn track_handle(&self, _: &[u8]) -> Result<u16, &'static str> {
+            Err("none")
+        }
+
+        fn with_track_handle(&self, packet: &[u8], _: u16) -> Bytes {
+            Bytes::copy_from_slice(packet)
+        }
+
+        fn server_packet(&self, _: &ServerData) -> Bytes {
+            panic!("asked to panic by a test");
+        }
+    }
+
+    async fn until(condition: impl Fn() -> bool) {
+        let wait = async {
+            while !condition() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(DEADLINE, wait).await.expect("in time");
+    }
+
+    fn registry() -> (Registry, Arc<Metrics>) {
+        let (localhost, metrics) = (IpAddr::V4(Ipv4Addr::LOCALHOST), Arc::<Metrics>::default());
+        let options = convene_sfu::Options {
+            bind: localhost,
+            ports: vec![0],
+            advertised: vec![localhost],
+            tcp_port: None,
+            spread: convene_sfu::Spread::ByLoad,
+            max_load: 2.0,
+            loudest: 0,
+            metrics: Arc::clone(&metrics),
+        };
+        let media = convene_sfu::start(&options).unwrap().0;
+        (Registry::new(media, Options::default(), Arc::new(Faulty), Arc::clone(&metrics)), metrics)
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_room_that_panics_ends_is_counted_and_is_made_anew() {
+        let (registry, metrics) = registry();
+        let join = async || {
+            let room = RoomRequest { name: "r".to_owned(), ..RoomRequest::default() };
+            registry.join(room, JoinRequest::new("alice", Mode::Single)).await.unwrap()
+        };
+        let peers = || metrics.peers.with_label_values(&["0"]).get();
+        let (room, mut alice) = join().await;
+        until(|| peers() == 1).await;
+        let data = ServerData {
+            channel: Channel::Reliable,
+            payload: Vec::new(),
+            topic: None,
+            to_identities: Vec::new(),
+            to_sids: Vec::new(),
+        };
+        assert!(matches!(room.send_data(data).await, Err(Error::Closed)));
+        let why = loop {
+            let notice = tokio::time::timeout(DEADLINE, alice.notices.recv()).await.expect("told in time");
+            if let Notice::Leave { reason, .. } = notice.expect("told") {
+                break reason;
+            }
+        };
+        assert_eq!(why, LeaveReason::MediaFailure);
+        until(|| registry.is_empty() && peers() == 0).await;
+        assert_eq!((metrics.room_panics.get(), metrics.rooms.get()), (1, 0));
+        let (again, _alice) = join().await;
+        assert_ne!(again.sid(), room.sid());
+        assert_eq!(registry.len(), 1);
+    }
+}
