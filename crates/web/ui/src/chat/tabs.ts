@@ -1,5 +1,5 @@
-// Which tab of this browser has the session: one installation has one, and the tab that was opened last has it. When that one is
-// gone, another goes on.
+// Which tab of this browser has the session: one installation has one, and the tab that was opened last has it, or
+// one that somebody writes in. When that one is gone, another goes on.
 //
 // A lock says whose it is: the browser takes it back from a tab that was closed or has crashed. Insecure addresses have no
 // locks: there tabs tell each other, as long as they can.

@@ -169,7 +169,17 @@ export class Log {
  * another may still claim. Shown as if it were there, it would never be asked for. An empty span says: known from here on. */
 function covered(spans: readonly Span[], events: Iterable<Event>): Span[] {
   const runs = new Spans();
-  for (const { seq } of events) runs.insert(seq - 1, seq);
+  let run: Span | undefined;
+  // The database gives them in order, thousands of them while the page starts: one look at each.
+  for (const { seq } of events) {
+    if (run && run[1] === seq - 1) {
+      run[1] = seq;
+      continue;
+    }
+    if (run) runs.insert(...run);
+    run = [seq - 1, seq];
+  }
+  if (run) runs.insert(...run);
   return spans.flatMap(([from, to]) => {
     if (from === to) return [[from, to] as Span];
     const parts = runs.rows().map(([start, end]) => [Math.max(from, start), Math.min(to, end)] as Span);
