@@ -1,8 +1,6 @@
 //! `convene store`: looks after the database of chat, and changes nothing in it. Works beside a running server, whichever
 //! release it is of.
 
-use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -19,8 +17,6 @@ pub(crate) fn run(args: &StoreArgs) -> Result<String> {
         StoreCommand::Backup { place, to } => {
             ensure!(!to.exists(), "{} is there already: name another file", to.display());
             open(place)?.backup(to).with_context(|| format!("copying the database to {}", to.display()))?;
-            // As the database itself: for its owner alone.
-            std::fs::set_permissions(to, Permissions::from_mode(0o600)).context("keeping the copy from others")?;
             Ok(format!(
                 "written to {}; behind it copy the blobs folder, and accounts.key to a place of its own",
                 to.display()
@@ -50,6 +46,8 @@ fn path(place: &StorePlace) -> Result<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use clap::Parser as _;
     use convene_store::{Options, Store};
 
@@ -72,7 +70,7 @@ mod tests {
         assert_eq!(command(&format!("convene store check --data-dir {data}")).unwrap(), "the database is sound");
         let backup = format!("convene store backup --data-dir {data} {}", copy.display());
         command(&backup).unwrap();
-        assert!(copy.exists());
+        assert_eq!(std::fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o600);
         assert!(command(&backup).unwrap_err().to_string().contains("there already"));
         std::fs::remove_dir_all(&folder).unwrap();
     }
