@@ -526,21 +526,33 @@ pub(super) fn nearest_key(unknown: &str) -> &'static str {
 /// The first `CONVENE_*` variable that nobody knows.
 pub(super) fn unknown_variable(variables: &[(String, String)]) -> Option<&str> {
     let known = |name: &str| name == CONFIG_VARIABLE || KEYS.iter().any(|key| key.variable() == name);
-    let mine = variables.iter().map(|(name, _)| name.as_str()).filter(|name| name.starts_with("CONVENE_"));
-    mine.filter(|name| !name.starts_with(RESERVED_PREFIX)).find(|name| !known(name) && !is_of_others(name))
+    let mine = variables.iter().filter(|(name, _)| name.starts_with("CONVENE_") && !name.starts_with(RESERVED_PREFIX));
+    let mut mine = mine.map(|(name, value)| (name.as_str(), value.as_str()));
+    mine.find(|(name, value)| !known(name) && !is_of_others(name, value)).map(|(name, _)| name)
 }
 
-/// Variables that are there for somebody else: clients, or a service of the name `convene` of which Kubernetes tells
-/// everybody beside it (`CONVENE_SERVICE_HOST`, `CONVENE_PORT`, `CONVENE_PORT_7880_TCP_ADDR`).
-fn is_of_others(name: &str) -> bool {
+/// Variables that are there for somebody else: clients, or a service of which Kubernetes tells everybody beside it. One of the
+/// name `convene` has `CONVENE_SERVICE_HOST`, `CONVENE_PORT`, `CONVENE_PORT_7880_TCP_ADDR`; `convene-media` puts `MEDIA_` in.
+fn is_of_others(name: &str, value: &str) -> bool {
+    OF_CLIENTS.contains(&name) || name == "CONVENE_PORT" || is_link(name, value) || is_of_a_service(name)
+}
+
+/// Whether this is where a service is, by the name that sets a port of ours: `convene-http` has `CONVENE_HTTP_PORT`.
+pub(super) fn is_link(name: &str, value: &str) -> bool {
+    name.ends_with("_PORT") && ["tcp://", "udp://"].iter().any(|scheme| value.starts_with(scheme))
+}
+
+fn is_of_a_service(name: &str) -> bool {
     let is_port = |rest: &str| {
         let (port, protocol) = rest.split_once('_').unwrap_or_default();
         port.parse::<u16>().is_ok() && (protocol.starts_with("TCP") || protocol.starts_with("UDP"))
     };
-    OF_CLIENTS.contains(&name)
-        || name == "CONVENE_PORT"
-        || name.starts_with("CONVENE_SERVICE_")
-        || name.strip_prefix("CONVENE_PORT_").is_some_and(is_port)
+    let mut after_port = name.match_indices("_PORT_").filter_map(|(at, word)| name.get(at + word.len()..));
+    name.starts_with("CONVENE_SERVICE_")
+        || name.ends_with("_SERVICE_HOST")
+        || name.ends_with("_SERVICE_PORT")
+        || name.contains("_SERVICE_PORT_")
+        || after_port.any(is_port)
 }
 
 /// The known variable most like this one.
@@ -604,10 +616,28 @@ mod tests {
         let variables = |name: &str| vec![("PATH".to_owned(), String::new()), (name.to_owned(), String::new())];
         assert_eq!(unknown_variable(&variables("CONVENE_LOG_FILTER")), None);
         assert_eq!(unknown_variable(&variables("CONVENE_TEST_BINARY")), None);
-        let of_others = ["CONVENE_CHAT_TOKEN", "CONVENE_URL", "CONVENE_SERVICE_HOST", "CONVENE_SERVICE_PORT_HTTP"];
-        for name in of_others.into_iter().chain(["CONVENE_PORT", "CONVENE_PORT_7880_TCP", "CONVENE_PORT_7882_UDP_ADDR"])
-        {
+        let of_others = [
+            "CONVENE_CHAT_TOKEN",
+            "CONVENE_URL",
+            "CONVENE_SERVICE_HOST",
+            "CONVENE_SERVICE_PORT_HTTP",
+            "CONVENE_PORT",
+            "CONVENE_PORT_7880_TCP",
+            "CONVENE_PORT_7882_UDP_ADDR",
+            "CONVENE_MEDIA_SERVICE_HOST",
+            "CONVENE_WEB_APP_SERVICE_PORT",
+            "CONVENE_MEDIA_SERVICE_PORT_RTP",
+            "CONVENE_MEDIA_PORT_7890_UDP",
+            "CONVENE_PORT_FORWARD_PORT_7890_TCP_PROTO",
+        ];
+        for name in of_others {
             assert_eq!(unknown_variable(&variables(name)), None, "{name}");
+        }
+        let link = |value: &str| vec![("CONVENE_MEDIA_PORT".to_owned(), value.to_owned())];
+        assert_eq!(unknown_variable(&link("udp://10.0.0.7:7890")), None);
+        assert_eq!(unknown_variable(&link("7890")), Some("CONVENE_MEDIA_PORT"));
+        for name in ["CONVENE_MEDIA_SERVICE_HOSTS", "CONVENE_MEDIA_PORT_RTP", "CONVENE_MEDIA_PORT_7890"] {
+            assert_eq!(unknown_variable(&variables(name)), Some(name));
         }
         assert_eq!(unknown_variable(&variables("CONVENE_PORT_BASS")), Some("CONVENE_PORT_BASS"));
         assert_eq!(unknown_variable(&variables("CONVENE_LOG")), Some("CONVENE_LOG"));

@@ -31,7 +31,8 @@ pub(crate) fn load(sources: &Sources) -> Result<Config> {
     };
     for key in KEYS {
         let name = key.variable();
-        let Some((_, text)) = sources.variables.iter().find(|(variable, _)| *variable == name) else { continue };
+        let of_ours = |(variable, text): &&(String, String)| *variable == name && !keys::is_link(variable, text);
+        let Some((_, text)) = sources.variables.iter().find(of_ours) else { continue };
         let value = key.read(text).map_err(|reason| anyhow!("{name}: {reason}"))?;
         set(&mut table, key.path, value);
         config_of(&table).with_context(|| format!("applying the variable {name}"))?;
@@ -134,6 +135,16 @@ mod tests {
         let config = load(&Sources { variables: variables(&given), ..Sources::default() }).unwrap();
         assert_eq!(config.keys.0.get("c").map(String::as_str), Some("d:e"));
         assert_eq!(config.media.node_ip.len(), 2);
+    }
+
+    #[test]
+    fn services_of_kubernetes_set_nothing() {
+        let link = |name: &'static str| (name, "tcp://10.43.7.9:7880");
+        let of_services = ["CONVENE_HTTP_PORT", "CONVENE_IM_PORT", "CONVENE_OPS_PORT", "CONVENE_MEDIA_PORT"].map(link);
+        let host = [("CONVENE_HTTP_SERVICE_HOST", "10.43.7.9"), ("CONVENE_HTTP_SERVICE_PORT", "7880")];
+        let given = variables(&[&of_services[..], &host].concat());
+        let config = load(&Sources { variables: given, ..Sources::default() });
+        assert_eq!(config.unwrap(), Config::default());
     }
 
     #[test]
