@@ -43,6 +43,13 @@ pub const MAX_SDP_BYTES: usize = 1024 * 1024;
 /// every further offer.
 pub const MAX_SECTIONS: usize = 272;
 
+/// Lines of a description, for each section on average and for the session. A Chromium video section with all codecs, simulcast and
+/// candidates has 200 to 240, one for audio 50. Each is two strings to the parser, and may be three bytes to the client.
+pub const MAX_LINES_PER_SECTION: usize = 256;
+
+/// Longest `m=` line. All payload types there are take 500 bytes, those of a browser 250.
+pub const MAX_MEDIA_LINE_BYTES: usize = 1024;
+
 /// Of these, the last are not spent on pictures that the client is to receive: it may want to share its screen, and an offer with
 /// too many sections is refused whole. Fewer leave no room for camera, microphone and screen with backup codecs.
 pub const KEPT_SECTIONS: usize = 8;

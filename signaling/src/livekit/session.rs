@@ -206,7 +206,7 @@ impl Session {
         loop {
             let step = tokio::select! {
                 notice = notices.recv() => self.handle_notices(notice, &mut notices).await,
-                message = self.socket.next() => {
+                message = next(&mut self.socket, budget.reads_from()) => {
                     heard = tokio::time::Instant::now();
                     self.handle_frame(message, &mut budget).await
                 }
@@ -262,7 +262,7 @@ impl Session {
                 return Err(End::Cut("socket error, or a frame beyond the limit"));
             }
         };
-        if !budget.take(Instant::now()) {
+        if !budget.take(Instant::now(), bytes.len()) {
             tracing::warn!("too many signaling messages");
             self.count_refused("signal_messages_per_second");
             return Err(End::Cut("messages_per_second"));
@@ -315,6 +315,14 @@ impl Session {
     async fn flush(&mut self) -> Result<(), End> {
         within_time(self.socket.flush()).await
     }
+}
+
+/// What the client says next, read from this time on.
+async fn next(socket: &mut Socket, from: Option<Instant>) -> Result<Incoming, WebSocketError> {
+    if let Some(from) = from {
+        sleep_until(from.into()).await;
+    }
+    socket.next().await
 }
 
 async fn within_time(write: impl Future<Output = Result<(), WebSocketError>>) -> Result<(), End> {

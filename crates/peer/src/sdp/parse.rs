@@ -10,7 +10,10 @@ use rtc_sdp::{MediaDescription, SessionDescription};
 use super::codec::{CodecParams, Feedback, fmtp_value};
 use super::error::SdpError;
 use super::section::{Section, SectionKind};
-use super::{MAX_FMTP_BYTES, MAX_SDP_BYTES, MAX_SECTIONS, MAX_SSRCS, lines, transport};
+use super::{
+    MAX_FMTP_BYTES, MAX_LINES_PER_SECTION, MAX_MEDIA_LINE_BYTES, MAX_SDP_BYTES, MAX_SECTIONS, MAX_SSRCS, lines,
+    transport,
+};
 
 /// A whole description.
 pub(super) struct Remote {
@@ -47,9 +50,6 @@ impl Remote {
 /// Reads a description. Unknown attributes are passed over; what cannot be used at all is an error.
 pub(super) fn read(text: &str) -> Result<Remote, SdpError> {
     let parsed = parse(text)?;
-    if parsed.media_descriptions.len() > MAX_SECTIONS {
-        return Err(SdpError::new("sdp_too_many_sections", format!("more than {MAX_SECTIONS} media sections")));
-    }
     let bundle = bundle_group(&parsed.attributes);
     let direction = Direction::of(&parsed.attributes).unwrap_or(Direction::SEND_RECV); // RFC 8866 §6.7
     let mut media = Vec::with_capacity(parsed.media_descriptions.len());
@@ -69,9 +69,28 @@ fn parse(text: &str) -> Result<SessionDescription, SdpError> {
     if text.len() > MAX_SDP_BYTES {
         return Err(SdpError::new("sdp_too_large", format!("longer than {MAX_SDP_BYTES} bytes")));
     }
+    check_shape(text)?;
     check_line_ends(text)?;
     SessionDescription::unmarshal(&mut Cursor::new(text.as_bytes()))
         .map_err(|error| SdpError::new("sdp_malformed", format!("{:.120}", error.to_string())))
+}
+
+/// Reading costs by the line and by the format, not by the byte: each becomes strings of its own. They are counted before that.
+fn check_shape(text: &str) -> Result<(), SdpError> {
+    let sections = || text.split('\n').filter(|line| line.starts_with("m="));
+    let count = sections().count();
+    if count > MAX_SECTIONS {
+        return Err(SdpError::new("sdp_too_many_sections", format!("more than {MAX_SECTIONS} media sections")));
+    }
+    let most = MAX_LINES_PER_SECTION * (count + 1);
+    if text.bytes().filter(|byte| *byte == b'\n').count() > most {
+        return Err(SdpError::new("sdp_too_many_lines", format!("more than {most} lines in {count} media sections")));
+    }
+    if sections().any(|line| line.len() > MAX_MEDIA_LINE_BYTES) {
+        let reason = format!("a media line is longer than {MAX_MEDIA_LINE_BYTES} bytes");
+        return Err(SdpError::new("sdp_long_media_line", reason));
+    }
+    Ok(())
 }
 
 /// Parts of a client's text are repeated to other clients, whose parsers may take a lone CR for a line end.
@@ -308,7 +327,8 @@ fn read_codec_line<'a>(table: &mut [PtLines<'a>], wildcard: &mut Feedback, key: 
 /// RFC 4588 §8.1: the payload type that this RTX repairs.
 fn rtx_apt(lines: &PtLines<'_>) -> Option<Pt> {
     let is_rtx = lines.rtpmap.as_ref().is_some_and(|map| map.name.eq_ignore_ascii_case("rtx"));
-    if !is_rtx {
+    // The line is gone through for each format of this number, of which there may be many.
+    if !is_rtx || lines.fmtp.len() > MAX_FMTP_BYTES {
         return None;
     }
     lines::payload_type(fmtp_value(lines.fmtp, "apt")?)

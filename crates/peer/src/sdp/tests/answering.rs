@@ -1,6 +1,6 @@
 use convene_rtp::ext::Kind;
 
-use super::super::{KEPT_SECTIONS, MAX_SDP_BYTES, MAX_SECTIONS};
+use super::super::{KEPT_SECTIONS, MAX_LINES_PER_SECTION, MAX_MEDIA_LINE_BYTES, MAX_SDP_BYTES, MAX_SECTIONS};
 use super::fixtures::{MICROPHONE, SIMULCAST, aiortc, fingerprint, gstreamer, options, reserving};
 use super::*;
 
@@ -347,9 +347,11 @@ fn refused_offers_change_nothing() {
     kind.media[3].1 = text.replace("a=mid:0", "a=mid:3");
     let many =
         Chromium { media: (0..=MAX_SECTIONS).flat_map(|_| base.media.first().cloned()).collect(), ..base.clone() };
-    let rows: [(&str, String); 17] = [
+    let rows: [(&str, String); 19] = [
         ("sdp_too_large", format!("{good}{}", "a=x\r\n".repeat(MAX_SDP_BYTES / 5))),
         ("sdp_too_many_sections", many.offer()),
+        ("sdp_too_many_lines", format!("{good}{}", "a=x\r\n".repeat(8 * MAX_LINES_PER_SECTION))),
+        ("sdp_long_media_line", good.replacen(" 126", &" 126".repeat(MAX_MEDIA_LINE_BYTES / 4), 1)),
         ("sdp_malformed", String::new()),
         ("sdp_malformed", good.replace("v=0", "v=1")),
         ("sdp_malformed", good.replace("a=fmtp:111 minptime=10", "a=fmtp:111 minptime=10\ra=x")),

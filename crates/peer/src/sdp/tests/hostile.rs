@@ -1,4 +1,4 @@
-use super::super::{Fragment, MAX_SDP_BYTES};
+use super::super::{Fragment, MAX_LINES_PER_SECTION, MAX_SDP_BYTES, MAX_SECTIONS, OfferChange};
 use super::fixtures::{MICROPHONE, SIMULCAST, aiortc, answer_to, gstreamer, options, reserving};
 use super::*;
 use crate::sources::Sources;
@@ -79,11 +79,61 @@ fn lines_and_bytes_changed_at_random() {
 #[test]
 fn large_but_legal_is_quick() {
     let mut client = Chromium::new();
-    client.video("recvonly", "");
+    for _ in 0..64 {
+        client.video("recvonly", "");
+    }
     let many: String = (0..12_000).map(|n| format!("a=rtcp-fb:96 x{n}\r\n")).collect();
     let offer = client.offer() + &many;
     assert!(offer.len() < MAX_SDP_BYTES);
+    assert_eq!(Negotiator::new(options()).handle_offer(&offer).map_err(|error| error.code), Ok(OfferChange::default()));
     feed(&offer);
+}
+
+/// What one offer may cost: `cargo test -p convene-peer --release dearest -- --ignored --nocapture`.
+#[test]
+#[ignore = "a measurement"]
+fn the_dearest_offers() {
+    let client = |sections: usize| {
+        let mut client = Chromium::new();
+        for _ in 0..sections {
+            client.video("recvonly", "");
+        }
+        client.offer()
+    };
+    let padded = |offer: String, line: &str, lines: usize| {
+        let room = (MAX_SDP_BYTES - offer.len()) / line.len();
+        offer + &line.repeat(lines.min(room))
+    };
+    let line_of_formats = client(1).replacen(" 118\r", &(" 118".repeat(MAX_SDP_BYTES / 4 - 2_000) + "\r"), 1);
+    let repeated = client(1).replacen(" 118\r", &(" 97".repeat(100) + "\r"), 1);
+    let repairs = repeated.replacen("apt=96", &";".repeat(MAX_SDP_BYTES - 10_000), 1);
+    let bare: String = (1..MAX_SECTIONS).map(|n| format!("m=video 0 UDP/TLS/RTP/SAVPF 96\na=mid:{n}\n")).collect();
+    let most = MAX_LINES_PER_SECTION * (MAX_SECTIONS + 1) - 1_000;
+    let rows = [
+        ("honest, 190 pictures", client(190)),
+        ("one section, shortest lines", padded(client(1), "a=x\n", usize::MAX)),
+        ("most sections, as many lines as may be", padded(client(1) + &bare, "a=x\n", most)),
+        ("most sections, lines that mean something", padded(client(1) + &bare, "a=rid:q send\n", most)),
+        ("m= lines", padded(client(1), "m=audio 0 x x\n", usize::MAX)),
+        ("formats", line_of_formats),
+        ("long fmtp of a repair format", repairs),
+    ];
+    for (what, offer) in rows {
+        let mut negotiator = Negotiator::new(options());
+        let began = std::time::Instant::now();
+        let outcome = negotiator.handle_offer(&offer).map_err(|error| error.code);
+        let read = began.elapsed();
+        let answer = negotiator.answer().len();
+        let whole = began.elapsed();
+        // What those cost that were refused, if they were not.
+        let began = std::time::Instant::now();
+        let parsed = rtc_sdp::SessionDescription::unmarshal(&mut std::io::Cursor::new(&offer));
+        let (parse, bytes, lines) = (began.elapsed(), offer.len(), offer.lines().count());
+        println!(
+            "{what}: {bytes} bytes, {lines} lines, {read:?}, {outcome:?}; answer {answer}, {whole:?}; parser {parse:?}"
+        );
+        drop(parsed);
+    }
 }
 
 #[test]
