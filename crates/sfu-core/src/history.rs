@@ -103,11 +103,19 @@ impl History {
     }
 
     /// The lowest number that may be of the keyframe that begins with this packet: what is missing right in front of it may
-    /// be its parameter sets.
+    /// be its parameter sets, unless they are here.
     pub(crate) fn picture_start(&self, seq: u64, meta: &Meta) -> u64 {
         let reach = if meta.led { MAX_LEADING } else { 0 };
-        let own = |before: &u64| self.get(*before).is_none_or(|stored| stored.meta.ts == meta.ts);
-        (seq.saturating_sub(reach)..seq).rev().take_while(own).last().unwrap_or(seq)
+        let (mut first, mut opened) = (seq, meta.opens());
+        for before in (seq.saturating_sub(reach)..seq).rev() {
+            match self.get(before) {
+                Some(stored) if stored.meta.ts == meta.ts => opened |= stored.meta.opens(),
+                None if !opened => {}
+                Some(_) | None => break,
+            }
+            first = before;
+        }
+        first
     }
 
     /// What is at the place of this number: it, or one a lap before or behind it.
@@ -214,6 +222,7 @@ impl History {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::rtp;
     use convene_rtp::ext;
     use convene_rtp::packet::{Fields, View, write_header};
     use convene_types::{Codec, Pt, SeqNo, Ssrc};
@@ -277,6 +286,46 @@ mod tests {
             history.push(now, seq, &meta, &bytes);
             holds(&history, seq.saturating_sub(state >> 53));
             assert!(holds(&history, seq));
+        }
+    }
+
+    #[test]
+    fn a_keyframe_may_begin_with_what_is_missing_unless_its_first_parameter_set_is_here() {
+        const SPS: &[u8] = &[0x67, 0x42];
+        const PPS: &[u8] = &[0x68, 0xce];
+        const SLICE: &[u8] = &[0x65, 0x88];
+        const DELTA: &[u8] = &[0x41, 0x9a];
+        const STAP_A: &[u8] = &[0x78, 0, 2, 0x67, 0x42, 0, 2, 0x68, 0xce];
+        // What is in front of the last packet, nearest last, where `None` is missing, and how many numbers of it are of the keyframe.
+        type Row<'a> = (&'a str, &'a [Option<&'a [u8]>], &'a [u8], u64);
+        let rows: [Row<'_>; 10] = [
+            ("nothing missing", &[Some(DELTA)], SLICE, 0),
+            ("sets missing", &[Some(DELTA), None, None], SLICE, 2),
+            ("the first of them missing", &[Some(DELTA), None, Some(PPS)], SLICE, 2),
+            ("they are here", &[None, Some(SPS), Some(PPS)], SLICE, 2),
+            ("as one packet", &[None, None, Some(STAP_A)], SLICE, 1),
+            ("it has them", &[None, None], STAP_A, 0),
+            ("it is the first", &[None], SPS, 0),
+            ("behind what is here", &[None, Some(PPS)], SPS, 1),
+            ("twice, and one is missing", &[Some(SPS), None, Some(SPS)], SLICE, 1),
+            ("a lot is missing", &[Some(DELTA), None, None, None, None, None, None, None, None, None], SLICE, 8),
+        ];
+        for (name, before, last, want) in rows {
+            for base in [0xffff, 0x1_fffe] {
+                let mut history = History::new(Duration::from_secs(1), 1 << 20);
+                let read = |payload: &[u8]| {
+                    let ts = if payload == DELTA { u32::MAX } else { 1 };
+                    let fields = Fields { marker: false, pt: Pt(96), seq: SeqNo(0), ts, ssrc: Ssrc(1) };
+                    let bytes = rtp(fields, &[], payload);
+                    (Meta::read(&View::parse(&bytes).unwrap(), &bytes, Codec::H264, &ext::Map::new()), bytes)
+                };
+                for (seq, payload) in (base..).zip(before) {
+                    let Some((meta, bytes)) = payload.map(read) else { continue };
+                    history.push(Instant::now(), seq, &meta, &bytes);
+                }
+                let seq = base + before.len() as u64;
+                assert_eq!(seq - history.picture_start(seq, &read(last).0), want, "{name}");
+            }
         }
     }
 

@@ -71,8 +71,9 @@ impl Hold {
 
     /// A packet of the layer, which is in its history. `true`: it goes out at once, behind others that have.
     pub(crate) fn note(&mut self, seq: u64, meta: &Meta, history: &History) -> bool {
-        // Parameter sets and the first slice both begin the keyframe whose timestamp they have.
-        if meta.keyframe && meta.ts != self.ts && seq > self.next && !self.released {
+        // Parameter sets and the first slice both begin the keyframe whose timestamp they have. The first set tells where.
+        let begins = meta.keyframe && (meta.ts != self.ts || (meta.led && meta.opens()));
+        if begins && seq > self.next && !self.released {
             let first = history.picture_start(seq, meta);
             (self.ts, self.lacks, self.next, self.whole) = (meta.ts, first, first, false);
         }

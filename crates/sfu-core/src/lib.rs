@@ -28,6 +28,7 @@ mod gaps;
 mod history;
 mod hold;
 mod layer;
+mod leading;
 mod loss;
 mod loudest;
 mod meta;

@@ -5,6 +5,7 @@ use convene_rtp::packet::View;
 use convene_rtp::{is_keyframe, vp8, vp9};
 use convene_types::{Codec, Pt};
 
+use crate::leading::has_first_set;
 use crate::part::Part;
 
 /// Header extensions carried through. Browsers send at most six of the kinds that are forwarded.
@@ -40,6 +41,8 @@ pub(crate) struct Meta {
     pub(crate) keyframe: bool,
     /// Of a codec whose keyframes may begin with packets of parameter sets (RFC 6184 §5.6, RFC 7798 §4.4.1).
     pub(crate) led: bool,
+    /// It has the first of these.
+    has_first_set: bool,
     pub(crate) picture: Picture,
     /// Frame number of the dependency descriptor.
     pub(crate) frame: Option<u16>,
@@ -54,12 +57,14 @@ pub(crate) struct Meta {
 impl Meta {
     /// Reads a packet of at most `MAX_PACKET_BYTES`.
     pub(crate) fn read(view: &View<'_>, bytes: &[u8], codec: Codec, map: &ext::Map) -> Self {
+        let keyframe = is_keyframe(codec, view.payload());
         let mut meta = Self {
             ts: view.ts(),
             marker: view.marker(),
             pt: view.pt(),
-            keyframe: is_keyframe(codec, view.payload()),
+            keyframe,
             led: matches!(codec, Codec::H264 | Codec::H265),
+            has_first_set: keyframe && has_first_set(codec, view.payload()),
             picture: Picture::default(),
             frame: None,
             part: Part::WHOLE,
@@ -105,6 +110,12 @@ impl Meta {
     pub(crate) fn dependency_descriptor<'a>(&self, bytes: &'a [u8]) -> Option<&'a [u8]> {
         self.frame?;
         self.extensions(bytes).find(|(kind, _)| *kind == Kind::DependencyDescriptor).map(|(_, value)| value)
+    }
+
+    /// Whether nothing of its picture that is needed comes before it, as it has the first parameter set or its dependency descriptor
+    /// says so.
+    pub(crate) const fn opens(&self) -> bool {
+        self.has_first_set || self.part.begins_picture()
     }
 
     /// Whether it is padding and nothing else.

@@ -146,9 +146,47 @@ fn parameter_sets_that_are_lost_are_asked_for() {
 
 #[test]
 fn what_is_missing_of_the_picture_before_is_not_waited_for_for_ever() {
-    let mut film = Film::stopped(STAP_A);
-    film.seqs[1] += 1;
-    film.begin(1, None);
-    film.run(1_300, 2);
-    assert_eq!(film.upper().get(..3), Some(STAP_A));
+    for (keyframe, missing) in [(STAP_A, 1), (STAP_A, 5), (SINGLE, 3)] {
+        let mut film = Film::stopped(keyframe);
+        let asked = film.world.room.stats().pli_out;
+        film.seqs[1] += missing;
+        film.nacks.clear();
+        film.begin(1, None);
+        film.run(300, 2);
+        assert_eq!(film.upper().get(..3), Some(keyframe));
+        film.run(3_000, 2);
+        assert_eq!((film.nacks.as_slice(), film.world.room.stats().pli_out), ([].as_slice(), asked));
+    }
+}
+
+#[test]
+fn what_is_missing_of_the_picture_before_is_asked_for_until_the_parameter_sets_are_there() {
+    for keyframe in [STAP_A, SINGLE] {
+        let mut film = Film::stopped(keyframe);
+        let asked = film.world.room.stats().pli_out;
+        film.seqs[1] += 3;
+        film.nacks.clear();
+        film.begin(1, Some(0));
+        let (begun, seq) = (film.ms, film.seqs[1] - 2);
+        film.run(30, 2);
+        let all: Vec<u16> = (seq - 3..=seq).collect();
+        assert_eq!(film.nacks.first(), Some(&format!("nack 501 {all:?}")));
+        film.repeat(1, film.seqs[1] - seq, keyframe[0], begun);
+        film.nacks.clear();
+        film.run(270, 2);
+        assert_eq!(film.upper().get(..3), Some(keyframe));
+        film.run(3_000, 2);
+        assert_eq!((film.nacks.as_slice(), film.world.room.stats().pli_out), ([].as_slice(), asked));
+    }
+}
+
+#[test]
+fn a_picture_that_was_lost_before_a_keyframe_costs_no_second_one() {
+    let mut film = Film::new(1, STAP_A);
+    let asked = film.world.room.stats().pli_out;
+    film.seqs[0] += 1;
+    film.nacks.clear();
+    film.begin(0, None);
+    film.run(3_000, 1);
+    assert_eq!((film.nacks.as_slice(), film.world.room.stats().pli_out), ([].as_slice(), asked));
 }
