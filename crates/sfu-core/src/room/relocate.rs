@@ -55,7 +55,13 @@ impl Room {
         self.subscriber_places.insert(peer, index);
         let mut taken = Vec::new();
         for (id, mut subscription) in streams {
-            let Some(track_index) = self.track_places.get(&id).copied() else { continue };
+            let Some(track_index) = self.track_places.get(&id).copied() else {
+                // The next track may go on with its SSRC.
+                if let Some((ssrc, last)) = subscription.last() {
+                    self.ended.entry(peer).or_default().push(ssrc, last);
+                }
+                continue;
+            };
             subscription.track = track_index;
             subscription.shape = self.shape_of(&subscription.egress);
             let subscriber = self.subscribers.get_mut(index);

@@ -84,6 +84,29 @@ fn streams_go_on_over_a_move_and_nothing_is_numbered_twice() {
 }
 
 #[test]
+fn the_next_track_of_a_section_goes_on_after_one_that_has_ended_on_the_way() {
+    let mut parts = two_parts();
+    let sent: Vec<Out> = (500..530).flat_map(|seq| send(&mut parts, seq, seq == 510)).collect();
+    let last = sent.iter().rfind(|out| out.ssrc == out_ssrc(BOB, VIDEO)).unwrap();
+    let moved = parts.0.room.release(BOB).unwrap();
+    let branch = &mut parts.1;
+    branch.room.remove_track(VIDEO);
+    branch.room.adopt(branch.now, moved);
+    let next = TrackId(12);
+    branch.room.add_track(branch.now, TrackSpec { track: next, publisher: CAROL, ..video(Codec::Vp8) });
+    let egress = Egress { after: (Some(SeqNo(last.seq)), None), ..egress(BOB, VIDEO) };
+    branch.room.subscribe(branch.now, BOB, next, egress);
+    let begin = Frame { layer: 0, seq: 9, ts: 7, keyframe: true, picture_id: 1 };
+    let bytes = branch.packet(begin, &vp8(true, true, 1, false, 9));
+    branch.send_bytes(next, 0, bytes).unwrap();
+    let [first] = &branch.flush()[..] else { panic!() };
+    assert_eq!(first.seq, last.seq.wrapping_add(1));
+    assert_eq!(first.picture(), ((last.picture().0 + 1) & 0x7fff, last.picture().1.wrapping_add(1)));
+    let passed = first.ts.wrapping_sub(last.ts);
+    assert!((2_900..=3_000).contains(&passed), "33 ms later: {passed}");
+}
+
+#[test]
 fn a_track_that_has_ended_meanwhile_is_lost_on_the_way() {
     let mut parts = two_parts();
     send(&mut parts, 1, true);
