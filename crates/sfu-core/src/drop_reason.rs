@@ -17,7 +17,7 @@ pub enum Drop {
     RtpTooOld,
     /// Seen before: the same packet by media and RTX, or repeated as a bandwidth probe.
     RtpDuplicate,
-    /// Of another SSRC than its layer has, which had another one a moment ago.
+    /// Of another SSRC than its layer has, which had another one a moment ago, or of the one that it has left while it goes on.
     RtpOtherSsrc,
     /// RTX before the first packet of the layer it repairs.
     RepairBeforeMedia,

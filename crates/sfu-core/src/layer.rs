@@ -31,7 +31,8 @@ const MIN_JUMPED: u8 = 4;
 const LOWEST_PATIENCE: u32 = 3;
 
 /// A layer goes over to another SSRC once in this time at most: each time all of its subscribers begin anew, with a keyframe. Longer,
-/// and a publisher that begins anew twice is not seen for so long; shorter, and two senders of one layer cost more.
+/// and a publisher that begins anew twice is not seen for so long; shorter, and two senders of one layer cost more. And it goes back to
+/// the one before once there was nothing of the present one for that time.
 const MIN_STREAM: Duration = Duration::from_millis(200);
 /// A stream that goes to another payload type is chosen for anew by all of its subscribers, so it may do so once in this time. Longer,
 /// and who can take the new one waits for a keyframe more often; shorter costs more where somebody changes all the time.
@@ -83,8 +84,8 @@ pub(crate) fn of_generation(layers: &[Layer], index: u8, generation: u32) -> Opt
 pub(crate) struct Layer {
     /// Of the media stream; `None` before its first packet.
     pub(crate) ssrc: Option<Ssrc>,
-    /// When it went over to that from another one.
-    begun: Option<Instant>,
+    /// The one before that, and when it went over from it.
+    left: Option<(Ssrc, Instant)>,
     /// Grows when the stream begins anew: another SSRC, or a jump of the sequence numbers.
     pub(crate) generation: u32,
     pub(crate) history: History,
@@ -126,7 +127,7 @@ impl Layer {
     pub(crate) fn new(config: &Config, epoch: Instant) -> Self {
         Self {
             ssrc: None,
-            begun: None,
+            left: None,
             generation: 0,
             history: History::new(config.history_span, config.max_history_bytes),
             nack: Generator::new(),
@@ -160,10 +161,10 @@ impl Layer {
             None if incoming.repair => return Err(Drop::RepairBeforeMedia),
             None => self.ssrc = Some(incoming.ssrc),
             Some(ssrc) if !incoming.repair && ssrc != incoming.ssrc => {
-                if self.begun.is_some_and(|begun| now.saturating_duration_since(begun) < MIN_STREAM) {
+                if self.stays(now, incoming.ssrc) {
                     return Err(Drop::RtpOtherSsrc);
                 }
-                self.begun = Some(now);
+                self.left = Some((ssrc, now));
                 self.restart(Some(incoming.ssrc));
             }
             Some(_) => {}
@@ -220,6 +221,13 @@ impl Layer {
             self.volumes.add(meta.part.present & self.shape.cuts(), meta.kept_len(), keyframe);
         }
         Ok(Arrival::Media { seq, lossy, reshaped, recoded, keyframe: meta.keyframe })
+    }
+
+    /// Whether it does not go over to another SSRC. Of the one that it has left, packets may only be late as long as the present
+    /// one flows.
+    fn stays(&self, now: Instant, other: Ssrc) -> bool {
+        let lately = |at: Instant| now.saturating_duration_since(at) < MIN_STREAM;
+        self.left.is_some_and(|(left, at)| lately(at) || (left == other && self.flowed.is_some_and(lately)))
     }
 
     /// Takes note of the newest payload type. Whether it is another one.
@@ -407,14 +415,44 @@ mod tests {
     }
 
     #[test]
-    fn two_senders_of_one_layer_take_turns_now_and_then() {
+    fn of_two_senders_of_one_layer_the_later_stays_and_more_take_turns_now_and_then() {
+        // (senders, packets of a second that are taken, times that it goes over to another sender)
+        for (senders, taken, turns) in [(2, 480..520, 1..=1), (3, 300..360, 4..=5), (10, 80..120, 4..=5)] {
+            let start = Instant::now();
+            let mut layer = Layer::new(&Config::default(), start);
+            let came = (0..1_000_u16).filter(|ms| {
+                let ssrc = 1 + u32::from(ms % senders);
+                ingest_at(&mut layer, start + Duration::from_millis((*ms).into()), ssrc, *ms, &[0x10, 1], false).is_ok()
+            });
+            let came = came.count();
+            assert!(taken.contains(&came), "{senders}: {came}");
+            assert!(turns.contains(&layer.generation), "{senders}: {}", layer.generation);
+        }
+    }
+
+    #[test]
+    fn a_late_packet_of_the_stream_before_does_not_shut_the_present_one_out() {
+        const OTHER: Result<(), Drop> = Err(Drop::RtpOtherSsrc);
+        // (ms, ssrc, seq, what becomes of it, streams so far)
+        let rows = [
+            (0, 1, 65_534, Ok(()), 0),
+            (33, 2, 9, Ok(()), 1),
+            (66, 1, 65_535, OTHER, 1),
+            (66, 2, 10, Ok(()), 1),
+            (240, 2, 11, Ok(()), 1),
+            (300, 1, 0, OTHER, 1),
+            (301, 2, 12, Ok(()), 1),
+            (480, 3, 500, Ok(()), 2),
+            (490, 2, 13, OTHER, 2),
+            (679, 2, 14, OTHER, 2),
+            (680, 2, 15, Ok(()), 3),  // the third has ended
+            (881, 3, 501, Ok(()), 4), // and so has this
+        ];
         let start = Instant::now();
         let mut layer = Layer::new(&Config::default(), start);
-        let taken = (0..1_000_u16).filter(|ms| {
-            let ssrc = 1 + u32::from(ms % 2);
-            ingest_at(&mut layer, start + Duration::from_millis((*ms).into()), ssrc, *ms, &[0x10, 1], false).is_ok()
-        });
-        assert!((480..520).contains(&taken.count()));
-        assert!((4..=5).contains(&layer.generation), "{}", layer.generation);
+        for (ms, ssrc, seq, want, generation) in rows {
+            let got = ingest_at(&mut layer, start + Duration::from_millis(ms), ssrc, seq, &[0x10, 1], false);
+            assert_eq!((got.map(|_| ()), layer.generation), (want, generation), "{ms}");
+        }
     }
 }
