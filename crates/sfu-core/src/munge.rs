@@ -1,7 +1,8 @@
 //! Gives the packets of one subscription numbers that go on without a jump, whatever layer they come from.
 //!
 //! A *run* is a stretch of packets of one layer: within it every number is the incoming one plus a constant, less what
-//! was left out (`trim`). A run starts at a keyframe (audio: anywhere) and ends where the next one starts.
+//! was left out (`trim`). A run starts at a keyframe (audio: anywhere) and ends where the next one starts. Where it starts with a
+//! first slice whose parameter sets come later, as their packets are late or lost, it has numbers for them in front.
 //!
 //! Picture ids of VP9 and frame numbers of dependency descriptors keep their distances also where frames are left out:
 //! other frames name their references by the difference. Sequence numbers, and picture ids of VP8, have no holes.
@@ -13,6 +14,7 @@
 //! ```
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::time::Instant;
 
 use convene_types::Pt;
@@ -44,23 +46,21 @@ pub(crate) struct Run {
     /// The first packet: its number in the layer and on the way out.
     in_start: u64,
     out_start: u64,
+    /// Its timestamp as it came in, how many numbers in front of it are of the run as well, and a bit for each of these that went out: the
+    /// lowest for the one right in front.
+    in_ts: u32,
+    ahead: u8,
+    gone: u8,
     pub(crate) ts_offset: u32,
-    late: Option<Late>,
+    /// It begins with pictures from before the last one that went out, which has this timestamp: they follow it at once, and those that
+    /// come in time have their own again.
+    late: Option<u32>,
     picture_offset: u16,
     tl0_offset: u8,
     frame_offset: u16,
     pub(crate) pts: Pts,
     /// What is left out.
     pub(crate) trim: Trim,
-}
-
-/// A run that begins with pictures from before the last one that went out: they follow it at once, and those that come in
-/// time have their own timestamps again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Late {
-    /// The run's first timestamp as it came in, and the one before it on the way out.
-    from: u32,
-    after: u32,
 }
 
 /// What payload types become.
@@ -77,6 +77,8 @@ pub(crate) struct Start<'a> {
     pub(crate) layer: u8,
     pub(crate) generation: u32,
     pub(crate) seq: u64,
+    /// Numbers in front of it that may be of the same picture: eight at most, see `History::picture_start`.
+    pub(crate) ahead: u8,
     pub(crate) meta: &'a Meta,
     pub(crate) cut: Cut,
     pub(crate) pts: Pts,
@@ -153,15 +155,44 @@ impl Run {
 
     fn ts(&self, ts: u32) -> u32 {
         let own = ts.wrapping_add(self.ts_offset);
-        let late = self.late.filter(|late| ts.wrapping_sub(late.from) < MAX_HURRY);
-        let Some(Late { from, after }) = late else { return own };
-        let hurried = after.wrapping_add(1).wrapping_add(ts.wrapping_sub(from) / HURRY);
+        let passed = ts.wrapping_sub(self.in_ts);
+        let Some(before) = self.late.filter(|_| passed < MAX_HURRY) else { return own };
+        let hurried = before.wrapping_add(1).wrapping_add(passed / HURRY);
         if own.wrapping_sub(hurried).cast_signed() < 0 { hurried } else { own }
     }
 
     /// The number in the layer of the packet that went out with this one.
     fn find(&self, out: u64) -> Option<u64> {
-        self.trim.find(out.checked_sub(self.out_start)?.checked_add(self.in_start)?)
+        self.trim.find(out.checked_add(self.in_start)?.checked_sub(self.out_start)?)
+    }
+
+    /// The lowest number on the way out.
+    const fn lowest(&self) -> u64 {
+        self.out_start.saturating_sub(self.ahead as u64)
+    }
+
+    /// Whether a packet went out or would have.
+    pub(crate) fn has(&self, seq: u64, meta: &Meta) -> bool {
+        self.trim.has(seq, &meta.part) && (seq >= self.in_start || meta.ts == self.in_ts)
+    }
+
+    /// The numbers in the layer in front of the first packet that are of the run.
+    pub(crate) fn ahead(&self) -> Range<u64> {
+        self.in_start.saturating_sub(self.ahead.into())..self.in_start
+    }
+
+    /// The numbers of a packet in front of the first one, once. Another picture's only fills its hole: who begins here has nothing to
+    /// decode it with.
+    #[cold]
+    fn place_ahead(&mut self, seq: u64, meta: &Meta) -> Result<Numbers, Skip> {
+        let bit = 1_u8.checked_shl((self.in_start - seq - 1).try_into().unwrap_or(u32::MAX)).unwrap_or(0);
+        if !self.ahead().contains(&seq) || self.gone & bit != 0 {
+            return Err(Skip::Outside);
+        }
+        self.gone |= bit;
+        let numbers = self.numbers(seq, meta).ok_or(Skip::Outside)?;
+        let own = meta.ts == self.in_ts;
+        Ok(Numbers { ts: self.ts(self.in_ts), marker: numbers.marker && own, blank: !own, ..numbers })
     }
 
     /// Whether dependency descriptors have to be changed.
@@ -234,7 +265,10 @@ impl Munger {
             layer: start.layer,
             generation: start.generation,
             in_start: start.seq,
-            out_start: self.first_seq,
+            out_start: self.first_seq + u64::from(start.ahead),
+            in_ts: meta.ts,
+            ahead: start.ahead,
+            gone: 0,
             ts_offset: 0,
             late: None,
             picture_offset: 0,
@@ -244,12 +278,12 @@ impl Munger {
             trim: Trim::new(start.seq, start.cut),
         };
         if let Some(last) = self.last {
-            run.out_start = last.seq + 1;
+            run.out_start = last.seq + 1 + u64::from(start.ahead);
             let first = self.first_ts(now, &last, start);
             run.ts_offset = first.wrapping_sub(meta.ts);
             // What seems to be behind by more has gone on in a pause of hours.
             let late = last.ts.wrapping_sub(first) < MAX_HURRY;
-            run.late = late.then_some(Late { from: meta.ts, after: last.ts });
+            run.late = late.then_some(last.ts);
             if let Some((_, id)) = meta.picture.id {
                 run.picture_offset = last.picture_id.wrapping_add(1).wrapping_sub(id) & PICTURE_ID_MASK;
             }
@@ -273,7 +307,10 @@ impl Munger {
     /// The numbers of a packet of the run.
     #[inline]
     pub(crate) fn place(&mut self, now: Instant, seq: u64, meta: &Meta) -> Result<Numbers, Skip> {
-        let run = self.run.as_mut().filter(|run| run.in_start <= seq).ok_or(Skip::Outside)?;
+        let run = self.run.as_mut().ok_or(Skip::Outside)?;
+        if seq < run.in_start {
+            return run.place_ahead(seq, meta);
+        }
         if !run.trim.passes(seq, &meta.part, meta.keyframe) {
             if run.trim.leave_out(seq, meta) {
                 return Err(Skip::LeftOut);
@@ -321,7 +358,7 @@ impl Munger {
     /// The run and the number in its layer of a packet that went out with this 16-bit number lately.
     pub(crate) fn find(&self, seq: u16) -> Option<(&Run, u64)> {
         let out = self.number(seq)?;
-        let run = self.run.iter().chain(self.ended.iter().rev()).find(|run| run.out_start <= out)?;
+        let run = self.run.iter().chain(self.ended.iter().rev()).find(|run| run.lowest() <= out)?;
         Some((run, run.find(out)?))
     }
 

@@ -4,6 +4,7 @@ mod repeat;
 mod report;
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use convene_rtp::red;
@@ -353,6 +354,11 @@ impl Subscription {
         self.packets
     }
 
+    /// The numbers in front of the first packet of its run that are of the same picture.
+    pub(crate) fn ahead(&self) -> Range<u64> {
+        self.munger.run().map_or(0..0, Run::ahead)
+    }
+
     /// Whether it goes down with this packet: what waits of the layer above would only come before it.
     pub(crate) fn falls_with(&self, pending: &Pending, stored: Stored<'_>) -> bool {
         self.starts(pending, stored).is_some_and(|target| Some(target.layer) < self.current())
@@ -381,12 +387,14 @@ impl Subscription {
         };
         let layer = layers.get(usize::from(pending.layer))?;
         let before = self.munger.last_run().and_then(|run| clock(layers, run));
+        let ahead = pending.seq - layer.history.picture_start(pending.seq, stored.meta);
         self.munger.start(
             now,
             &Start {
                 layer: pending.layer,
                 generation: pending.generation,
                 seq: pending.seq,
+                ahead: ahead as u8, // at most eight
                 meta: stored.meta,
                 cut,
                 pts: Pts { from: map.from, to: map.to, rtx: map.rtx },

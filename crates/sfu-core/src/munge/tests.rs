@@ -19,7 +19,10 @@ fn start_by_clock(
     meta: &Meta,
     clocks: (Option<Clock>, Option<Clock>),
 ) -> Numbers {
-    munger.start(now, &Start { layer, generation: 0, seq, meta, cut: Cut::WHOLE, pts: PTS, rate: RATE, clocks });
+    munger.start(
+        now,
+        &Start { layer, generation: 0, seq, ahead: 0, meta, cut: Cut::WHOLE, pts: PTS, rate: RATE, clocks },
+    );
     munger.place(now, seq, meta).unwrap()
 }
 
@@ -200,4 +203,54 @@ fn remembers_a_bounded_number_of_runs() {
     assert_eq!(munger.ended.len(), MAX_ENDED_RUNS);
     assert_eq!(munger.find(100).map(|(_, seq)| seq), Some(99_000));
     assert_eq!(munger.find(1), None);
+}
+
+#[test]
+fn numbers_in_front_of_a_run_are_given_once_and_to_its_first_picture_only() {
+    let now = Instant::now();
+    for (first_seq, in_start) in [(65_533, 0x2_0001), (0, 0x1_0003)] {
+        let mut munger = Munger::new(first_seq);
+        let (own, other) = (delta(0, false, 0, 9_000), delta(0, false, 0, 6_000));
+        let first = u64::from(first_seq) + (1 << 16);
+        let begin = |munger: &mut Munger, seq: u64, ahead: u8| {
+            let clocks = (None, None);
+            let start = Start {
+                layer: 0,
+                generation: 0,
+                seq,
+                ahead,
+                meta: &own,
+                cut: Cut::WHOLE,
+                pts: PTS,
+                rate: RATE,
+                clocks,
+            };
+            munger.start(now, &start);
+            munger.place(now, seq, &own).unwrap().seq
+        };
+        assert_eq!(begin(&mut munger, in_start, 3), first + 3, "the first that goes out leaves room");
+        assert_eq!(munger.run().unwrap().ahead(), in_start - 3..in_start);
+        // (number in the layer, what it is, number out and whether it is empty)
+        let rows = [
+            (in_start - 1, &own, Ok((first + 2, false))),
+            (in_start - 1, &own, Err(Skip::Outside)),
+            (in_start - 3, &other, Ok((first, true))),
+            (in_start - 4, &own, Err(Skip::Outside)),
+            (in_start - 2, &own, Ok((first + 1, false))),
+            (in_start - 3, &other, Err(Skip::Outside)),
+            (in_start - 300, &own, Err(Skip::Outside)),
+            (in_start + 1, &own, Ok((first + 4, false))),
+        ];
+        for (seq, meta, want) in rows {
+            let got = munger.place(now, seq, meta);
+            assert_eq!(got.map(|numbers| (numbers.seq, numbers.blank)), want, "{seq:x}");
+            assert!(got.is_ok_and(|numbers| numbers.ts == 9_000) || want.is_err());
+        }
+        assert_eq!(begin(&mut munger, 500, 2), first + 7);
+        // What a NACK finds: (number out, number in the layer)
+        let found = [(0, in_start - 3), (2, in_start - 1), (4, in_start + 1), (5, 498), (7, 500)];
+        for (out, want) in found {
+            assert_eq!(munger.find((first + out) as u16).map(|(_, seq)| seq), Some(want), "{out}");
+        }
+    }
 }

@@ -82,28 +82,46 @@ impl<S: Sink> Way<'_, S> {
         stored: Stored<'_>,
         block: &mut Block,
     ) {
-        let Some(subscription) = self.subscriber.get_mut(track_index) else { return };
+        let Some(mut subscription) = self.subscriber.get_mut(track_index) else { return };
         let began = self.stats.switches;
         let numbers = subscription.accept(self.now, pending, &track.layers, stored, self.stats);
         if subscription.is_stranded() {
             self.stranded.push((track_index, self.index));
         }
         let Some(numbers) = numbers else { return };
+        if self.stats.switches != began {
+            self.begin((track_index, track), pending);
+            let Some(again) = self.subscriber.get_mut(track_index) else { return };
+            subscription = again;
+        }
         let origin = subscription.origin(numbers.0.seq as u16); // the wire carries 16 bits
         let (space, source) = (self.sink.space(), (pending.seq, stored));
         let len = subscription.write(space, numbers, source, &track.layers, block, self.stats);
-        if self.stats.switches != began {
-            if !std::mem::replace(&mut subscription.flowing, true) {
-                self.events.push_back(Event::TrackFlowing { peer: self.subscriber.peer, track: track.id });
-            }
-            report_at_next_tick(self.subscriber, self.index, self.report_soon);
-        }
         match len {
             Some(len) => {
                 self.subscriber.repairs.sent(len);
                 hand_over(self.now, self.subscriber, self.sink, (len, origin), self.stats);
             }
             None => self.stats.unwritten += 1,
+        }
+    }
+
+    /// A stream begins or moves with this packet. What is here of the same picture and came before it goes out in front of it:
+    /// without its first parameter sets no packet of a keyframe is one to begin with, and all of them are needed.
+    #[cold]
+    #[inline(never)]
+    fn begin(&mut self, (track_index, track): (usize, &Track), first: &Pending) {
+        let Some(subscription) = self.subscriber.get_mut(track_index) else { return };
+        let ahead = subscription.ahead();
+        if !std::mem::replace(&mut subscription.flowing, true) {
+            self.events.push_back(Event::TrackFlowing { peer: self.subscriber.peer, track: track.id });
+        }
+        report_at_next_tick(self.subscriber, self.index, self.report_soon);
+        for seq in ahead {
+            let pending = Pending { seq, ..*first };
+            if let Some(stored) = stored(track, &pending) {
+                self.send((track_index, track), &pending, stored, &mut { Block::EMPTY });
+            }
         }
     }
 }

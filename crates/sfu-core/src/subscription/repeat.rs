@@ -138,7 +138,7 @@ impl Subscription {
             stats.nack_without_rtx += 1;
             return None;
         };
-        let numbers = run.numbers(in_seq, stored.meta).filter(|_| run.trim.has(in_seq, &stored.meta.part));
+        let numbers = run.numbers(in_seq, stored.meta).filter(|_| run.has(in_seq, stored.meta));
         let Some(numbers) = numbers else {
             stats.nack_missed += 1;
             return None;

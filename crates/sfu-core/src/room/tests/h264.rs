@@ -190,3 +190,69 @@ fn a_picture_that_was_lost_before_a_keyframe_costs_no_second_one() {
     film.run(3_000, 1);
     assert_eq!((film.nacks.as_slice(), film.world.room.stats().pli_out), ([].as_slice(), asked));
 }
+
+/// What a viewer got since the film's list was cleared, by number, without the layer's mark. Each number is there once.
+fn got(film: &Film, viewer: PeerId) -> Vec<&[u8]> {
+    let mut out: Vec<&Out> = film.bob.iter().filter(|out| out.to == viewer).collect();
+    out.sort_by_key(|out| out.seq);
+    assert!(out.windows(2).all(|pair| pair[1].seq == pair[0].seq + 1), "{out:?}");
+    out.iter().map(|out| out.payload.split_last().map_or(&[][..], |(_, payload)| payload)).collect()
+}
+
+/// Behind a set that comes first PPS waits for being asked for: a receiver sees that it is missing.
+#[test]
+fn who_waits_for_a_keyframe_gets_its_parameter_sets_when_they_come_after_its_first_slice() {
+    let orders = [[0, 1, 2], [0, 2, 1], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
+    for (order, together, rises) in orders.into_iter().flat_map(|order| {
+        [(false, false), (false, true), (true, false), (true, true)].map(|(together, rises)| (order, together, rises))
+    }) {
+        let layers = if rises { 2 } else { 1 };
+        let mut film = Film::new(layers, SINGLE);
+        let viewer = if rises { BOB } else { CAROL };
+        if rises {
+            film.world.room.set_target(film.world.now, BOB, VIDEO, false, 0);
+            film.run(990, 2);
+            film.world.room.set_target(film.world.now, BOB, VIDEO, false, u8::MAX);
+        } else {
+            film.world.subscribe(CAROL, VIDEO);
+        }
+        let last = film.bob.last().map(|out| out.seq);
+        film.bob.clear();
+        let layer = layers - 1;
+        film.seqs[usize::from(layer)] = film.seqs[usize::from(layer)].wrapping_add(3);
+        for index in order {
+            film.repeat(layer, 2 - index as u16, SINGLE[index], film.ms);
+            if !together {
+                let sent = film.world.flush();
+                film.bob.extend(sent);
+            }
+        }
+        film.run(2, layers);
+        assert_eq!(got(&film, viewer), SINGLE, "{order:?} {together} {rises}");
+        let first = film.bob.iter().filter(|out| out.to == viewer).map(|out| out.seq).min();
+        assert!(!rises || first == last.map(|last| last + 1), "{first:?} after {last:?}");
+        let slice = film.bob.iter().position(|out| out.to == viewer && out.payload[0] == 0x65);
+        let set = film.bob.iter().position(|out| out.to == viewer && out.payload[0] == 0x68);
+        assert!(order != [1, 2, 0] || set < slice, "what is here goes out first");
+    }
+}
+
+#[test]
+fn lost_parameter_sets_reach_who_came_meanwhile_and_those_of_nobody_go_out_empty() {
+    let mut film = Film::new(1, SINGLE);
+    film.world.subscribe(CAROL, VIDEO);
+    film.bob.clear();
+    film.seqs[0] += 1; // a picture before it is lost as well
+    film.begin(0, Some(0));
+    let begun = film.ms;
+    film.run(15, 1);
+    assert_eq!(got(&film, CAROL), SINGLE[1..], "what there is of it");
+    film.repeat(0, 3, DELTA, begun - 33);
+    film.repeat(0, 2, SINGLE[0], begun);
+    film.run(1, 1);
+    let all: Vec<&[u8]> = [&[][..]].into_iter().chain(SINGLE.iter().copied()).collect();
+    assert_eq!(got(&film, CAROL), all);
+    assert_eq!(got(&film, BOB), [&[DELTA][..], SINGLE].concat());
+    film.run(500, 1);
+    assert_eq!(film.world.room.stats().lost_in, 0);
+}
