@@ -122,12 +122,11 @@ pub(super) fn find_users(conn: &Connection, user: UserId, request: &im::FindUser
     Ok(im::Users { users })
 }
 
-/// Without those whom the directory hides, and whom no log names.
+/// Without those who are hidden.
 fn shown(sight: &Sight<'_>, users: Vec<im::User>) -> Result<Vec<im::User>, StoreError> {
     let mut shown = Vec::with_capacity(users.len());
     for user in users {
-        let id = UserId(user.id);
-        if sight.sees(id)? || sight.knows(id)? {
+        if sight.finds(UserId(user.id))? {
             shown.push(user);
         }
     }

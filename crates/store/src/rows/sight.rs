@@ -32,16 +32,27 @@ impl<'a> Sight<'a> {
 
     /// Whether the directory shows them. Who has no seat stands in none, and is hidden by nothing.
     pub(crate) fn sees(&self, other: UserId) -> Result<bool, StoreError> {
+        Ok(self.looks_up(other)?.unwrap_or(true))
+    }
+
+    /// Whether they are found by number or name: by those whom the directory shows them, and by those in whose logs they are.
+    /// Who has no seat any more is found by the latter alone: nobody knows from whom they were hidden.
+    pub(crate) fn finds(&self, other: UserId) -> Result<bool, StoreError> {
+        Ok(self.looks_up(other)?.unwrap_or(false) || self.knows(other)?)
+    }
+
+    /// What the directory says. `None`: it has nobody of that number.
+    fn looks_up(&self, other: UserId) -> Result<Option<bool>, StoreError> {
         if other == self.viewer.user {
-            return Ok(true);
+            return Ok(Some(true));
         }
-        let Some(seen) = rows::seat_of_user(self.conn, other)? else { return Ok(true) };
         let who = Who { role: self.viewer.role, depts: &self.viewer.depts };
-        Ok(self.policy.sees(who, &seen.depts, &self.tree))
+        let seen = rows::seat_of_user(self.conn, other)?;
+        Ok(seen.map(|seen| self.policy.sees(who, &seen.depts, &self.tree)))
     }
 
     /// Whether they are in a conversation together, or were: its log names both.
-    pub(crate) fn knows(&self, other: UserId) -> Result<bool, StoreError> {
+    fn knows(&self, other: UserId) -> Result<bool, StoreError> {
         let sql = "SELECT EXISTS (SELECT 1 FROM members a JOIN members b ON b.conv = a.conv AND b.user = ?2
             WHERE a.user = ?1)";
         let key = (db(self.viewer.user.0), db(other.0));

@@ -399,6 +399,31 @@ fn i13_whom_the_directory_hides_is_found_and_met_by_no_way_of_chat() {
 }
 
 #[test]
+fn i13_whom_the_directory_hid_is_not_found_after_they_have_left() {
+    both(|orgs| {
+        let (ana, bo, cy, di) = (orgs.account(1), orgs.account(2), orgs.account(3), orgs.account(4));
+        let org = orgs.found("firm", ana);
+        let [bos, cys, dis] = [(2, bo), (3, cy), (4, di)].map(|(n, account)| orgs.let_in(org, ana, n, account));
+        let anas = orgs.world.reader().seat(org, ana).unwrap().unwrap().user;
+        let board = dept(orgs.change(org, ana, add(0, "board")));
+        let edit = Edit { places: Some(vec![(board.0, None)]), ..Edit::default() };
+        orgs.change(org, ana, Change::Edit { account: cy, edit }).unwrap();
+        orgs.create(org, anas, &[cys, dis]).unwrap();
+        let policy = Policy { hidden: vec![board.0], ..Policy::default() };
+        orgs.change(org, ana, Change::SetPolicy { policy, version: 1 }).unwrap();
+        let finds = |orgs: &Orgs<'_>, by: UserId, user: UserId| {
+            let find = im::FindUsers { ids: vec![user.0], ..im::FindUsers::default() };
+            !orgs.world.reader().find_users(by, &find).unwrap().unwrap().users.is_empty()
+        };
+        assert_eq!([anas, bos, dis].map(|by| finds(orgs, by, cys)), [true, false, true]);
+        orgs.change(org, ana, Change::Remove { account: cy }).unwrap();
+        // Names in logs stay readable; by number there is nobody.
+        assert_eq!([anas, bos, dis].map(|by| finds(orgs, by, cys)), [true, false, true]);
+        assert_eq!([anas, bos].map(|by| finds(orgs, by, bos)), [true, true]);
+    });
+}
+
+#[test]
 fn an_audit_log_that_was_tampered_with_shows() {
     both(|orgs| {
         let ana = orgs.account(1);
