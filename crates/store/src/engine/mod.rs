@@ -232,8 +232,8 @@ impl Engine {
     /// False: after `patience` a reader was still in the way, try again.
     pub fn restart_wal(&mut self, patience: Duration) -> Result<bool, StoreError> {
         self.conn.busy_timeout(patience)?;
-        let done = if self.erased { self.empty_wal() } else { Ok(checkpoint(&self.conn, "RESTART")?) };
-        self.conn.busy_timeout(BUSY)?;
+        let done = if self.erased { self.empty_wal() } else { checkpoint(&self.conn, "RESTART").map_err(Into::into) };
+        self.conn.busy_timeout(BUSY)?; // also after a failure: commits wait for a lock
         done
     }
 
@@ -311,5 +311,23 @@ impl Work<'_> {
     fn next_bump(&mut self) -> u64 {
         self.bump = self.bump.saturating_add(1);
         self.bump
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_restart_of_the_wal_that_fails_leaves_the_writer_its_patience() {
+        let mut engine = Engine::in_memory(EngineOptions::default()).unwrap();
+        for erased in [false, true] {
+            engine.erased = erased;
+            engine.conn.execute_batch("BEGIN IMMEDIATE").unwrap(); // nothing is moved within a transaction
+            engine.restart_wal(Duration::ZERO).unwrap_err();
+            engine.conn.execute_batch("ROLLBACK").unwrap();
+            let timeout: i64 = engine.conn.pragma_query_value(None, "busy_timeout", |row| row.get(0)).unwrap();
+            assert_eq!(Duration::from_millis(timeout.unsigned_abs()), BUSY, "erased: {erased}");
+        }
     }
 }
