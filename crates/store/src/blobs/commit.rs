@@ -59,7 +59,7 @@ impl Blobs {
         };
         let busy = || Refusal::later(Code::Unavailable, "the upload is being committed", COMMIT_RETRY_MS);
         let turn = slot.turn().ok_or_else(busy)?;
-        let mut staged = slot.lock().await.map_err(failed)?;
+        let mut staged = slot.lock().await?;
         if let Some(blob) = &staged.upload.blob {
             return Ok(Checked::Done(done(blob))); // by the commit before this one
         }
@@ -87,13 +87,13 @@ impl Blobs {
 impl Commit {
     /// The whole content: for voice messages, which are decoded in memory. To be asked for when it is their turn.
     pub async fn content(&self) -> Result<Bytes, Refusal> {
-        let staged = self.slot.lock().await.map_err(failed)?;
+        let staged = self.slot.lock().await?;
         staging::read(staged.path.clone(), 0..staged.upload.size).await.map_err(failed)
     }
 
     /// Makes the upload a blob. A voice message needs what its inspection found.
     pub async fn finish(self, inspected: Option<Inspected>) -> Result<im::BlobDone, Refusal> {
-        let mut staged = self.slot.lock().await.map_err(failed)?;
+        let mut staged = self.slot.lock().await?;
         let facts = keep(&self.blobs, &staged, inspected).await?;
         let (id, user) = (staged.upload.id, staged.upload.user);
         let upload = self.blobs.upload(Op::UploadCommit { upload: id, user, facts }).await?;

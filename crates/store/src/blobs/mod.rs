@@ -35,7 +35,7 @@ pub const MAX_PICTURE_BYTES: usize = 512 * 1024;
 const PICTURES: [&str; 4] = ["image/png", "image/jpeg", "image/gif", "image/webp"];
 
 /// Uploads that one user may have under way. Each is a file, a row and some memory, however small it is, until it is complete or
-/// a day has passed. More than somebody picks at once; whoever has so many that were never finished waits for the day's end.
+/// a day has passed. More than somebody picks at once; those that were given up make room, see [`BlobOptions::idle_after`].
 const MAX_USER_UPLOADS: usize = 64;
 /// When to ask for a place again: uploads take seconds.
 const PLACE_RETRY_MS: u32 = 2_000;
@@ -63,6 +63,9 @@ pub struct BlobOptions {
     pub max_staged_bytes: u64,
     /// Uploads, and blobs without an event, end after so long.
     pub expire_after: Duration,
+    /// Uploads of which nothing came for so long end sooner, where the same user begins another one that has no room beside
+    /// them. Longer than a client waits before it tries again, or somebody is in a tunnel: what was there is sent once more.
+    pub idle_after: Duration,
 }
 
 impl BlobOptions {
@@ -79,6 +82,7 @@ impl BlobOptions {
             max_user_bytes: 400 * MIB,
             max_staged_bytes: 10 * 1024 * MIB,
             expire_after: Duration::from_secs(24 * 60 * 60),
+            idle_after: Duration::from_secs(10 * 60),
         }
     }
 }
@@ -156,20 +160,25 @@ impl Blobs {
         aws_lc_rs::rand::fill(&mut id).map_err(|_| unavailable())?;
         let (size, mime, voice) = (request.size, request.mime.chars().take(128).collect(), request.voice);
         let new = NewUpload { id, org, user, sha256, size, mime, voice };
-        let _place = inner.staging.reserve(&new, |announced| inner.admit(size, announced))?;
+        let idle = inner.options.idle_after;
+        let (_place, ended) = inner.staging.reserve(&new, idle, |announced| inner.admit(size, announced))?;
+        if !ended.is_empty() {
+            // Whoever asks may leave meanwhile: it is done nevertheless.
+            let _ = tokio::spawn(Arc::clone(inner).take_away(ended)).await;
+        }
         let upload = inner.upload(Op::UploadBegin(new)).await?;
         if upload.blob.is_some() {
             return Ok(status(&upload.id, upload.size, upload.size));
         }
         let slot = inner.staging.resume(upload);
-        let staged = slot.lock().await.map_err(failed)?;
+        let staged = slot.lock().await?;
         Ok(status(&staged.upload.id, staged.offset(), staged.upload.size))
     }
 
     /// Waits for a while until the upload stands at `offset`: pieces that come on several connections overtake each other.
     pub async fn reached(&self, user: UserId, upload: &[u8], offset: u64) -> Result<(), Refusal> {
         let Ok(slot) = self.inner.slot(user, upload).await? else { return Ok(()) };
-        let mut safe = slot.lock().await.map_err(failed)?.safe.subscribe();
+        let mut safe = slot.lock().await?.safe.subscribe();
         if offset.saturating_sub(*safe.borrow_and_update()) <= MAX_AHEAD_BYTES {
             // Whether it got there is seen when the piece is taken.
             let _ = timeout(OVERTAKEN, safe.wait_for(|&safe| safe >= offset)).await;
@@ -183,7 +192,7 @@ impl Blobs {
         let Ok(slot) = slot else {
             return Err(refuse(Code::BadOffset, "the upload is complete"));
         };
-        let mut staged = slot.lock().await.map_err(failed)?;
+        let mut staged = slot.lock().await?;
         if part.offset != staged.offset() {
             return Err(refuse(Code::BadOffset, format!("the upload stands at {}", staged.offset())));
         }
@@ -279,6 +288,16 @@ impl Inner {
             return Err(unavailable());
         }
         Ok(())
+    }
+
+    /// Takes uploads away that have made room for another.
+    async fn take_away(self: Arc<Self>, ended: Vec<Id>) {
+        for id in ended {
+            match self.store.write_async(Op::UploadDrop { upload: id }).await {
+                Ok(_) => self.staging.remove(&id).await,
+                Err(_) => self.staging.forget(&id), // with its row it stays: whoever has it goes on
+            }
+        }
     }
 
     async fn upload(&self, op: Op) -> Result<Upload, Refusal> {

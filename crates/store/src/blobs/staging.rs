@@ -1,23 +1,31 @@
 //! Uploads under way: a local file each, synced before its offset is claimed, so that an upload goes on after a crash.
 
+mod room;
+
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest;
 use bytes::Bytes;
 use convene_im_core::model::Refusal;
+use convene_proto::im::Code;
 use convene_types::UserId;
 use rustc_hash::FxHashMap;
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 use tokio::task::spawn_blocking;
 
-use super::key_of;
+use super::{failed, key_of};
 use crate::ops::{NewUpload, Upload};
+pub(super) use room::Announced;
 
+/// When to begin an upload again that is being taken away: a commit and a file later.
+const END_RETRY_MS: u32 = 500;
 /// What one read of a hash takes at a time.
 const HASH_CHUNK_BYTES: usize = 256 * 1024;
 
@@ -27,9 +35,11 @@ pub(super) type Id = [u8; 16];
 #[derive(Debug)]
 pub(super) struct Underway {
     pub(super) user: UserId,
-    staged: Mutex<Staged>,
+    staged: Arc<Mutex<Staged>>,
     /// Held by the commit that is under way.
     commits: Arc<Mutex<()>>,
+    /// It has made room for another one, and is about to be gone. Set while nobody works on it.
+    ended: AtomicBool,
 }
 
 pub(super) type Slot = Arc<Underway>;
@@ -45,6 +55,8 @@ pub(super) struct Staged {
     pub(super) checked: bool,
     /// The file is there, and was looked at.
     open: bool,
+    /// When somebody worked on it last.
+    touched: Instant,
 }
 
 #[derive(Debug)]
@@ -62,17 +74,6 @@ struct Entry {
     size: u64,
     /// `None`: a place is kept for it.
     slot: Option<Slot>,
-}
-
-/// What is under way without the content that is asked about.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Announced {
-    /// Uploads of the user.
-    pub(super) uploads: usize,
-    /// Their bytes.
-    pub(super) own: u64,
-    /// Bytes of all users.
-    pub(super) all: u64,
 }
 
 impl Staging {
@@ -94,16 +95,19 @@ impl Staging {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps a place for an upload, if `admit` says so: however many begin at once, each counts those before it.
+    /// Keeps a place for an upload, if `admit` says so: however many begin at once, each counts those before it. Where it
+    /// does not, others of the user make room that nobody has worked on for `idle`. They have ended then, and the caller takes
+    /// them away.
     pub(super) fn reserve(
         &self,
         new: &NewUpload,
-        admit: impl FnOnce(Announced) -> Result<(), Refusal>,
-    ) -> Result<Place<'_>, Refusal> {
+        idle: Duration,
+        admit: impl Fn(Announced) -> Result<(), Refusal>,
+    ) -> Result<(Place<'_>, Vec<Id>), Refusal> {
         let mut open = self.lock();
-        admit(announced(&open, new))?;
+        let ended = room::make(&open, new, idle, admit)?;
         open.insert(new.id, Entry { user: new.user, sha256: new.sha256, size: new.size, slot: None });
-        Ok(Place { staging: self, id: new.id })
+        Ok((Place { staging: self, id: new.id }, ended))
     }
 
     pub(super) fn get(&self, id: &Id) -> Option<Slot> {
@@ -118,15 +122,22 @@ impl Staging {
         }
         let (id, user, sha256, size) = (upload.id, upload.user, upload.sha256, upload.size);
         let path = self.folder.join(key_of(&id));
-        let staged = Staged { upload, path, safe: watch::Sender::new(0), checked: false, open: false };
-        let slot = Arc::new(Underway { user, staged: Mutex::new(staged), commits: Arc::default() });
+        let (safe, touched) = (watch::Sender::new(0), Instant::now());
+        let staged = Staged { upload, path, safe, checked: false, open: false, touched };
+        let (staged, ended) = (Arc::new(Mutex::new(staged)), AtomicBool::new(false));
+        let slot = Arc::new(Underway { user, staged, commits: Arc::default(), ended });
         open.insert(id, Entry { user, sha256, size, slot: Some(Arc::clone(&slot)) });
         slot
     }
 
+    /// Leaves the file where it is.
+    pub(super) fn forget(&self, id: &Id) {
+        self.lock().remove(id);
+    }
+
     /// Takes the file away.
     pub(super) async fn remove(&self, id: &Id) {
-        self.lock().remove(id);
+        self.forget(id);
         let path = self.folder.join(key_of(id));
         if let Err(error) = run(move || std::fs::remove_file(path)).await
             && error.kind() != io::ErrorKind::NotFound
@@ -134,18 +145,6 @@ impl Staging {
             tracing::warn!(%error, "an upload's file stays");
         }
     }
-}
-
-fn announced(open: &Entries, new: &NewUpload) -> Announced {
-    let mut announced = Announced::default();
-    for entry in open.values().filter(|entry| entry.user != new.user || entry.sha256 != new.sha256) {
-        announced.all = announced.all.saturating_add(entry.size);
-        if entry.user == new.user {
-            announced.own = announced.own.saturating_add(entry.size);
-            announced.uploads += 1;
-        }
-    }
-    announced
 }
 
 /// A place for an upload that begins. Dropped: it is free again, unless the upload has taken it.
@@ -166,15 +165,23 @@ impl Drop for Place<'_> {
 
 impl Underway {
     /// Waits for whoever works on it. The file is there then.
-    pub(super) async fn lock(&self) -> io::Result<tokio::sync::MutexGuard<'_, Staged>> {
+    pub(super) async fn lock(&self) -> Result<tokio::sync::MutexGuard<'_, Staged>, Refusal> {
         let mut staged = self.staged.lock().await;
-        staged.open().await?;
+        if self.has_ended() {
+            return Err(Refusal::later(Code::Unavailable, "the upload makes room: begin it again", END_RETRY_MS));
+        }
+        staged.open().await.map_err(failed)?;
+        staged.touched = Instant::now();
         Ok(staged)
     }
 
     /// For one commit at a time. `None`: one is under way.
     pub(super) fn turn(&self) -> Option<OwnedMutexGuard<()>> {
         Arc::clone(&self.commits).try_lock_owned().ok()
+    }
+
+    fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
     }
 }
 
@@ -213,6 +220,7 @@ impl Staged {
         })
         .await?;
         self.safe.send_replace(offset.saturating_add(size));
+        self.touched = Instant::now(); // a slow disk is no rest
         Ok(())
     }
 

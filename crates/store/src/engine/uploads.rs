@@ -127,7 +127,11 @@ impl Work<'_> {
     }
 
     pub(super) fn upload_drop(&mut self, id: [u8; 16]) -> Result<Outcome, Fault> {
-        self.conn.prepare_cached("DELETE FROM uploads WHERE id = ?1")?.execute([id])?;
+        let sql = "DELETE FROM uploads WHERE id = ?1 RETURNING blob IS NULL";
+        let unfinished = self.conn.prepare_cached(sql)?.query_row([id], |row| row.get(0)).optional()?;
+        if unfinished == Some(true) {
+            self.trash(&key_of(&id))?; // as in `expire`
+        }
         Ok(Outcome::Done)
     }
 

@@ -265,6 +265,55 @@ async fn however_many_begin_at_once_a_user_has_so_many_uploads_and_no_more() {
 }
 
 #[tokio::test]
+async fn uploads_that_were_given_up_make_room_and_those_at_work_do_not() {
+    let place = Place::new().await;
+    let soon = BlobOptions { idle_after: Duration::ZERO, ..options(place.folder.path()) };
+    let (blobs, user) = (Blobs::open(place.store.clone(), soon).await.unwrap(), UserId(1));
+    let content = |n: u8| [n, 1, 2, 3];
+    let mut begun = Vec::new();
+    for n in 0..64 {
+        begun.push(blobs.begin(ORG, user, &begin(&content(n), "")).await.unwrap());
+    }
+    // The first is being committed, of the second something came just now: the third rests the longest.
+    send(&blobs, user, &begun[0], &content(0)).await.unwrap();
+    let Checked::File(commit) = blobs.check(user, &begun[0].upload_id).await.unwrap() else { panic!("a file") };
+    send(&blobs, user, &begun[1], &content(1)[..2]).await.unwrap();
+    blobs.begin(ORG, user, &begin(&content(64), "")).await.unwrap();
+    assert_eq!(files(&place.folder.path().join("uploads")), 64);
+    commit.finish(None).await.unwrap();
+    let second = im::BlobStatus { offset: 2, ..begun[1].clone() };
+    send(&blobs, user, &second, &content(1)).await.unwrap();
+    blobs.commit(user, &begun[1].upload_id, None).await.unwrap();
+    assert_eq!(code(&send(&blobs, user, &begun[2], &content(2)).await), Code::UnknownUpload);
+    assert_eq!(code(&blobs.check(user, &begun[2].upload_id).await), Code::UnknownUpload);
+    let again = blobs.begin(ORG, user, &begin(&content(2), "")).await.unwrap();
+    assert!(again.upload_id != begun[2].upload_id && again.offset == 0);
+    send(&blobs, user, &again, &content(2)).await.unwrap();
+    blobs.commit(user, &again.upload_id, None).await.unwrap();
+    place.store.stop();
+}
+
+#[tokio::test]
+async fn uploads_that_were_given_up_make_room_for_bytes_too_and_none_does_in_vain() {
+    let place = Place::new().await;
+    let soon = BlobOptions { idle_after: Duration::ZERO, ..options(place.folder.path()) };
+    let (blobs, user, content) = (Blobs::open(place.store.clone(), soon).await.unwrap(), UserId(1), noise(12_000_000));
+    let big = |n: u8| im::BlobBegin { size: 15_000_000, sha256: vec![n; 32].into(), ..begin(b"", "") };
+    blobs.begin(ORG, user, &big(1)).await.unwrap();
+    let small = blobs.begin(ORG, user, &begin(b"small", "")).await.unwrap();
+    let busy = blobs.begin(ORG, user, &begin(&content, "")).await.unwrap();
+    assert_eq!(files(&place.folder.path().join("uploads")), 2, "the first is gone, and that is enough");
+    send(&blobs, user, &busy, &content).await.unwrap();
+    let commit = blobs.check(user, &busy.upload_id).await.unwrap();
+    assert_eq!(code(&blobs.begin(ORG, user, &big(2)).await), Code::Flood, "what is at work takes the room");
+    send(&blobs, user, &small, b"small").await.unwrap();
+    blobs.commit(user, &small.upload_id, None).await.unwrap();
+    drop(commit);
+    blobs.begin(ORG, user, &big(2)).await.unwrap();
+    place.store.stop();
+}
+
+#[tokio::test]
 async fn a_voice_message_is_kept_as_it_was_inspected() {
     let mut place = Place::new().await;
     let (blobs, user) = (place.blobs.clone(), UserId(1));
