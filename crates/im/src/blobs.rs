@@ -40,11 +40,16 @@ pub(crate) async fn answer(shared: &Shared, owner: Owner, body: Body) -> Result<
 }
 
 /// Takes a piece.
-pub(crate) async fn part(shared: &Shared, owner: Owner, part: im::BlobPart) -> Result<im::BlobStatus, Refusal> {
-    let bytes = u64::try_from(part.data.len()).unwrap_or(0);
+async fn part(shared: &Shared, owner: Owner, part: im::BlobPart) -> Result<im::BlobStatus, Refusal> {
+    let len = part.data.len();
     let status = shared.blobs.part(owner.user, part).await?;
-    shared.metrics.im_blob_bytes.with_label_values(&["in"]).inc_by(bytes);
+    count_in(shared, len);
     Ok(status)
+}
+
+/// Counts the bytes of a piece that was taken.
+pub(crate) fn count_in(shared: &Shared, len: usize) {
+    shared.metrics.im_blob_bytes.with_label_values(&["in"]).inc_by(u64::try_from(len).unwrap_or(0));
 }
 
 /// Checks an upload and makes it a blob.

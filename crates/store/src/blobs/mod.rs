@@ -175,35 +175,22 @@ impl Blobs {
         Ok(status(&staged.upload.id, staged.offset(), staged.upload.size))
     }
 
-    /// Waits for a while until the upload stands at `offset`: pieces that come on several connections overtake each other.
-    pub async fn reached(&self, user: UserId, upload: &[u8], offset: u64) -> Result<(), Refusal> {
-        let Ok(slot) = self.inner.slot(user, upload).await? else { return Ok(()) };
-        let mut safe = slot.lock().await?.safe.subscribe();
-        if offset.saturating_sub(*safe.borrow_and_update()) <= MAX_AHEAD_BYTES {
-            // Whether it got there is seen when the piece is taken.
-            let _ = timeout(OVERTAKEN, safe.wait_for(|&safe| safe >= offset)).await;
-        }
-        Ok(())
-    }
-
     /// Appends a piece. It is on the disk when this returns.
     pub async fn part(&self, user: UserId, part: im::BlobPart) -> Result<im::BlobStatus, Refusal> {
-        let slot = self.inner.slot(user, &part.upload_id).await?;
-        let Ok(slot) = slot else {
-            return Err(refuse(Code::BadOffset, "the upload is complete"));
-        };
-        let mut staged = slot.lock().await?;
-        if part.offset != staged.offset() {
-            return Err(refuse(Code::BadOffset, format!("the upload stands at {}", staged.offset())));
+        let slot = self.inner.underway(user, &part.upload_id).await?;
+        append(&slot, part).await
+    }
+
+    /// The same, and waits for a while until those before it are there: pieces that come on several connections overtake each
+    /// other.
+    pub async fn part_in_turn(&self, user: UserId, part: im::BlobPart) -> Result<im::BlobStatus, Refusal> {
+        let slot = self.inner.underway(user, &part.upload_id).await?;
+        let mut safe = slot.lock().await?.safe.subscribe();
+        if part.offset.saturating_sub(*safe.borrow_and_update()) <= MAX_AHEAD_BYTES {
+            // Whether it got there is seen when the piece is taken.
+            let _ = timeout(OVERTAKEN, safe.wait_for(|&safe| safe >= part.offset)).await;
         }
-        if staged.offset().saturating_add(part.data.len() as u64) > staged.upload.size {
-            return Err(malformed("more bytes than were announced"));
-        }
-        if !part.sha256.is_empty() && digest::digest(&digest::SHA256, &part.data).as_ref() != part.sha256 {
-            return Err(refuse(Code::HashMismatch, "the part is damaged: send it again"));
-        }
-        staged.append(part.data).await.map_err(failed)?;
-        Ok(status(&staged.upload.id, staged.offset(), staged.upload.size))
+        append(&slot, part).await
     }
 
     /// Stores a picture of somebody. It is theirs once [`crate::accounts::Op::SetPicture`] has taken it; until then it is
@@ -317,6 +304,11 @@ impl Inner {
         }
     }
 
+    /// An upload that still takes pieces.
+    async fn underway(&self, user: UserId, id: &[u8]) -> Result<Slot, Refusal> {
+        self.slot(user, id).await?.map_err(|_| refuse(Code::BadOffset, "the upload is complete"))
+    }
+
     /// The upload under way, or what it became.
     async fn slot(&self, user: UserId, id: &[u8]) -> Result<Result<Slot, im::BlobDone>, Refusal> {
         let id: Id = id.try_into().map_err(|_| gone())?;
@@ -329,6 +321,21 @@ impl Inner {
         }
         Ok(Ok(self.staging.resume(upload)))
     }
+}
+
+async fn append(slot: &Slot, part: im::BlobPart) -> Result<im::BlobStatus, Refusal> {
+    let mut staged = slot.lock().await?;
+    if part.offset != staged.offset() {
+        return Err(refuse(Code::BadOffset, format!("the upload stands at {}", staged.offset())));
+    }
+    if staged.offset().saturating_add(part.data.len() as u64) > staged.upload.size {
+        return Err(malformed("more bytes than were announced"));
+    }
+    if !part.sha256.is_empty() && digest::digest(&digest::SHA256, &part.data).as_ref() != part.sha256 {
+        return Err(refuse(Code::HashMismatch, "the part is damaged: send it again"));
+    }
+    staged.append(part.data).await.map_err(failed)?;
+    Ok(status(&staged.upload.id, staged.offset(), staged.upload.size))
 }
 
 fn status(id: &Id, offset: u64, size: u64) -> im::BlobStatus {

@@ -177,17 +177,9 @@ async fn pieces_that_overtake_each_other_wait_for_their_turn() {
     let (blobs, user, content) = (place.blobs.clone(), UserId(1), noise(3_000_000));
     let begun = blobs.begin(ORG, user, &begin(&content, "")).await.unwrap();
     let put = |at: usize, end: usize| {
-        let (blobs, upload_id) = (blobs.clone(), begun.upload_id.clone());
-        let part = im::BlobPart {
-            upload_id: upload_id.clone(),
-            offset: at as u64,
-            data: Bytes::copy_from_slice(&content[at..end]),
-            sha256: Bytes::new(),
-        };
-        tokio::spawn(async move {
-            blobs.reached(user, &upload_id, at as u64).await?;
-            blobs.part(user, part).await
-        })
+        let (blobs, data) = (blobs.clone(), Bytes::copy_from_slice(&content[at..end]));
+        let part = im::BlobPart { upload_id: begun.upload_id.clone(), offset: at as u64, data, sha256: Bytes::new() };
+        tokio::spawn(async move { blobs.part_in_turn(user, part).await })
     };
     assert_eq!(code(&put(2_000_000, 2_000_001).await.unwrap()), Code::BadOffset, "too far ahead to wait for");
     let last = put(500_000, 900_000);
@@ -199,7 +191,8 @@ async fn pieces_that_overtake_each_other_wait_for_their_turn() {
     assert_eq!(last.await.unwrap().unwrap().offset, 900_000);
     send(&blobs, user, &im::BlobStatus { offset: 900_000, ..begun.clone() }, &content).await.unwrap();
     blobs.commit(user, &begun.upload_id, None).await.unwrap();
-    assert_eq!(code(&blobs.reached(UserId(2), &begun.upload_id, 1).await), Code::UnknownUpload);
+    let strangers = im::BlobPart { upload_id: begun.upload_id.clone(), offset: 1, ..im::BlobPart::default() };
+    assert_eq!(code(&blobs.part_in_turn(UserId(2), strangers).await), Code::UnknownUpload);
 }
 
 #[tokio::test]
