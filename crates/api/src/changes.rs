@@ -4,14 +4,15 @@
 use std::collections::VecDeque;
 
 use convene_accounts::Refusal;
-use convene_accounts::apikey::{ApiKey, KeyId};
+use convene_accounts::apikey::KeyId;
 use convene_accounts::role::Role;
-use convene_store::orgs::{self, Op, Outcome, Seat};
+use convene_store::orgs::{Op, Outcome, Seat};
 use convene_types::{AccountId, OrgId, UserId};
 use parking_lot::Mutex;
 use tokio::sync::broadcast;
 
 use crate::Inner;
+use crate::consequences::{About, Keys, Tell, consequences};
 
 /// Changes that one listener may be behind with. A department of this size that is moved is told in one go.
 const MAX_BEHIND: usize = 4_096;
@@ -86,6 +87,18 @@ pub enum Change {
     },
 }
 
+impl Change {
+    /// Whether somebody had a seat before it and has none after it.
+    const fn ends_seats(&self) -> bool {
+        match self {
+            Self::Removed { .. } | Self::Dissolved { .. } => true,
+            Self::Joined { .. } | Self::Role { .. } | Self::Profile { .. } => false,
+            // Whoever came in with a key is found by it: see `Keyring`.
+            Self::Departments { .. } | Self::Policy { .. } | Self::KeyEnded { .. } => false,
+        }
+    }
+}
+
 pub(crate) struct Changes {
     tell: broadcast::Sender<Change>,
     /// The latest ends of seats, the last one last.
@@ -105,7 +118,7 @@ impl Changes {
 
     pub(crate) fn tell(&self, change: Change) {
         // Remembered first: who misses it looks afterwards.
-        if matches!(change, Change::Removed { .. } | Change::Dissolved { .. }) {
+        if change.ends_seats() {
             let mut ends = self.ends.lock();
             if ends.len() >= MAX_ENDS {
                 ends.pop_front();
@@ -125,43 +138,30 @@ impl Changes {
 impl Inner {
     /// Changes something about an organisation, and tells of it.
     pub(crate) async fn change(&self, op: Op) -> Result<Outcome, Refusal> {
-        let org = op.org;
-        let about = About::of(&op.change);
+        let (org, about) = (op.org, About::of(&op));
         let outcome = self.store.org(op).await?;
-        self.turn_keys(org, about, outcome);
-        if let Outcome::Joined { org, user, account } = outcome {
-            self.changes.tell(Change::Joined { org, account, user });
-        } else if let (Outcome::Removed(user), About::Removed(account)) = (outcome, about) {
-            self.changes.tell(Change::Removed { org, account, user });
-        } else if outcome == Outcome::Dissolved {
-            self.changes.tell(Change::Dissolved { org });
-        } else if let Outcome::Policy(_) = outcome {
-            self.changes.tell(Change::Policy { org });
-        } else if let (Outcome::Done, About::Departments) = (outcome, about) {
-            self.changes.tell(Change::Departments { org });
-        } else if let (Outcome::Done, About::Role(account)) = (outcome, about) {
-            if let Some(Seat { user, role, .. }) = self.seat(org, account).await? {
-                self.changes.tell(Change::Role { org, account, user, role });
+        let (keys, tell) = consequences(org, about, outcome);
+        // Keys first: whoever is told of them asks whether they are good.
+        self.turn(org, keys);
+        match tell {
+            Tell::Nothing => {}
+            Tell::Now(change) => self.changes.tell(change),
+            Tell::OfSeat(account, part) => {
+                if let Some(seat) = self.seat(org, account).await? {
+                    self.changes.tell(part.told(&seat));
+                }
             }
-        } else if let Some(account) = about.edited(outcome)
-            && let Some(Seat { user, .. }) = self.seat(org, account).await?
-        {
-            self.changes.tell(Change::Profile { org, account, user });
         }
         Ok(outcome)
     }
 
     /// The keys that are good are known in memory.
-    fn turn_keys(&self, org: OrgId, about: About, outcome: Outcome) {
-        match (about, outcome) {
-            // Another id is that of the first request of several: that one has put it there.
-            (About::KeyMade(key), Outcome::Key(id)) if id == key.id => self.keyring.insert(ApiKey { org, ..key }),
-            (About::KeyEnded(id), Outcome::Done) => {
-                self.keyring.remove(id);
-                self.changes.tell(Change::KeyEnded { org, id });
-            }
-            (_, Outcome::Dissolved) => self.keyring.remove_org(org),
-            _ => {}
+    fn turn(&self, org: OrgId, keys: Keys) {
+        match keys {
+            Keys::Same => {}
+            Keys::Insert(key) => self.keyring.insert(key),
+            Keys::Remove(id) => self.keyring.remove(id),
+            Keys::RemoveAll => self.keyring.remove_org(org),
         }
     }
 
@@ -175,46 +175,6 @@ impl Inner {
     /// None: gone again by now, which was told.
     async fn seat(&self, org: OrgId, account: AccountId) -> Result<Option<Seat>, Refusal> {
         self.store.ask(move |reader| reader.seat(org, account)).await
-    }
-}
-
-/// Whom a change is about.
-#[derive(Clone, Copy)]
-enum About {
-    Removed(AccountId),
-    Role(AccountId),
-    Edited(AccountId),
-    KeyMade(ApiKey),
-    KeyEnded(KeyId),
-    Departments,
-    Others,
-}
-
-impl About {
-    fn of(change: &orgs::Change) -> Self {
-        if let orgs::Change::Remove { account } = change {
-            Self::Removed(*account)
-        } else if let orgs::Change::SetRole { account, .. } = change {
-            Self::Role(*account)
-        } else if let orgs::Change::Edit { account, .. } = change {
-            Self::Edited(*account)
-        } else if let orgs::Change::MakeKey { id, scopes, .. } = change {
-            Self::KeyMade(ApiKey { id: *id, org: OrgId(0), scopes: *scopes })
-        } else if let orgs::Change::EndKey { id } = change {
-            Self::KeyEnded(*id)
-        } else if let orgs::Change::ChangeDepartment { .. } = change {
-            Self::Departments
-        } else {
-            Self::Others
-        }
-    }
-
-    fn edited(self, outcome: Outcome) -> Option<AccountId> {
-        match (outcome, self) {
-            (Outcome::Changed(account), _) | (Outcome::Edited(_), Self::Edited(account)) => Some(account),
-            (_, Self::Removed(_) | Self::Role(_) | Self::Edited(_) | Self::Departments) => None,
-            (_, Self::KeyMade(_) | Self::KeyEnded(_) | Self::Others) => None,
-        }
     }
 }
 

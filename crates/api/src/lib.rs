@@ -22,6 +22,7 @@ mod authenticator;
 mod body;
 mod changes;
 mod client;
+mod consequences;
 mod docs;
 mod error;
 mod hashing;
