@@ -10,9 +10,9 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use crate::blob::{self, download};
 use crate::config::Config;
-use crate::db::Database;
 use crate::db::meta::Key;
 use crate::db::outbox::{Attachment, Outgoing};
+use crate::device::{self, DeviceId};
 use crate::error::Error;
 use crate::net::dial::Dialer;
 use crate::net::tls::Tls;
@@ -53,6 +53,7 @@ struct Shared {
     updates: broadcast::Sender<Update>,
     session: watch::Receiver<Option<Session>>,
     outgoing: PathBuf,
+    device: DeviceId,
 }
 
 impl Client {
@@ -61,25 +62,23 @@ impl Client {
     /// Call it inside a tokio runtime with time. The client has a small one of its own, so that neither delays the other
     /// and it may outlive its owner's.
     pub async fn open(config: Config) -> Result<Self, Error> {
-        if !config.server.is_secure() && !config.server.is_loopback() && !config.allow_insecure {
-            return Err(Error::Insecure(config.server.to_string()));
-        }
+        config.server.check(config.allow_insecure)?;
         let outgoing = config.data_dir.join("outgoing");
-        let path = config.data_dir.join("client.db");
         let directory = outgoing.clone();
-        let (engine, info) = blocking(move || {
+        let (engine, info, device) = blocking(move || {
+            let db = device::open(&config.data_dir)?;
+            let organisation = device::claim(&db, config.device, &config.organisation)?;
             std::fs::create_dir_all(&directory)
                 .map_err(|error| Error::File(format!("{}: {error}", directory.display())))?;
-            let db = Database::open(&path)?;
-            let info = db.value(Key::Info)?;
-            Ok((Engine::open(db, config.name)?, info))
+            let (info, device) = (db.value(Key::Info)?, DeviceId::of(&db)?);
+            Ok((Engine::open(db, config.name, organisation)?, info, device))
         })
         .await?;
         let dialer = Dialer::new(config.server, Tls::new(config.roots), config.ways, info.as_deref());
         let (to_shell, orders) = mpsc::channel(MAX_COMMANDS);
         let (updates, _) = broadcast::channel(MAX_BEHIND);
         let (session, watched) = watch::channel(None);
-        let shared = Shared { orders: to_shell, updates: updates.clone(), session: watched, outgoing };
+        let shared = Shared { orders: to_shell, updates: updates.clone(), session: watched, outgoing, device };
         let parts = Parts { engine, dialer, tokens: config.token, orders, updates, session };
         let thread = std::thread::Builder::new().name("convene-client".to_owned());
         let spawned = thread.spawn(move || {
@@ -100,6 +99,12 @@ impl Client {
     #[must_use]
     pub fn updates(&self) -> Updates {
         Updates(self.0.updates.subscribe())
+    }
+
+    /// Which device this is, as the server knows it.
+    #[must_use]
+    pub fn device(&self) -> DeviceId {
+        self.0.device
     }
 
     /// Who this is, once a server has said so.
@@ -263,25 +268,42 @@ impl Client {
 
     /// The direct conversation with a user: made, or found again. It is among [`Client::conversations`] by then.
     pub async fn create_direct(&self, name: &str) -> Result<u64, Error> {
-        self.create(im::ConversationKind::Direct, "", &[name]).await
+        let users = self.named(&[name]).await?;
+        self.create(im::ConversationKind::Direct, "", users).await
+    }
+
+    /// The same by number: people with accounts are found by [`crate::Account::find`].
+    pub async fn create_direct_with(&self, user: u64) -> Result<u64, Error> {
+        self.create(im::ConversationKind::Direct, "", vec![user]).await
     }
 
     /// Makes a group of these users and oneself.
     pub async fn create_group(&self, title: &str, names: &[&str]) -> Result<u64, Error> {
-        self.create(im::ConversationKind::Group, title, names).await
+        let users = self.named(names).await?;
+        self.create(im::ConversationKind::Group, title, users).await
     }
 
-    async fn create(&self, kind: im::ConversationKind, title: &str, names: &[&str]) -> Result<u64, Error> {
+    /// The same by numbers.
+    pub async fn create_group_with(&self, title: &str, users: Vec<u64>) -> Result<u64, Error> {
+        self.create(im::ConversationKind::Group, title, users).await
+    }
+
+    /// Users of these names, all of them.
+    async fn named(&self, names: &[&str]) -> Result<Vec<u64>, Error> {
         let users = self.find_users(names).await?;
         let missing = names.iter().find(|name| users.iter().all(|user| user.name != **name));
         if let Some(name) = missing {
             return Err(Error::Unknown(format!("user {name}: nobody of that name has signed in here yet")));
         }
+        Ok(users.iter().map(|user| user.id).collect())
+    }
+
+    async fn create(&self, kind: im::ConversationKind, title: &str, members: Vec<u64>) -> Result<u64, Error> {
         let create = im::Create {
             client_id: self.ask(Command::NewId).await?.0.to_vec().into(),
             kind: kind.into(),
             title: title.to_owned(),
-            members: users.iter().map(|user| user.id).collect(),
+            members,
         };
         let frame::Body::Created(created) = self.request(frame::Body::Create(create)).await? else {
             return Err(unexpected());

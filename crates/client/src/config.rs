@@ -6,6 +6,9 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use crate::account::Keeper;
+use crate::device::DeviceId;
+use crate::error::Error;
 use crate::net::address::ServerUrl;
 use crate::net::dial::Ways;
 use rustls::pki_types::CertificateDer;
@@ -20,6 +23,12 @@ pub struct Config {
     /// A directory of this client's own: database, and files on their way. One client at a time may have it open; two
     /// directories are two devices.
     pub data_dir: PathBuf,
+    /// Which device this is, of the sign-in that the token comes from; `None`: that of the directory, or a new one. A
+    /// directory of another device is refused.
+    pub device: Option<DeviceId>,
+    /// Name of the organisation in whose name an account chats, as `/v1/organisations` tells it (`name`). Empty: that of the
+    /// directory, or the only one in which the account has a seat. A directory of another organisation is refused.
+    pub organisation: String,
     /// Name and version for the operator's statistics; at most 64 bytes.
     pub name: String,
     /// Which transports may be used.
@@ -35,7 +44,17 @@ impl Config {
     #[must_use]
     pub fn new(server: ServerUrl, token: TokenSource, data_dir: PathBuf) -> Self {
         let name = concat!("convene-client/", env!("CARGO_PKG_VERSION")).to_owned();
-        Self { server, token, data_dir, name, ways: Ways::Both, roots: Vec::new(), allow_insecure: false }
+        Self {
+            server,
+            token,
+            data_dir,
+            device: None,
+            organisation: String::new(),
+            name,
+            ways: Ways::Both,
+            roots: Vec::new(),
+            allow_insecure: false,
+        }
     }
 }
 
@@ -43,7 +62,13 @@ type TokenFuture = Pin<Box<dyn Future<Output = Result<String, String>> + Send>>;
 
 /// Where tokens come from. Asked before the first connection, and again when the server no longer takes the last one.
 #[derive(Clone)]
-pub struct TokenSource(Arc<dyn Fn() -> TokenFuture + Send + Sync>);
+pub struct TokenSource(Source);
+
+#[derive(Clone)]
+enum Source {
+    Owner(Arc<dyn Fn() -> TokenFuture + Send + Sync>),
+    SignIn(Arc<Keeper>),
+}
 
 impl TokenSource {
     /// Asks `source` for each token. The error is a sentence for people.
@@ -52,7 +77,7 @@ impl TokenSource {
         F: Fn() -> T + Send + Sync + 'static,
         T: Future<Output = Result<String, String>> + Send + 'static,
     {
-        Self(Arc::new(move || Box::pin(source())))
+        Self(Source::Owner(Arc::new(move || Box::pin(source()))))
     }
 
     /// Always this one: for tools that live shorter than a token.
@@ -61,8 +86,29 @@ impl TokenSource {
         Self::new(move || std::future::ready(Ok(token.clone())))
     }
 
-    pub(crate) async fn ask(&self) -> Result<String, String> {
-        (self.0)().await
+    /// Those of a sign-in that is kept.
+    pub(crate) const fn of(keeper: Arc<Keeper>) -> Self {
+        Self(Source::SignIn(keeper))
+    }
+
+    /// Whether it knows by itself that the sign-in is over, so that it is worth asking.
+    pub(crate) const fn knows_the_end(&self) -> bool {
+        matches!(self.0, Source::SignIn(_))
+    }
+
+    /// `stale`: the one that was just refused.
+    pub(crate) async fn ask(&self, stale: Option<String>) -> Result<String, Error> {
+        match &self.0 {
+            Source::Owner(source) => source().await.map_err(Error::Token),
+            Source::SignIn(keeper) => keeper.token(stale).await,
+        }
+    }
+
+    /// Waits until nothing is on its way that must not be cut off.
+    pub(crate) async fn idle(&self) {
+        if let Source::SignIn(keeper) = &self.0 {
+            keeper.idle().await;
+        }
     }
 }
 

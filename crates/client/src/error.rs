@@ -40,6 +40,22 @@ pub enum Error {
     /// No token could be had.
     #[error("no token: {0}")]
     Token(String),
+    /// Nobody is signed in here (any more): it ended, was ended, or never began. Nothing works until somebody signs in.
+    #[error("sign in again: {0}")]
+    SignedOut(String),
+    /// The server does not do what was asked of an account.
+    #[error("{text}")]
+    Account {
+        /// Stable: `bad_code`, `bad_credentials`, `too_many_requests`… as `/v1` documents them.
+        code: String,
+        /// For a person: what went wrong and what to do next.
+        text: String,
+        /// Not to be asked again before then; 0 if nothing was said.
+        retry_after_s: u32,
+    },
+    /// The data directory, or the sign-in in it, belongs to somebody or something else. Nothing was changed.
+    #[error("{0}")]
+    Foreign(String),
     /// The local database.
     #[error("local database: {0}")]
     Database(String),
@@ -64,10 +80,13 @@ impl Error {
         match self {
             Self::Unreachable(_) | Self::Offline | Self::Lost(_) | Self::Busy(_) => true,
             Self::Refused { code, .. } => is_transient(*code),
+            Self::Account { retry_after_s, .. } => *retry_after_s > 0,
             Self::Address(_)
             | Self::Insecure(_)
             | Self::Tls(_)
             | Self::Token(_)
+            | Self::SignedOut(_)
+            | Self::Foreign(_)
             | Self::Database(_)
             | Self::File(_)
             | Self::Protocol(_)

@@ -14,6 +14,7 @@
 //! owner hears of it, so a client that is killed at any point goes on from what it had shown. All queues are bounded; see
 //! the constants for what happens when they are full.
 
+pub mod account;
 mod backoff;
 mod blob;
 pub mod body;
@@ -21,6 +22,7 @@ mod client;
 mod config;
 mod db;
 mod dev;
+mod device;
 mod error;
 mod net;
 mod shell;
@@ -28,6 +30,7 @@ mod sync;
 mod update;
 
 pub use client::{Client, Source};
+pub use account::Account;
 pub use config::{Config, TokenSource};
 pub use convene_im_core::replica::{Folded, State};
 pub use convene_proto::im;
@@ -35,9 +38,15 @@ pub use convene_types::ClientId;
 pub use convene_voice::draw::bars;
 pub use db::outbox::{Outgoing, State as Progress};
 pub use dev::token as dev_token;
+pub use device::DeviceId;
 pub use error::Error;
 pub use net::address::ServerUrl;
 pub use net::dial::Ways;
 pub use net::link::Transport;
 pub use sync::{Conversation, Message, Page};
 pub use update::{Update, Updates};
+
+/// Its programs in Rust are compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/embedding.md")]
+struct Guide;

@@ -33,6 +33,11 @@ pub enum Update {
         /// Until the next attempt.
         retry_in: Option<Duration>,
     },
+    /// The sign-in of [`crate::Account`] is over: nothing more is tried until somebody signs in again.
+    SignedOut {
+        /// For people.
+        reason: String,
+    },
     /// Everything that happened while there was no connection is known by now.
     Synced,
     /// The list of conversations, or how one of them stands, is another.

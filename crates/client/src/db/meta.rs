@@ -10,6 +10,10 @@ use crate::error::Error;
 pub(crate) enum Key {
     /// 16 bytes, made once.
     Device,
+    /// Number of the account that signed in here, as text.
+    Account,
+    /// The organisation in whose name it was opened, if one was named.
+    Organisation,
     /// `im.User`: whom this database belongs to.
     Me,
     /// The server's `/im/info`.
@@ -22,6 +26,8 @@ impl Key {
     const fn name(self) -> &'static str {
         match self {
             Self::Device => "device",
+            Self::Account => "account",
+            Self::Organisation => "organisation",
             Self::Me => "me",
             Self::Info => "info",
             Self::Position => "position",

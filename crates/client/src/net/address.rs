@@ -42,6 +42,12 @@ impl ServerUrl {
         address.map_or(self.host().eq_ignore_ascii_case("localhost"), |address| address.is_loopback())
     }
 
+    /// Refuses to send tokens and messages in clear text over a network, unless that is allowed.
+    pub(crate) fn check(&self, allow_insecure: bool) -> Result<(), Error> {
+        let allowed = self.secure || self.is_loopback() || allow_insecure;
+        if allowed { Ok(()) } else { Err(Error::Insecure(self.to_string())) }
+    }
+
     /// Host and port as the header `Host` has them.
     pub(crate) fn authority(&self) -> String {
         format!("{}:{}", self.host, self.port)

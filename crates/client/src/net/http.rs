@@ -15,7 +15,7 @@ use crate::error::Error;
 
 /// How long a server may take for all of connecting, TLS and the reply.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Longest reply, head and body: `/im/info` and a token are below 8 KiB.
+/// Longest reply, head and body: `/im/info` and a token are below 8 KiB, a hundred organisations below 48.
 const MAX_REPLY_BYTES: usize = 64 * 1024;
 
 /// A connection to the HTTP port, encrypted or not.
@@ -44,89 +44,130 @@ pub(crate) async fn dial(url: &ServerUrl, tls: &Tls) -> Result<Stream, Error> {
     Ok(Box::new(stream.map_err(|error| Error::Tls(error.to_string()))?))
 }
 
-/// Asks for a path; `json` makes it a POST.
-pub(crate) async fn request(url: &ServerUrl, tls: &Tls, path: &str, json: Option<&str>) -> Result<Vec<u8>, Error> {
-    let late = |_| Error::Unreachable(format!("{url}: no reply within {} s", PATIENCE.as_secs()));
-    let reply = tokio::time::timeout(PATIENCE, exchange(url, tls, path, json)).await.map_err(late)??;
-    body(&reply).map_err(|fault| match fault {
-        Fault::Status(status) => Error::Unreachable(format!("{url}{path}: HTTP status {status}")),
-        Fault::Malformed => Error::Unreachable(format!("{url}{path}: not an HTTP reply")),
-    })
+/// What is asked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ask<'a> {
+    pub(crate) method: &'static str,
+    /// Below the prefix of the server, with its query.
+    pub(crate) path: &'a str,
+    pub(crate) json: Option<&'a str>,
+    /// The access token of whoever asks.
+    pub(crate) bearer: Option<&'a str>,
 }
 
-async fn exchange(url: &ServerUrl, tls: &Tls, path: &str, json: Option<&str>) -> Result<Vec<u8>, Error> {
+/// What was answered, whatever its status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    /// Media type of the body, without its parameters.
+    pub(crate) kind: String,
+    /// Not to be asked again before; 0: nothing was said.
+    pub(crate) retry_after_s: u32,
+    pub(crate) body: Vec<u8>,
+}
+
+/// No answer came.
+#[derive(Debug)]
+pub(crate) struct Unanswered {
+    /// The server may have done what it was asked, and the answer was lost.
+    pub(crate) may_have_arrived: bool,
+    pub(crate) error: Error,
+}
+
+/// Asks for a path; `json` makes it a POST. Whatever is no success is an error.
+pub(crate) async fn request(url: &ServerUrl, tls: &Tls, path: &str, json: Option<&str>) -> Result<Vec<u8>, Error> {
+    let method = if json.is_some() { "POST" } else { "GET" };
+    let answer = ask(url, tls, Ask { method, path, json, bearer: None }).await.map_err(|none| none.error)?;
+    match answer.status {
+        200..=299 => Ok(answer.body),
+        status => Err(Error::Unreachable(format!("{url}{path}: HTTP status {status}"))),
+    }
+}
+
+/// Asks, and answers what was answered.
+pub(crate) async fn ask(url: &ServerUrl, tls: &Tls, ask: Ask<'_>) -> Result<Answer, Unanswered> {
+    let mut sent = false;
+    let reply = tokio::time::timeout(PATIENCE, exchange(url, tls, ask, &mut sent)).await;
+    let late = |_| Err(Error::Unreachable(format!("{url}: no reply within {} s", PATIENCE.as_secs())));
+    let answer = reply.unwrap_or_else(late).and_then(|reply| {
+        answer(&reply).map_err(|_| Error::Unreachable(format!("{url}{}: not an HTTP reply", ask.path)))
+    });
+    answer.map_err(|error| Unanswered { may_have_arrived: sent, error })
+}
+
+async fn exchange(url: &ServerUrl, tls: &Tls, ask: Ask<'_>, sent: &mut bool) -> Result<Vec<u8>, Error> {
     let failed = |error: std::io::Error| Error::Unreachable(format!("{url}: {error}"));
     let mut stream = dial(url, tls).await?;
-    stream.write_all(head(url, path, json).as_bytes()).await.map_err(failed)?;
+    *sent = true;
+    stream.write_all(head(url, ask).as_bytes()).await.map_err(failed)?;
     let mut reply = Vec::new();
     let limit = MAX_REPLY_BYTES as u64;
     match (&mut stream).take(limit).read_to_end(&mut reply).await {
         Ok(_) => Ok(reply),
-        // Without TLS's closing message, `body` finds out whether all of it is there.
+        // Without TLS's closing message, `answer` finds out whether all of it is there.
         Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(reply),
         Err(error) => Err(failed(error)),
     }
 }
 
-fn head(url: &ServerUrl, path: &str, json: Option<&str>) -> String {
-    let method = if json.is_some() { "POST" } else { "GET" };
+/// The whole request: its head, and the JSON behind it.
+fn head(url: &ServerUrl, Ask { method, path, json, bearer }: Ask<'_>) -> String {
+    let bearer = bearer.map_or_else(String::new, |token| format!("Authorization: Bearer {token}\r\n"));
     let length = json.map_or_else(String::new, |json| {
         format!("Content-Type: application/json\r\nContent-Length: {}\r\n", json.len())
     });
     let (path, host, json) = (url.path(path), url.authority(), json.unwrap_or_default());
     format!(
-        "{method} {path} HTTP/1.1\r\nHost: {host}\r\nAccept: application/json\r\nConnection: close\r\n{length}\r\n{json}"
+        "{method} {path} HTTP/1.1\r\nHost: {host}\r\nAccept: application/json\r\nConnection: close\r\n{bearer}{length}\r\n{json}"
     )
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Fault {
-    Malformed,
-    Status(u16),
-}
+struct Malformed;
 
-/// The body of a whole reply (RFC 9112 §6.3): chunked, by length, or up to the end.
-fn body(reply: &[u8]) -> Result<Vec<u8>, Fault> {
-    let end = reply.windows(4).position(|window| window == b"\r\n\r\n").ok_or(Fault::Malformed)?;
-    let (head, rest) = reply.split_at_checked(end + 4).ok_or(Fault::Malformed)?;
-    let head = std::str::from_utf8(head).map_err(|_| Fault::Malformed)?;
+/// A whole reply. Its body (RFC 9112 §6.3): chunked, by length, or up to the end.
+fn answer(reply: &[u8]) -> Result<Answer, Malformed> {
+    let end = reply.windows(4).position(|window| window == b"\r\n\r\n").ok_or(Malformed)?;
+    let (head, rest) = reply.split_at_checked(end + 4).ok_or(Malformed)?;
+    let head = std::str::from_utf8(head).map_err(|_| Malformed)?;
     let mut lines = head.split("\r\n");
     let status = lines.next().and_then(|line| line.split(' ').nth(1)).and_then(|status| status.parse().ok());
-    match status.ok_or(Fault::Malformed)? {
-        200..=299 => {}
-        status => return Err(Fault::Status(status)),
-    }
     let header = |name: &str| {
         let mut fields = head.split("\r\n").skip(1).filter_map(|line| line.split_once(':'));
         fields.find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
     };
-    if header("transfer-encoding").is_some_and(|coding| coding.eq_ignore_ascii_case("chunked")) {
-        return chunks(rest);
-    }
-    match header("content-length") {
-        Some(length) => {
-            let length = length.parse().map_err(|_| Fault::Malformed)?;
-            rest.get(..length).map(<[u8]>::to_vec).ok_or(Fault::Malformed)
-        }
-        None => Ok(rest.to_vec()),
-    }
+    let body = if header("transfer-encoding").is_some_and(|coding| coding.eq_ignore_ascii_case("chunked")) {
+        chunks(rest)?
+    } else if let Some(length) = header("content-length") {
+        let length = length.parse().map_err(|_| Malformed)?;
+        rest.get(..length).map(<[u8]>::to_vec).ok_or(Malformed)?
+    } else {
+        rest.to_vec()
+    };
+    let kind = header("content-type").and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
+    Ok(Answer {
+        status: status.ok_or(Malformed)?,
+        kind: kind.to_ascii_lowercase(),
+        retry_after_s: header("retry-after").and_then(|seconds| seconds.parse().ok()).unwrap_or_default(),
+        body,
+    })
 }
 
 /// RFC 9112 §7.1: size in hexadecimal, the bytes, again, and a chunk of size 0.
-fn chunks(mut rest: &[u8]) -> Result<Vec<u8>, Fault> {
+fn chunks(mut rest: &[u8]) -> Result<Vec<u8>, Malformed> {
     let mut out = Vec::new();
     loop {
-        let end = rest.windows(2).position(|window| window == b"\r\n").ok_or(Fault::Malformed)?;
-        let (line, after) = rest.split_at_checked(end).ok_or(Fault::Malformed)?;
-        let line = std::str::from_utf8(line).map_err(|_| Fault::Malformed)?;
+        let end = rest.windows(2).position(|window| window == b"\r\n").ok_or(Malformed)?;
+        let (line, after) = rest.split_at_checked(end).ok_or(Malformed)?;
+        let line = std::str::from_utf8(line).map_err(|_| Malformed)?;
         let size = line.split(';').next().unwrap_or_default().trim();
-        let size = usize::from_str_radix(size, 16).map_err(|_| Fault::Malformed)?;
+        let size = usize::from_str_radix(size, 16).map_err(|_| Malformed)?;
         if size == 0 {
             return Ok(out);
         }
-        let data = after.get(2..).ok_or(Fault::Malformed)?;
-        out.extend_from_slice(data.get(..size).ok_or(Fault::Malformed)?);
-        rest = data.get(size..).and_then(|rest| rest.strip_prefix(b"\r\n")).ok_or(Fault::Malformed)?;
+        let data = after.get(2..).ok_or(Malformed)?;
+        out.extend_from_slice(data.get(..size).ok_or(Malformed)?);
+        rest = data.get(size..).and_then(|rest| rest.strip_prefix(b"\r\n")).ok_or(Malformed)?;
     }
 }
 
@@ -136,22 +177,42 @@ mod tests {
 
     #[test]
     fn replies_are_read_to_their_end_and_no_further() {
-        let rows: [(&str, Result<&str, Fault>); 9] = [
-            ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", Ok("{}")),
-            ("HTTP/1.1 200 OK\r\ncontent-length:2\r\n\r\n{} more", Ok("{}")),
-            ("HTTP/1.1 200 OK\r\n\r\nto the end", Ok("to the end")),
+        let rows: [(&str, Result<(u16, &str), Malformed>); 9] = [
+            ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", Ok((200, "{}"))),
+            ("HTTP/1.1 200 OK\r\ncontent-length:2\r\n\r\n{} more", Ok((200, "{}"))),
+            ("HTTP/1.1 200 OK\r\n\r\nto the end", Ok((200, "to the end"))),
             (
                 "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\na;x=y\r\n0123456789\r\n0\r\n\r\n",
-                Ok("abc0123456789"),
+                Ok((200, "abc0123456789")),
             ),
-            ("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", Err(Fault::Status(404))),
-            ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}", Err(Fault::Malformed)),
-            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\nabc", Err(Fault::Malformed)),
-            ("HTTP/1.1 200 OK\r\nContent", Err(Fault::Malformed)),
-            ("", Err(Fault::Malformed)),
+            ("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", Ok((404, ""))),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}", Err(Malformed)),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\nabc", Err(Malformed)),
+            ("HTTP/1.1 200 OK\r\nContent", Err(Malformed)),
+            ("", Err(Malformed)),
         ];
         for (reply, want) in rows {
-            assert_eq!(body(reply.as_bytes()), want.map(|text| text.as_bytes().to_vec()), "{reply}");
+            let got = answer(reply.as_bytes()).map(|answer| (answer.status, answer.body));
+            assert_eq!(got, want.map(|(status, text)| (status, text.as_bytes().to_vec())), "{reply}");
         }
+    }
+
+    #[test]
+    fn what_an_answer_says_of_itself_is_read_whatever_its_status() {
+        let reply = "HTTP/1.1 429 Too Many Requests\r\nContent-Type: Application/Problem+JSON; charset=utf-8\r\nRetry-After: 7\r\n\r\n{}";
+        let answer = answer(reply.as_bytes()).unwrap();
+        assert_eq!((answer.status, answer.kind.as_str(), answer.retry_after_s), (429, "application/problem+json", 7));
+    }
+
+    #[test]
+    fn a_request_names_who_asks() {
+        let url = "http://localhost:7880/below".parse().unwrap();
+        let ask = Ask { method: "POST", path: "/v1/auth/sign-out", json: Some("{}"), bearer: Some("abc") };
+        let text = head(&url, ask);
+        assert!(text.starts_with("POST /below/v1/auth/sign-out HTTP/1.1\r\nHost: localhost:7880\r\n"), "{text}");
+        assert!(
+            text.contains("\r\nAuthorization: Bearer abc\r\n") && text.ends_with("\r\nContent-Length: 2\r\n\r\n{}"),
+            "{text}"
+        );
     }
 }

@@ -58,6 +58,8 @@ pub(crate) struct Shell {
     dialer: Arc<Dialer>,
     tokens: TokenSource,
     token: Option<String>,
+    /// The one that the server took no more.
+    stale: Option<String>,
     orders: mpsc::Receiver<Order>,
     updates: broadcast::Sender<Update>,
     session: watch::Sender<Option<Session>>,
@@ -86,6 +88,7 @@ impl Shell {
             dialer: Arc::new(dialer),
             tokens,
             token: None,
+            stale: None,
             orders,
             updates,
             session,
@@ -127,10 +130,11 @@ impl Shell {
     }
 
     async fn close(self) {
-        let Self { engine, phase, works, dialer, session, .. } = self;
+        let Self { engine, phase, works, dialer, session, tokens, .. } = self;
         let _ = session.send(None);
         drop((works, phase));
         drop(engine); // closes the database
+        tokens.idle().await;
         dialer.wait_idle().await;
     }
 
@@ -156,10 +160,14 @@ impl Shell {
         match event {
             LinkEvent::Due => self.begin(),
             LinkEvent::Token(Ok(token)) => {
-                self.token = Some(token);
+                (self.token, self.stale) = (Some(token), None);
                 self.begin()
             }
-            LinkEvent::Token(Err(error)) => self.ended(&End::later(Error::Token(error).to_string())),
+            LinkEvent::Token(Err(error @ Error::SignedOut(_))) => {
+                self.tell(Update::SignedOut { reason: error.to_string() });
+                self.ended(&End { reason: error.to_string(), retry: Retry::Never })
+            }
+            LinkEvent::Token(Err(error)) => self.ended(&End::later(error.to_string())),
             LinkEvent::Connected(Ok(link), flight) => self.connected(*link, &flight),
             LinkEvent::Connected(Err(error), _) => self.ended(&End::later(error.to_string())),
             LinkEvent::Frame(frame) => self.frames(frame),
@@ -181,7 +189,7 @@ impl Shell {
     /// Begins to connect, or first to get a token.
     fn begin(&mut self) -> Result<(), Error> {
         let Some(token) = self.token.clone() else {
-            self.phase = Phase::token(self.tokens.clone());
+            self.phase = Phase::token(self.tokens.clone(), self.stale.clone());
             return Ok(());
         };
         let flight = self.engine.flight(token, now())?;
@@ -281,14 +289,28 @@ impl Shell {
         let wait = match end.retry {
             Retry::After(at_least) => Some(self.backoff.next(&mut self.rng, at_least)),
             Retry::WithToken => {
-                self.token = None;
+                self.stale = self.token.take().or(self.stale.take());
                 Some(self.backoff.next(&mut self.rng, Duration::ZERO))
             }
-            Retry::Never => None,
+            Retry::Never => {
+                self.ask_whether_signed_out();
+                None
+            }
         };
         self.phase = Phase::Waiting(wait.map(|wait| Instant::now() + wait));
         self.tell(Update::Disconnected { reason: end.reason.clone(), retry_in: wait });
         self.engine.lost(&end.reason)
+    }
+
+    /// The server ends sessions for good for several reasons. Whoever renews the sign-in learns whether it is over, too.
+    fn ask_whether_signed_out(&self) {
+        let (Some(token), true) = (self.token.clone(), self.tokens.knows_the_end()) else { return };
+        let (tokens, updates) = (self.tokens.clone(), self.updates.clone());
+        tokio::spawn(async move {
+            if let Err(error @ Error::SignedOut(_)) = tokens.ask(Some(token)).await {
+                let _ = updates.send(Update::SignedOut { reason: error.to_string() }); // nobody may be listening
+            }
+        });
     }
 
     fn tell(&self, update: Update) {

@@ -25,7 +25,7 @@ const UNANSWERED: Duration = Duration::from_secs(30);
 pub(super) enum Phase {
     /// No connection until then; `None`: until told.
     Waiting(Option<Instant>),
-    Token(Task<Result<String, String>>),
+    Token(Task<Result<String, Error>>),
     Connecting(Task<Result<Link, Error>>, Vec<Frame>),
     Open(Open),
 }
@@ -43,17 +43,18 @@ impl<T> Drop for Task<T> {
 pub(super) enum LinkEvent {
     /// It is time to connect.
     Due,
-    Token(Result<String, String>),
+    Token(Result<String, Error>),
     Connected(Result<Box<Link>, Error>, Vec<Frame>),
     Frame(Frame),
     Lost(String),
 }
 
 impl Phase {
-    pub(super) fn token(tokens: TokenSource) -> Self {
+    /// `stale`: the token that was refused.
+    pub(super) fn token(tokens: TokenSource, stale: Option<String>) -> Self {
         Self::Token(Task(tokio::spawn(async move {
-            let late = |_| Err(format!("none came within {} s", TOKEN.as_secs()));
-            tokio::time::timeout(TOKEN, tokens.ask()).await.unwrap_or_else(late)
+            let late = |_| Err(Error::Token(format!("none came within {} s", TOKEN.as_secs())));
+            tokio::time::timeout(TOKEN, tokens.ask(stale)).await.unwrap_or_else(late)
         })))
     }
 
@@ -69,7 +70,9 @@ impl Phase {
                 super::sleep_until(*until).await;
                 LinkEvent::Due
             }
-            Self::Token(task) => LinkEvent::Token((&mut task.0).await.unwrap_or_else(|error| Err(error.to_string()))),
+            Self::Token(task) => {
+                LinkEvent::Token((&mut task.0).await.unwrap_or_else(|error| Err(Error::Token(error.to_string()))))
+            }
             Self::Connecting(task, flight) => {
                 let link = (&mut task.0).await.unwrap_or_else(|error| Err(Error::Lost(error.to_string())));
                 LinkEvent::Connected(link.map(Box::new), std::mem::take(flight))

@@ -125,7 +125,15 @@ impl Engine {
 
     fn welcome(&mut self, welcome: im::Welcome) -> Result<(), Error> {
         let me = welcome.me.unwrap_or_default();
+        let seat = self.db.value(Key::Organisation)?.unwrap_or_default();
+        let is_named_anew = seat != self.organisation.as_bytes();
         match &self.me {
+            // The directory was opened for the only seat there was, and is opened now for one that is named: another one.
+            Some(known) if is_named_anew && known.id != me.id => {
+                let reason = format!("this data directory is of another organisation than {}", self.organisation);
+                self.end(reason, Retry::Never);
+                return Ok(());
+            }
             // Users were numbered anew: the server was set up again, and its logs are no continuation of ours.
             Some(known) if known.name == me.name && known.id != me.id => {
                 self.db.atomically(Database::forget_server)?;
@@ -148,6 +156,9 @@ impl Engine {
                 drop(replica.handle_connected());
                 self.replica = Some(replica);
             }
+        }
+        if is_named_anew {
+            self.db.set_value(Key::Organisation, self.organisation.as_bytes())?;
         }
         self.db.put_user(&me)?;
         self.me = Some(me.clone());

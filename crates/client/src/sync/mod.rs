@@ -10,6 +10,8 @@ mod outgoing;
 mod pages;
 mod reads;
 mod requests;
+#[cfg(test)]
+mod seats;
 mod settle;
 #[cfg(test)]
 mod tests;
@@ -97,6 +99,8 @@ pub(crate) struct Engine {
     rng: StdRng,
     name: String,
     device: DeviceId,
+    /// In whose name it speaks; empty: that of the only seat.
+    organisation: String,
     /// Who this is; `None` before the first session.
     me: Option<im::User>,
     replica: Option<Replica>,
@@ -122,8 +126,8 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    pub(crate) fn open(db: Database, name: String) -> Result<Self, Error> {
-        Self::with_rng(db, name, rand::make_rng())
+    pub(crate) fn open(db: Database, name: String, organisation: String) -> Result<Self, Error> {
+        Ok(Self { organisation, ..Self::with_rng(db, name, rand::make_rng())? })
     }
 
     fn with_rng(db: Database, name: String, mut rng: StdRng) -> Result<Self, Error> {
@@ -144,6 +148,7 @@ impl Engine {
             rng,
             name,
             device,
+            organisation: String::new(),
             me: me.clone(),
             replica: None,
             limits: im::Limits::default(),
@@ -192,7 +197,7 @@ impl Engine {
             device_id: Bytes::copy_from_slice(&self.device.0),
             client: self.name.clone(),
             sync: Some(sync),
-            ..im::Hello::default()
+            org: self.organisation.clone(),
         };
         let rid = self.requests.open(Asked::Hello, now.instant);
         let mut frames = vec![frame::of(rid, Body::Hello(hello))];

@@ -1,6 +1,6 @@
 //! What is written without a server is sent when there is one, once and in order.
 
-use convene_client::{Error, Update, body};
+use convene_client::{Client, Config, DeviceId, Error, Update, body};
 
 use crate::harness::Server;
 
@@ -121,4 +121,32 @@ async fn what_is_read_offline_is_read_everywhere_after_the_client_is_back() {
     tokio::time::timeout(crate::harness::DEADLINE, read).await.expect("read on the other device, in time");
     assert_eq!(unread(&back).await, 0);
     assert_eq!(bob.client.receipts(conv, newest).await.unwrap().readers, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_is_of_the_device_and_the_organisation_that_it_was_opened_for() {
+    let server = Server::start().await;
+    let dir = tempfile::tempdir().unwrap();
+    let device: DeviceId = "000102030405060708090a0b0c0d0e0f".parse().unwrap();
+    let config = |device, organisation: &str| Config {
+        device,
+        organisation: organisation.to_owned(),
+        ..server.config("ana", dir.path())
+    };
+    let ana = Client::open(config(Some(device), "")).await.unwrap();
+    ana.synced().await.unwrap();
+    assert_eq!(ana.device(), device);
+    ana.shutdown().await;
+    assert_eq!(DeviceId::kept_in(dir.path()), Ok(device));
+    // Named later on, and this is the same user: from then on it is the one that is named.
+    for organisation in ["acme", ""] {
+        let ana = Client::open(config(None, organisation)).await.unwrap();
+        ana.synced().await.unwrap();
+        assert_eq!(ana.device(), device);
+        ana.shutdown().await;
+    }
+    for (device, organisation) in [(Some(DeviceId([1; 16])), ""), (None, "emca")] {
+        let refused = Client::open(config(device, organisation)).await;
+        assert!(matches!(refused, Err(Error::Foreign(_))), "{refused:?}");
+    }
 }
