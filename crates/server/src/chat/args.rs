@@ -10,12 +10,17 @@ pub(crate) const HELP: &str = "Without a command it lists the conversations and 
 What you send is kept in the data directory until the server has it: sending works offline, and `convene chat sync` or the
 next run delivers it. Two runs of one user on one machine need different --profile names: each is a device of its own.
 
+On a server that people use, sign in once; the profile keeps it, and each command goes on with it:
+  convene chat --server https://chat.example.org login +8613800138000
+  convene chat --server https://chat.example.org direct 'Zhang Wei'
+  convene chat --server https://chat.example.org logout
+What was received stays in the data directory. Another account or another organisation takes another --profile.
+
 Examples, with a server started by `convene serve --dev`. Somebody is known to others once they have signed in:
   convene chat --dev --user bob
   convene chat --dev --user ana direct bob
   convene chat --dev --user ana send bob 'hello'
   convene chat --dev --user ana voice bob hello.wav
-  convene chat --server https://chat.example.org --token \"$TOKEN\" list
 
 CONV is a conversation's number, its title, or the name of a person.";
 
@@ -31,9 +36,12 @@ pub(crate) struct ChatArgs {
     /// Get a token from a server in development mode.
     #[arg(long, requires = "user", conflicts_with = "token")]
     pub(crate) dev: bool,
-    /// Token to sign in with. Other users of this machine can see it in the process list: prefer the variable.
+    /// A token of your own making for a server in development mode, instead of a sign-in. Other users of this machine can see it in the process list: prefer the variable.
     #[arg(long, value_name = "TOKEN", env = "CONVENE_CHAT_TOKEN", hide_env_values = true)]
     pub(crate) token: Option<String>,
+    /// In whose name you chat, if you are in several organisations: title, name or number. The profile keeps it.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) organisation: Option<String>,
     /// Name of this device of yours on this machine.
     #[arg(long, value_name = "NAME", default_value = "default")]
     pub(crate) profile: String,
@@ -72,6 +80,16 @@ impl From<Way> for Ways {
 
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum ChatCommand {
+    /// Sign in by phone number, with a code that is sent to it; asks for what it takes, or reads it from its input.
+    Login {
+        /// With its country code.
+        phone: String,
+        /// With the password of the account instead of a code.
+        #[arg(long)]
+        password: bool,
+    },
+    /// End the sign-in, here and at the server.
+    Logout,
     /// List the conversations.
     List,
     /// Show the newest messages of a conversation and mark them as read.

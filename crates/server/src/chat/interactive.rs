@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 
 use super::bars::Bars;
 use super::names::Names;
+use super::people::People;
 use super::{complain, find, line_of, list, members, print, read, save, show};
 
 /// Lines typed ahead.
@@ -29,6 +30,7 @@ const HELP: &str = "/list             conversations and their numbers
 
 struct Terminal<'a> {
     client: &'a Client,
+    people: &'a People,
     names: Names,
     open: Option<u64>,
     online: bool,
@@ -36,10 +38,11 @@ struct Terminal<'a> {
 }
 
 /// Runs until /quit, Ctrl-D or Ctrl-C.
-pub(super) async fn run(client: &Client) -> Result<()> {
+pub(super) async fn run(client: &Client, people: &People) -> Result<()> {
     let mut updates = client.updates();
     let mut lines = stdin();
-    let mut terminal = Terminal { client, names: Names::default(), open: None, online: false, bars: Bars::default() };
+    let (names, bars) = (Names::default(), Bars::default());
+    let mut terminal = Terminal { client, people, names, open: None, online: false, bars };
     let _ = tokio::time::timeout(FIRST_SYNC, client.synced()).await; // what is here has to do
     list(client).await?;
     print("/help tells what can be typed here.")?;
@@ -97,11 +100,11 @@ impl Terminal<'_> {
             "/help" => print(HELP),
             "/list" => list(client).await,
             "/open" => self.show(find(client, rest).await?).await,
-            "/direct" => self.show(client.create_direct(rest).await?).await,
+            "/direct" => self.show(self.people.direct(client, rest).await?).await,
             "/group" => {
                 let mut words = rest.split_whitespace();
                 let title = words.next().unwrap_or_default();
-                self.show(client.create_group(title, &words.collect::<Vec<_>>()).await?).await
+                self.show(self.people.group(client, title, &words.collect::<Vec<_>>()).await?).await
             }
             _here => self.here(command, rest, line).await,
         }
@@ -179,6 +182,7 @@ impl Terminal<'_> {
                 });
                 print(&format!("* disconnected: {}; {next}", show::plain(&reason)))
             }
+            Update::SignedOut { reason } => print(&format!("* {}: `convene chat login`", show::plain(&reason))),
             Update::SendFailed { error, .. } => print(&format!("* not sent: {}", show::plain(&error.to_string()))),
             Update::Lagged(count) => print(&format!("* {count} updates were missed: /read shows them")),
             Update::Hint(im::Hint { kind: Some(im::hint::Kind::Typing(typing)) }) if Some(typing.conv) == self.open => {

@@ -4,7 +4,10 @@ mod args;
 mod bars;
 mod interactive;
 mod names;
+mod people;
+mod prompt;
 mod show;
+mod sign_in;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -18,6 +21,7 @@ use args::ChatCommand;
 pub(crate) use args::{ChatArgs, HELP};
 use bars::Bars;
 use names::Names;
+use people::People;
 
 /// How long a command waits for the server before it goes on with what is here.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -28,36 +32,40 @@ const SENDING: Duration = Duration::from_secs(20);
 pub(crate) fn run(args: &ChatArgs) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
-        let client = open(args).await?;
+        match &args.command {
+            Some(ChatCommand::Login { phone, password }) => return sign_in::login(args, phone, *password).await,
+            Some(ChatCommand::Logout) => return sign_in::logout(args).await,
+            Some(_) | None => {}
+        }
+        let (client, people) = open(args).await?;
         let result = match &args.command {
-            Some(command) => dispatch(&client, command).await,
-            None => interactive::run(&client).await,
+            Some(command) => dispatch(&client, &people, command).await,
+            None => interactive::run(&client, &people).await,
         };
         client.shutdown().await;
         result
     })
 }
 
-async fn open(args: &ChatArgs) -> Result<Client> {
-    let token = match (&args.token, args.dev, &args.user) {
-        (Some(token), _, _) => TokenSource::fixed(token.clone()),
+async fn open(args: &ChatArgs) -> Result<(Client, People)> {
+    let with_token = |token| Ok::<_, anyhow::Error>(Config::new(args.server.clone(), token, data_dir(args)?));
+    let (mut config, people) = match (&args.token, args.dev, &args.user) {
+        (Some(token), _, _) => (with_token(TokenSource::fixed(token.clone()))?, People::ByName),
         (None, true, Some(user)) => {
             let (server, user) = (args.server.clone(), user.clone());
-            TokenSource::new(move || {
+            let source = TokenSource::new(move || {
                 let (server, user) = (server.clone(), user.clone());
                 async move { convene_client::dev_token(&server, &user).await.map_err(|error| error.to_string()) }
-            })
+            });
+            (with_token(source)?, People::ByName)
         }
-        (None, _, _) => {
-            bail!("who are you? --token or CONVENE_CHAT_TOKEN, or with a development server --dev --user NAME")
-        }
+        (None, _, _) => sign_in::config(args).await?,
     };
-    let mut config = Config::new(args.server.clone(), token, data_dir(args)?);
     config.name = concat!("convene-cli/", env!("CARGO_PKG_VERSION")).to_owned();
     config.ways = args.transport.into();
     config.allow_insecure = args.insecure;
     let dir = config.data_dir.clone();
-    Client::open(config).await.with_context(|| format!("opening {}", dir.display()))
+    Ok((Client::open(config).await.with_context(|| format!("opening {}", dir.display()))?, people))
 }
 
 /// One directory for each server, user and profile: each is a device.
@@ -86,21 +94,21 @@ fn file_name(text: &str) -> String {
     format!("_{}", text.chars().map(safe).collect::<String>())
 }
 
-async fn dispatch(client: &Client, command: &ChatCommand) -> Result<()> {
+async fn dispatch(client: &Client, people: &People, command: &ChatCommand) -> Result<()> {
     let mut updates = client.updates();
     if let ChatCommand::Send { conv, text, queue: true } = command {
         let conv = find(client, conv).await?;
         return Ok(client.send(conv, body::text(text.join(" "))).await.map(drop)?);
     }
-    catch_up(client, &mut updates).await;
+    catch_up(client, &mut updates).await?;
     match command {
         ChatCommand::List => list(client).await,
         ChatCommand::Read { conv, count } => read(client, find(client, conv).await?, *count).await,
         ChatCommand::Save { conv, seq, dest } => save(client, find(client, conv).await?, *seq, dest).await,
-        ChatCommand::Direct { name } => print(&client.create_direct(name).await?.to_string()),
+        ChatCommand::Direct { name } => print(&people.direct(client, name).await?.to_string()),
         ChatCommand::Group { title, names } => {
             let names: Vec<_> = names.iter().map(String::as_str).collect();
-            print(&client.create_group(title, &names).await?.to_string())
+            print(&people.group(client, title, &names).await?.to_string())
         }
         ChatCommand::Tail { conv } => {
             let conv = match conv {
@@ -112,6 +120,7 @@ async fn dispatch(client: &Client, command: &ChatCommand) -> Result<()> {
         ChatCommand::Members { conv } => members(client, find(client, conv).await?).await,
         ChatCommand::Receipts { conv, seq } => receipts(client, find(client, conv).await?, *seq).await,
         ChatCommand::Sync => delivered(client).await,
+        ChatCommand::Login { .. } | ChatCommand::Logout => bail!("this command opens no client"),
         ChatCommand::Send { .. }
         | ChatCommand::Voice { .. }
         | ChatCommand::File { .. }
@@ -139,7 +148,9 @@ async fn queue(client: &Client, command: &ChatCommand) -> Result<ClientId> {
             let conv = find(client, conv).await?;
             return Ok(client.send_file(conv, Source::Path(file.clone()), caption).await?);
         }
-        ChatCommand::List
+        ChatCommand::Login { .. }
+        | ChatCommand::Logout
+        | ChatCommand::List
         | ChatCommand::Read { .. }
         | ChatCommand::Save { .. }
         | ChatCommand::Direct { .. }
@@ -153,21 +164,23 @@ async fn queue(client: &Client, command: &ChatCommand) -> Result<ClientId> {
 }
 
 /// Waits a while for the server; without it, what is here has to do.
-async fn catch_up(client: &Client, updates: &mut Updates) {
+async fn catch_up(client: &Client, updates: &mut Updates) -> Result<()> {
     let reason = async {
         loop {
             match updates.next().await {
-                Some(Update::Disconnected { reason, retry_in: None }) => return reason,
+                Some(Update::SignedOut { reason }) => return Err(sign_in::over(&reason)),
+                Some(Update::Disconnected { reason, retry_in: None }) => return Ok(reason),
                 Some(_) => {}
-                None => return "ended".to_owned(),
+                None => return Ok("ended".to_owned()),
             }
         }
     };
     tokio::select! {
         _ = client.synced() => {}
-        reason = reason => complain(&reason),
+        reason = reason => complain(&reason?),
         () = tokio::time::sleep(PATIENCE) => complain("the server cannot be reached: showing what is here"),
     }
+    Ok(())
 }
 
 /// The conversation that somebody means: a number, a title, or a person.
@@ -232,6 +245,7 @@ async fn sent(updates: &mut Updates, id: ClientId) -> Result<()> {
                     bars.show(id, "upload", done, total);
                     deadline = tokio::time::Instant::now() + SENDING;
                 }
+                Some(Update::SignedOut { reason }) => return Err(sign_in::over(&reason)),
                 Some(Update::Disconnected { reason, .. }) => complain(&reason),
                 Some(_) => {}
                 None => bail!("ended"),
@@ -275,6 +289,7 @@ async fn tail(client: &Client, updates: &mut Updates, only: Option<u64>) -> Resu
                     print(&if only.is_some() { line } else { format!("{:>6} {line}", event.conv) })?;
                 }
             }
+            Some(Update::SignedOut { reason }) => return Err(sign_in::over(&reason)),
             Some(Update::Disconnected { reason, .. }) => complain(&reason),
             Some(Update::Lagged(count)) => complain(&format!("{count} updates were missed: see `read`")),
             Some(_) => {}

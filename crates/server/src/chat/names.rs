@@ -60,7 +60,9 @@ impl Names {
         // Without a connection, numbers have to do.
         let found = tokio::time::timeout(std::time::Duration::from_secs(3), client.users(&users)).await;
         for user in found.into_iter().flatten().flatten() {
-            self.0.insert(user.id, plain(&user.name));
+            // Names of accounts are numbers.
+            let shown = if user.display_name.is_empty() { &user.name } else { &user.display_name };
+            self.0.insert(user.id, plain(shown));
         }
     }
 
