@@ -116,7 +116,8 @@ pub(crate) struct Engine {
     /// Up to which event of each conversation [`Update::Event`] has told.
     told: HashMap<u64, u64>,
     uploading: HashSet<ClientId>,
-    /// Rows whose files were uploaded since the start, and that the server has not taken yet.
+    /// Rows whose files were uploaded in this session, and that the server has neither taken nor refused yet. No longer than
+    /// that: it forgets a file after a day, and a program may sleep for as long.
     uploaded: HashSet<ClientId>,
     /// When uploads that were refused for the time being are tried again.
     uploads_at: Option<Instant>,
@@ -229,6 +230,7 @@ impl Engine {
         (self.link, self.welcomed, self.synced) = (None, false, false);
         self.requests.lose(reason);
         self.uploading.clear();
+        self.uploaded.clear();
         self.uploads_at = None;
         if let Some(replica) = &mut self.replica {
             replica.handle_disconnected();

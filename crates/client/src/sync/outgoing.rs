@@ -170,11 +170,13 @@ impl Engine {
     }
 
     /// The server forgets a file that no message brings along within a day, as of a message that was refused at first, or
-    /// whose sender was away: it is uploaded once more. `false`: that was done, or is of no use.
+    /// whose sender was away: it is uploaded once more. `false`: that was done, or is of no use. To be asked about each message
+    /// that is refused for good: when somebody has it sent again, its file is new no more.
     pub(super) fn upload_forgotten(&mut self, client_id: ClientId) -> Result<bool, Error> {
+        let is_new = self.uploaded.remove(&client_id);
         let row = self.db.outgoing(client_id)?.filter(is_forgotten);
         // What has just been uploaded was not forgotten.
-        let Some(row) = row.filter(|_| !self.uploaded.remove(&client_id)) else { return Ok(false) };
+        let Some(row) = row.filter(|_| !is_new) else { return Ok(false) };
         self.upload_again(row)?;
         Ok(true)
     }

@@ -213,11 +213,10 @@ fn upload(script: &mut Script, outputs: &[Output]) -> (ClientId, u64) {
     (client_id, sent[0].0)
 }
 
-#[test]
-fn a_file_that_the_server_forgot_is_uploaded_once_more_from_the_copy_that_is_kept() {
-    let path = std::env::temp_dir().join(format!("convene-copy-{}", std::process::id()));
+/// Sends a file, which is a copy of the client's own.
+fn send_file(script: &mut Script, name: &str) -> std::path::PathBuf {
+    let path = std::env::temp_dir().join(format!("convene-{name}-{}", std::process::id()));
     std::fs::write(&path, b"abc").unwrap();
-    let mut script = Script::open(0);
     let (answer, _done) = oneshot::channel();
     let mime = "text/plain".to_owned();
     let file = Attachment { path: path.clone(), owned: true, sha256: [5; 32], size: 3, mime, voice: false };
@@ -225,19 +224,32 @@ fn a_file_that_the_server_forgot_is_uploaded_once_more_from_the_copy_that_is_kep
     let body = Box::new(im::Body { kind: Some(kind), ..im::Body::default() });
     let send = Command::Send { conv: CONV, body, file: Some(Box::new(file)), answer };
     script.engine.command(send, now(script.start, 0)).unwrap();
-    let gone = || Body::Error(im::Error { code: Code::UnknownBlob.into(), ..im::Error::default() });
-    let has_failed =
-        |outputs: &[Output]| outputs.iter().any(|output| matches!(output, Output::Update(Update::SendFailed { .. })));
+    path
+}
 
+fn refusal(code: Code) -> Body {
+    Body::Error(im::Error { code: code.into(), ..im::Error::default() })
+}
+
+fn has_failed(outputs: &[Output]) -> bool {
+    outputs.iter().any(|output| matches!(output, Output::Update(Update::SendFailed { .. })))
+}
+
+#[test]
+fn a_file_that_the_server_forgot_is_uploaded_once_more_from_the_copy_that_is_kept() {
+    let mut script = Script::open(0);
+    let path = send_file(&mut script, "forgotten");
     let outputs = script.outputs(0);
     let (id, rid) = upload(&mut script, &outputs);
-    script.take(frame::of(rid, gone()));
+    script.take(frame::of(rid, refusal(Code::UnknownBlob)));
     assert!(has_failed(&script.outputs(0)), "it was uploaded just now: once more is of no use");
     script.engine.retry(id).unwrap();
     let outputs = script.outputs(0);
-    let (_, rid) = upload(&mut script, &outputs);
-    script.engine.uploaded.clear(); // as after days in which it could not be sent, and a start
-    script.take(frame::of(rid, gone()));
+    upload(&mut script, &outputs);
+    script.engine.lost("the lid was closed, for days").unwrap();
+    let flight = script.connect(0);
+    let send = flight.iter().find(|frame| matches!(frame.body, Some(Body::Send(_)))).expect("the message");
+    script.take(frame::of(send.rid, refusal(Code::UnknownBlob)));
     let outputs = script.outputs(0);
     assert!(!has_failed(&outputs));
     let (_, rid) = upload(&mut script, &outputs);
@@ -248,6 +260,25 @@ fn a_file_that_the_server_forgot_is_uploaded_once_more_from_the_copy_that_is_kep
     script.take(deliver(0, 1));
     assert_eq!(script.engine.db.outgoing(id).unwrap(), None);
     assert!(!path.exists(), "nobody needs the copy any more");
+}
+
+#[test]
+fn a_file_that_was_forgotten_until_somebody_sent_it_again_is_uploaded_once_more_too() {
+    let mut script = Script::open(0);
+    let path = send_file(&mut script, "retried");
+    let outputs = script.outputs(0);
+    let (id, rid) = upload(&mut script, &outputs);
+    script.take(frame::of(rid, refusal(Code::Muted)));
+    assert!(has_failed(&script.outputs(0)));
+    script.engine.retry(id).unwrap(); // days later, in the same session
+    let (rid, _) = sends(&script.outputs(0))[0];
+    script.take(frame::of(rid, refusal(Code::UnknownBlob)));
+    let outputs = script.outputs(0);
+    assert!(!has_failed(&outputs));
+    let (_, rid) = upload(&mut script, &outputs);
+    script.take(frame::of(rid, refusal(Code::UnknownBlob)));
+    assert!(has_failed(&script.outputs(0)), "once, and not for ever");
+    std::fs::remove_file(path).unwrap();
 }
 
 #[test]
