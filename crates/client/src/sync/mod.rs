@@ -115,6 +115,8 @@ pub(crate) struct Engine {
     reads: Reads,
     /// Up to which event of each conversation [`Update::Event`] has told.
     told: HashMap<u64, u64>,
+    /// Conversations that were forgotten, and of which no sync has told since.
+    forgotten: HashSet<u64>,
     uploading: HashSet<ClientId>,
     /// Rows whose files were uploaded in this session, and that the server has neither taken nor refused yet. No longer than
     /// that: it forgets a file after a day, and a program may sleep for as long.
@@ -160,6 +162,7 @@ impl Engine {
             held: VecDeque::new(),
             reads: Reads::default(),
             told: HashMap::new(),
+            forgotten: HashSet::new(),
             uploading: HashSet::new(),
             uploaded: HashSet::new(),
             uploads_at: None,

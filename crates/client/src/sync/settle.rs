@@ -31,6 +31,7 @@ impl Engine {
             new.map_or(Ok(()), |row| db.queue(row))?;
             changes.iter().try_for_each(|change| self.write(*change))
         })?;
+        changes.iter().for_each(|change| self.tell_from(*change));
         // Events first: a conversation's row tells where the log stands after all of them.
         let (events, others): (Vec<_>, Vec<_>) =
             changes.into_iter().partition(|change| matches!(change, Change::Event(..)));
@@ -75,6 +76,25 @@ impl Engine {
         }
     }
 
+    /// Where telling goes on in a conversation that was forgotten, from the first word of it since. A client that was far
+    /// behind starts over on the same log, of which nothing is told again. A log that ends below what was told is another, as
+    /// of a server that was restored from a backup: which of its events are new is unknown.
+    fn tell_from(&mut self, change: Change) {
+        let conv = match change {
+            Change::Forgotten(conv) => {
+                self.forgotten.insert(conv.0);
+                return;
+            }
+            Change::Event(conv, _) | Change::Conversation(conv) => conv,
+            Change::Hidden(..) | Change::Position | Change::Outgoing(_) | Change::Profile => return,
+        };
+        let conversation = self.replica.as_ref().and_then(|replica| replica.conversation(conv));
+        let Some(head) = conversation.map(|conversation| conversation.state().head.0) else { return };
+        if self.forgotten.remove(&conv.0) && self.told.get(&conv.0).is_some_and(|told| head < *told) {
+            self.told.remove(&conv.0);
+        }
+    }
+
     fn note(&mut self, change: Change) {
         let Some(replica) = &self.replica else { return };
         match change {
@@ -96,10 +116,7 @@ impl Engine {
                 *told = cursor.max(*told);
                 self.tell(Update::ConversationChanged { conv: conv.0 });
             }
-            Change::Forgotten(conv) => {
-                self.told.remove(&conv.0);
-                self.tell(Update::ConversationChanged { conv: conv.0 });
-            }
+            Change::Forgotten(conv) => self.tell(Update::ConversationChanged { conv: conv.0 }),
             Change::Profile => self.me = Some(replica.profile().clone()),
             Change::Hidden(..) | Change::Position | Change::Outgoing(_) => {}
         }

@@ -30,6 +30,22 @@ fn deliver(from: u64, to: u64) -> Frame {
     frame::of(0, Body::Deliver(im::Deliver { conv: CONV, from, to, events }))
 }
 
+/// A conversation that ends at `head`, with all of its events.
+fn sync_reply(head: u64) -> im::SyncReply {
+    let conversation = im::ConversationDelta {
+        conv: CONV,
+        kind: im::ConversationKind::Direct.into(),
+        role: im::Role::Member.into(),
+        peer: BOB,
+        head,
+        head_ord: head,
+        to: head,
+        events: (1..=head).map(event).collect(),
+        ..Default::default()
+    };
+    im::SyncReply { conversations: vec![conversation], bump: head + 1, ..Default::default() }
+}
+
 struct Script {
     engine: Engine,
     start: Instant,
@@ -45,26 +61,34 @@ impl Script {
     }
 
     fn connect(&mut self, head: u64) -> Vec<Frame> {
+        let flight = self.greet();
+        self.take(frame::of(self.hello, Body::SyncReply(sync_reply(head))));
+        flight
+    }
+
+    /// A session; its sync is not answered.
+    fn greet(&mut self) -> Vec<Frame> {
         let flight = self.engine.flight("token".to_owned(), now(self.start, 0)).unwrap();
         self.engine.linked(Transport::Quic, false);
         self.hello = flight[0].rid;
         let me = im::User { id: ANA, name: "ana".to_owned(), ..im::User::default() };
         self.take(frame::of(self.hello, Body::Welcome(im::Welcome { version: 1, me: Some(me), ..Default::default() })));
-        let conversation = im::ConversationDelta {
-            conv: CONV,
-            kind: im::ConversationKind::Direct.into(),
-            role: im::Role::Member.into(),
-            peer: BOB,
-            head,
-            head_ord: head,
-            to: head,
-            events: (1..=head).map(event).collect(),
-            ..Default::default()
-        };
-        let conversations = vec![conversation];
-        let reply = im::SyncReply { conversations, bump: head + 1, ..Default::default() };
-        self.take(frame::of(self.hello, Body::SyncReply(reply)));
         flight
+    }
+
+    /// Another session, whose sync the server refuses: the client starts over, and finds a conversation that ends at `head`.
+    fn start_over(&mut self, head: u64) {
+        self.engine.lost("cut").unwrap();
+        self.greet();
+        let beyond = im::Error { code: Code::BeyondHead.into(), ..im::Error::default() };
+        self.take(frame::of(self.hello, Body::Error(beyond)));
+        let sync = |output: &Output| match output {
+            Output::Control(Frame { rid, body: Some(Body::Sync(sync)) }) => Some((*rid, sync.clone())),
+            _other => None,
+        };
+        let (rid, sync) = self.outputs(0).iter().find_map(sync).expect("another sync");
+        assert_eq!((sync.useq, sync.bump, sync.cursors.len()), (0, 0, 0), "from the beginning");
+        self.take(frame::of(rid, Body::SyncReply(sync_reply(head))));
     }
 
     fn take(&mut self, frame: Frame) {
@@ -279,6 +303,29 @@ fn a_file_that_was_forgotten_until_somebody_sent_it_again_is_uploaded_once_more_
     script.take(frame::of(rid, refusal(Code::UnknownBlob)));
     assert!(has_failed(&script.outputs(0)), "once, and not for ever");
     std::fs::remove_file(path).unwrap();
+}
+
+#[test]
+fn who_starts_over_on_the_same_log_is_told_what_is_new_in_it() {
+    let mut script = Script::open(3);
+    assert_eq!(script.told(0).0, [1, 2, 3]);
+    script.start_over(5);
+    assert_eq!(script.told(0).0, [4, 5]);
+    script.start_over(5);
+    script.take(deliver(5, 6));
+    assert_eq!(script.told(0).0, [6]);
+    assert_eq!(script.engine.db.events(Some(CONV)).unwrap().len(), 6, "all of it is here");
+}
+
+#[test]
+fn who_starts_over_on_a_log_that_was_set_back_is_told_all_of_it() {
+    let mut script = Script::open(3);
+    assert_eq!(script.told(0).0, [1, 2, 3]);
+    script.start_over(2);
+    script.take(deliver(2, 4));
+    assert_eq!(script.told(0).0, [1, 2, 3, 4]);
+    script.start_over(4);
+    assert!(script.told(0).0.is_empty(), "that was another time");
 }
 
 #[test]
