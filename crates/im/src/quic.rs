@@ -123,7 +123,8 @@ async fn read(shared: Arc<Shared>, session: Arc<Session>, mut reading: Reading, 
         shared.hub.confirmed(session);
     }
     if let Some(frame) = first {
-        Box::pin(requests::control(shared, session, *frame, reading.reader.is_early())).await;
+        let answer = Box::pin(requests::control(shared, session, *frame, reading.reader.is_early()));
+        confirming(shared, session, &reading.confirmed, answer).await;
     }
     // Made once: as a new one for each frame it would go into the runtime's timers and out again each time.
     let mut expiry = pin!(sleep_until(Instant::now() + Duration::from_secs(session.expires_s.saturating_sub(now_s()))));
@@ -134,7 +135,10 @@ async fn read(shared: Arc<Shared>, session: Arc<Session>, mut reading: Reading, 
             done = confirmed.clone(), if !session.is_confirmed() => confirm(shared, session, done),
             () = session.ended() => {}
             frame = reader.next() => match frame {
-                Some(frame) => Box::pin(controls(shared, session, reader, frame)).await,
+                Some(frame) => {
+                    let answers = Box::pin(controls(shared, session, reader, frame));
+                    confirming(shared, session, confirmed, answers).await;
+                }
                 None => session.end(End::Gone),
             },
             stream = connection.accept_bi() => match stream {
@@ -157,6 +161,24 @@ async fn read(shared: Arc<Shared>, session: Arc<Session>, mut reading: Reading, 
             () = &mut expiry => session.end(expired()),
         }
     }
+}
+
+/// Does some work, and hears meanwhile that the handshake is done: a long answer on a slow path is written for minutes, in
+/// which the session would be nobody's.
+async fn confirming(
+    shared: &Shared,
+    session: &Arc<Session>,
+    confirmed: &Confirmed,
+    mut work: impl Future<Output = ()> + Unpin,
+) {
+    if !session.is_confirmed() {
+        tokio::select! {
+            biased;
+            () = &mut work => return,
+            done = confirmed.clone() => confirm(shared, session, done),
+        }
+    }
+    work.await;
 }
 
 /// The handshake is done, or the connection is lost.
