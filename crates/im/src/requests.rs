@@ -8,6 +8,7 @@ use convene_im_core::gate::{self, Place};
 use convene_im_core::model::Refusal;
 use convene_im_core::outbox::HintKey;
 use convene_proto::im::{self, Code, frame::Body, hint};
+use convene_proto::limits::MAX_FOUND_USERS;
 use convene_types::{ConvId, UserId};
 
 use crate::blobs;
@@ -148,10 +149,16 @@ async fn watch_presence(
     rid: u64,
     watch: im::WatchPresence,
 ) -> Result<(), Refusal> {
-    // Only users of the own organisation are found.
-    let find = im::FindUsers { ids: watch.users, names: Vec::new() };
-    let found = reads::users(shared, session.owner, find).await?;
+    // Only users of the own organisation are found, and none that it hides: nothing is said of others, not even that.
+    let mut found = Vec::new();
+    for ids in watch.users.chunks(MAX_FOUND_USERS) {
+        let find = im::FindUsers { ids: ids.to_vec(), names: Vec::new() };
+        let users = reads::users(shared, session.owner, find).await?.users;
+        found.extend(users.into_iter().map(|user| UserId(user.id)));
+    }
+    found.sort_unstable();
+    found.dedup(); // two pieces may name the same
     session.reply(rid, Body::Done(im::Done {}));
-    shared.hub.watch(session, found.users.into_iter().map(|user| UserId(user.id)).collect());
+    shared.hub.watch(session, found);
     Ok(())
 }

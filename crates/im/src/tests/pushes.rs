@@ -1,6 +1,7 @@
 //! What others are told without asking: events, hints, and repairs for who could not keep up.
 
 use convene_proto::im::{self, frame::Body, hint};
+use convene_proto::limits::MAX_WATCHED_USERS;
 
 use super::client::{Client, From, say, send};
 use super::harness::{DEADLINE, Harness, free};
@@ -156,6 +157,19 @@ async fn typing_receipts_and_presence_are_told_to_whom_they_concern() {
     ana.until(presence(zoe_id, true)).await;
     drop(zoe);
     assert!(ana.until(presence(zoe_id, false)).await > 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn as_many_are_watched_as_the_protocol_says() {
+    let harness = Harness::new(free()).await;
+    let mut ana = Client::quic(&harness, "ana", 1).await;
+    let bob = Client::quic(&harness, "bob", 1).await;
+    // Most of them are nobody, of which nothing is said.
+    let nobody = 1_000_000..1_000_000 + MAX_WATCHED_USERS as u64 - 2;
+    let users = [bob.me.id].into_iter().chain(nobody).chain([bob.me.id]).collect();
+    assert_eq!(ana.ask(Body::WatchPresence(im::WatchPresence { users })).await, Body::Done(im::Done {}));
+    let (_, told) = ana.until(hint).await;
+    assert_eq!(told, hint::Kind::Presence(im::Presence { user: bob.me.id, online: true, last_seen_ms: 0 }));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
