@@ -159,12 +159,6 @@ impl Peer {
         self.sdp.prefer(mid, codec);
     }
 
-    /// The section on which packets of this track may go out.
-    #[must_use]
-    pub fn sending_section(&self, track: TrackId) -> Option<&Section> {
-        self.sdp.carrier(track).filter(|section| section.sending)
-    }
-
     /// Wants a track sent; see [`Negotiator::attach`].
     pub fn attach(&mut self, wanted: Attach<'_>) {
         self.sdp.attach(wanted);

@@ -2,10 +2,11 @@
 
 use std::time::Instant;
 
+use convene_peer::Peer;
 use convene_peer::sdp::{Attach, CodecParams, SdpError, Section, match_codec};
 use convene_sfu_core::{Egress, PtMap, RedPts, TrackSpec};
 use convene_types::{Codec, MediaKind, Mid, PeerId, Pt, Rid, RoomId, Ssrc, TrackId};
-use rustc_hash::FxHashSet;
+use rustc_hash::FxHashMap;
 
 use crate::control::CONNECT_TIMEOUT;
 use crate::handle::{Answer, Answered, Error, Event, Incoming, Missing, Offer, Publication, Subscription};
@@ -23,7 +24,7 @@ impl Worker {
         self.bind_unnamed(now, id);
         let session = self.sessions.get_mut(&id).ok_or(Error::NoSuchPeer)?;
         let sdp = session.peer.create_answer();
-        self.activate(now, id);
+        self.reactivate(now, id);
         self.service(now, id);
         let session = self.sessions.get(&id).ok_or(Error::NoSuchPeer)?;
         Ok(Answer {
@@ -50,7 +51,7 @@ impl Worker {
         session.peer.handle_answer(now, sdp).map_err(bad_sdp)?;
         let answered = Answered { lacks: session.peer.lacks().collect(), negotiate: session.peer.needs_negotiation() };
         self.pending += usize::from(start_connect_deadline(session, now));
-        self.activate(now, id);
+        self.reactivate(now, id);
         self.service(now, id);
         Ok(answered)
     }
@@ -104,7 +105,7 @@ impl Worker {
             let kind = entry.codecs.first().map_or(MediaKind::Audio, |codec| codec.codec.kind());
             let (msid, codecs) = (&wanted.msid, &entry.codecs);
             session.peer.attach(Attach { track: wanted.track, kind, msid, ssrc, rtx_ssrc, codecs });
-            session.subscribed.push(Subscribed { subscription: wanted, ssrc, rtx_ssrc, active: false, target: None });
+            session.subscribed.push(Subscribed { subscription: wanted, ssrc, rtx_ssrc, egress: None, target: None });
         }
         self.activate(now, id);
         let session = self.sessions.get(&id).ok_or(Error::NoSuchPeer)?;
@@ -127,29 +128,28 @@ impl Worker {
 
     /// Gives the room what has section, keys and codec by now.
     pub(crate) fn activate(&mut self, now: Instant, id: PeerId) {
-        let Some(session) = self.sessions.get_mut(&id) else { return };
-        if !session.connected {
-            return;
-        }
+        let Some(session) = self.sessions.get_mut(&id).filter(|session| session.connected) else { return };
         let Some(room) = self.rooms.get_mut(&session.room) else { return };
-        // Sections are gone through once, not for each of the hundreds that may wait: this follows each of their subscriptions.
-        let sending = session.peer.sections().iter().filter(|section| section.sending);
-        let sending: FxHashSet<TrackId> = sending.filter_map(|section| Some(section.outgoing.as_ref()?.key)).collect();
-        for subscribed in session.subscribed.iter_mut().filter(|subscribed| !subscribed.active) {
-            let track = subscribed.subscription.track;
-            if !sending.contains(&track) {
-                continue;
+        let (sections, mut giving) = (sending(&session.peer), Giving { now, id, room, peer: &session.peer });
+        for subscribed in session.subscribed.iter_mut().filter(|subscribed| subscribed.egress.is_none()) {
+            if let Some(section) = sections.get(&subscribed.subscription.track) {
+                giving.give(section, subscribed);
             }
-            let Some(section) = session.peer.sending_section(track) else { continue };
-            let Some(entry) = room.tracks.get(&track) else { continue };
-            let mut egress = egress(section, entry, subscribed);
-            let last = |ssrc| session.peer.last_sealed(ssrc);
-            egress.after = (last(egress.ssrc), egress.rtx_ssrc.and_then(last));
-            room.core.subscribe(now, id, track, egress);
-            subscribed.active = true;
-            if let Some(target) = subscribed.target {
-                room.core.set_priority(id, track, target.priority);
-                room.core.set_target(now, id, track, target.paused, target.max_layer);
+        }
+    }
+
+    /// The same once the client has had its say, which may be about what flows as well: it stopped a section, whose track is on another
+    /// one now or on none, or takes it in another form.
+    fn reactivate(&mut self, now: Instant, id: PeerId) {
+        let Some(session) = self.sessions.get_mut(&id).filter(|session| session.connected) else { return };
+        let Some(room) = self.rooms.get_mut(&session.room) else { return };
+        let (sections, mut giving) = (sending(&session.peer), Giving { now, id, room, peer: &session.peer });
+        for subscribed in &mut session.subscribed {
+            let track = subscribed.subscription.track;
+            match sections.get(&track) {
+                Some(section) => giving.give(section, subscribed),
+                None if subscribed.egress.take().is_some() => giving.room.core.unsubscribe(id, track),
+                None => {}
             }
         }
     }
@@ -241,6 +241,51 @@ fn track_spec(track: TrackId, publisher: PeerId, section: &Section, rids: usize)
         rtx: section.codecs.iter().any(|codec| codec.rtx.is_some()),
         nack: section.nack,
     }
+}
+
+/// Sections that packets of a track may go out on. They are gone through once, not for each of the hundreds of subscriptions.
+fn sending(peer: &Peer) -> FxHashMap<TrackId, &Section> {
+    let sections = peer.sections().iter().filter(|section| section.sending);
+    sections.filter_map(|section| Some((section.outgoing.as_ref()?.key, section))).collect()
+}
+
+/// What is given to the room, and who for.
+struct Giving<'a> {
+    now: Instant,
+    id: PeerId,
+    room: &'a mut RoomState,
+    peer: &'a Peer,
+}
+
+impl Giving<'_> {
+    /// Tells the room how a track goes out, unless it knows.
+    fn give(&mut self, section: &Section, subscribed: &mut Subscribed) {
+        let track = subscribed.subscription.track;
+        let Some(entry) = self.room.tracks.get(&track) else { return };
+        let mut egress = egress(section, entry, subscribed);
+        let known = subscribed.egress.as_ref();
+        let goes_on = known.is_some_and(|known| form(known) == form(&egress));
+        if goes_on && known.is_some_and(|known| (known.mid, known.exts) == (egress.mid, egress.exts)) {
+            return;
+        }
+        if known.is_some() && !goes_on {
+            self.room.core.unsubscribe(self.id, track); // it keeps the numbers of the SSRC, for whoever has it next
+        }
+        let last = |ssrc| self.peer.last_sealed(ssrc);
+        egress.after = (last(egress.ssrc), egress.rtx_ssrc.and_then(last));
+        subscribed.egress = Some(egress.clone());
+        self.room.core.subscribe(self.now, self.id, track, egress);
+        if let Some(target) = subscribed.target.filter(|_target| !goes_on) {
+            self.room.core.set_priority(self.id, track, target.priority);
+            self.room.core.set_target(self.now, self.id, track, target.paused, target.max_layer);
+        }
+    }
+}
+
+/// What a stream is made of. With anything else it begins anew, while it may go out on another section from any packet on.
+fn form(egress: &Egress) -> impl PartialEq + '_ {
+    let Egress { ssrc, rtx_ssrc, after: _, mid: _, exts: _, pts, unwrap_red, make_red } = egress;
+    (ssrc, rtx_ssrc, pts, unwrap_red, make_red)
 }
 
 fn egress(section: &Section, entry: &TrackEntry, subscribed: &Subscribed) -> Egress {

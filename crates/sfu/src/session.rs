@@ -7,6 +7,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use convene_peer::Peer;
 use convene_peer::sdp::{KEPT_SECTIONS, MAX_SECTIONS, Section, SectionKind};
+use convene_sfu_core::Egress;
 use convene_types::{MediaKind, Mid, PeerId, Pt, RoomId, Ssrc, TrackId};
 use rustc_hash::FxHashMap;
 
@@ -57,8 +58,8 @@ pub(crate) struct Subscribed {
     pub(crate) subscription: Subscription,
     pub(crate) ssrc: Ssrc,
     pub(crate) rtx_ssrc: Ssrc,
-    /// Given to the room: its section is negotiated and the transport secured.
-    pub(crate) active: bool,
+    /// As given to the room, once its section is negotiated and the transport secured.
+    pub(crate) egress: Option<Egress>,
     /// Asked for, perhaps before the room knew the subscription.
     pub(crate) target: Option<LayerTarget>,
 }
