@@ -6,13 +6,14 @@ use std::collections::VecDeque;
 use convene_accounts::Refusal;
 use convene_accounts::apikey::KeyId;
 use convene_accounts::role::Role;
-use convene_store::orgs::{Op, Outcome, Seat};
+use convene_store::orgs::{Op, Outcome};
 use convene_types::{AccountId, OrgId, UserId};
 use parking_lot::Mutex;
 use tokio::sync::broadcast;
 
 use crate::Inner;
 use crate::consequences::{About, Keys, Tell, consequences};
+use crate::owed::Notice;
 
 /// Changes that one listener may be behind with. A department of this size that is moved is told in one go.
 const MAX_BEHIND: usize = 4_096;
@@ -147,8 +148,10 @@ impl Inner {
             Tell::Nothing => {}
             Tell::Now(change) => self.changes.tell(change),
             Tell::OfSeat(account, part) => {
-                if let Some(seat) = self.seat(org, account).await? {
-                    self.changes.tell(part.told(&seat));
+                let notice = Notice { org, account, part };
+                // The change is made: a store that is too busy to read for the notice does not turn it into a refusal.
+                if self.tell_of_seat(notice).await.is_err() {
+                    self.owed.put(notice);
                 }
             }
         }
@@ -172,9 +175,13 @@ impl Inner {
         }
     }
 
-    /// None: gone again by now, which was told.
-    async fn seat(&self, org: OrgId, account: AccountId) -> Result<Option<Seat>, Refusal> {
-        self.store.ask(move |reader| reader.seat(org, account)).await
+    /// What it is by now. Refused: the store is busy, and nothing was told.
+    pub(crate) async fn tell_of_seat(&self, Notice { org, account, part }: Notice) -> Result<(), Refusal> {
+        // None: gone again by now, which was told.
+        if let Some(seat) = self.store.ask(move |reader| reader.seat(org, account)).await? {
+            self.changes.tell(part.told(&seat));
+        }
+        Ok(())
     }
 }
 

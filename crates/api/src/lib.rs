@@ -31,6 +31,7 @@ mod keys;
 mod me;
 mod once;
 mod org;
+mod owed;
 mod page;
 mod path;
 mod pictures;
@@ -64,6 +65,7 @@ pub use tag::Known;
 
 use changes::Changes;
 use hashing::Hashing;
+use owed::Owed;
 
 /// Exports at a time: each reads everything that one person may see, on a thread of its own.
 const MAX_EXPORTS: usize = 2;
@@ -106,6 +108,7 @@ struct Inner {
     blobs: OnceLock<Blobs>,
     exports: Arc<Semaphore>,
     changes: Changes,
+    owed: Owed,
     log: access::Log,
 }
 
@@ -136,6 +139,7 @@ impl Api {
             keyring.insert(key);
         }
         let (changes, courier, blobs) = (Changes::default(), OnceLock::new(), OnceLock::new());
+        let (owed, waiting) = Owed::new();
         let log = access::Log::start(store.clone(), access_log_days, Arc::clone(&metrics));
         let inner = Inner {
             store,
@@ -151,10 +155,12 @@ impl Api {
             blobs,
             exports: Arc::new(Semaphore::new(MAX_EXPORTS)),
             changes,
+            owed,
             log,
         };
         let inner = Arc::new(inner);
         sweep::start(&inner);
+        owed::start(&inner, waiting);
         Ok(Self { inner })
     }
 

@@ -1,7 +1,13 @@
 //! Organisations over HTTP: who comes in and how, what they are called and where they stand, what is kept of it.
 
+use std::time::Duration;
+
+use convene_accounts::role::Role;
 use convene_api::Change;
+use convene_store::orgs::{self, Outcome};
+use convene_types::{AccountId, OrgId};
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use crate::common::{self, Person, World};
 
@@ -145,6 +151,37 @@ async fn profiles_are_edited_as_the_policy_says() {
         .await
         .refused(409, "already_decided");
     edit(&ana, json!({ "workplace": "there", "display_name": "Bo B" })).await.expect(200);
+}
+
+#[tokio::test]
+async fn what_is_made_while_nothing_can_be_read_is_answered_as_made_and_told_later() {
+    let world = World::start().await;
+    let (org, ana, bo) = two(&world).await;
+    let policy = json!({ "fields": [{ "field": "email", "edit": "approval" }],
+        "directory": "everybody", "meetings": "everybody" });
+    world.set_policy(org, &ana, policy).await;
+    let edit = json!({ "email": "bo@example.org" });
+    let asked = world.call(&format!("PATCH {}", member(org, &bo)), &bo.access, edit).await.expect(200);
+    let request = asked.body["waiting"]["id"].as_u64().unwrap();
+
+    let mut changes = world.api.changes();
+    let held = world.refuse_reads().await;
+    let decide = format!("/v1/organisations/{org}/edit-requests/{request}");
+    world.post(&decide, &ana.access, json!({ "approve": true })).await.expect(204);
+    let (account, by) = (AccountId(bo.account), AccountId(ana.account));
+    let change = orgs::Change::SetRole { account, role: Role::Owner };
+    let op = orgs::Op { org: OrgId(org), by, address: String::new(), change, once: None };
+    assert_eq!(world.api.change(op).await.unwrap(), Outcome::Done);
+    assert!(changes.try_recv().is_err(), "nothing can be read for it yet");
+
+    drop(held);
+    let mut next = async || timeout(Duration::from_secs(20), changes.recv()).await.unwrap().unwrap();
+    let mut told = [next().await, next().await];
+    told.sort_by_key(|told| matches!(told, Change::Role { .. }));
+    let [Change::Profile { account: edited, .. }, Change::Role { account: raised, role, .. }] = &told else {
+        panic!("{told:?}")
+    };
+    assert_eq!((edited, raised, role), (&account, &account, &Role::Owner));
 }
 
 #[tokio::test]

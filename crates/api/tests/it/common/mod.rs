@@ -1,7 +1,7 @@
 //! The service over its real router and a store in a folder of its own, and short words for what tests do with it.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::Router;
@@ -9,8 +9,9 @@ use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use convene_accounts::program;
 use convene_api::{Api, Keys, Options, Sender};
-use convene_store::{BlobOptions, Blobs, Store};
+use convene_store::{BlobOptions, Blobs, Reader, Store};
 use convene_telemetry::Metrics;
+use futures_util::FutureExt as _;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
@@ -203,6 +204,29 @@ impl World {
         let database = rusqlite::Connection::open(self.folder.path().join("convene.db")).unwrap();
         database.busy_timeout(std::time::Duration::from_secs(5)).unwrap();
         database.execute(sql, ()).unwrap();
+    }
+
+    /// Whatever is asked of the store is refused until the answer is dropped: its readers are at work, and their queue is full.
+    pub(crate) async fn refuse_reads(&self) -> mpsc::Sender<()> {
+        let (hold, held) = mpsc::channel();
+        let held = Arc::new(Mutex::new(held));
+        let readers = convene_store::Options::new("").readers;
+        let (to, mut begun) = tokio::sync::mpsc::channel(readers);
+        for _ in 0..readers {
+            let (held, to) = (Arc::clone(&held), to.clone());
+            let wait = move |_: &mut Reader| {
+                to.blocking_send(()).unwrap();
+                let _ = held.lock().unwrap().recv(); // an error says that it was dropped
+                Ok(())
+            };
+            // Asked once it was polled; nobody waits for the answer.
+            assert!(self.store.ask(wait).now_or_never().is_none());
+        }
+        for _ in 0..readers {
+            begun.recv().await.unwrap();
+        }
+        while self.store.ask(|_| Ok(())).now_or_never().is_none() {}
+        hold
     }
 
     /// Has a code sent, whatever was sent before, and reads it.
