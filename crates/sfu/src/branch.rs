@@ -22,6 +22,7 @@ impl Worker {
     pub(crate) fn run_pipes(&mut self, now: Instant) {
         for _ in 0..MAX_PIPED_PER_TURN {
             let Some(message) = self.pipes.poll() else { return };
+            self.in_room = message.room();
             self.handle_piped(now, message);
             self.in_room = None;
         }
@@ -30,13 +31,11 @@ impl Worker {
     fn handle_piped(&mut self, now: Instant, message: Piped) {
         match message {
             Piped::Rtp { room, track, layer, rtx_media_pt, packet } => {
-                self.in_room = Some(room);
                 if let Err(reason) = self.handle_piped_rtp(now, room, (track, layer, rtx_media_pt), &packet) {
                     self.counters.dropped(reason);
                 }
             }
             Piped::Reports { room, publisher, packet } => {
-                self.in_room = Some(room);
                 let Some(state) = self.rooms.get_mut(&room) else { return };
                 if let Err(reason) = state.core.handle_rtcp(now, publisher, &packet) {
                     self.counters.dropped(reason.as_str());
@@ -44,17 +43,10 @@ impl Worker {
                 self.mark_due(now, room);
             }
             Piped::Feedback { room, publisher, from, packet } => {
-                self.in_room = Some(room);
                 self.handle_feedback(now, room, publisher, (from, &packet));
             }
-            Piped::Demand { room, track, from, layers } => {
-                self.in_room = Some(room);
-                self.handle_demand(now, room, track, (from, layers));
-            }
-            Piped::Ended { room, track } => {
-                self.in_room = Some(room);
-                self.unpublish(now, room, track);
-            }
+            Piped::Demand { room, track, from, layers } => self.handle_demand(now, room, track, (from, layers)),
+            Piped::Ended { room, track } => self.unpublish(now, room, track),
             Piped::Datagram { peer, path, bytes } => self.handle_relayed(now, peer, path, &bytes),
             Piped::Named { peer, name } => self.handle_named(peer, &name),
             Piped::Left { peer } => self.end_relay(peer),

@@ -39,6 +39,16 @@ pub(crate) enum Command {
     Stop,
 }
 
+impl Command {
+    /// The room that a panic on the way would be the fault of.
+    pub(crate) const fn room(&self) -> Option<RoomId> {
+        match self {
+            Self::CloseRoom { room } | Self::InRoom { room, .. } => Some(*room),
+            Self::OpenRoom { .. } | Self::Connection { .. } | Self::Stop => None,
+        }
+    }
+}
+
 /// One thing asked of a room.
 pub(crate) enum Action {
     AddPeer {

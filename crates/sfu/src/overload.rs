@@ -21,10 +21,12 @@ const AGAIN_AFTER: Duration = Duration::from_millis(200);
 impl Worker {
     /// Once a [`SAMPLE_INTERVAL`]: hands out what was counted, and sets what each room may forward.
     pub(crate) fn sample(&mut self, now: Instant) {
-        for room in self.rooms.values_mut() {
+        for (id, room) in &mut self.rooms {
+            self.in_room = Some(*id);
             room.packets = room.packets_since_sample();
             self.counters.export_room(room.core.stats(), &mut room.exported);
         }
+        self.in_room = None;
         let busy = self.counters.export(now, self.sessions.len());
         // If video came too late it has slept only because that was thrown away.
         let late = self.lag.was_late(now, SAMPLE_INTERVAL);
@@ -55,9 +57,11 @@ impl Worker {
         for (id, ceiling) in &changes {
             if let Some(room) = self.rooms.get_mut(id) {
                 tracing::warn!(room = room.name, ?ceiling, busy, "for CPU time a room has less or more video");
+                self.in_room = Some(*id);
                 room.core.set_ceiling(*ceiling);
             }
         }
+        self.in_room = None;
         self.counters.shed(self.shedder.is_shedding());
     }
 

@@ -50,6 +50,20 @@ pub(crate) enum Piped {
     Left { peer: PeerId },
 }
 
+impl Piped {
+    /// The room that a panic on the way would be the fault of; that of a peer is found on the way.
+    pub(crate) const fn room(&self) -> Option<RoomId> {
+        match self {
+            Self::Rtp { room, .. }
+            | Self::Reports { room, .. }
+            | Self::Feedback { room, .. }
+            | Self::Demand { room, .. }
+            | Self::Ended { room, .. } => Some(*room),
+            Self::Datagram { .. } | Self::Named { .. } | Self::Left { .. } => None,
+        }
+    }
+}
+
 /// A track as another worker gets to know it.
 pub(crate) struct Exported {
     pub(crate) spec: TrackSpec,

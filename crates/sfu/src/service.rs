@@ -111,7 +111,11 @@ impl Worker {
                 self.counters.connected();
                 tracing::info!(parent: &session.span, "peer connected");
                 room.emit(Event::Connected { peer: id });
+                let room = session.room;
                 self.activate(now, id);
+                // What it is subscribed to may be asleep at its publisher: that is not to wait for anybody's next packet.
+                self.tell_demand(room);
+                self.after_room_input(now, room);
                 return None;
             }
             peer::Event::ChannelOpen(label) => {

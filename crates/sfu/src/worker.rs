@@ -282,20 +282,18 @@ impl Worker {
     fn run_commands(&mut self, now: Instant) {
         for _ in 0..MAX_COMMANDS_PER_TURN {
             let Ok(command) = self.commands.try_recv() else { return };
+            self.in_room = command.room();
             match command {
                 Command::OpenRoom { room, name, events, reply } => {
                     self.rooms.insert(room, RoomState::new(name, self.pipes.own(), events, self.loudest, now));
                     let _ = reply.send(Ok(())); // the asker has gone: the room ends with its event channel
                 }
                 Command::CloseRoom { room } => self.close_room(now, room),
-                Command::InRoom { room, action } => {
-                    self.in_room = Some(room);
-                    self.handle_action(now, room, action);
-                    self.in_room = None;
-                }
+                Command::InRoom { room, action } => self.handle_action(now, room, action),
                 Command::Connection { stream, remote, first } => self.open_link(now, stream, remote, &first),
                 Command::Stop => self.stopping = true,
             }
+            self.in_room = None;
         }
     }
 
@@ -306,8 +304,7 @@ impl Worker {
             let Some(owner) = self.timers.pop_due(now) else { break };
             match owner {
                 Owner::Peer(id) => {
-                    let Some(session) = self.sessions.get(&id) else { continue };
-                    self.in_room = Some(session.room);
+                    self.in_room = self.sessions.get(&id).map(|session| session.room);
                     self.handle_peer_timeout(now, id);
                 }
                 Owner::Room(id) => {
