@@ -243,7 +243,7 @@ fn a_resume_says_who_speaks_and_who_does_not() {
     let told = resume(&mut room, &bob);
     assert_eq!(
         speakers(&told),
-        (vec![carol.sid.clone()], vec![alice.sid.clone(), bob.sid.clone(), dave.sid.clone()]),
+        (vec![carol.sid.clone()], vec![alice.sid, bob.sid.clone(), dave.sid]),
         "nothing of who is hidden"
     );
     let know = position(&told, |notice| matches!(notice, Notice::Participants(_)));
@@ -295,11 +295,9 @@ fn a_resume_says_how_connections_are_and_what_the_room_is() {
     rate(&mut room, Grade::Excellent);
     room.state.set_metadata(room.now, "m".into());
     let told = resume(&mut room, &bob);
-    let is_right = |notice: &Notice| match notice {
-        Notice::Quality(infos) => {
-            infos.len() == 1 && infos[0].sid == alice.sid && infos[0].rating.grade == Grade::Excellent
-        }
-        _ => false,
+    let is_right = |notice: &Notice| {
+        let Notice::Quality(infos) = notice else { return false };
+        infos.len() == 1 && infos[0].sid == alice.sid && infos[0].rating.grade == Grade::Excellent
     };
     assert!(told.iter().any(is_right), "{told:?}");
     assert!(told.iter().any(|notice| matches!(notice, Notice::Room(info) if info.metadata == "m")));
@@ -325,9 +323,9 @@ fn a_publisher_hears_once_that_somebody_receives_its_track() {
     let change = SubscriptionChange { tracks: vec![unseen.1.sid], subscribe: false };
     room.state.subscribe(room.now, bob.id, change).unwrap();
     receive(&mut room, mic.0);
-    assert_eq!(heard(&alice.read()), [mic.1.sid.clone()]);
+    assert_eq!(heard(&alice.read()), [mic.1.sid]);
     cut(&mut room, &alice);
     receive(&mut room, cam.0);
-    assert_eq!(heard(&resume(&mut room, &alice)), [cam.1.sid.clone()], "the other one has no subscriber");
+    assert_eq!(heard(&resume(&mut room, &alice)), [cam.1.sid], "the other one has no subscriber");
     assert_eq!(heard(&resume(&mut room, &alice)), [""; 0]);
 }
