@@ -26,11 +26,11 @@ impl Ceiling {
         matches!(self, Self::Viewers(_) | Self::NoVideo)
     }
 
-    /// Whether the subscriber at this place gets nothing of a track.
-    pub(crate) fn forbids(self, kind: MediaKind, place: usize) -> bool {
+    /// Whether a subscriber before whom so many came gets nothing of a track.
+    pub(crate) fn forbids(self, kind: MediaKind, rank: usize) -> bool {
         let out = match self {
             Self::Open | Self::Layer(_) => false,
-            Self::Viewers(most) => place >= most,
+            Self::Viewers(most) => rank >= most,
             Self::NoVideo => true,
         };
         out && kind == MediaKind::Video
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn who_came_first_sees_on_and_everybody_hears() {
-        let out = |ceiling: Ceiling, kind| (0..4).map(|place| ceiling.forbids(kind, place)).collect::<Vec<_>>();
+        let out = |ceiling: Ceiling, kind| (0..4).map(|rank| ceiling.forbids(kind, rank)).collect::<Vec<_>>();
         assert_eq!(out(Ceiling::Viewers(3), MediaKind::Video), [false, false, false, true]);
         assert_eq!(out(Ceiling::NoVideo, MediaKind::Video), [true; 4]);
         for ceiling in [Ceiling::Open, Ceiling::Layer(0), Ceiling::Viewers(1), Ceiling::NoVideo] {

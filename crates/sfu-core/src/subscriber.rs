@@ -29,6 +29,8 @@ const NONE: u32 = u32::MAX;
 #[derive(Debug)]
 pub(crate) struct Subscriber {
     pub(crate) peer: PeerId,
+    /// How many of the room's subscribers came before it: who came first keeps video longest.
+    pub(crate) rank: usize,
     subscriptions: Vec<Subscription>,
     /// By index of the track: place in `subscriptions`.
     places: Vec<u32>,
@@ -67,9 +69,10 @@ pub(crate) struct Subscriber {
 }
 
 impl Subscriber {
-    pub(crate) fn new(peer: PeerId, cursor: u64, epoch: Instant) -> Self {
+    pub(crate) fn new(peer: PeerId, rank: usize, cursor: u64, epoch: Instant) -> Self {
         Self {
             peer,
+            rank,
             subscriptions: Vec::new(),
             places: Vec::new(),
             rtx: VecDeque::new(),
@@ -280,8 +283,8 @@ impl Subscriber {
     }
 
     /// As it comes into another room, whose batch is at `cursor`: nothing waits for it there.
-    pub(crate) fn arriving(mut self, cursor: u64) -> Self {
-        (self.cursor, self.probe_bytes) = (cursor, 0);
+    pub(crate) fn arriving(mut self, rank: usize, cursor: u64) -> Self {
+        (self.rank, self.cursor, self.probe_bytes) = (rank, cursor, 0);
         (self.queued, self.report_soon, self.watched, self.paced) = (false, false, false, false);
         self
     }

@@ -105,9 +105,8 @@ impl Room {
     /// Tells that a subscription is paused for want of bandwidth or of time of ours, or goes on.
     pub(super) fn tell_stream_state(&mut self, index: usize, track_index: usize) {
         let Some(Track { id: track, kind, .. }) = self.tracks.get(track_index) else { return };
-        let (track, shed) = (*track, self.ceiling.forbids(*kind, index));
         let Some(subscriber) = self.subscribers.get_mut(index) else { return };
-        let peer = subscriber.peer;
+        let (track, peer, shed) = (*track, subscriber.peer, self.ceiling.forbids(*kind, subscriber.rank));
         let Some(subscription) = subscriber.get_mut(track_index) else { return };
         let paused = shed || subscription.share.is_starved();
         if std::mem::replace(&mut subscription.share.told_paused, paused) != paused {

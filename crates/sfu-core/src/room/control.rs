@@ -5,6 +5,7 @@ use std::time::Instant;
 use convene_types::{PeerId, TrackId};
 
 use super::Room;
+use crate::ceiling::Ceiling;
 use crate::config::MAX_SHAPES;
 use crate::publisher::Publisher;
 use crate::spec::{Egress, TrackSpec};
@@ -84,10 +85,10 @@ impl Room {
         self.touch(now);
         let shape = self.shape_of(&egress);
         let cursor = self.batch_base + self.batch.len() as u64;
-        let index = *self
-            .subscriber_places
-            .entry(peer)
-            .or_insert_with(|| self.subscribers.insert(Subscriber::new(peer, cursor, self.epoch)));
+        let index = *self.subscriber_places.entry(peer).or_insert_with(|| {
+            let rank = self.subscribers.len();
+            self.subscribers.insert(Subscriber::new(peer, rank, cursor, self.epoch))
+        });
         let Some(subscriber) = self.subscribers.get_mut(index) else { return };
         let Some(track) = self.tracks.get_mut(track_index) else { return };
         if let Some(known) = subscriber.get_mut(track_index).filter(|known| known.egress.ssrc == egress.ssrc) {
@@ -167,6 +168,12 @@ impl Room {
     pub(super) fn forget_subscriber(&mut self, index: usize) -> Option<Subscriber> {
         let subscriber = self.subscribers.try_remove(index)?;
         self.subscriber_places.remove(&subscriber.peer);
+        for (_, behind) in self.subscribers.iter_mut().filter(|(_, other)| other.rank > subscriber.rank) {
+            behind.rank -= 1;
+        }
+        if matches!(self.ceiling, Ceiling::Viewers(_)) {
+            self.select_under_ceiling(); // somebody has their place
+        }
         self.active.retain(|active| *active != index);
         self.report_soon.retain(|waiting| *waiting != index);
         self.probing.retain(|probing| *probing != index);

@@ -51,7 +51,8 @@ impl Room {
         let peer = subscriber.peer;
         self.ended.extend(ended.map(|ended| (peer, ended)));
         let cursor = self.batch_base + self.batch.len() as u64;
-        let index = self.subscribers.insert(subscriber.arriving(cursor));
+        let rank = self.subscribers.len();
+        let index = self.subscribers.insert(subscriber.arriving(rank, cursor));
         self.subscriber_places.insert(peer, index);
         let mut taken = Vec::new();
         for (id, mut subscription) in streams {

@@ -19,7 +19,7 @@ impl Room {
         let subscribers = std::mem::take(&mut track.subscribers);
         for subscriber in &subscribers {
             if let Some(known) = self.subscribers.get_mut(*subscriber) {
-                self.pli_wanted |= choose_for(track, index, (known, *subscriber), self.ceiling);
+                self.pli_wanted |= choose_for(track, index, known, self.ceiling);
             }
         }
         track.subscribers = subscribers;
@@ -31,7 +31,7 @@ impl Room {
         let Some(subscriber) = self.subscribers.get_mut(place) else { return };
         let Some(subscription) = subscriber.get_mut(index) else { return };
         track.discount(subscription.claim);
-        self.pli_wanted |= choose_for(track, index, (subscriber, place), self.ceiling);
+        self.pli_wanted |= choose_for(track, index, subscriber, self.ceiling);
         self.tell_stream_state(place, index);
     }
 
@@ -62,9 +62,13 @@ impl Room {
 
     /// Sets what it may forward.
     pub fn set_ceiling(&mut self, ceiling: Ceiling) {
-        if std::mem::replace(&mut self.ceiling, ceiling) == ceiling {
-            return;
+        if std::mem::replace(&mut self.ceiling, ceiling) != ceiling {
+            self.select_under_ceiling();
         }
+    }
+
+    /// Chooses anew what goes out under the ceiling, and tells whom it concerns.
+    pub(super) fn select_under_ceiling(&mut self) {
         for track in 0..self.tracks.capacity() {
             self.select(track);
             for index in 0..self.subscribers.capacity() {
@@ -129,15 +133,11 @@ impl Room {
 }
 
 /// Chooses for a subscription that counts for nothing in its track, and counts it. `true`: a keyframe is waited for.
-fn choose_for(
-    track: &mut Track,
-    index: usize,
-    (subscriber, place): (&mut Subscriber, usize),
-    ceiling: Ceiling,
-) -> bool {
+fn choose_for(track: &mut Track, index: usize, subscriber: &mut Subscriber, ceiling: Ceiling) -> bool {
+    let rank = subscriber.rank;
     let Some(subscription) = subscriber.get_mut(index) else { return false };
     let kept = track.muted || track.aside || subscription.paused || subscription.share.is_starved();
-    if kept || ceiling.forbids(track.kind, place) {
+    if kept || ceiling.forbids(track.kind, rank) {
         subscription.stop();
         subscription.claim = Claim::default();
         return false;

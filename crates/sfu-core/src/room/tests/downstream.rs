@@ -544,6 +544,33 @@ fn of_a_crowd_those_who_came_first_go_on_seeing() {
 }
 
 #[test]
+fn who_came_first_is_told_by_when_they_came_and_places_become_free() {
+    let mut world = World::new(1);
+    let (early, late) = ((100..120).map(PeerId), (200..205).map(PeerId).collect::<Vec<_>>());
+    early.for_each(|peer| world.subscribe(peer, VIDEO));
+    (100..110).for_each(|gone| world.room.remove_peer(PeerId(gone)));
+    late.iter().for_each(|peer| world.subscribe(*peer, VIDEO)); // in the memory of those who left
+    world.forward(frame(0, 1, true));
+    let told = |world: &mut World| {
+        world.gather();
+        let states = world.events.drain(..).filter_map(|event| {
+            let Event::StreamState { peer, paused, .. } = event else { return None };
+            Some((peer, paused))
+        });
+        states.collect::<Vec<_>>()
+    };
+    told(&mut world);
+    world.room.set_ceiling(Ceiling::Viewers(12));
+    let mut paused = told(&mut world);
+    paused.sort_unstable();
+    assert_eq!(paused, late[2..].iter().map(|peer| (*peer, true)).collect::<Vec<_>>());
+    world.room.remove_peer(PeerId(115));
+    assert_eq!(told(&mut world), [(late[2], false)], "whose turn it is");
+    world.room.remove_peer(late[4]);
+    assert_eq!(told(&mut world), [], "who saw nothing leaves no place");
+}
+
+#[test]
 fn without_any_video_its_viewers_are_told_and_audio_goes_on() {
     let mut world = World::new(1);
     world.subscribe(BOB, VIDEO);
