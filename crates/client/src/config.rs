@@ -5,6 +5,7 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::account::Keeper;
 use crate::device::DeviceId;
@@ -91,9 +92,12 @@ impl TokenSource {
         Self(Source::SignIn(keeper))
     }
 
-    /// Whether it knows by itself that the sign-in is over, so that it is worth asking.
-    pub(crate) const fn knows_the_end(&self) -> bool {
-        matches!(self.0, Source::SignIn(_))
+    /// How often a sign-in wants to be renewed, whether or not a token is needed; `None`: there is none that is kept here.
+    pub(crate) fn renewal(&self) -> Option<Duration> {
+        match &self.0 {
+            Source::Owner(_) => None,
+            Source::SignIn(keeper) => Some(keeper.renewal),
+        }
     }
 
     /// `stale`: the one that was just refused.

@@ -25,6 +25,9 @@ const REPEATED_FOR: Duration = Duration::from_secs(45);
 /// restarts in vain.
 const PAUSE: Duration = Duration::from_millis(500);
 const MAX_PAUSE: Duration = Duration::from_secs(4);
+/// How often it is renewed while a client is connected, which may be for months: one that nobody renews ends after 30 days
+/// (`convene_accounts::session::IDLE_S`). More often writes to the disk more often.
+const RENEWAL: Duration = Duration::from_secs(24 * 60 * 60);
 /// What is said of a sign-in that has ended, unless the server says more than that.
 const OVER: &str = "it was ended on another device, the password was changed, or it was not used for long";
 /// Of these, what the server says is told.
@@ -37,6 +40,8 @@ pub(crate) struct Keeper {
     dir: PathBuf,
     pub(super) roots: Vec<CertificateDer<'static>>,
     pub(super) allow_insecure: bool,
+    /// See [`RENEWAL`].
+    pub(crate) renewal: Duration,
     /// One at a time in this process; within, what could not be written yet.
     turn: Arc<Mutex<Option<Kept>>>,
 }
@@ -49,7 +54,7 @@ pub(super) struct Turn {
 
 impl Keeper {
     pub(super) fn new(rest: Rest, dir: PathBuf, roots: Vec<CertificateDer<'static>>, allow_insecure: bool) -> Self {
-        Self { rest, dir, roots, allow_insecure, turn: Arc::default() }
+        Self { rest, dir, roots, allow_insecure, renewal: RENEWAL, turn: Arc::default() }
     }
 
     pub(super) fn dir(&self) -> &Path {

@@ -12,6 +12,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
+use crate::client::Client;
+use crate::update::Update;
 
 const PHONE: &str = "+8613800138000";
 
@@ -24,6 +26,8 @@ enum Whim {
     Gateway,
     /// A firewall answers.
     Firewall,
+    /// A gateway that speaks JSON.
+    Stranger,
     Busy,
     /// Our server, for good.
     Refuses(&'static str),
@@ -123,6 +127,7 @@ fn answer(text: &str, state: &mut State) -> Option<Reply> {
     let whim = if path == REFRESH && !state.whims.is_empty() { Some(state.whims.remove(0)) } else { None };
     match whim {
         Some(Whim::Firewall) => return Some((403, "text/html", "<h1>No</h1>".to_owned())),
+        Some(Whim::Stranger) => return Some((401, "application/json", json!({ "code": "denied" }).to_string())),
         Some(Whim::Busy) => return Some(problem(429, "too_many_requests")),
         Some(Whim::Refuses(code)) => return Some(problem(401, code)),
         Some(Whim::Lost | Whim::Gateway) | None => {}
@@ -273,6 +278,56 @@ async fn whoever_asks_may_go_before_the_answer_comes() {
 }
 
 #[tokio::test]
+async fn a_client_that_ends_carries_a_renewal_to_its_end() {
+    let fake = Fake::start().await;
+    let account = fake.signed_in().await;
+    expire(fake.dir.path());
+    fake.next(&[Whim::Lost]);
+    let client = Client::open(account.config().await.unwrap()).await.unwrap();
+    while fake.asked(REFRESH).is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    client.shutdown().await;
+    assert_eq!((fake.asked(REFRESH).len(), &file(fake.dir.path())["refresh_token"]), (2, &json!("r1")));
+}
+
+#[tokio::test]
+async fn a_client_that_runs_for_long_renews_its_sign_in() {
+    let fake = Fake::start().await;
+    fake.signed_in().await;
+    let rest = Rest { server: fake.url.clone(), tls: Tls::new(Vec::new()) };
+    let mut keeper = Keeper::new(rest, fake.dir.path().to_path_buf(), Vec::new(), false);
+    keeper.renewal = Duration::from_millis(1);
+    let client = Client::open(Account(Arc::new(keeper)).config().await.unwrap()).await.unwrap();
+    let asked = async |path| {
+        while fake.asked(path).is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), asked("/im/info")).await.expect("it has its token, and connects");
+    assert_eq!(fake.asked(REFRESH).len(), 0);
+    expire(fake.dir.path());
+    tokio::time::timeout(Duration::from_secs(20), asked(REFRESH)).await.expect("it is renewed in time");
+    client.shutdown().await;
+    assert_eq!(file(fake.dir.path())["refresh_token"], "r1");
+}
+
+#[tokio::test]
+async fn a_client_whose_sign_in_is_over_says_so_and_tries_no_more() {
+    let fake = Fake::start().await;
+    let account = fake.signed_in().await;
+    expire(fake.dir.path());
+    fake.state.lock().ended = true;
+    let client = Client::open(account.config().await.unwrap()).await.unwrap();
+    let mut updates = client.updates();
+    let told = async { (updates.next().await, updates.next().await) };
+    let (first, second) = tokio::time::timeout(Duration::from_secs(20), told).await.unwrap();
+    assert!(matches!(&first, Some(Update::SignedOut { reason }) if reason.starts_with("sign in again")), "{first:?}");
+    assert!(matches!(second, Some(Update::Disconnected { retry_in: None, .. })), "{second:?}");
+    client.shutdown().await;
+}
+
+#[tokio::test]
 async fn many_who_ask_at_a_time_make_one_renewal() {
     let fake = Fake::start().await;
     let account = fake.signed_in().await;
@@ -288,7 +343,7 @@ async fn many_who_ask_at_a_time_make_one_renewal() {
 
 #[tokio::test]
 async fn only_our_server_ends_a_sign_in_and_it_says_why() {
-    for whim in [Whim::Firewall, Whim::Busy] {
+    for whim in [Whim::Firewall, Whim::Stranger, Whim::Busy] {
         let fake = Fake::start().await;
         let account = fake.signed_in().await;
         expire(fake.dir.path());

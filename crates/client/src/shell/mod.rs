@@ -60,6 +60,8 @@ pub(crate) struct Shell {
     token: Option<String>,
     /// The one that the server took no more.
     stale: Option<String>,
+    /// When one was asked for.
+    asked_at: Instant,
     orders: mpsc::Receiver<Order>,
     updates: broadcast::Sender<Update>,
     session: watch::Sender<Option<Session>>,
@@ -89,6 +91,7 @@ impl Shell {
             tokens,
             token: None,
             stale: None,
+            asked_at: Instant::now(),
             orders,
             updates,
             session,
@@ -189,6 +192,7 @@ impl Shell {
     /// Begins to connect, or first to get a token.
     fn begin(&mut self) -> Result<(), Error> {
         let Some(token) = self.token.clone() else {
+            self.asked_at = Instant::now();
             self.phase = Phase::token(self.tokens.clone(), self.stale.clone());
             return Ok(());
         };
@@ -227,8 +231,12 @@ impl Shell {
         Ok(())
     }
 
-    /// Silence, and networks that come and go.
+    /// Silence, networks that come and go, and a sign-in that would end if nobody renewed it.
     fn look_around(&mut self) -> Result<(), Error> {
+        if self.tokens.renewal().is_some_and(|renewal| self.asked_at.elapsed() > renewal) {
+            self.asked_at = Instant::now();
+            self.renew(None);
+        }
         let Phase::Open(open) = &mut self.phase else { return Ok(()) };
         if let Some(reason) = open.silence(self.engine.waiting_since(), Instant::now()) {
             return self.ended(&End::later(reason.to_owned()));
@@ -293,21 +301,29 @@ impl Shell {
                 Some(self.backoff.next(&mut self.rng, Duration::ZERO))
             }
             Retry::Never => {
-                self.ask_whether_signed_out();
+                // The server ends sessions for good for several reasons. That the sign-in is over is heard from the other side.
+                if let Some(token) = self.token.clone() {
+                    self.renew(Some(token));
+                }
                 None
             }
         };
+        if self.tokens.renewal().is_some() {
+            self.token = None; // it may have expired by then: whoever keeps the sign-in knows
+        }
         self.phase = Phase::Waiting(wait.map(|wait| Instant::now() + wait));
         self.tell(Update::Disconnected { reason: end.reason.clone(), retry_in: wait });
         self.engine.lost(&end.reason)
     }
 
-    /// The server ends sessions for good for several reasons. Whoever renews the sign-in learns whether it is over, too.
-    fn ask_whether_signed_out(&self) {
-        let (Some(token), true) = (self.token.clone(), self.tokens.knows_the_end()) else { return };
+    /// Has a sign-in renewed, beside whatever is under way, and tells if it is over. `stale`: the token that was refused.
+    fn renew(&self, stale: Option<String>) {
+        if self.tokens.renewal().is_none() {
+            return;
+        }
         let (tokens, updates) = (self.tokens.clone(), self.updates.clone());
         tokio::spawn(async move {
-            if let Err(error @ Error::SignedOut(_)) = tokens.ask(Some(token)).await {
+            if let Err(error @ Error::SignedOut(_)) = tokens.ask(stale).await {
                 let _ = updates.send(Update::SignedOut { reason: error.to_string() }); // nobody may be listening
             }
         });
