@@ -29,8 +29,8 @@ mod shell;
 mod sync;
 mod update;
 
-pub use client::{Client, Source};
 pub use account::Account;
+pub use client::{Client, Source};
 pub use config::{Config, TokenSource};
 pub use convene_im_core::replica::{Folded, State};
 pub use convene_proto::im;

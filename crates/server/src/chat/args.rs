@@ -40,7 +40,7 @@ pub(crate) struct ChatArgs {
     #[arg(long, value_name = "TOKEN", env = "CONVENE_CHAT_TOKEN", hide_env_values = true)]
     pub(crate) token: Option<String>,
     /// In whose name you chat, if you are in several organisations: title, name or number. The profile keeps it.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", conflicts_with = "dev")]
     pub(crate) organisation: Option<String>,
     /// Name of this device of yours on this machine.
     #[arg(long, value_name = "NAME", default_value = "default")]

@@ -59,9 +59,12 @@ fn pick(name: &str, found: &[&str]) -> Result<Option<usize>> {
 mod tests {
     use super::pick;
 
+    /// A name, who is found by it, and which of them is meant or what is answered.
+    type Row<'a> = (&'a str, &'a [&'a str], Result<Option<usize>, &'a str>);
+
     #[test]
     fn who_is_meant_is_told_apart_or_asked_for() {
-        let rows: [(&str, &[&str], Result<Option<usize>, &str>); 6] = [
+        let rows: [Row<'_>; 6] = [
             ("Bo", &["Bo", "Bob"], Ok(Some(0))),
             ("Bob", &["Bo", "Bob"], Ok(Some(1))),
             ("zw", &["Zhang Wei"], Ok(Some(0))),

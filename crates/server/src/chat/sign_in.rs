@@ -16,7 +16,11 @@ pub(super) async fn login(args: &ChatArgs, phone: &str, by_password: bool) -> Re
         account.ask_for_code(phone).await?;
         Proof::Code(prompt::line("Code from the message").await?.trim().to_owned())
     };
-    let person = account.sign_in(phone, proof).await?;
+    let entered = account.sign_in(phone, proof).await;
+    if let Err(Error::Foreign(_)) = entered {
+        complain("another account takes another --profile");
+    }
+    let person = entered?;
     print(&format!("signed in as {}", show::plain(&person.display_name)))?;
     let chosen = choose(&account, args.organisation.as_deref()).await?;
     match chosen {
