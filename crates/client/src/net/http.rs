@@ -175,9 +175,12 @@ fn chunks(mut rest: &[u8]) -> Result<Vec<u8>, Malformed> {
 mod tests {
     use super::*;
 
+    /// A reply, and what is read of it: status and body.
+    type Row<'a> = (&'a str, Result<(u16, &'a str), Malformed>);
+
     #[test]
     fn replies_are_read_to_their_end_and_no_further() {
-        let rows: [(&str, Result<(u16, &str), Malformed>); 9] = [
+        let rows: [Row<'_>; 9] = [
             ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", Ok((200, "{}"))),
             ("HTTP/1.1 200 OK\r\ncontent-length:2\r\n\r\n{} more", Ok((200, "{}"))),
             ("HTTP/1.1 200 OK\r\n\r\nto the end", Ok((200, "to the end"))),
