@@ -111,8 +111,14 @@ impl Scene {
         self.worker.handle_offer(self.now, BOB, &sdp).unwrap().missing
     }
 
-    /// Alice says something: payload type, section and number of what Bob is sent.
+    /// Alice says something: what Bob is sent of it.
     fn heard(&mut self) -> Option<(u8, String, u16)> {
+        let sent = self.say();
+        assert!(sent.len() < 2, "{sent:?}");
+        sent.first().map(|packet| read(packet))
+    }
+
+    fn say(&mut self) -> Vec<Vec<u8>> {
         self.said += 1;
         let mut packet = vec![0x80, OPUS.0, 0, self.said, 0, 0, 0, self.said, 0, 0, 0, 9];
         packet.extend([7; 20]);
@@ -125,11 +131,15 @@ impl Scene {
             assert_eq!(to, BOB);
             core.write(self.now, &mut sink);
         }
-        assert!(sent.len() < 2, "{sent:?}");
-        let view = View::parse(sent.first()?).unwrap();
-        let mid = view.extension(1).unwrap();
-        Some((view.pt().0, String::from_utf8(mid.to_vec()).unwrap(), view.seq().0))
+        sent
     }
+}
+
+/// Payload type, section and number of a packet.
+fn read(packet: &[u8]) -> (u8, String, u16) {
+    let view = View::parse(packet).unwrap();
+    let mid = String::from_utf8(view.extension(1).unwrap().to_vec()).unwrap();
+    (view.pt().0, mid, view.seq().0)
 }
 
 #[test]
