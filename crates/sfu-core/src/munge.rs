@@ -181,18 +181,15 @@ impl Run {
         self.in_start.saturating_sub(self.ahead.into())..self.in_start
     }
 
-    /// The numbers of a packet in front of the first one, once. Another picture's only fills its hole: who begins here has nothing to
-    /// decode it with.
+    /// Whether a number in front of the first one is of the run and has not gone out; it does then.
     #[cold]
-    fn place_ahead(&mut self, seq: u64, meta: &Meta) -> Result<Numbers, Skip> {
-        let bit = 1_u8.checked_shl((self.in_start - seq - 1).try_into().unwrap_or(u32::MAX)).unwrap_or(0);
-        if !self.ahead().contains(&seq) || self.gone & bit != 0 {
-            return Err(Skip::Outside);
-        }
-        self.gone |= bit;
-        let numbers = self.numbers(seq, meta).ok_or(Skip::Outside)?;
-        let own = meta.ts == self.in_ts;
-        Ok(Numbers { ts: self.ts(self.in_ts), marker: numbers.marker && own, blank: !own, ..numbers })
+    #[inline(never)]
+    fn takes_ahead(&mut self, seq: u64) -> bool {
+        let before = self.in_start.saturating_sub(seq).saturating_sub(1);
+        let bit = u32::try_from(before).ok().and_then(|before| 1_u8.checked_shl(before)).unwrap_or(0);
+        let takes = self.ahead().contains(&seq) && self.gone & bit == 0;
+        self.gone |= if takes { bit } else { 0 };
+        takes
     }
 
     /// Whether dependency descriptors have to be changed.
@@ -308,15 +305,18 @@ impl Munger {
     #[inline]
     pub(crate) fn place(&mut self, now: Instant, seq: u64, meta: &Meta) -> Result<Numbers, Skip> {
         let run = self.run.as_mut().ok_or(Skip::Outside)?;
-        if seq < run.in_start {
-            return run.place_ahead(seq, meta);
+        let early = seq < run.in_start;
+        if early && !run.takes_ahead(seq) {
+            return Err(Skip::Outside);
         }
-        if !run.trim.passes(seq, &meta.part, meta.keyframe) {
-            if run.trim.leave_out(seq, meta) {
+        // Of the picture before the first one only the hole is filled: who begins here has nothing to decode it with.
+        if (early && meta.ts != run.in_ts) || !run.trim.passes(seq, &meta.part, meta.keyframe) {
+            if !early && run.trim.leave_out(seq, meta) {
                 return Err(Skip::LeftOut);
             }
             let numbers = run.numbers(seq, meta).ok_or(Skip::Outside)?;
-            return Ok(Numbers { marker: false, blank: true, ..numbers });
+            let ts = if early { run.ts(run.in_ts) } else { numbers.ts };
+            return Ok(Numbers { ts, marker: false, blank: true, ..numbers });
         }
         run.trim.place(seq);
         let numbers = run.numbers(seq, meta).ok_or(Skip::Outside)?;

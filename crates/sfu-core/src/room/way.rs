@@ -90,7 +90,7 @@ impl<S: Sink> Way<'_, S> {
         }
         let Some(numbers) = numbers else { return };
         if self.stats.switches != began {
-            self.begin((track_index, track), pending);
+            self.lend().begin((track_index, track), pending);
             let Some(again) = self.subscriber.get_mut(track_index) else { return };
             subscription = again;
         }
@@ -106,11 +106,27 @@ impl<S: Sink> Way<'_, S> {
         }
     }
 
+    /// The same for a call that is not inlined. One that got this itself would keep its fields out of registers, for every packet.
+    #[inline(always)]
+    fn lend(&mut self) -> Way<'_, S> {
+        Way {
+            now: self.now,
+            index: self.index,
+            subscriber: self.subscriber,
+            tracks: self.tracks,
+            sink: self.sink,
+            stats: self.stats,
+            events: self.events,
+            report_soon: self.report_soon,
+            stranded: self.stranded,
+        }
+    }
+
     /// A stream begins or moves with this packet. What is here of the same picture and came before it goes out in front of it:
     /// without its first parameter sets no packet of a keyframe is one to begin with, and all of them are needed.
     #[cold]
     #[inline(never)]
-    fn begin(&mut self, (track_index, track): (usize, &Track), first: &Pending) {
+    fn begin(mut self, (track_index, track): (usize, &Track), first: &Pending) {
         let Some(subscription) = self.subscriber.get_mut(track_index) else { return };
         let ahead = subscription.ahead();
         if !std::mem::replace(&mut subscription.flowing, true) {
