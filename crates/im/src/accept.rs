@@ -51,11 +51,12 @@ pub(crate) async fn run(endpoint: Endpoint, shared: Arc<Shared>) {
             incoming.refuse();
             continue;
         };
-        tokio::spawn(connection(incoming, Arc::clone(&shared), permit));
+        let number = shared.hub.next_number();
+        tokio::spawn(connection(incoming, number, Arc::clone(&shared), permit));
     }
 }
 
-async fn connection(incoming: Incoming, shared: Arc<Shared>, permit: OwnedSemaphorePermit) {
+async fn connection(incoming: Incoming, number: u64, shared: Arc<Shared>, permit: OwnedSemaphorePermit) {
     let remote = incoming.remote_address();
     let link = match timeout(MAX_HANDSHAKE, handshake(incoming)).await {
         Ok(Ok(link)) => link,
@@ -75,7 +76,7 @@ async fn connection(incoming: Incoming, shared: Arc<Shared>, permit: OwnedSemaph
         drop(permit);
     });
     // A task of its own, so that the memory of the handshake goes.
-    tokio::spawn(quic::run(shared, link));
+    tokio::spawn(quic::run(shared, link, number));
 }
 
 fn failed(shared: &Shared, result: &str, remote: SocketAddr, reason: &str) {

@@ -34,13 +34,20 @@ pub(crate) struct Opened {
     pub(crate) sync: Option<im::Sync>,
 }
 
+/// How a `Hello` came.
+pub(crate) struct Arrival {
+    pub(crate) transport: Transport,
+    /// By [`Hub::next_number`], when the connection began: of two of one device the later one counts, also where signing in took
+    /// the one before it longer, which its client may have given up.
+    ///
+    /// [`Hub::next_number`]: crate::hub::Hub::next_number
+    pub(crate) number: u64,
+    pub(crate) confirmed: bool,
+}
+
 /// Signs a device in. The session is not in the hub yet.
-pub(crate) async fn open(
-    shared: &Shared,
-    hello: im::Hello,
-    transport: Transport,
-    confirmed: bool,
-) -> Result<Opened, Refusal> {
+pub(crate) async fn open(shared: &Shared, hello: im::Hello, arrival: Arrival) -> Result<Opened, Refusal> {
+    let Arrival { transport, number, confirmed } = arrival;
     let (device, version) = gate::check_hello(&hello)?;
     if shared.hub.len() >= shared.limits.max_sessions {
         return Err(Refusal::later(Code::Unavailable, "the server has as many sessions as it takes", FULL_RETRY_MS));
@@ -50,7 +57,6 @@ pub(crate) async fn open(
         return Err(Refusal::new(Code::Unauthenticated, "the token belongs to another device"));
     }
     let owner = Owner { org, user: convene_types::UserId(me.id), device };
-    let number = shared.hub.next_number();
     let gates = crate::flood::Gates::default();
     let session = Arc::new(Session::new(NewSession { owner, login, transport, number, expires_s, gates, confirmed }));
     tracing::debug!(user = me.id, transport = transport.label(), client = %printable(&hello.client), "signed in");

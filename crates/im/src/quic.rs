@@ -24,7 +24,7 @@ use crate::accept::Link;
 use crate::bulk::{self, Bulk};
 use crate::confirmed::Confirmed;
 use crate::guard::guarded;
-use crate::login::{self, Opened};
+use crate::login::{self, Arrival, Opened};
 use crate::requests;
 use crate::session::{About, End, Session};
 use crate::shared::{Shared, now_ms, now_s};
@@ -41,13 +41,13 @@ const FEED_PRIORITY: i32 = 1;
 const GOODBYE: Duration = Duration::from_millis(500);
 
 /// Begins a session on a connection. What serves it is a task of its own, so that the memory of signing in goes.
-pub(crate) async fn run(shared: Arc<Shared>, link: Link) {
+pub(crate) async fn run(shared: Arc<Shared>, link: Link, number: u64) {
     let Ok(Ok((control, recv))) = timeout(MAX_HELLO, link.session.accept_bi()).await else {
         return link.session.close(code(Code::HelloExpected), b"no control stream");
     };
     let _ = control.set_priority(CONTROL_PRIORITY); // fails when the stream is gone, which the first write tells
     let mut reader = FrameReader::new(recv, link.confirmed.clone());
-    let opened = match timeout(MAX_HELLO, Box::pin(hello(&shared, &link, &mut reader))).await {
+    let opened = match timeout(MAX_HELLO, Box::pin(hello(&shared, &link, number, &mut reader))).await {
         Ok(Ok(opened)) => opened,
         Ok(Err((rid, refusal))) => return refuse(&shared, link, control, rid, &refusal).await,
         Err(_) => return link.session.close(code(Code::HelloExpected), b"no hello"),
@@ -84,15 +84,20 @@ fn serve(
 }
 
 /// Waits for the first frame and signs in.
-async fn hello(shared: &Shared, link: &Link, reader: &mut FrameReader) -> Result<(u64, Opened), (u64, Refusal)> {
+async fn hello(
+    shared: &Shared,
+    link: &Link,
+    number: u64,
+    reader: &mut FrameReader,
+) -> Result<(u64, Opened), (u64, Refusal)> {
     let frame = match reader.next().await {
         Some(Ok(frame)) => frame,
         Some(Err(error)) => return Err((0, framing(&error))),
         None => return Err((0, Refusal::new(Code::HelloExpected, "the control stream ended"))),
     };
     let (rid, hello) = login::hello(frame)?;
-    let confirmed = link.confirmed.is_done();
-    let opened = login::open(shared, hello, link.transport, confirmed).await.map_err(|refusal| (rid, refusal))?;
+    let arrival = Arrival { transport: link.transport, number, confirmed: link.confirmed.is_done() };
+    let opened = login::open(shared, hello, arrival).await.map_err(|refusal| (rid, refusal))?;
     Ok((rid, opened))
 }
 

@@ -13,7 +13,7 @@ use futures_util::{Sink, SinkExt as _, Stream, StreamExt as _};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::guard::guarded;
-use crate::login::{self, Opened};
+use crate::login::{self, Arrival, Opened};
 use crate::quic::{MAX_HELLO, expired, framing};
 use crate::requests;
 use crate::session::{About, End, Session, Transport};
@@ -26,8 +26,8 @@ where
     W: Sink<Bytes> + Unpin + Send + 'static,
     R: Stream<Item = Bytes> + Unpin + Send,
 {
-    let wire = SocketWire { sink };
-    let opened = match timeout(MAX_HELLO, Box::pin(hello(&shared, &mut stream))).await {
+    let (wire, number) = (SocketWire { sink }, shared.hub.next_number());
+    let opened = match timeout(MAX_HELLO, Box::pin(hello(&shared, number, &mut stream))).await {
         Ok(Ok(opened)) => opened,
         Ok(Err((rid, refusal))) => return refuse(&shared, wire, rid, &refusal).await,
         Err(_) => return refuse(&shared, wire, 0, &Refusal::new(Code::HelloExpected, "no hello")).await,
@@ -52,6 +52,7 @@ where
 
 async fn hello(
     shared: &Shared,
+    number: u64,
     stream: &mut (impl Stream<Item = Bytes> + Unpin),
 ) -> Result<(u64, Opened), (u64, Refusal)> {
     let Some(message) = stream.next().await else {
@@ -59,7 +60,8 @@ async fn hello(
     };
     let frame = frame::decode(message).map_err(|error| (0, framing(&error)))?;
     let (rid, hello) = login::hello(frame)?;
-    let opened = login::open(shared, hello, Transport::WebSocket, true).await.map_err(|refusal| (rid, refusal))?;
+    let arrival = Arrival { transport: Transport::WebSocket, number, confirmed: true };
+    let opened = login::open(shared, hello, arrival).await.map_err(|refusal| (rid, refusal))?;
     Ok((rid, opened))
 }
 

@@ -124,7 +124,7 @@ impl Client {
         client
     }
 
-    async fn sign_in(&mut self, hello: im::Hello) {
+    pub(super) async fn sign_in(&mut self, hello: im::Hello) {
         let rid = self.post(Body::Hello(hello)).await;
         let Body::Welcome(welcome) = self.reply(rid).await else { panic!("no welcome") };
         self.me = welcome.me.unwrap();

@@ -108,6 +108,24 @@ async fn a_newer_session_of_a_device_ends_the_older_and_no_other() {
     assert_eq!(web.ask(Body::Ping(im::Ping {})).await, Body::Done(im::Done {}));
 }
 
+/// A client may give an attempt up and begin another one, while the server still signs the first one in.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_attempt_that_took_longer_than_the_next_one_does_not_end_it() {
+    let harness = Harness::new(free()).await;
+    let (connection, endpoint) = connect(&harness).await;
+    let mut given_up = Client::over(connection, endpoint).await;
+    let mut clients = [Client::quic(&harness, "ana", 1).await, Client::socket(&harness, "bob", 1).await];
+    given_up.sign_in(hello(&harness.token("ana"), 1)).await;
+    assert_eq!(given_up.goodbye().await.code(), Code::Replaced);
+    let (connection, endpoint) = connect(&harness).await;
+    let mut later = Client::over(connection, endpoint).await;
+    later.sign_in(hello(&harness.token("bob"), 1)).await;
+    assert_eq!(clients[1].goodbye().await.code(), Code::Replaced, "that one began later");
+    for client in [&mut clients[0], &mut later] {
+        assert_eq!(client.ask(Body::Ping(im::Ping {})).await, Body::Done(im::Done {}));
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_ends_with_its_token() {
     let harness = Harness::new(free()).await;
