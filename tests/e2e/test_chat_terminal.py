@@ -226,7 +226,7 @@ def test_two_people_with_accounts(tmp_path):
         assert bo.kept == second
         # The server takes it no more before it should have expired: renewed as well, in the open session of a program.
         ana.change(access_token="of another time")
-        desk = ana.terminal()
+        desk = ana.terminal("--transport", "quic")
         desk.until(r"connected \(QUIC\)")
         assert ana.kept["access_token"] != "of another time"
         desk.type("/open Bo")
@@ -242,7 +242,7 @@ def test_two_people_with_accounts(tmp_path):
         assert devices == {person.name: person.kept["device"] for person in (ana, bo)}
 
         # Signed out at the server, too, which an open program hears of.
-        desk = bo.terminal()
+        desk = bo.terminal("--transport", "quic")
         desk.until(r"connected \(QUIC\)")
         refresh = {"refresh_token": bo.kept["refresh_token"]}
         access = bo.api()
