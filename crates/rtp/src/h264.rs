@@ -65,6 +65,12 @@ pub fn is_keyframe(payload: &[u8]) -> bool {
     })
 }
 
+/// Whether it has the first of the parameter sets that a keyframe begins with, or the beginning of it.
+#[must_use]
+pub fn has_first_set(payload: &[u8]) -> bool {
+    nals(payload).any(|nal| nal.start && nal.kind == SPS)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -25,11 +25,27 @@ pub fn is_keyframe(payload: &[u8]) -> bool {
     }
 }
 
-/// RFC 7798 §4.4.2: a 16-bit size in front of each NAL unit.
-fn any_in_aggregate(body: &[u8]) -> bool {
+/// Whether it has the first of the parameter sets that a keyframe begins with, whole: they are too short to be fragmented.
+#[must_use]
+pub fn has_first_set(payload: &[u8]) -> bool {
+    let Some(([head, _], body)) = payload.split_first_chunk::<2>() else { return false };
+    match nal_type(*head) {
+        AGGREGATION => aggregated(body).any(|nal| nal.first().is_some_and(|head| nal_type(*head) == VPS)),
+        kind => kind == VPS,
+    }
+}
+
+/// RFC 7798 §4.4.2: a 16-bit size in front of each NAL unit. Ends where one does not fit.
+fn aggregated(body: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut reader = Reader::new(body);
-    while let Ok(size) = reader.u16() {
-        let Ok(nal) = reader.take(usize::from(size)) else { return false };
+    std::iter::from_fn(move || {
+        let size = reader.u16().ok()?;
+        reader.take(usize::from(size)).ok()
+    })
+}
+
+fn any_in_aggregate(body: &[u8]) -> bool {
+    for nal in aggregated(body) {
         let Some(([head, _], slice)) = nal.split_first_chunk::<2>() else { return false };
         if starts_keyframe(nal_type(*head), slice) {
             return true;

@@ -65,3 +65,46 @@ pub fn is_keyframe(codec: Codec, payload: &[u8]) -> bool {
         Codec::Av1 => av1::AggregationHeader::parse(payload).is_ok_and(|header| header.keyframe()),
     }
 }
+
+/// Whether the payload has the first of the parameter sets that a keyframe of H.264 (SPS) or H.265 (VPS) begins with: nothing in front
+/// of it is needed to decode that. Other codecs have none.
+#[must_use]
+pub fn has_first_set(codec: Codec, payload: &[u8]) -> bool {
+    match codec {
+        Codec::H264 => h264::has_first_set(payload),
+        Codec::H265 => h265::has_first_set(payload),
+        Codec::Opus | Codec::Red | Codec::Pcmu | Codec::Pcma | Codec::Vp8 | Codec::Vp9 | Codec::Av1 => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_set_is_found_alone_and_among_others() {
+        const VPS: u8 = 32 << 1;
+        const SPS: u8 = 33 << 1;
+        const AGGREGATE: u8 = 48 << 1;
+        let rows: [(Codec, &[u8], bool); 15] = [
+            (Codec::H264, &[0x67, 0x42], true),
+            (Codec::H264, &[0x68, 0xce], false),
+            (Codec::H264, &[0x78, 0, 2, 0x67, 0x42, 0, 2, 0x68, 0xce], true),
+            (Codec::H264, &[0x78, 0, 2, 0x09, 0xf0, 0, 2, 0x67, 0x42], true), // behind a delimiter
+            (Codec::H264, &[0x78, 0, 2, 0x68, 0xce, 0, 2, 0x65, 0x88], false),
+            (Codec::H264, &[0x7c, 0x85, 0x88], false),
+            (Codec::H264, &[], false),
+            (Codec::H265, &[VPS, 1, 0], true),
+            (Codec::H265, &[SPS, 1, 0], false),
+            (Codec::H265, &[AGGREGATE, 1, 0, 2, VPS, 1, 0, 2, SPS, 1], true),
+            (Codec::H265, &[AGGREGATE, 1, 0, 0, 0, 3, VPS, 1, 9], true), // behind one of no bytes
+            (Codec::H265, &[AGGREGATE, 1, 0, 2, SPS, 1], false),
+            (Codec::H265, &[AGGREGATE, 1, 0, 9, VPS, 1], false), // cut
+            (Codec::H265, &[VPS], false),
+            (Codec::Vp8, &[0x67, 0x42], false),
+        ];
+        for (codec, payload, want) in rows {
+            assert_eq!(has_first_set(codec, payload), want, "{codec:?} {payload:02x?}");
+        }
+    }
+}

@@ -28,7 +28,6 @@ mod gaps;
 mod history;
 mod hold;
 mod layer;
-mod leading;
 mod loss;
 mod loudest;
 mod meta;

@@ -2,10 +2,9 @@
 
 use convene_rtp::ext::{self, AudioLevel, Kind};
 use convene_rtp::packet::View;
-use convene_rtp::{is_keyframe, vp8, vp9};
+use convene_rtp::{has_first_set, is_keyframe, vp8, vp9};
 use convene_types::{Codec, Pt};
 
-use crate::leading::has_first_set;
 use crate::part::Part;
 
 /// Header extensions carried through. Browsers send at most six of the kinds that are forwarded.
