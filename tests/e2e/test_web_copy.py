@@ -33,6 +33,15 @@ async def somebody_who_writes_to(name: str, server) -> tuple[Device, int]:
     return ana, await direct_with(ana, user.id)
 
 
+async def see_a_long_conversation(page: Page, ana: Device, conv: int) -> None:
+    """Opens it at its first line; more come than the copy keeps."""
+    await ana.deliver(conv, "line 0")
+    await row(page, "Ana").click()
+    for n in range(1, LONG):
+        await ana.deliver(conv, f"line {n}")
+    await expect(message(page, f"line {LONG - 1}")).to_be_visible()
+
+
 async def scroll_up_to(page: Page, text: str) -> None:
     async def is_there():
         await page.locator(".messages").evaluate("list => { list.scrollTop = 0; }")
@@ -68,11 +77,7 @@ async def test_of_a_long_conversation_the_newest_is_kept_and_the_rest_comes_back
     async with chromium() as browser, asyncio.timeout(120):
         bo = await enter(browser, server, bo_name)
         ana, conv = await somebody_who_writes_to(bo_name, server)
-        await ana.deliver(conv, "line 0")
-        await row(bo, "Ana").click()
-        for n in range(1, LONG):
-            await ana.deliver(conv, f"line {n}")
-        await expect(message(bo, f"line {LONG - 1}")).to_be_visible()
+        await see_a_long_conversation(bo, ana, conv)
         assert KEPT <= await bo.locator(".message").count() < 2 * KEPT
         await bo.reload()
         await expect(message(bo, f"line {LONG - 1}")).to_be_visible()

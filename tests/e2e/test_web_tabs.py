@@ -10,7 +10,7 @@ from browser import chromium, until
 from conftest import start_server
 from playwright.async_api import Page, expect
 from test_web_chat import address, enter, message, names, online, row, sign_in, start_with, texts, write
-from test_web_copy import LONG, scroll_up_to, somebody_who_writes_to
+from test_web_copy import LONG, scroll_up_to, see_a_long_conversation, somebody_who_writes_to
 from web_people import BO, nothing_is_left, open_account, ringing, two
 
 TAKEN = "Chat is open in another tab"
@@ -90,11 +90,7 @@ async def test_the_tab_that_goes_on_has_what_the_other_one_left(server):
     async with chromium() as browser, asyncio.timeout(180):
         first = await enter(browser, server, bo_name)
         ana, conv = await somebody_who_writes_to(bo_name, server)
-        await ana.deliver(conv, "line 0")
-        await row(first, "Ana").click()
-        for n in range(1, LONG):
-            await ana.deliver(conv, f"line {n}")
-        await expect(message(first, f"line {LONG - 1}")).to_be_visible()
+        await see_a_long_conversation(first, ana, conv)
         await scroll_up_to(first, "line 0")
         second = await sign_in(first.context, server, bo_name)
         await row(second, "Ana").click()
