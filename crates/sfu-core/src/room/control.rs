@@ -79,7 +79,8 @@ impl Room {
     }
 
     /// Subscribes a peer to a track; unknown tracks are ignored. Video flows from the next keyframe on, which is asked
-    /// for; audio at once. A second call with the same SSRC changes the rest of the egress and keeps the numbers.
+    /// for; audio at once. A second call with the same SSRC changes the rest of the egress and keeps the numbers; of payload types
+    /// that changes what the next run has: whoever wants them at once unsubscribes first.
     pub fn subscribe(&mut self, now: Instant, peer: PeerId, track: TrackId, egress: Egress) {
         let Some(track_index) = self.track_places.get(&track).copied() else { return };
         self.touch(now);
