@@ -17,7 +17,7 @@ use convene_types::{Codec, Mid, SeqNo, Ssrc, TrackId};
 
 use crate::DropReason;
 use crate::sctp::{self, ChannelId, Channels, SendError};
-use crate::sdp::{self, Attach, Fragment, Negotiator, OfferChange, SdpError, Section};
+use crate::sdp::{self, Attach, ClientAnswer, ClientOffer, Fragment, Negotiator, OfferChange, SdpError, Section};
 use crate::sources::{Hints, Source, Sources};
 use crate::transport::ice::Credentials;
 use crate::transport::{self, FailReason, Fingerprint, Identity, SealError, Transmit, Transport};
@@ -107,8 +107,8 @@ impl Peer {
     }
 
     /// Takes an offer of the client; ask for [`Peer::create_answer`] next.
-    pub fn handle_offer(&mut self, now: Instant, text: &str) -> Result<OfferChange, SdpError> {
-        let change = self.sdp.handle_offer(text)?;
+    pub fn handle_offer(&mut self, now: Instant, offer: ClientOffer) -> Result<OfferChange, SdpError> {
+        let change = self.sdp.handle_offer(offer)?;
         self.take_remote(now, change)?;
         Ok(change)
     }
@@ -127,8 +127,8 @@ impl Peer {
     }
 
     /// Takes the client's answer to our last offer.
-    pub fn handle_answer(&mut self, now: Instant, text: &str) -> Result<(), SdpError> {
-        self.sdp.handle_answer(text)?;
+    pub fn handle_answer(&mut self, now: Instant, answer: ClientAnswer) -> Result<(), SdpError> {
+        self.sdp.handle_answer(answer)?;
         // Other credentials in an answer belong to the restart that our offer made.
         self.take_remote(now, OfferChange::default())
     }

@@ -5,12 +5,13 @@
 //! is ICE-lite and the DTLS server, everything is bundled on one transport, and section order never changes.
 //!
 //! ```text
-//! handle_offer -> attach/detach -> answer            answerer
-//! attach/detach -> create_offer -> handle_answer     offerer
+//! ClientOffer::read -> handle_offer -> attach/detach -> answer            answerer
+//! attach/detach -> create_offer -> ClientAnswer::read -> handle_answer    offerer
 //!         sections(): what each m= section carries now
 //! ```
 //!
-//! Text is parsed and printed by rtc-sdp; its types do not leave this module. Not here: who may publish or subscribe,
+//! Text is parsed by rtc-sdp, whose types do not leave this module, in whatever thread has it; negotiating is a media thread's.
+//! Not here: who may publish or subscribe,
 //! SSRC demultiplexing (`sources`), candidates of the client (an ICE-lite agent waits for checks, RFC 8445 §2.5).
 //!
 //! Invariants: a refused description changes nothing; no I/O, no clock, no randomness.
@@ -33,6 +34,7 @@ pub use error::SdpError;
 pub use frag::Fragment;
 pub use negotiator::{Negotiator, OfferChange, Options};
 pub use outgoing::{Attach, Msid, Outgoing};
+pub use parse::{ClientAnswer, ClientOffer};
 pub use section::{Section, SectionKind};
 
 /// Longest description that is read. A Chromium video section is about 5 KiB and one for audio 1 KiB, so this holds a full

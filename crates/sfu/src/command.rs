@@ -7,7 +7,8 @@ use convene_types::{PeerId, RoomId, TrackId};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::handle::{
-    Answer, Answered, Channel, Error, Event, LayerTarget, Missing, Offer, PeerOptions, Publication, Subscription,
+    Answer, Answered, Channel, ClientAnswer, ClientOffer, Error, Event, LayerTarget, Missing, Offer, PeerOptions,
+    Publication, Subscription,
 };
 use crate::pipe::Exported;
 use crate::relocate::Departed;
@@ -60,7 +61,7 @@ pub(crate) enum Action {
     },
     Offer {
         peer: PeerId,
-        sdp: String,
+        offer: ClientOffer,
         reply: Reply<Answer>,
     },
     CreateOffer {
@@ -70,7 +71,7 @@ pub(crate) enum Action {
     },
     Answer {
         peer: PeerId,
-        sdp: String,
+        answer: ClientAnswer,
         reply: Reply<Answered>,
     },
     IceRestartFragment {

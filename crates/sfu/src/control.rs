@@ -23,11 +23,11 @@ impl Worker {
         match action {
             Action::AddPeer { options, reply } => drop(reply.send(self.add_peer(now, room, &options))),
             Action::RemovePeer { peer } => self.remove_peer(now, peer),
-            Action::Offer { peer, sdp, reply } => drop(reply.send(self.handle_offer(now, peer, &sdp))),
+            Action::Offer { peer, offer, reply } => drop(reply.send(self.handle_offer(now, peer, offer))),
             Action::CreateOffer { peer, ice_restart, reply } => {
                 drop(reply.send(self.create_offer(now, peer, ice_restart)));
             }
-            Action::Answer { peer, sdp, reply } => drop(reply.send(self.handle_answer(now, peer, &sdp))),
+            Action::Answer { peer, answer, reply } => drop(reply.send(self.handle_answer(now, peer, answer))),
             Action::IceRestartFragment { peer, fragment, reply } => {
                 drop(reply.send(self.restart_ice(now, peer, &fragment)));
             }

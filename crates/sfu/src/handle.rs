@@ -1,10 +1,11 @@
 //! What the control plane (tokio) says to the media plane (worker threads), and what it hears back.
 //!
-//! Nothing of SDP semantics, LiveKit or WHIP is known here: peers are transports, tracks are numbers, SDP is text.
+//! Nothing of SDP semantics, LiveKit or WHIP is known here: peers are transports, tracks are numbers, SDP is text that goes out or something read that comes in.
 //! Commands travel over one bounded queue a worker; a full queue makes the caller wait, never the worker.
 
 use bytes::Bytes;
-pub use convene_peer::sdp::Msid;
+use convene_peer::sdp::SdpError;
+pub use convene_peer::sdp::{ClientAnswer, ClientOffer, Msid};
 pub use convene_sfu_core::{Flow, Grade, Rating, Speaker};
 use convene_types::{Codec, MediaKind, Mid, PeerId, Rid, TrackId};
 
@@ -255,6 +256,12 @@ pub enum Error {
     /// The room is closed, or its worker has ended.
     #[error("room is closed")]
     Closed,
+}
+
+impl From<SdpError> for Error {
+    fn from(error: SdpError) -> Self {
+        Self::BadSdp { code: error.code, reason: error.reason }
+    }
 }
 
 impl Error {

@@ -40,8 +40,8 @@ pub use acceptor::accept;
 pub use balance::balance;
 pub use convene_peer::sdp::MAX_SDP_BYTES;
 pub use handle::{
-    Answer, Answered, Bind, Channel, Error, Event, Flow, GoneReason, Grade, Incoming, LayerTarget, Missing, Msid,
-    Offer, PeerOptions, Publication, Rating, Speaker, Subscription,
+    Answer, Answered, Bind, Channel, ClientAnswer, ClientOffer, Error, Event, Flow, GoneReason, Grade, Incoming,
+    LayerTarget, Missing, Msid, Offer, PeerOptions, Publication, Rating, Speaker, Subscription,
 };
 pub use places::Spread;
 pub use room_handle::{Events, Handle, MAX_ROOM_EVENTS, Room};

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use convene_peer::Peer;
-use convene_peer::sdp::{Attach, CodecParams, SdpError, Section, match_codec};
+use convene_peer::sdp::{Attach, ClientAnswer, ClientOffer, CodecParams, Section, match_codec};
 use convene_sfu_core::{Egress, PtMap, RedPts, TrackSpec};
 use convene_types::{Codec, MediaKind, Mid, PeerId, Pt, Rid, RoomId, Ssrc, TrackId};
 use rustc_hash::FxHashMap;
@@ -15,9 +15,9 @@ use crate::session::{MAX_SUBSCRIPTIONS_PER_PEER, MAX_TRACKS_PER_PEER, Published,
 use crate::worker::Worker;
 
 impl Worker {
-    pub(crate) fn handle_offer(&mut self, now: Instant, id: PeerId, sdp: &str) -> Result<Answer, Error> {
+    pub(crate) fn handle_offer(&mut self, now: Instant, id: PeerId, offer: ClientOffer) -> Result<Answer, Error> {
         let session = self.sessions.get_mut(&id).ok_or(Error::NoSuchPeer)?;
-        let change = session.peer.handle_offer(now, sdp).map_err(bad_sdp)?;
+        let change = session.peer.handle_offer(now, offer)?;
         self.pending += usize::from(start_connect_deadline(session, now));
         self.enter_ufrag(id);
         self.bind_publications(now, id);
@@ -46,9 +46,9 @@ impl Worker {
         Ok(offer)
     }
 
-    pub(crate) fn handle_answer(&mut self, now: Instant, id: PeerId, sdp: &str) -> Result<Answered, Error> {
+    pub(crate) fn handle_answer(&mut self, now: Instant, id: PeerId, answer: ClientAnswer) -> Result<Answered, Error> {
         let session = self.sessions.get_mut(&id).ok_or(Error::NoSuchPeer)?;
-        session.peer.handle_answer(now, sdp).map_err(bad_sdp)?;
+        session.peer.handle_answer(now, answer)?;
         let answered = Answered { lacks: session.peer.lacks().collect(), negotiate: session.peer.needs_negotiation() };
         self.pending += usize::from(start_connect_deadline(session, now));
         self.reactivate(now, id);
@@ -58,7 +58,7 @@ impl Worker {
 
     pub(crate) fn restart_ice(&mut self, now: Instant, id: PeerId, fragment: &str) -> Result<String, Error> {
         let session = self.sessions.get_mut(&id).ok_or(Error::NoSuchPeer)?;
-        let answer = session.peer.handle_fragment(now, fragment).map_err(bad_sdp)?;
+        let answer = session.peer.handle_fragment(now, fragment)?;
         self.enter_ufrag(id);
         answer.ok_or_else(|| Error::BadSdp {
             code: "sdp_no_restart",
@@ -382,10 +382,6 @@ fn decodes(session: &Session) -> Vec<Codec> {
 fn missing(session: &Session) -> Missing {
     let (audio, video) = session.peer.missing_sections();
     Missing { audio, video, negotiate: session.peer.needs_negotiation() }
-}
-
-fn bad_sdp(error: SdpError) -> Error {
-    Error::BadSdp { code: error.code, reason: error.reason }
 }
 
 /// SSRCs we send with: random, because a peer of another room may move its packets to any of our addresses.

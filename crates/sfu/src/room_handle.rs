@@ -10,7 +10,8 @@ use tokio::sync::{OnceCell, RwLock, mpsc, oneshot};
 
 use crate::command::{Action, Command, Reply};
 use crate::handle::{
-    Answer, Answered, Channel, Error, Event, LayerTarget, Missing, Offer, PeerOptions, Publication, Subscription,
+    Answer, Answered, Channel, ClientAnswer, ClientOffer, Error, Event, LayerTarget, Missing, Offer, PeerOptions,
+    Publication, Subscription,
 };
 use crate::places::{self, Places, Site, Spread};
 use crate::speaking::Speaking;
@@ -299,8 +300,8 @@ impl Room {
     }
 
     /// The client offers, we answer. Serves the first offer, renegotiation and ICE restart alike.
-    pub async fn offer(&self, peer: PeerId, sdp: String) -> Result<Answer, Error> {
-        self.ask(peer, |reply| Action::Offer { peer, sdp, reply }).await
+    pub async fn offer(&self, peer: PeerId, offer: ClientOffer) -> Result<Answer, Error> {
+        self.ask(peer, |reply| Action::Offer { peer, offer, reply }).await
     }
 
     /// We offer (subscriber transport of the two-connection mode): data channels and one section a subscription.
@@ -309,8 +310,8 @@ impl Room {
     }
 
     /// The client's answer to the last [`Room::create_offer`].
-    pub async fn answer(&self, peer: PeerId, sdp: String) -> Result<Answered, Error> {
-        self.ask(peer, |reply| Action::Answer { peer, sdp, reply }).await
+    pub async fn answer(&self, peer: PeerId, answer: ClientAnswer) -> Result<Answered, Error> {
+        self.ask(peer, |reply| Action::Answer { peer, answer, reply }).await
     }
 
     /// WHIP/WHEP PATCH (RFC 9725 §4.3): takes an `application/trickle-ice-sdpfrag` with new credentials and

@@ -69,12 +69,12 @@ impl Session {
 
     /// The answer comes as a notice, in order with what follows from it.
     pub(super) async fn handle_offer(&mut self, offer: pb::SessionDescription) -> Result<(), End> {
-        let result = self.room.offer_by_notice(self.participant, offer.id, offer.sdp).await;
+        let result = self.room.offer_by_notice(self.participant, offer.id, &offer.sdp).await;
         self.check_negotiation(result).await
     }
 
     async fn handle_answer(&mut self, answer: pb::SessionDescription) -> Result<(), End> {
-        let result = self.room.answer(self.participant, answer.id, answer.sdp).await;
+        let result = self.room.answer(self.participant, answer.id, &answer.sdp).await;
         self.check_negotiation(result).await
     }
 

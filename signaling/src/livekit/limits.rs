@@ -23,8 +23,8 @@ const MESSAGE_BURST: f64 = 500.0;
 /// Messages a second a client may send for long. Clients in calls send fewer than five.
 const MESSAGES_PER_SECOND: f64 = 100.0;
 
-/// Bytes of messages, unpacked, that are read in one burst: ten of the longest offers that browsers make. Media threads read SDP, at
-/// 15 ms a megabyte of an honest one and 60 of the dearest that is taken, beside which they serve nobody.
+/// Bytes of messages, unpacked, that are read in one burst: ten of the longest offers that browsers make. SDP costs a core 15 ms a
+/// megabyte if it is honest, 80 if it is the dearest that is taken, and a media thread 5.
 const BYTE_BURST: f64 = 8.0 * 1024.0 * 1024.0;
 /// Bytes a second that are read for long: two offers of a client that sees and hears everybody of 128. Such an offer takes a browser
 /// about as long to make.

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use convene_sfu::{Answer, Bind, Event, MAX_SDP_BYTES, PeerOptions, Publication};
+use convene_sfu::{Answer, Bind, ClientAnswer, ClientOffer, Event, PeerOptions, Publication};
 use convene_telemetry::Metrics;
 use convene_types::{Codec, MediaKind, Mid, PeerId, Rid, TrackId};
 use dashmap::DashMap;
@@ -194,8 +194,10 @@ impl Actor {
                 send(reply, id.map(|id| self.state.remove(now, id, reason)));
             }
             Command::KeysEnded { is_good } => self.state.remove_by_key(now, |key| is_good(key)),
-            Command::Offer { participant, sdp, id, reply } => send(reply, self.offer(participant, sdp, id).await),
-            Command::Answer { participant, id, sdp, reply } => send(reply, self.answer(participant, id, sdp).await),
+            Command::Offer { participant, offer, id, reply } => send(reply, self.offer(participant, offer, id).await),
+            Command::Answer { participant, id, answer, reply } => {
+                send(reply, self.answer(participant, id, answer).await);
+            }
             Command::RestartIce { participant, fragment, reply } => {
                 send(reply, self.restart_ice(participant, fragment).await);
             }
@@ -282,19 +284,16 @@ impl Actor {
         self.flush().await;
     }
 
-    async fn offer(&mut self, id: ParticipantId, sdp: String, notice_id: Option<u32>) -> Result<Answered, Error> {
+    async fn offer(&mut self, id: ParticipantId, offer: ClientOffer, notice: Option<u32>) -> Result<Answered, Error> {
         let (mode, peers) = self.state.transports(id)?;
-        if sdp.len() > MAX_SDP_BYTES {
-            return Err(Error::Limit("sdp_bytes"));
-        }
-        let mut answer = self.room.offer(peers.publisher, sdp).await?;
+        let mut answer = self.room.offer(peers.publisher, offer).await?;
         if mode == Mode::Whip {
             self.publish_sections(id, peers.publisher, &mut answer).await?;
         }
         let mids = self.state.mids(&answer.outgoing);
         let answered = Answered { sdp: answer.sdp.clone(), mids, ufrag: answer.ufrag.clone() };
-        if let Some(notice_id) = notice_id {
-            self.state.notify_answer(now(), id, notice_id, &answered);
+        if let Some(notice) = notice {
+            self.state.notify_answer(now(), id, notice, &answered);
         }
         self.state.handle_offer_answered(now(), id, &answer);
         Ok(answered)
@@ -315,19 +314,16 @@ impl Actor {
         Ok(())
     }
 
-    async fn answer(&mut self, id: ParticipantId, offer_id: u32, sdp: String) -> Result<(), Error> {
+    async fn answer(&mut self, id: ParticipantId, offer_id: u32, answer: ClientAnswer) -> Result<(), Error> {
         let (mode, peers) = self.state.transports(id)?;
         if mode != Mode::Dual {
             return Err(Error::WrongMode);
-        }
-        if sdp.len() > MAX_SDP_BYTES {
-            return Err(Error::Limit("sdp_bytes"));
         }
         if !self.state.takes_answer(id, offer_id) {
             tracing::debug!(offer_id, "answer to an older offer ignored");
             return Ok(());
         }
-        let answered = self.room.answer(peers.subscriber, sdp).await;
+        let answered = self.room.answer(peers.subscriber, answer).await;
         // One that is unusable says nothing of the client, and is over all the same.
         if let Ok(answered) = &answered {
             self.state.note_lacks(id, &answered.lacks);

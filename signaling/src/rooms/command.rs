@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use convene_sfu::{ClientAnswer, ClientOffer};
 use tokio::sync::oneshot;
 
 use super::error::Error;
@@ -30,8 +31,8 @@ pub(super) enum Command {
     Detached { participant: ParticipantId, session: SessionId },
     Leave { who: Who, reason: LeaveReason, reply: Reply<()> },
     KeysEnded { is_good: KeyTest },
-    Offer { participant: ParticipantId, sdp: String, id: Option<u32>, reply: Reply<Answered> },
-    Answer { participant: ParticipantId, id: u32, sdp: String, reply: Reply<()> },
+    Offer { participant: ParticipantId, offer: ClientOffer, id: Option<u32>, reply: Reply<Answered> },
+    Answer { participant: ParticipantId, id: u32, answer: ClientAnswer, reply: Reply<()> },
     RestartIce { participant: ParticipantId, fragment: String, reply: Reply<String> },
     AddTrack { participant: ParticipantId, request: Box<TrackRequest>, reply: Reply<TrackInfo> },
     AddBackup { participant: ParticipantId, sid: String, request: Box<TrackRequest>, reply: Reply<TrackInfo> },

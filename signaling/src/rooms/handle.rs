@@ -1,5 +1,6 @@
 //! [`RoomHandle`]: how adapters reach a room task.
 
+use convene_sfu::{ClientAnswer, ClientOffer};
 use tokio::sync::{mpsc, oneshot};
 
 use super::command::{Command, KeyTest, Reply, Who};
@@ -83,19 +84,23 @@ impl RoomHandle {
     }
 
     /// The client offers: on its only transport, or on the publisher transport of the two-connection mode.
-    /// WHIP: each sending section becomes a track.
-    pub async fn offer(&self, participant: ParticipantId, sdp: String) -> Result<Answered, Error> {
-        self.ask(|reply| Command::Offer { participant, sdp, id: None, reply }).await
+    /// WHIP: each sending section becomes a track. The text is read here, on the caller's time: neither the room nor its media
+    /// waits for that.
+    pub async fn offer(&self, participant: ParticipantId, sdp: &str) -> Result<Answered, Error> {
+        let offer = ClientOffer::read(sdp).map_err(convene_sfu::Error::from)?;
+        self.ask(|reply| Command::Offer { participant, offer, id: None, reply }).await
     }
 
     /// As [`RoomHandle::offer`]; the answer comes as [`super::Notice::Answer`], in order with what it changes.
-    pub async fn offer_by_notice(&self, participant: ParticipantId, id: u32, sdp: String) -> Result<(), Error> {
-        self.ask(|reply| Command::Offer { participant, sdp, id: Some(id), reply }).await.map(|_| ())
+    pub async fn offer_by_notice(&self, participant: ParticipantId, id: u32, sdp: &str) -> Result<(), Error> {
+        let offer = ClientOffer::read(sdp).map_err(convene_sfu::Error::from)?;
+        self.ask(|reply| Command::Offer { participant, offer, id: Some(id), reply }).await.map(|_| ())
     }
 
     /// The client answers [`super::Notice::Offer`]. An answer to an older offer is ignored.
-    pub async fn answer(&self, participant: ParticipantId, id: u32, sdp: String) -> Result<(), Error> {
-        self.ask(|reply| Command::Answer { participant, id, sdp, reply }).await
+    pub async fn answer(&self, participant: ParticipantId, id: u32, sdp: &str) -> Result<(), Error> {
+        let answer = ClientAnswer::read(sdp).map_err(convene_sfu::Error::from)?;
+        self.ask(|reply| Command::Answer { participant, id, answer, reply }).await
     }
 
     /// WHIP/WHEP ICE restart (RFC 9725 §4.3.3), both ways `application/trickle-ice-sdpfrag`.

@@ -110,7 +110,7 @@ impl Seat {
             // Before the offer, so that its answer carries the tracks there are.
             super::session::follow(handle, joined.participant, identity, &joined.others).await;
         }
-        let answered = handle.offer(joined.participant, self.offer.clone()).await;
+        let answered = handle.offer(joined.participant, &self.offer).await;
         answered.map_err(|error| refuse::room(&error))
     }
 

@@ -237,7 +237,7 @@ async fn a_player_follows_a_participant_that_comes_later() {
 async fn publish(server: &Harness, identity: &str) -> Joined {
     let room = RoomRequest { name: "r".to_owned(), ..RoomRequest::default() };
     let (room, joined) = server.rooms.join(room, JoinRequest::new(identity, Mode::Whip)).await.unwrap();
-    room.offer(joined.participant, offer("sendonly")).await.unwrap();
+    room.offer(joined.participant, &offer("sendonly")).await.unwrap();
     joined
 }
 

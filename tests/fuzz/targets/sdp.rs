@@ -1,6 +1,6 @@
 //! Any text as an offer, an answer and an ICE fragment: no panic, and what is accepted is answered section by section.
 
-use convene_peer::sdp::{Attach, CodecParams, Feedback, Fragment, MAX_SECTIONS, Msid, Negotiator, Options, Section};
+use convene_peer::sdp::{Attach, ClientAnswer, ClientOffer, CodecParams, Feedback, Fragment, MAX_SECTIONS, Msid, Negotiator, Options, Section};
 use convene_peer::sources::{Hints, Sources};
 use convene_types::{Codec, MediaKind, Pt, Ssrc, TrackId};
 
@@ -13,8 +13,9 @@ pub(crate) fn run(bytes: &[u8]) {
     attach(&mut offerer);
     let offer = offerer.create_offer();
     // The text as the rest of an answer that starts well, so that the fuzzer gets past the first lines.
-    let _refused = offerer.handle_answer(text);
-    let _refused = offerer.handle_answer(&format!("{}{text}", offer.replace("a=ice-lite\r\n", "")));
+    for text in [text, &format!("{}{text}", offer.replace("a=ice-lite\r\n", ""))] {
+        let _refused = ClientAnswer::read(text).and_then(|answer| offerer.handle_answer(answer));
+    }
     assert_eq!(sections(&offerer.create_offer()), offerer.sections().len());
     if let Ok(fragment) = Fragment::parse(text) {
         let _refused = offerer.handle_fragment(&fragment);
@@ -23,7 +24,8 @@ pub(crate) fn run(bytes: &[u8]) {
 
 fn answer(text: &str, mut negotiator: Negotiator) {
     attach(&mut negotiator);
-    let Ok(first) = negotiator.handle_offer(text) else {
+    let take = |negotiator: &mut Negotiator| ClientOffer::read(text).and_then(|offer| negotiator.handle_offer(offer));
+    let Ok(first) = take(&mut negotiator) else {
         assert!(
             negotiator.sections().is_empty() && negotiator.remote_ice().is_none(),
             "a refused offer left something"
@@ -37,7 +39,7 @@ fn answer(text: &str, mut negotiator: Negotiator) {
     assert!(answer.lines().all(|line| line.as_bytes().get(1) == Some(&b'=') && !line.contains('\r')));
     let mids: Vec<_> = negotiator.sections().iter().map(|section| section.mid).collect();
     // The same offer again is good again, and no section moves.
-    assert!(!negotiator.handle_offer(text).expect("what was accepted is accepted again").ice_restarted);
+    assert!(!take(&mut negotiator).expect("what was accepted is accepted again").ice_restarted);
     assert!(negotiator.sections().iter().map(|section| section.mid).eq(mids));
     sources(negotiator.sections());
 }

@@ -5,22 +5,21 @@ use convene_types::{Ssrc, TrackId};
 use super::error::SdpError;
 use super::negotiator::{Negotiator, OfferChange, Role};
 use super::outgoing::{Msid, Outgoing};
-use super::parse::{self, Remote, RemoteMedia};
+use super::parse::{ClientOffer, Remote, RemoteMedia};
 use super::print::{self, Direction, Style};
 use super::section::Section;
-use super::transport::{self, Description};
+use super::transport::Description;
 
 /// Stream token of reserved sections: one for all, so that a player puts its audio and video in sync.
 const RESERVED_STREAM: &str = "convene";
 
-pub(super) fn handle_offer(state: &mut Negotiator, sdp: &str) -> Result<OfferChange, SdpError> {
+pub(super) fn handle_offer(state: &mut Negotiator, ClientOffer(offer): ClientOffer) -> Result<OfferChange, SdpError> {
     if state.role != Role::Answerer {
         return Err(SdpError::new("sdp_wrong_role", "the server makes the offers on this transport"));
     }
-    let offer = parse::read(sdp)?;
     check_accepted(&offer)?;
     check_order(&state.sections, &offer)?;
-    let remote = transport::read(&offer.transport_levels(), Description::Offer)?;
+    let remote = offer.transport?;
     let change = state.check_remote(&remote)?;
 
     // Nothing fails from here on.

@@ -1,5 +1,17 @@
 //! Descriptions in the form in which real clients write them, made by hand.
 
+use super::{ClientAnswer, ClientOffer, Negotiator, OfferChange, SdpError};
+
+impl Negotiator {
+    pub(crate) fn take_offer(&mut self, text: &str) -> Result<OfferChange, SdpError> {
+        self.handle_offer(ClientOffer::read(text)?)
+    }
+
+    pub(crate) fn take_answer(&mut self, text: &str) -> Result<OfferChange, SdpError> {
+        self.handle_answer(ClientAnswer::read(text)?)
+    }
+}
+
 /// A client's fingerprint.
 pub(super) fn fingerprint(byte: &str) -> String {
     format!("sha-256 {}", [byte; 32].join(":"))

@@ -8,6 +8,7 @@ use super::codec::match_codec;
 use super::error::SdpError;
 use super::offer::{Choice, PtTable};
 use super::outgoing::{Attach, Attachment, Outgoing};
+use super::parse::{ClientAnswer, ClientOffer};
 use super::section::{Section, SectionKind};
 use super::transport::RemoteTransport;
 use super::{KEPT_SECTIONS, MAX_PENDING, MAX_SECTIONS, answer, offer};
@@ -108,8 +109,8 @@ impl Negotiator {
     /// Takes an offer of the client. Attachments that wait are put into free sections. Ask for the [`answer`] next.
     ///
     /// [`answer`]: Negotiator::answer
-    pub fn handle_offer(&mut self, sdp: &str) -> Result<OfferChange, SdpError> {
-        answer::handle_offer(self, sdp)
+    pub fn handle_offer(&mut self, offer: ClientOffer) -> Result<OfferChange, SdpError> {
+        answer::handle_offer(self, offer)
     }
 
     /// The answer to the last offer. From here on the client knows what is attached.
@@ -123,8 +124,8 @@ impl Negotiator {
     }
 
     /// Takes the client's answer to the last [`Negotiator::create_offer`].
-    pub fn handle_answer(&mut self, sdp: &str) -> Result<OfferChange, SdpError> {
-        offer::handle_answer(self, sdp)
+    pub fn handle_answer(&mut self, answer: ClientAnswer) -> Result<OfferChange, SdpError> {
+        offer::handle_answer(self, answer)
     }
 
     /// Offerer: codecs that the client was offered and has never taken.
@@ -289,8 +290,12 @@ impl Negotiator {
             attachment.codecs.is_empty()
                 || attachment.codecs.iter().any(|codec| match_codec(codec, &section.codecs).is_some())
         };
-        let free = self.sections.iter_mut().filter(|section| section.is_free(attachment.kind));
-        let Some(section) = free.min_by_key(|section| (!decodes(section), section.receiving)) else {
+        let free = |(_, section): &(usize, &Section)| section.is_free(attachment.kind);
+        let free = || self.sections.iter().enumerate().filter(free);
+        let best = free().find(|(_, section)| !section.receiving && decodes(section));
+        // Codecs are compared one by one: of all sections only where none is as good as can be.
+        let best = best.or_else(|| free().min_by_key(|(_, section)| (!decodes(section), section.receiving)));
+        let Some(section) = best.map(|(index, _)| index).and_then(|index| self.sections.get_mut(index)) else {
             return Err(attachment);
         };
         section.outgoing = Some(match &section.reserved {

@@ -7,10 +7,10 @@ use super::codec::{CodecParams, Feedback, fmtp_value};
 use super::error::SdpError;
 use super::negotiator::{Negotiator, OfferChange, Role};
 use super::outgoing::Attachment;
-use super::parse::{self, Remote};
+use super::parse::{ClientAnswer, Remote};
 use super::print::{self, Direction, Style};
 use super::section::{Section, SectionKind};
-use super::transport::{self, Description};
+use super::transport::Description;
 use super::{KEPT_SECTIONS, MAX_MESSAGE_BYTES, MAX_SECTIONS};
 
 /// Extensions of our audio sections. Ids mean the same in every section (RFC 8843 §9.2 with RFC 8285 §6).
@@ -106,13 +106,15 @@ pub(super) fn create_offer(state: &mut Negotiator) -> String {
     print::description(&state.options, &style, &state.sections, direction)
 }
 
-pub(super) fn handle_answer(state: &mut Negotiator, sdp: &str) -> Result<OfferChange, SdpError> {
+pub(super) fn handle_answer(
+    state: &mut Negotiator,
+    ClientAnswer(answer): ClientAnswer,
+) -> Result<OfferChange, SdpError> {
     let Some(offered) = state.awaiting.filter(|_count| state.role == Role::Offerer) else {
         return Err(SdpError::new("sdp_no_offer", "no offer waits for an answer"));
     };
-    let answer = parse::read(sdp)?;
     check_matches(state.sections.get(..offered).unwrap_or_default(), &answer)?;
-    let remote = transport::read(&answer.transport_levels(), Description::Answer)?;
+    let remote = answer.transport?;
     let change = state.check_remote(&remote)?;
 
     // Nothing fails from here on.

@@ -84,7 +84,7 @@ fn is_rtx(lines: &[&str], pt: &str) -> bool {
 /// Offers and answers once, with the general checks.
 fn exchange(negotiator: &mut Negotiator, client: &Chromium) -> String {
     let offer = client.offer();
-    negotiator.handle_offer(&offer).unwrap();
+    negotiator.take_offer(&offer).unwrap();
     let answer = negotiator.answer();
     assert_answers(&offer, &answer);
     answer

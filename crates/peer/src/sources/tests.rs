@@ -56,7 +56,7 @@ fn negotiator() -> Negotiator {
 
 fn offer(negotiator: &mut Negotiator, edit: impl Fn(String) -> String) {
     let fingerprint = format!("a=fingerprint:sha-256 {}\na=setup", ["0C"; 32].join(":"));
-    negotiator.handle_offer(&edit(OFFER.replace("a=setup", &fingerprint))).unwrap();
+    negotiator.take_offer(&edit(OFFER.replace("a=setup", &fingerprint))).unwrap();
 }
 
 fn hints<'a>(ssrc: u32, pt: u8, mid: &'a str, rid: &'a str, repaired: &'a str) -> Hints<'a> {

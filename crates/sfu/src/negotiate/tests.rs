@@ -44,7 +44,7 @@ impl Scene {
     /// Our offer and its answer, for which the client has a say on each line.
     fn negotiate(&mut self, say: impl Fn(&str) -> String) -> Answered {
         let offer = self.worker.create_offer(self.now, BOB, false).unwrap();
-        self.worker.handle_answer(self.now, BOB, &answer_to(&offer.sdp, say)).unwrap()
+        self.worker.handle_answer(self.now, BOB, ClientAnswer::read(&answer_to(&offer.sdp, say)).unwrap()).unwrap()
     }
 }
 
@@ -108,7 +108,7 @@ impl Scene {
                  a={direction}\na=rtcp-mux\na=rtpmap:{pt} opus/48000/2\na=extmap:1 {MID_URI}\n"
             );
         }
-        self.worker.handle_offer(self.now, BOB, &sdp).unwrap().missing
+        self.worker.handle_offer(self.now, BOB, ClientOffer::read(&sdp).unwrap()).unwrap().missing
     }
 
     /// Alice says something: what Bob is sent of it.
@@ -218,11 +218,12 @@ fn what_an_answer_costs_that_looks_at_everything() {
     scene.connect();
     assert_eq!(scene.worker.rooms[&ROOM].core.subscriptions(BOB).len(), 256);
     let offer = scene.worker.create_offer(scene.now, BOB, false).unwrap();
-    let answer = answer_to(&offer.sdp, str::to_owned);
+    let text = answer_to(&offer.sdp, str::to_owned);
+    let answer = ClientAnswer::read(&text).unwrap();
     let began = Instant::now();
-    scene.worker.handle_answer(scene.now, BOB, &answer).unwrap();
+    scene.worker.handle_answer(scene.now, BOB, answer).unwrap();
     let whole = began.elapsed();
     let began = Instant::now();
     scene.worker.reactivate(scene.now, BOB);
-    println!("{whole:?} for an answer of {} bytes, of which {:?} for its 256 tracks", answer.len(), began.elapsed());
+    println!("{whole:?} for an answer of {} bytes, of which {:?} for its 256 tracks", text.len(), began.elapsed());
 }

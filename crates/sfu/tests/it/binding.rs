@@ -1,6 +1,6 @@
 //! Which section of an offer carries which announced track.
 
-use convene_sfu::{Answer, Bind, PeerOptions, Publication, Room};
+use convene_sfu::{Answer, Bind, ClientOffer, PeerOptions, Publication, Room};
 use convene_types::{MediaKind, PeerId, TrackId};
 
 const SESSION: &str = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n";
@@ -38,7 +38,8 @@ impl Client {
 
     /// Section and track of everything that is bound after an offer.
     async fn offers(&self, sections: &[(MediaKind, &str)]) -> Vec<(String, u64)> {
-        let Answer { incoming, .. } = self.room.offer(self.peer, offer(sections)).await.expect("answered");
+        let offer = ClientOffer::read(&offer(sections)).expect("an offer");
+        let Answer { incoming, .. } = self.room.offer(self.peer, offer).await.expect("answered");
         incoming.iter().filter_map(|one| Some((one.mid.to_string(), one.track?.0))).collect()
     }
 }

@@ -114,7 +114,7 @@ fn a_preferred_codec_goes_first_in_every_answer_from_then_on() {
     let (mid, offered) = (camera.mid, camera.codecs.iter().map(|codec| codec.pt).collect::<Vec<_>>());
     negotiator.prefer(mid, Codec::H264);
     for _ in 0..2 {
-        negotiator.handle_offer(&client.offer()).unwrap();
+        negotiator.take_offer(&client.offer()).unwrap();
         let answer = negotiator.answer();
         let camera = section(&answer, negotiator.sections().len() - 1);
         assert!(camera[0].contains(" 103 104 107 108 "), "both of H264, in the client's order: {}", camera[0]);
@@ -254,7 +254,7 @@ fn prefers_a_section_that_can_decode() {
 fn aiortc_sendrecv_sections() {
     let mut negotiator = Negotiator::new(options());
     let offer = aiortc("sendrecv", "sendrecv");
-    negotiator.handle_offer(&offer).unwrap();
+    negotiator.take_offer(&offer).unwrap();
     let answer = negotiator.answer();
     assert_answers(&offer, &answer);
     assert_eq!(directions(&answer), ["recvonly", "recvonly", "-"]);
@@ -265,7 +265,7 @@ fn aiortc_sendrecv_sections() {
     assert!(!video.twcc && video.nack);
 
     assert_eq!(attach(&mut negotiator, 1, MediaKind::Video, &vp8()), Some(mid("1")));
-    negotiator.handle_offer(&offer).unwrap();
+    negotiator.take_offer(&offer).unwrap();
     let answer = negotiator.answer();
     assert_eq!(directions(&answer), ["recvonly", "sendrecv", "-"]);
     assert!(section(&answer, 1).contains(&"a=ssrc-group:FID 100 101"));
@@ -275,7 +275,7 @@ fn aiortc_sendrecv_sections() {
 #[test]
 fn gstreamer_whip() {
     let mut negotiator = Negotiator::new(options());
-    negotiator.handle_offer(&gstreamer()).unwrap();
+    negotiator.take_offer(&gstreamer()).unwrap();
     let answer = negotiator.answer();
     assert_answers(&gstreamer(), &answer);
     assert_eq!(directions(&answer), ["recvonly", "recvonly"], "bundle-only with port 0 is no refusal");
@@ -319,17 +319,17 @@ fn whep_sections_are_reserved() {
 fn ice_restart_and_certificate() {
     let mut negotiator = Negotiator::new(options());
     let mut client = Chromium::join();
-    assert!(!negotiator.handle_offer(&client.offer()).unwrap().ice_restarted);
-    assert!(!negotiator.handle_offer(&client.offer()).unwrap().ice_restarted);
+    assert!(!negotiator.take_offer(&client.offer()).unwrap().ice_restarted);
+    assert!(!negotiator.take_offer(&client.offer()).unwrap().ice_restarted);
     client.ufrag = "new1".into();
-    assert!(negotiator.handle_offer(&client.offer()).unwrap().ice_restarted);
+    assert!(negotiator.take_offer(&client.offer()).unwrap().ice_restarted);
     negotiator.set_local_ice("srvV", "other-server-password-01234");
     let answer = negotiator.answer();
     assert!(answer.contains("a=ice-ufrag:srvV\r\n") && !answer.contains("srvU"));
     assert_eq!(negotiator.remote_ice().map(|ice| ice.0), Some("new1"));
 
     client.fingerprint = fingerprint("0D");
-    assert_eq!(negotiator.handle_offer(&client.offer()).unwrap_err().code, "sdp_fingerprint_changed");
+    assert_eq!(negotiator.take_offer(&client.offer()).unwrap_err().code, "sdp_fingerprint_changed");
     assert_eq!(negotiator.remote_fingerprint(), Some(&*fingerprint("0C")), "a refused offer changes nothing");
 }
 
@@ -372,10 +372,10 @@ fn refused_offers_change_nothing() {
         ),
     ];
     for (code, offer) in rows {
-        assert_eq!(negotiator.handle_offer(&offer).map_err(|error| error.code), Err(code));
+        assert_eq!(negotiator.take_offer(&offer).map_err(|error| error.code), Err(code));
         assert_eq!(format!("{negotiator:?}"), before, "{code}");
     }
-    assert_eq!(negotiator.handle_answer(&good).map_err(|error| error.code), Err("sdp_no_offer"));
+    assert_eq!(negotiator.take_answer(&good).map_err(|error| error.code), Err("sdp_no_offer"));
 }
 
 #[test]
@@ -387,7 +387,7 @@ fn sections_we_cannot_use_are_rejected_in_place() {
     client.edit(6, "webrtc-datachannel", "5000");
     let mut negotiator = Negotiator::new(options());
     let offer = client.offer().replace("BUNDLE 0 1 2 3 4 5 6", "BUNDLE 0 1 2 3 4 6");
-    negotiator.handle_offer(&offer).unwrap();
+    negotiator.take_offer(&offer).unwrap();
     let answer = negotiator.answer();
     assert_answers(&offer, &answer);
     assert_eq!(directions(&answer), ["x", "x", "inactive", "x", "inactive", "x", "x"]);
@@ -443,7 +443,7 @@ fn the_client_is_not_asked_beyond_the_limit() {
     }
     exchange(&mut negotiator, &client);
     client.video("sendonly", SIMULCAST);
-    assert_eq!(negotiator.handle_offer(&client.offer()).map_err(|e| e.code), Err("sdp_too_many_sections"));
+    assert_eq!(negotiator.take_offer(&client.offer()).map_err(|e| e.code), Err("sdp_too_many_sections"));
 }
 
 #[test]
@@ -462,7 +462,7 @@ fn everybody_of_128_is_seen_and_heard() {
     client.audio("sendonly", MICROPHONE).video("sendonly", SIMULCAST);
     let offer = client.offer();
     let began = std::time::Instant::now();
-    negotiator.handle_offer(&offer).unwrap();
+    negotiator.take_offer(&offer).unwrap();
     let answer = negotiator.answer();
     println!("{} and {} bytes, {:?}", offer.len(), answer.len(), began.elapsed());
     let sent = directions(&answer).into_iter().filter(|direction| *direction == "sendonly").count();

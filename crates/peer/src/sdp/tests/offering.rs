@@ -23,7 +23,7 @@ fn microphone() -> Vec<CodecParams> {
 fn offer_taken(negotiator: &mut Negotiator) -> String {
     let offer = negotiator.create_offer();
     rtc_sdp::SessionDescription::unmarshal(&mut std::io::Cursor::new(&offer)).expect("our offer parses");
-    negotiator.handle_answer(&answer_to(&offer)).unwrap();
+    negotiator.take_answer(&answer_to(&offer)).unwrap();
     offer
 }
 
@@ -142,7 +142,7 @@ fn what_changes_between_offer_and_answer_waits_for_the_next() {
     let offer = negotiator.create_offer();
     attach(&mut negotiator, 2, MediaKind::Audio, &microphone());
     negotiator.detach(TrackId(1));
-    negotiator.handle_answer(&answer_to(&offer)).unwrap();
+    negotiator.take_answer(&answer_to(&offer)).unwrap();
     assert!(negotiator.needs_negotiation());
     assert!(negotiator.sections().iter().all(|section| !section.sending));
     assert_eq!(directions(&offer_taken(&mut negotiator)), ["-", "inactive", "sendonly"]);
@@ -154,7 +154,7 @@ fn what_changes_between_offer_and_answer_waits_for_the_next() {
     negotiator.detach(TrackId(3));
     let second = negotiator.create_offer();
     assert_ne!(attach(&mut negotiator, 4, MediaKind::Video, &camera()), Some(mid("1")));
-    negotiator.handle_answer(&answer_to(&second)).unwrap();
+    negotiator.take_answer(&answer_to(&second)).unwrap();
     assert_eq!(attach(&mut negotiator, 5, MediaKind::Video, &camera()), Some(mid("1")));
 }
 
@@ -168,7 +168,7 @@ fn the_client_chooses() {
         .replace("m=video 9 UDP/TLS/RTP/SAVPF 96 97 102 103", "m=video 9 UDP/TLS/RTP/SAVPF 102 103")
         .replace("a=extmap:6 ", "a=x-extmap:6 ")
         .replace("m=audio 9", "m=audio 0");
-    negotiator.handle_answer(&answer).unwrap();
+    negotiator.take_answer(&answer).unwrap();
     let video = negotiator.carrier(TrackId(1)).unwrap();
     assert!(video.sending);
     assert_eq!(video.codecs.iter().map(|codec| (codec.pt, codec.rtx)).collect::<Vec<_>>(), [(Pt(102), Some(Pt(103)))]);
@@ -188,8 +188,8 @@ fn refused_answers_change_nothing() {
     let mut negotiator = Negotiator::offerer(options());
     attach(&mut negotiator, 1, MediaKind::Video, &camera());
     let first = negotiator.create_offer();
-    negotiator.handle_answer(&answer_to(&first)).unwrap();
-    assert_eq!(negotiator.handle_answer(&answer_to(&first)).map_err(|error| error.code), Err("sdp_no_offer"));
+    negotiator.take_answer(&answer_to(&first)).unwrap();
+    assert_eq!(negotiator.take_answer(&answer_to(&first)).map_err(|error| error.code), Err("sdp_no_offer"));
     let good = answer_to(&negotiator.create_offer());
     let before = format!("{negotiator:?}");
     let cut = good.find("m=video").unwrap();
@@ -203,11 +203,11 @@ fn refused_answers_change_nothing() {
         ("sdp_malformed", "garbage".to_owned()),
     ];
     for (code, answer) in rows {
-        assert_eq!(negotiator.handle_answer(&answer).map_err(|error| error.code), Err(code));
+        assert_eq!(negotiator.take_answer(&answer).map_err(|error| error.code), Err(code));
         assert_eq!(format!("{negotiator:?}"), before, "{code}");
     }
-    assert!(!negotiator.handle_answer(&good).unwrap().ice_restarted);
-    assert_eq!(negotiator.handle_offer(&good).map_err(|error| error.code), Err("sdp_wrong_role"));
+    assert!(!negotiator.take_answer(&good).unwrap().ice_restarted);
+    assert_eq!(negotiator.take_offer(&good).map_err(|error| error.code), Err("sdp_wrong_role"));
     assert_eq!(negotiator.remote_fingerprint(), Some(&*fingerprint("0C")));
 }
 
