@@ -63,7 +63,7 @@ pub(crate) struct Session {
     /// The sign-in behind it; none of a development token.
     pub(crate) login: Option<Login>,
     pub(crate) transport: Transport,
-    /// Sessions are numbered as they sign in, so that of two of one device the older is known.
+    /// Sessions are numbered as their connections begin ([`crate::login::Arrival`]): of two of one device the later one counts.
     pub(crate) number: u64,
     /// Seconds since 1970 at which the token expires.
     pub(crate) expires_s: u64,
