@@ -39,6 +39,8 @@ export class Database {
   private db?: IDBDatabase;
   /** Counts what was written. */
   private written = 0;
+  /** Something that the user did is known to the page alone. It stays so: nobody counts what of it has been done since. */
+  private incomplete = false;
 
   private constructor(private readonly name: string) {}
 
@@ -69,7 +71,8 @@ export class Database {
     }
   }
 
-  /** The copy as another tab has left it. `undefined`: there is none, and what the page knows is all there is. */
+  /** The copy as another tab has left it. `undefined`: there is none, or something of this page never got there, so that what
+   * the page knows is all there is. */
   async again(): Promise<Opened | undefined> {
     if (!this.db) await this.connect();
     for (;;) {
@@ -77,8 +80,8 @@ export class Database {
       const opened = this.db && (await this.read().catch(() => undefined));
       // What the user did meanwhile is not in it.
       if (opened && written !== this.written) continue;
-      this.over = !opened;
-      return opened;
+      this.over = !opened || this.incomplete;
+      return this.over ? undefined : opened;
     }
   }
 
@@ -133,7 +136,8 @@ export class Database {
   }
 
   writeUsers(users: User[]) {
-    this.change(['users'], (store) => users.forEach((user) => store('users').put(user)));
+    // Whoever is missing is asked for again.
+    this.change(['users'], (store) => users.forEach((user) => store('users').put(user)), () => undefined);
   }
 
   writeUpload(upload: Upload) {
@@ -178,29 +182,31 @@ export class Database {
    * each change anew, because a full disk may refuse that as well. */
   private giveUp(changes: Changes, { reads, done }: Beside) {
     this.over = true;
-    this.change(['about', 'rows', 'events'], (store) => {
+    const forget = (store: Store) => {
       store('about').delete('position');
       store('rows').clear();
       store('events').clear();
-    });
-    this.change(outbox(done), (store) => writeOutgoing(store, changes, done));
+    };
+    this.change(['about', 'rows', 'events'], forget, () => undefined);
+    this.writeOutgoing(changes, done);
     if (reads) this.change(['about'], (store) => store('about').put(reads, 'reads'));
   }
 
-  private change(stores: string[], write: (store: Store) => void, failed: () => void = () => undefined) {
-    if (!this.db) return;
+  private change(stores: string[], write: (store: Store) => void, failed: () => void = () => (this.incomplete = true)) {
+    if (!this.db) return failed();
     this.written += 1;
+    const failedBy = (error: unknown) => {
+      console.warn('the local copy was not written', error);
+      failed();
+    };
     try {
       const transaction = this.db.transaction(stores, 'readwrite');
-      transaction.onabort = () => {
-        console.warn('the local copy was not written', transaction.error);
-        failed();
-      };
+      transaction.onabort = () => failedBy(transaction.error);
       write((name) => transaction.objectStore(name));
       // Now, and not when the page has heard of each request: one that is closed meanwhile would take the change with it.
       transaction.commit?.();
     } catch (error) {
-      console.warn('the local copy was not written', error);
+      failedBy(error);
     }
   }
 }

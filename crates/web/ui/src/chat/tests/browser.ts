@@ -1,5 +1,7 @@
 // What browsers have and these tests need, as far as it is used here: locks, channels between tabs, a database.
 
+import { vi } from 'vitest';
+
 interface Wanted {
   work: () => Promise<void>;
   done: () => void;
@@ -79,19 +81,27 @@ interface Asked<T> {
 }
 
 /** What is done at once is answered in a moment, as by a database: never within the call. */
-function request<T>(result: T): Asked<T> {
+function request<T>(result: T, ms = 0): Asked<T> {
   const asked: Asked<T> = { result };
-  setTimeout(() => asked.onsuccess?.());
+  setTimeout(() => asked.onsuccess?.(), ms);
   return asked;
 }
 
-function table(keyPath?: string | string[]) {
+/** How a disk is at the time. */
+interface Condition {
+  /** What cannot be written to. */
+  full: string[];
+  /** How long it takes to read a whole store. */
+  readMs: number;
+}
+
+function table(condition: Condition, keyPath?: string | string[]) {
   const rows = new Map<string, { key: Key; value: unknown }>();
   const keyOf = (value: Record<string, Key>): Key => (Array.isArray(keyPath) ? keyPath.map((part) => value[part]!) : value[keyPath!]!);
   const name = (key: Key) => JSON.stringify(key);
   return {
     get: (key: Key) => request(rows.get(name(key))?.value),
-    getAll: () => request([...rows.values()].sort((a, b) => compare(a.key, b.key)).map(({ value }) => value)),
+    getAll: () => request([...rows.values()].sort((a, b) => compare(a.key, b.key)).map(({ value }) => value), condition.readMs),
     put: (value: Record<string, Key>, key: Key = keyOf(value)) => rows.set(name(key), { key, value: structuredClone(value) }),
     delete: (what: Key | Range) => {
       if (typeof what !== 'object' || !('lower' in what)) return void rows.delete(name(what));
@@ -102,21 +112,59 @@ function table(keyPath?: string | string[]) {
   };
 }
 
+type Table = ReturnType<typeof table>;
+
+interface Transaction {
+  error?: DOMException;
+  onabort?: () => void;
+  objectStore: (name: string) => Table | undefined;
+  commit: () => void;
+}
+
+/** What is written to a full store is gone, with all that was written in the same transaction. The page warns of it. */
+function refused(): Transaction {
+  vi.spyOn(console, 'warn').mockReturnValue();
+  const none = table({ full: [], readMs: 0 });
+  const transaction: Transaction = { error: new DOMException('full', 'QuotaExceededError'), objectStore: () => none, commit: () => undefined };
+  setTimeout(() => transaction.onabort?.());
+  return transaction;
+}
+
 /** A disk. What is written is there at once, whole transactions at a time, since nothing comes in between. */
 export function disk() {
-  const stores = new Map<string, ReturnType<typeof table>>();
-  const database = {
-    createObjectStore: (name: string, { keyPath }: { keyPath?: string | string[] } = {}) => stores.set(name, table(keyPath)),
-    transaction: () => ({ objectStore: (name: string) => stores.get(name), commit: () => undefined }),
-    close: () => undefined,
+  const stores = new Map<string, Table>();
+  const condition: Condition = { full: [], readMs: 0 };
+  const connections: ReturnType<typeof connect>[] = [];
+  const connect = () => {
+    let isOpen = true;
+    const database = {
+      onclose: undefined as (() => void) | undefined,
+      createObjectStore: (name: string, { keyPath }: { keyPath?: string | string[] } = {}) => stores.set(name, table(condition, keyPath)),
+      transaction: (names: string[], mode?: string): Transaction => {
+        if (!isOpen) throw new DOMException('closed', 'InvalidStateError');
+        if (mode === 'readwrite' && names.some((name) => condition.full.includes(name))) return refused();
+        return { objectStore: (name: string) => stores.get(name), commit: () => undefined };
+      },
+      close: () => void (isOpen = false),
+    };
+    return database;
   };
   const open = () => {
-    const asked: Asked<typeof database> = { result: database };
+    const result = connect();
+    const asked: Asked<typeof result> = { result };
     setTimeout(() => {
+      connections.push(result);
       if (!stores.size) asked.onupgradeneeded?.();
       asked.onsuccess?.();
     });
     return asked;
   };
-  return { stores, open };
+  /** The browser closes what it has opened for pages, as it does when its data is cleared or its disk fails. */
+  const cut = () => {
+    for (const connection of connections.splice(0)) {
+      connection.close();
+      connection.onclose?.();
+    }
+  };
+  return { stores, open, condition, cut };
 }

@@ -19,7 +19,7 @@ export const after = (ms: number) => vi.advanceTimersByTimeAsync(ms);
 
 export function place(said = 1) {
   vi.useFakeTimers();
-  const { stores, open } = disk();
+  const { stores, open, condition, cut } = disk();
   const known = new Map<string, string>();
   const localStorage = { getItem: (name: string) => known.get(name) ?? null, setItem: (name: string, value: string) => known.set(name, value) };
   vi.stubGlobal('indexedDB', { open });
@@ -85,7 +85,7 @@ export function place(said = 1) {
     await after(100);
     return client;
   };
-  return { server, stores, tab };
+  return { server, stores, condition, cut, tab };
 }
 
 const wordsOf = (body: Init<Body> | undefined) => (body?.kind?.case === 'text' ? (body.kind.value.text ?? '') : `${body?.kind?.case}`);

@@ -1,5 +1,6 @@
 import { afterEach, expect, test, vi } from 'vitest';
 
+import type { Client } from '../client';
 import { CONV, text } from '../replica/tests/log';
 
 import { after, LONG, place, whole } from './place';
@@ -89,4 +90,66 @@ test('a tab that one writes in has the session again, with what the other one kn
   expect([first.phase, second.phase]).toEqual(['online', 'replaced']);
   expect(server.heard.sort()).toEqual(['here', 'there']);
   expect(first.replica.outgoing(CONV)).toEqual([]);
+});
+
+/** What the user did that a database cannot take, by the stores that it is kept in. */
+const REFUSED: [string, (client: Client) => void, string[]][] = [
+  ['a message', (client) => client.send(CONV, text('kept')), ['before', 'kept']],
+  ['a message discarded', (client) => client.discard('aa'), []],
+  ['a cursor', (client) => client.read(CONV, 1), ['before', 'read 1']],
+];
+
+test.each(REFUSED)('what a full disk did not take is not lost to a tab that goes on: %s', async (_, act, heard) => {
+  const { server, condition, tab } = place();
+  const first = await tab();
+  server.isUp = false;
+  window.dispatchEvent(new Event('offline'));
+  first.send(CONV, text('before'), 'aa');
+  await after(LONG);
+  condition.full = ['about', 'rows', 'events', 'outgoing'];
+  act(first);
+  await after(100);
+  const second = await tab();
+  second.stop();
+  server.isUp = true;
+  await after(LONG);
+  expect([first.phase, server.heard.sort(), first.replica.outgoing(CONV)]).toEqual(['online', heard, []]);
+});
+
+test('what is written in a tab whose database the browser has closed is sent', async () => {
+  const { server, cut, tab } = place();
+  const first = await tab();
+  await tab();
+  cut();
+  first.send(CONV, text('kept'));
+  await after(LONG);
+  expect([first.phase, server.heard, first.replica.outgoing(CONV)]).toEqual(['online', ['kept'], []]);
+});
+
+test('a file that the disk has no room for waits on in its tab', async () => {
+  const { server, condition, tab } = place();
+  const first = await tab();
+  await tab();
+  server.isUp = false;
+  condition.full = ['uploads'];
+  const file = { conv: CONV, file: new Blob(['a film']), name: '', width: 0, height: 0, replyTo: 0, atMs: 0 };
+  first.uploads.add({ ...file, clientId: 'aa', kind: 'file' });
+  await after(LONG);
+  expect([first.phase, first.uploads.of(CONV).length]).toEqual(['connecting', 1]);
+});
+
+test('where the disk took everything, a tab goes on with what the other one left', async () => {
+  const { server, condition, tab } = place();
+  const first = await tab();
+  condition.full = ['rows'];
+  server.say('too much');
+  await after(100);
+  condition.full = [];
+  server.isUp = false;
+  const second = await tab();
+  second.send(CONV, text('owed'));
+  second.stop();
+  server.isUp = true;
+  await after(LONG);
+  expect([first.phase, server.heard]).toEqual(['online', ['owed']]);
 });
