@@ -327,8 +327,10 @@ export class Client {
   private yielded = () => this.exchange.yield();
 
   /** What is on the screen stays there: it is drawn from what the other tab has left. */
-  private resumed = async () => {
+  private resumed = async (isOver: () => boolean) => {
     const opened = await this.database.again();
+    // The copy is another tab's again. What was read of it goes on changing there.
+    if (isOver()) return;
     if (opened) this.restore(opened);
     this.exchange.resume();
   };

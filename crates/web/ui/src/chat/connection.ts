@@ -33,8 +33,8 @@ export interface Owner {
   lost: () => void;
   /** Another tab has the session, and keeps the copy from here on. */
   yielded: () => void;
-  /** This tab is to go on, with the copy as the other one has left it. */
-  resumed: () => Promise<void>;
+  /** This tab is to go on, with the copy as the other one has left it. `isOver`: another one has taken over meanwhile. */
+  resumed: (isOver: () => boolean) => Promise<void>;
   /** The phase is another one. */
   changed: () => void;
 }
@@ -84,7 +84,8 @@ export class Connection {
   }
 
   private async goOn(turn: number) {
-    if (!this.isOver(turn)) await this.owner.resumed();
+    const isOver = () => this.isOver(turn);
+    if (!isOver()) await this.owner.resumed(isOver);
     await this.keep(turn);
   }
 

@@ -7,6 +7,12 @@ import { after, LONG, place, whole } from './place';
 
 afterEach(() => (vi.restoreAllMocks(), vi.unstubAllGlobals(), vi.useRealTimers()));
 
+const rowsOf = async (stores: ReturnType<typeof place>['stores']) => {
+  const asked = stores.get('rows')!.getAll();
+  await after(0);
+  return asked.result;
+};
+
 const upTo = (last: number) => Array.from({ length: last }, (_, n) => n + 1);
 
 test('what a closed tab owed, the one that goes on sends', async () => {
@@ -64,16 +70,32 @@ test('a tab without the session does not write the log, whatever is looked at in
   second.show(CONV);
   server.say('451');
   await after(100);
-  const rows = async () => {
-    const asked = stores.get('rows')!.getAll();
-    await after(0);
-    return asked.result;
-  };
-  const before = await rows();
+  const before = await rowsOf(stores);
   first.read(CONV, 450);
   first.atFoot(CONV);
   await after(LONG);
-  expect(await rows()).toEqual(before);
+  expect(await rowsOf(stores)).toEqual(before);
+  expect(server.heard).toEqual([]);
+});
+
+test('a tab that loses its turn while it reads the copy leaves it to the one that has it', async () => {
+  const { server, stores, condition, tab } = place(200);
+  const first = await tab();
+  first.show(CONV);
+  await tab();
+  condition.readMs = 500;
+  first.takeOver();
+  await after(10);
+  condition.readMs = 0;
+  const third = await tab();
+  await after(LONG);
+  server.say('201');
+  await after(100);
+  const before = await rowsOf(stores);
+  first.read(CONV, 200);
+  await after(LONG);
+  expect([first.phase, third.phase]).toEqual(['replaced', 'online']);
+  expect(await rowsOf(stores)).toEqual(before);
   expect(server.heard).toEqual([]);
 });
 
