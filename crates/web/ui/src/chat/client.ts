@@ -324,7 +324,11 @@ export class Client {
     this.changed();
   };
 
-  private yielded = () => this.exchange.yield();
+  private yielded = () => {
+    this.exchange.yield();
+    // What ends from here on would be sent from here, and so take the session back.
+    this.uploads.pause();
+  };
 
   /** What is on the screen stays there: it is drawn from what the other tab has left. */
   private resumed = async (isOver: () => boolean) => {

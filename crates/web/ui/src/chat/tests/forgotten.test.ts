@@ -15,10 +15,11 @@ afterEach(() => (vi.restoreAllMocks(), vi.unstubAllGlobals(), vi.useRealTimers()
 function withFiles() {
   const made = place();
   const { server, stores } = made;
-  const files = { brought: 0, there: new Set<string>(), muted: false, forgets: false };
+  const files = { brought: 0, there: new Set<string>(), muted: false, forgets: false, committed: () => Promise.resolve() };
   vi.stubGlobal('fetch', async (path: string) => {
     if (!path.endsWith('/commit')) return new Response(JSON.stringify({ upload: 'one', offset: 5, complete: true }));
     files.brought += 1;
+    await files.committed();
     const id = `0${files.brought}`;
     if (!files.forgets) files.there.add(id);
     return new Response(JSON.stringify({ id, size: 5, mime: 'audio/ogg', voice: { duration_ms: 1, loudness_dlufs: 0, waveform: [] } }));
@@ -119,4 +120,25 @@ test('a message that is discarded takes its file along', async () => {
   await becomes(client, 'refused');
   client.discard('aa');
   expect([await kept('uploads'), await kept('outgoing'), client.uploads.of(CONV)]).toEqual([[], [], []]);
+});
+
+test('an upload that ends after another tab took over does not take the session from it', async () => {
+  const { server, files, tab, speak, kept } = withFiles();
+  const first = await tab();
+  const held: (() => void)[] = [];
+  files.committed = () => new Promise((go) => held.push(go));
+  speak(first);
+  await vi.waitFor(() => expect(held).toHaveLength(1));
+  // The first one's session is not over yet, and the second one has none yet.
+  server.isUp = false;
+  server.closingMs = 10_000;
+  const second = await tab();
+  held[0]!();
+  await after(1000);
+  server.isUp = true;
+  files.committed = () => Promise.resolve();
+  await after(60_000);
+  await vi.waitFor(() => expect(voices(server)).toHaveLength(1));
+  await becomes(second, undefined);
+  expect([first.phase, second.phase, await kept('uploads')]).toEqual(['replaced', 'online', []]);
 });

@@ -35,6 +35,8 @@ export function place(said = 1) {
   const server = {
     log,
     isUp: true,
+    /** How long a session that is closed takes to end. */
+    closingMs: 0,
     /** What reached it, in words. */
     heard: [] as string[],
     /** An answer of the test's own; else what a server says. */
@@ -74,7 +76,7 @@ export function place(said = 1) {
         if (answer.case === 'ack') pushed({ case: 'deliver', value: log.push(answer.value.seq - 1, answer.value.seq) });
       });
     };
-    return { kind: 'websocket', over, close: () => close(0), hint: () => undefined, probe: () => undefined, ask } as unknown as Session;
+    return { kind: 'websocket', over, close: () => setTimeout(() => close(0), server.closingMs), hint: () => undefined, probe: () => undefined, ask } as unknown as Session;
   });
 
   /** Another tab, which is then the one that has the session. */
