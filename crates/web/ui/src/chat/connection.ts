@@ -117,6 +117,7 @@ export class Connection {
       // Whatever `navigator.onLine` says: it is wrong where the server runs on this machine, and on some networks.
       try {
         const token: string = await this.account.token(stale);
+        if (this.isOver(turn)) break;
         stale = undefined;
         again = await this.converse(token, turn, () => backoff.reset());
       } catch (error) {
@@ -136,17 +137,18 @@ export class Connection {
   /** One session, from hello to its end. Answers how long the server wants to be left alone. */
   private async converse(token: string, turn: number, welcomed: () => void): Promise<number> {
     let retryAfterMs = 0;
+    const isOver = () => this.isOver(turn);
     const push = (body: Reply) => {
-      if (this.isOver(turn)) return;
+      if (isOver()) return;
       if (body.case === 'goodbye') retryAfterMs = body.value.retryAfterMs;
       if (body.case === 'goodbye' || body.case === 'error') this.told(body.value.code);
       else this.owner.push(body);
     };
     const greeted = (reply: Reply) => {
-      if (!this.isOver(turn)) this.owner.greeted(reply);
+      if (!isOver()) this.owner.greeted(reply);
     };
-    const session = await Session.begin({ ...this.owner.hello(), token }, push, greeted);
-    if (this.isOver(turn)) {
+    const session = await Session.begin({ ...this.owner.hello(), token }, push, greeted, isOver);
+    if (isOver()) {
       session.close();
       return 0;
     }
@@ -155,7 +157,7 @@ export class Connection {
     welcomed();
     this.owner.began(session);
     const code = await session.over;
-    if (!this.isOver(turn)) this.told(code);
+    if (!isOver()) this.told(code);
     return retryAfterMs;
   }
 

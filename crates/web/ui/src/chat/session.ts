@@ -41,10 +41,15 @@ export class Session {
     private readonly push: (body: Reply) => void,
   ) {}
 
-  /** Connects and says hello; `welcomed` takes Welcome, and then the reply to `hello.sync`. */
-  static async begin(hello: Init<Hello>, push: (body: Reply) => void, welcomed: (reply: Reply) => void): Promise<Session> {
+  /** Connects and says hello; `welcomed` takes Welcome, and then the reply to `hello.sync`. Once it `isOver` no hello is said:
+   * the server would end a later session of this device for it. */
+  static async begin(hello: Init<Hello>, push: (body: Reply) => void, welcomed: (reply: Reply) => void, isOver: () => boolean): Promise<Session> {
     let session: Session | undefined;
     const link = await openLink((frame) => session?.take(frame));
+    if (isOver()) {
+      link.close();
+      throw new Cut('the session is not wanted any more');
+    }
     session = new Session(link, push);
     const begun = session;
     const timer = setInterval(() => begun.tick(), TICK_MS);

@@ -3,7 +3,7 @@
 import { vi } from 'vitest';
 
 import { type Init, make } from '../../wire/codec';
-import type { Body } from '../../wire/im.gen';
+import { type Body, Code } from '../../wire/im.gen';
 import type { Account } from '../account';
 import { Client } from '../client';
 import { BO, CONV, Log, ME, text } from '../replica/tests/log';
@@ -32,11 +32,16 @@ export function place(said = 1) {
   const log = new Log();
   for (let n = 1; n <= said; n += 1) log.add(BO, text(`${n}`));
   let push: ((body: Reply) => void) | undefined;
+  let replace: (code: Code) => void = () => undefined;
   const server = {
     log,
     isUp: true,
+    /** How long the way there takes to open. */
+    openingMs: 0,
     /** How long a session that is closed takes to end. */
     closingMs: 0,
+    /** How many have begun. */
+    sessions: 0,
     /** What reached it, in words. */
     heard: [] as string[],
     /** An answer of the test's own; else what a server says. */
@@ -59,14 +64,19 @@ export function place(said = 1) {
     const { seq, ord } = log.add(ME, value.body ?? {});
     return { case: 'ack', value: make('Ack', { seq, ord }) };
   };
-  vi.spyOn(Session, 'begin').mockImplementation(async (hello, pushed, greeted) => {
-    if (!server.isUp) throw new Cut('there is no network');
+  vi.spyOn(Session, 'begin').mockImplementation(async (hello, pushed, greeted, isOver) => {
+    if (server.openingMs) await new Promise((open) => setTimeout(open, server.openingMs));
+    if (!server.isUp || isOver()) throw new Cut('there is no network, or no use of it');
+    // A device has one session.
+    replace(Code.REPLACED);
+    server.sessions += 1;
     push = pushed;
     greeted({ case: 'welcome', value: make('Welcome', { me: { id: ME, name: 'ana' } }) });
     const { sync } = hello;
     if (sync) setTimeout(() => greeted(reply({ case: 'sync', value: sync })));
     let close: (code: number) => void = () => undefined;
     const over = new Promise<number>((resolve) => (close = resolve));
+    replace = close;
     const ask = (asked: Asked, take: (reply: Reply) => boolean) => {
       setTimeout(() => {
         // What is asked over a dead way reaches nobody.
@@ -80,8 +90,8 @@ export function place(said = 1) {
   });
 
   /** Another tab, which is then the one that has the session. */
-  const tab = async (): Promise<Client> => {
-    const starting = Client.start(ACCOUNT);
+  const tab = async (account = ACCOUNT): Promise<Client> => {
+    const starting = Client.start(account);
     await after(100);
     const client = await starting;
     await after(100);

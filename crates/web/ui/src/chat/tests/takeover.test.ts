@@ -2,6 +2,7 @@ import { afterEach, expect, test, vi } from 'vitest';
 
 import type { Client } from '../client';
 import { CONV, text } from '../replica/tests/log';
+import { Session } from '../session';
 
 import { after, LONG, place, whole } from './place';
 
@@ -174,4 +175,19 @@ test('where the disk took everything, a tab goes on with what the other one left
   server.isUp = true;
   await after(LONG);
   expect([first.phase, server.heard]).toEqual(['online', ['owed']]);
+});
+
+test.each([['token', 1], ['connection', 2]])('a tab that was taken over while it waited for its %s lets the other one be', async (which, connected) => {
+  const { server, tab } = place();
+  let settle: (token: string) => void = () => undefined;
+  const token = () => new Promise<string>((settled) => (settle = settled));
+  if (which === 'connection') server.openingMs = 1000;
+  const first = await (which === 'token' ? tab({ key: 'ana', token }) : tab());
+  server.openingMs = 0;
+  const second = await tab();
+  expect([first.phase, second.phase]).toEqual(['replaced', 'online']);
+  settle('token');
+  await after(LONG);
+  expect([first.phase, second.phase, server.sessions]).toEqual(['replaced', 'online', 1]);
+  expect(Session.begin).toHaveBeenCalledTimes(connected);
 });
