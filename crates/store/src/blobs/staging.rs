@@ -1,6 +1,8 @@
 //! Uploads under way: a local file each, synced before its offset is claimed, so that an upload goes on after a crash.
 
 mod room;
+#[cfg(test)]
+mod tests;
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -69,11 +71,24 @@ type Entries = FxHashMap<Id, Entry>;
 
 #[derive(Debug)]
 struct Entry {
-    user: UserId,
-    sha256: [u8; 32],
+    content: Content,
     size: u64,
     /// `None`: a place is kept for it.
     slot: Option<Slot>,
+}
+
+/// Whose upload of what it is: there is one row of it at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Content {
+    user: UserId,
+    sha256: [u8; 32],
+    voice: bool,
+}
+
+impl Content {
+    fn of(new: &NewUpload) -> Self {
+        Self { user: new.user, sha256: new.sha256, voice: new.voice }
+    }
 }
 
 impl Staging {
@@ -106,7 +121,7 @@ impl Staging {
     ) -> Result<(Place<'_>, Vec<Id>), Refusal> {
         let mut open = self.lock();
         let ended = room::make(&open, new, idle, admit)?;
-        open.insert(new.id, Entry { user: new.user, sha256: new.sha256, size: new.size, slot: None });
+        open.insert(new.id, Entry { content: Content::of(new), size: new.size, slot: None });
         Ok((Place { staging: self, id: new.id }, ended))
     }
 
@@ -120,13 +135,14 @@ impl Staging {
         if let Some(slot) = open.get(&upload.id).and_then(|entry| entry.slot.as_ref()) {
             return Arc::clone(slot);
         }
-        let (id, user, sha256, size) = (upload.id, upload.user, upload.sha256, upload.size);
+        let (id, user, size) = (upload.id, upload.user, upload.size);
+        let content = Content { user, sha256: upload.sha256, voice: upload.voice };
         let path = self.folder.join(key_of(&id));
         let (safe, touched) = (watch::Sender::new(0), Instant::now());
         let staged = Staged { upload, path, safe, checked: false, open: false, touched };
         let (staged, ended) = (Arc::new(Mutex::new(staged)), AtomicBool::new(false));
         let slot = Arc::new(Underway { user, staged, commits: Arc::default(), ended });
-        open.insert(id, Entry { user, sha256, size, slot: Some(Arc::clone(&slot)) });
+        open.insert(id, Entry { content, size, slot: Some(Arc::clone(&slot)) });
         slot
     }
 
@@ -168,7 +184,7 @@ impl Underway {
     pub(super) async fn lock(&self) -> Result<tokio::sync::MutexGuard<'_, Staged>, Refusal> {
         let mut staged = self.staged.lock().await;
         if self.has_ended() {
-            return Err(Refusal::later(Code::Unavailable, "the upload makes room: begin it again", END_RETRY_MS));
+            return Err(ending());
         }
         staged.open().await.map_err(failed)?;
         staged.touched = Instant::now();
@@ -231,6 +247,11 @@ impl Staged {
         self.safe.send_replace(0);
         Ok(())
     }
+}
+
+/// Of an upload that has ended and is not gone yet.
+fn ending() -> Refusal {
+    Refusal::later(Code::Unavailable, "the upload makes room: begin it again", END_RETRY_MS)
 }
 
 /// SHA-256 of a file.

@@ -5,9 +5,10 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use convene_im_core::model::Refusal;
+use rustc_hash::{FxHashMap, FxHashSet};
 use tokio::sync::OwnedMutexGuard;
 
-use super::{Entries, Entry, Id, Staged, Underway};
+use super::{Content, Entries, Entry, Id, Staged, Underway, ending};
 use crate::ops::NewUpload;
 
 /// What is under way without the content that is asked about.
@@ -22,18 +23,28 @@ pub(in crate::blobs) struct Announced {
 }
 
 impl Entry {
-    /// Whether it counts against this one: it is of another content, and has not ended.
-    fn is_beside(&self, new: &NewUpload) -> bool {
-        (self.user != new.user || self.sha256 != new.sha256) && !self.slot.as_ref().is_some_and(|slot| slot.has_ended())
+    /// Whether it counts against an upload of this content: it is of another one, and has not ended.
+    fn is_beside(&self, new: Content) -> bool {
+        self.content != new && !self.has_ended()
+    }
+
+    fn has_ended(&self) -> bool {
+        self.slot.as_ref().is_some_and(|slot| slot.has_ended())
     }
 }
 
-fn announced(open: &Entries, new: &NewUpload) -> Announced {
-    let mut announced = Announced::default();
+/// One that is being taken up has a place beside its entry until its row is written: it counts once.
+fn announced(open: &Entries, new: Content) -> Announced {
+    let mut sizes = FxHashMap::default();
     for entry in open.values().filter(|entry| entry.is_beside(new)) {
-        announced.all = announced.all.saturating_add(entry.size);
-        if entry.user == new.user {
-            announced.own = announced.own.saturating_add(entry.size);
+        let size: &mut u64 = sizes.entry(entry.content).or_default();
+        *size = entry.size.max(*size);
+    }
+    let mut announced = Announced::default();
+    for (content, size) in sizes {
+        announced.all = announced.all.saturating_add(size);
+        if content.user == new.user {
+            announced.own = announced.own.saturating_add(size);
             announced.uploads += 1;
         }
     }
@@ -49,16 +60,24 @@ impl Announced {
 }
 
 /// Ends as many of the user's uploads as `admit` asks for, those first that rest the longest; none, if all of them would not
-/// do. None is ended that somebody works on, or has worked on in the last `idle`.
+/// do. None is ended that somebody works on, takes up, or has worked on in the last `idle`. One of this very content that has
+/// ended has to be gone first: its row would be found, and taken away.
 pub(super) fn make(
     open: &Entries,
     new: &NewUpload,
     idle: Duration,
     admit: impl Fn(Announced) -> Result<(), Refusal>,
 ) -> Result<Vec<Id>, Refusal> {
-    let mut left = announced(open, new);
+    let content = Content::of(new);
+    if open.values().any(|entry| entry.content == content && entry.has_ended()) {
+        return Err(ending());
+    }
+    let mut left = announced(open, content);
     let Err(refusal) = admit(left) else { return Ok(Vec::new()) };
-    let own = open.iter().filter(|(_, entry)| entry.user == new.user && entry.is_beside(new));
+    let own = open.iter().filter(|(_, entry)| entry.content.user == new.user && entry.is_beside(content));
+    let taken_up: FxHashSet<_> =
+        open.values().filter(|entry| entry.slot.is_none()).map(|entry| entry.content).collect();
+    let own = own.filter(|(_, entry)| !taken_up.contains(&entry.content));
     // None of them is taken up before it is known which end.
     let mut resting: Vec<_> =
         own.filter_map(|(id, entry)| Some((entry.slot.as_ref()?.resting(idle)?, *id, entry.size))).collect();
