@@ -13,13 +13,13 @@ from test_web_chat import act, enter, message, names, online, row, sign_in, star
 # As the client has them: messages that stay where nobody scrolls up; at twice as many the others go.
 KEPT = 200
 LONG = 450
-# Whether transactions that write events are aborted, as on a full disk.
+# Whether transactions that write events are aborted, as on a full disk: at once, for the client commits when it has asked.
 FULL_DISK = """(full) => {
   const { prototype } = IDBObjectStore;
   prototype.really ??= prototype.put;
   prototype.put = function (...what) {
     const request = this.really(...what);
-    if (full && this.name === 'events') request.onsuccess = () => this.transaction.abort();
+    if (full && this.name === 'events') this.transaction.abort();
     return request;
   };
 }"""
@@ -99,11 +99,14 @@ async def test_a_copy_that_could_not_be_written_is_made_anew(server):
             await write(ana, text)
         await row(bo, ana_name).click()
         await expect(message(bo, "said in error")).to_be_visible()
+        warned = []
+        bo.on("console", lambda said: warned.append(said.text))
         await bo.evaluate(FULL_DISK, True)
         await act(ana, "said in error", "Delete for everybody")
         await write(ana, "meanwhile")
         await expect(message(bo, "meanwhile")).to_be_visible()
         await bo.evaluate(FULL_DISK, False)
+        assert any("the local copy was not written" in text for text in warned), warned
         await write(ana, "after")
         await expect(message(bo, "after")).to_be_visible()
         await bo.reload()
