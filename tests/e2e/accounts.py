@@ -14,6 +14,7 @@ from pathlib import Path
 import livekit.rtc as rtc
 from im_client import Device
 from sdk import Person
+from standstill import Standstill
 
 CODE = re.compile(r"a code, in place of a message.*code=\"?(\d{6})")
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
@@ -138,9 +139,10 @@ class ChatDevice(Device):
 
 
 async def within(seconds: float, condition, what: str) -> float:
-    """How long it took until `condition()` held."""
+    """How long it took until `condition()` held, without what this machine stood still."""
     begin = time.monotonic()
-    while not condition():
-        assert time.monotonic() - begin < seconds, f"not within {seconds} s: {what}"
-        await asyncio.sleep(0.01)
-    return time.monotonic() - begin
+    async with Standstill() as still:
+        while not condition():
+            assert time.monotonic() - begin - still.s < seconds, f"not within {seconds} s: {what}"
+            await asyncio.sleep(0.01)
+        return time.monotonic() - begin - still.s

@@ -185,8 +185,14 @@ async def test_a_narrow_path_gets_fewer_frames_and_not_old_ones(tmp_path, room_n
         hosts["narrow"].impair(rate_kbit=1_000, queue_ms=300, delay_ms=20)
         span_s = 10
         await pages["robot"].evaluate("([bytes, per, span]) => pushFrames('scan', bytes, per, span)", [size, per_s, span_s])
+        ages = lambda name: pages[name].evaluate("dataFrames().map(row => row[4])")
+
+        async def wide_has_them():
+            return len(await ages("wide")) > 0.9 * per_s * span_s
+
+        await seen(wide_has_them, "the other receiver has all of them")
         await asyncio.sleep(2)
-        narrow, wide = [[row[4] for row in await pages[name].evaluate("dataFrames()")] for name in ("narrow", "wide")]
+        narrow, wide = await ages("narrow"), await ages("wide")
         print(f"narrow: {len(narrow)} frames, {sorted(narrow)[len(narrow) // 2]} ms old; wide: {len(wide)}, oldest {max(wide)} ms")
         assert len(wide) > 0.9 * per_s * span_s, f"{len(wide)} frames"
         fitting = 1_000_000 / 8 / size * span_s

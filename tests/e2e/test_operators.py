@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 import subprocess
 import time
 import urllib.parse
@@ -42,9 +41,7 @@ class Prometheus:
         config = config.replace("localhost:7883", f"127.0.0.1:{server.base + 3}").replace("interval: 15s", "interval: 1s")
         (tmp / "prometheus.yml").write_text(config)
         (tmp / "alerts.yml").write_text((CONFIGS / "prometheus/alerts.yml").read_text())
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.address = f"127.0.0.1:{probe.getsockname()[1]}"
+        self.address = f"127.0.0.1:{server.base + 12}"  # of the block that is the server's
         command = [TOOLS / "prometheus", f"--config.file={tmp}/prometheus.yml", f"--storage.tsdb.path={tmp}/tsdb"]
         self.log = (tmp / "log").open("wb")
         self.process = subprocess.Popen([*command, f"--web.listen-address={self.address}"], stderr=self.log, stdout=self.log)

@@ -8,11 +8,11 @@ import json
 import re
 import subprocess
 import sys
-import time
 import urllib.request
 import uuid
 
 import pytest
+from accounts import next_code
 
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
 # Of each route and phase. What this finds at all it finds among the first; more is for an afternoon.
@@ -26,21 +26,10 @@ def post(server, path: str, body: dict, token: str = "") -> dict:
     return json.load(server.open(request))
 
 
-def code(server, purpose: str) -> str:
-    """The code in the log, where a message would be."""
-    deadline = time.monotonic() + 5
-    while time.monotonic() < deadline:
-        text = re.sub(r"\x1b\[[0-9;]*m", "", server.log.read_text())
-        if found := re.findall(rf'purpose="?{purpose}"?.*?code="?(\d{{6}})', text):
-            return found[-1]
-        time.sleep(0.05)
-    raise AssertionError("no code in the log")
-
-
 def register(server, phone: str) -> dict:
-    device = uuid.uuid4().hex
+    device, before = uuid.uuid4().hex, server.log.stat().st_size
     post(server, "/v1/auth/codes", {"phone": phone, "purpose": "register", "device_id": device})
-    fields = {"phone": phone, "code": code(server, "register"), "display_name": "Ana", "consent": "1", "device": {"id": device}}
+    fields = {"phone": phone, "code": next_code(server.log, before), "display_name": "Ana", "consent": "1", "device": {"id": device}}
     return post(server, "/v1/auth/register", fields)
 
 

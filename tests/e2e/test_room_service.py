@@ -67,6 +67,10 @@ async def test_tracks_are_muted_and_subscriptions_changed(server, service, room_
 
         # This SDK has no event for a subscription that the server ends, so the sound is judged.
         await subscribe(False)
+        # What its jitter buffer had is played first.
+        for _ in range(10):
+            if await loudness_within(track, 1) < 100:
+                break
         assert await loudness_within(track, 2) < 100
         await subscribe(True)
         assert await hears(bob.tracks["alice:audio"])

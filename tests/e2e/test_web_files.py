@@ -34,7 +34,7 @@ async def test_what_could_not_be_loaded_is_asked_for_anew(server, tmp_path):
         await start_with(ana, bo_name)
         await ana.locator('input[type="file"]').set_input_files(tmp_path / "dot.png")
         await ana.get_by_role("button", name="Record voice message").click()
-        await expect(ana.get_by_role("timer")).to_have_text("0:02")
+        await expect(ana.get_by_role("timer")).to_have_text(re.compile("0:0[2-9]"))
         await ana.get_by_role("button", name="Send voice message").click()
         await expect(message(ana, "0:0").locator(".voice")).to_be_visible()
         refused = await refuse_once(bo)
@@ -84,7 +84,7 @@ async def test_a_file_that_the_server_has_dropped_is_brought_once_more(server):
 
         await ana.route(re.compile("/im/blobs/.*/commit"), drop_first)
         await ana.get_by_role("button", name="Record voice message").click()
-        await expect(ana.get_by_role("timer")).to_have_text("0:01")
+        await expect(ana.get_by_role("timer")).to_have_text(re.compile("0:0[1-9]"))
         await ana.get_by_role("button", name="Send voice message").click()
         refused = ana.get_by_role("alert").filter(has_text="The server did not take it")
         await expect(refused).to_be_visible()
