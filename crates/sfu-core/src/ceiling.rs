@@ -36,6 +36,11 @@ impl Ceiling {
         out && kind == MediaKind::Video
     }
 
+    /// Before how many others somebody came who is just not left out.
+    pub(crate) const fn last_place(self) -> Option<usize> {
+        if let Self::Viewers(most) = self { most.checked_sub(1) } else { None }
+    }
+
     /// The highest layer that goes out, where it has lower ones.
     pub(crate) const fn top(self) -> u8 {
         match self {

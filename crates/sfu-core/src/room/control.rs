@@ -5,7 +5,6 @@ use std::time::Instant;
 use convene_types::{PeerId, TrackId};
 
 use super::Room;
-use crate::ceiling::Ceiling;
 use crate::config::MAX_SHAPES;
 use crate::publisher::Publisher;
 use crate::spec::{Egress, TrackSpec};
@@ -169,12 +168,12 @@ impl Room {
     pub(super) fn forget_subscriber(&mut self, index: usize) -> Option<Subscriber> {
         let subscriber = self.subscribers.try_remove(index)?;
         self.subscriber_places.remove(&subscriber.peer);
-        for (_, behind) in self.subscribers.iter_mut().filter(|(_, other)| other.rank > subscriber.rank) {
+        let (last, mut heir) = (self.ceiling.last_place(), None);
+        for (index, behind) in self.subscribers.iter_mut().filter(|(_, other)| other.rank > subscriber.rank) {
             behind.rank -= 1;
+            heir = heir.or((Some(behind.rank) == last).then_some(index));
         }
-        if matches!(self.ceiling, Ceiling::Viewers(_)) {
-            self.select_under_ceiling(); // somebody has their place
-        }
+        heir.into_iter().for_each(|heir| self.select_all_of(heir));
         self.active.retain(|active| *active != index);
         self.report_soon.retain(|waiting| *waiting != index);
         self.probing.retain(|probing| *probing != index);

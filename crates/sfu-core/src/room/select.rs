@@ -35,6 +35,12 @@ impl Room {
         self.tell_stream_state(place, index);
     }
 
+    /// The same for all tracks of a subscriber: it has the place of one that has left.
+    pub(super) fn select_all_of(&mut self, place: usize) {
+        let tracks: Vec<usize> = self.subscribers.get(place).into_iter().flat_map(Subscriber::tracks).collect();
+        tracks.into_iter().for_each(|track| self.select_one(track, place));
+    }
+
     /// Chooses anew for those that missed where they could have gone down.
     pub(super) fn select_stranded(&mut self) {
         for (track, subscriber) in std::mem::take(&mut self.stranded) {
@@ -68,7 +74,7 @@ impl Room {
     }
 
     /// Chooses anew what goes out under the ceiling, and tells whom it concerns.
-    pub(super) fn select_under_ceiling(&mut self) {
+    fn select_under_ceiling(&mut self) {
         for track in 0..self.tracks.capacity() {
             self.select(track);
             for index in 0..self.subscribers.capacity() {
@@ -134,6 +140,8 @@ impl Room {
 
 /// Chooses for a subscription that counts for nothing in its track, and counts it. `true`: a keyframe is waited for.
 fn choose_for(track: &mut Track, index: usize, subscriber: &mut Subscriber, ceiling: Ceiling) -> bool {
+    #[cfg(test)]
+    CHOSEN.with(|chosen| chosen.set(chosen.get() + 1));
     let rank = subscriber.rank;
     let Some(subscription) = subscriber.get_mut(index) else { return false };
     let kept = track.muted || track.aside || subscription.paused || subscription.share.is_starved();
@@ -146,4 +154,10 @@ fn choose_for(track: &mut Track, index: usize, subscriber: &mut Subscriber, ceil
     subscription.claim = claim;
     let is_here = claim.wanted.is_some_and(|layer| subscriber.has_keyframe(index, layer));
     track.count(claim, is_here)
+}
+
+#[cfg(test)]
+thread_local! {
+    /// How often it was chosen for a subscription.
+    pub(super) static CHOSEN: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }

@@ -4,6 +4,7 @@ use convene_rtp::rtcp::{ReportBlock, SenderInfo, write_fir, write_nack, write_pl
 
 use super::*;
 use crate::Ceiling;
+use crate::room::select::CHOSEN;
 
 #[test]
 fn a_packet_is_rewritten_for_its_subscriber() {
@@ -568,6 +569,39 @@ fn who_came_first_is_told_by_when_they_came_and_places_become_free() {
     assert_eq!(told(&mut world), [(late[2], false)], "whose turn it is");
     world.room.remove_peer(late[4]);
     assert_eq!(told(&mut world), [], "who saw nothing leaves no place");
+}
+
+#[test]
+fn under_a_ceiling_who_leaves_costs_a_choice_for_one_other_at_most() {
+    const TRACKS: u64 = 50;
+    let mut world = World::new(1);
+    let others = (1..TRACKS).map(|n| TrackId(100 + n));
+    let tracks: Vec<TrackId> = others.chain([VIDEO]).collect();
+    for track in &tracks {
+        world.room.add_track(world.now, TrackSpec { track: *track, ..video(Codec::Vp8) });
+    }
+    for peer in (1_000..1_200).map(PeerId) {
+        tracks.iter().for_each(|track| world.subscribe(peer, *track));
+    }
+    world.room.set_ceiling(Ceiling::Viewers(100));
+    world.gather();
+    world.events.clear();
+    // (who leaves, for how many subscriptions it is chosen, and who is told that they go on)
+    for (leaves, chosen, told) in
+        [(1_199, 0, None), (1_000, 50, Some(1_100)), (1_150, 0, None), (1_100, 50, Some(1_101))]
+    {
+        CHOSEN.set(0);
+        world.room.remove_peer(PeerId(leaves));
+        assert_eq!(CHOSEN.get(), chosen, "{leaves}");
+        world.gather();
+        let on = |event: Event| matches!(event, Event::StreamState { paused: false, .. }).then_some(event);
+        let on: Vec<Event> = world.events.drain(..).filter_map(on).collect();
+        assert!(
+            on.iter().all(|event| matches!(event, Event::StreamState { peer, .. } if Some(peer.0) == told)),
+            "{on:?}"
+        );
+        assert_eq!(on.len(), chosen, "{leaves}");
+    }
 }
 
 #[test]
