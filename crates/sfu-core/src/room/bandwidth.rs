@@ -115,6 +115,18 @@ impl Room {
         }
     }
 
+    /// A subscription ends whose peer and track may go on together: a pause that was told of it is over. It is told here, as the next
+    /// subscription tells of its own pauses only.
+    pub(super) fn tell_no_pause(&mut self, index: usize, track_index: usize) {
+        let Some(track) = self.tracks.get(track_index).map(|track| track.id) else { return };
+        let Some(subscriber) = self.subscribers.get_mut(index) else { return };
+        let peer = subscriber.peer;
+        let Some(subscription) = subscriber.get_mut(track_index) else { return };
+        if std::mem::take(&mut subscription.share.told_paused) {
+            self.events.push_back(Event::StreamState { peer, track, paused: false });
+        }
+    }
+
     /// Begins probes where a subscriber could use more than is known to fit.
     pub(super) fn begin_probes(&mut self, now: Instant) {
         for (index, subscriber) in &mut self.subscribers {

@@ -90,7 +90,6 @@ impl Room {
             self.subscribers.insert(Subscriber::new(peer, rank, cursor, self.epoch))
         });
         let Some(subscriber) = self.subscribers.get_mut(index) else { return };
-        let Some(track) = self.tracks.get_mut(track_index) else { return };
         if let Some(known) = subscriber.get_mut(track_index).filter(|known| known.egress.ssrc == egress.ssrc) {
             let takes_others = known.egress.pts != egress.pts;
             (known.egress, known.shape) = (egress, shape);
@@ -99,6 +98,9 @@ impl Room {
             }
             return;
         }
+        self.tell_no_pause(index, track_index);
+        let (subscriber, track) = (self.subscribers.get_mut(index), self.tracks.get_mut(track_index));
+        let Some((subscriber, track)) = subscriber.zip(track) else { return };
         match subscriber.remove(track_index) {
             Some(claim) => track.discount(claim),
             None => track.subscribers.push(index),
@@ -113,6 +115,7 @@ impl Room {
     pub fn unsubscribe(&mut self, peer: PeerId, track: TrackId) {
         let Some(index) = self.subscriber_places.get(&peer).copied() else { return };
         let Some(track_index) = self.track_places.get(&track).copied() else { return };
+        self.tell_no_pause(index, track_index);
         self.remove_subscription(index, track_index);
     }
 

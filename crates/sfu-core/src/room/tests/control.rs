@@ -1,9 +1,10 @@
 //! Tracks and subscribers come and go.
 
-use convene_rtp::rtcp::write_pli;
+use convene_rtp::rtcp::{write_pli, write_remb};
+use convene_types::Bitrate;
 
 use super::*;
-use crate::{Flow, Speaker};
+use crate::{Ceiling, Flow, Speaker};
 
 #[test]
 fn a_muted_track_is_received_and_not_forwarded() {
@@ -283,4 +284,57 @@ fn the_next_track_on_a_reserved_section_goes_on_with_its_numbers() {
     assert!((89_900..=90_000).contains(&passed), "a second later: {passed}");
     world.room.remove_peer(BOB);
     assert!(world.room.ended.is_empty());
+}
+
+#[test]
+fn a_pause_that_was_told_does_not_outlast_its_subscription() {
+    let other = TrackId(12);
+    let told = |world: &mut World| {
+        world.gather();
+        let states = world.events.drain(..).filter_map(|event| {
+            let Event::StreamState { peer: BOB, track, paused } = event else { return None };
+            Some((track, paused))
+        });
+        states.collect::<Vec<_>>()
+    };
+    let remb = |world: &mut World, bits| {
+        let mut bytes = Vec::new();
+        write_remb(&mut bytes, Ssrc(1), Bitrate(bits), &[out_ssrc(BOB, VIDEO)]);
+        world.room.handle_rtcp(world.now, BOB, &bytes).unwrap();
+    };
+    let anew = |world: &mut World, ended: bool, ssrc| {
+        if ended {
+            world.room.unsubscribe(BOB, other);
+        }
+        remb(world, 100_000_000);
+        world.room.subscribe(world.now, BOB, other, Egress { ssrc: Ssrc(ssrc), ..egress(BOB, other) });
+    };
+    // Whether it is ended first, as a section is that stops, or another stream takes its place.
+    for ended in [true, false] {
+        let mut world = World::new(1);
+        world.room.add_track(world.now, TrackSpec { track: other, ..video(Codec::Vp8) });
+        world.subscribe(BOB, VIDEO);
+        world.subscribe(BOB, other);
+        world.room.set_priority(BOB, VIDEO, 1);
+        for seq in 1..60 {
+            for (track, ssrc) in [(VIDEO, layer_ssrc(0)), (other, 900)] {
+                let payload = [&vp8(seq == 1, true, seq, false, 1)[..], &[7; 900]].concat();
+                let mut bytes = world.packet(frame(0, seq, seq == 1), &payload);
+                convene_rtp::packet::set_ssrc(&mut bytes, Ssrc(ssrc));
+                world.send_bytes(track, 0, bytes).unwrap();
+            }
+            world.flush();
+            remb(&mut world, 50_000);
+            world.pass(33);
+        }
+        assert_eq!(told(&mut world), [(other, true)], "the path is for the other one");
+        anew(&mut world, ended, 77);
+        assert_eq!(told(&mut world), [(other, false)]);
+        anew(&mut world, ended, 78);
+        world.pass(1_000);
+        assert_eq!(told(&mut world), [], "what was not paused");
+        world.room.set_ceiling(Ceiling::NoVideo);
+        world.room.remove_peer(BOB);
+        assert!(told(&mut world).into_iter().all(|(_, paused)| paused), "who has left is told nothing");
+    }
 }
