@@ -41,8 +41,10 @@ pub(crate) struct Pending {
 #[derive(Debug, Default)]
 pub(crate) struct Ended(VecDeque<(Ssrc, Last)>);
 
-/// SSRCs remembered of a peer: those of sections that it has reserved (WHEP: one or two). Of others nobody asks again.
-const MAX_ENDED: usize = 8;
+/// SSRCs remembered of a peer: those of sections that it has reserved (WHEP: one or two), and those of tracks whose sections it has
+/// stopped and may let go on, so as many as it may be subscribed to. Of one that is forgotten earlier, timestamps and picture ids
+/// begin anew; each takes 48 bytes.
+const MAX_ENDED: usize = 256;
 
 impl Ended {
     pub(crate) fn push(&mut self, ssrc: Ssrc, last: Last) {
@@ -51,6 +53,12 @@ impl Ended {
         if self.0.len() > MAX_ENDED {
             self.0.pop_front();
         }
+    }
+
+    /// `true`: none is left.
+    pub(crate) fn forget(&mut self, ssrc: Ssrc) -> bool {
+        self.0.retain(|(known, _)| *known != ssrc);
+        self.0.is_empty()
     }
 
     pub(crate) fn find(&self, ssrc: Ssrc) -> Option<Last> {

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use convene_peer::Peer;
 use convene_peer::sdp::{Attach, ClientAnswer, ClientOffer, CodecParams, Section, match_codec};
-use convene_sfu_core::{Egress, PtMap, RedPts, TrackSpec};
+use convene_sfu_core::{Egress, PtMap, RedPts, Room, TrackSpec};
 use convene_types::{Codec, MediaKind, Mid, PeerId, Pt, Rid, RoomId, Ssrc, TrackId};
 use rustc_hash::FxHashMap;
 
@@ -83,7 +83,7 @@ impl Worker {
         let entry = room.tracks.remove(&track);
         for member in &room.members {
             if let Some(session) = self.sessions.get_mut(member) {
-                forget_subscription(session, track);
+                forget_subscription(&mut room.core, session, track);
             }
         }
         let Some(entry) = entry else { return };
@@ -113,11 +113,10 @@ impl Worker {
     }
 
     pub(crate) fn unsubscribe(&mut self, room: RoomId, id: PeerId, track: TrackId) {
-        if let Some(room) = self.rooms.get_mut(&room) {
-            room.core.unsubscribe(id, track);
-        }
+        let Some(room) = self.rooms.get_mut(&room) else { return };
+        room.core.unsubscribe(id, track);
         if let Some(session) = self.sessions.get_mut(&id) {
-            forget_subscription(session, track);
+            forget_subscription(&mut room.core, session, track);
         }
     }
 
@@ -225,9 +224,16 @@ fn start_connect_deadline(session: &mut Session, now: Instant) -> bool {
     begins
 }
 
-pub(crate) fn forget_subscription(session: &mut Session, track: TrackId) {
+pub(crate) fn forget_subscription(core: &mut Room, session: &mut Session, track: TrackId) {
     session.peer.detach(track);
-    session.subscribed.retain(|subscribed| subscribed.subscription.track != track);
+    let id = session.id;
+    session.subscribed.retain(|subscribed| {
+        let stays = subscribed.subscription.track != track;
+        if !stays {
+            core.forget_stream(id, subscribed.ssrc); // its own; that of a reserved section is for the next track
+        }
+        stays
+    });
 }
 
 fn track_spec(track: TrackId, publisher: PeerId, section: &Section, rids: usize) -> TrackSpec {

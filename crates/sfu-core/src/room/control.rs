@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use convene_types::{PeerId, TrackId};
+use convene_types::{PeerId, Ssrc, TrackId};
 
 use super::Room;
 use crate::config::MAX_SHAPES;
@@ -117,6 +117,13 @@ impl Room {
         let Some(track_index) = self.track_places.get(&track).copied() else { return };
         self.tell_no_pause(index, track_index);
         self.remove_subscription(index, track_index);
+    }
+
+    /// Nobody is going to send to a peer with this SSRC again: what it sent last need not be kept for who goes on with it.
+    pub fn forget_stream(&mut self, peer: PeerId, ssrc: Ssrc) {
+        if self.ended.get_mut(&peer).is_some_and(|ended| ended.forget(ssrc)) {
+            self.ended.remove(&peer);
+        }
     }
 
     /// Pauses a subscription, or bounds its layer: 0 is the lowest, more than there are means the highest there is.

@@ -287,6 +287,40 @@ fn the_next_track_on_a_reserved_section_goes_on_with_its_numbers() {
 }
 
 #[test]
+fn as_many_streams_as_a_peer_may_have_go_on_where_they_stopped() {
+    let mut world = World::new(1);
+    let tracks: Vec<TrackId> = (1_000..1_256).map(TrackId).collect();
+    let send = |world: &mut World, track: TrackId, (ssrc, seq, ts): (u32, u16, u32)| {
+        let fields = Fields { marker: true, pt: MEDIA_PT, seq: SeqNo(seq), ts, ssrc: Ssrc(ssrc) };
+        world.send_bytes(track, 0, rtp(fields, &[], &vp8(true, true, seq, false, 1))).unwrap();
+        world.flush().pop().unwrap()
+    };
+    for track in &tracks {
+        world.room.add_track(world.now, TrackSpec { track: *track, ..video(Codec::Vp8) });
+        world.subscribe(BOB, *track);
+        // The second stream of the layer has other numbers, so that what goes out has an offset.
+        send(&mut world, *track, (1, 65_500, u32::MAX - 500));
+        world.pass(10);
+        send(&mut world, *track, (2, 9_000, 5_000_000));
+    }
+    let last: Vec<Out> = tracks.iter().map(|track| send(&mut world, *track, (2, 9_001, 5_003_000))).collect();
+    tracks.iter().for_each(|track| world.room.unsubscribe(BOB, *track));
+    world.pass(1_000);
+    for (track, last) in tracks.iter().zip(&last) {
+        let egress = Egress { after: (Some(SeqNo(last.seq)), None), ..egress(BOB, *track) };
+        world.room.subscribe(world.now, BOB, *track, egress);
+        let next = send(&mut world, *track, (2, 9_030, 5_093_000));
+        assert_eq!(next.ts.wrapping_sub(last.ts), 90_000, "{track}");
+        assert_eq!(next.picture(), ((last.picture().0 + 1) & 0x7fff, last.picture().1.wrapping_add(1)), "{track}");
+    }
+    for track in &tracks {
+        world.room.unsubscribe(BOB, *track);
+        world.room.forget_stream(BOB, out_ssrc(BOB, *track));
+    }
+    assert!(world.room.ended.is_empty());
+}
+
+#[test]
 fn a_pause_that_was_told_does_not_outlast_its_subscription() {
     let other = TrackId(12);
     let told = |world: &mut World| {
