@@ -159,6 +159,9 @@ impl Layer {
     pub(crate) fn ingest(&mut self, now: Instant, incoming: &Incoming<'_>) -> Result<Arrival, Drop> {
         match self.ssrc {
             None if incoming.repair => return Err(Drop::RepairBeforeMedia),
+            Some(ssrc) if incoming.repair && (ssrc != incoming.ssrc || !self.may_repair(now, incoming.seq)) => {
+                return Err(Drop::RtpOtherSsrc);
+            }
             None => self.ssrc = Some(incoming.ssrc),
             Some(ssrc) if !incoming.repair && ssrc != incoming.ssrc => {
                 if self.stays(now, incoming.ssrc) {
@@ -228,6 +231,13 @@ impl Layer {
     fn stays(&self, now: Instant, other: Ssrc) -> bool {
         let lately = |at: Instant| now.saturating_duration_since(at) < MIN_STREAM;
         self.left.is_some_and(|(left, at)| lately(at) || (left == other && self.flowed.is_some_and(lately)))
+    }
+
+    /// Whether a repair is of the present stream: RTX does not say which one it repeats, and that of the one before comes for a round
+    /// trip more. Meanwhile only what is missing is taken.
+    fn may_repair(&self, now: Instant, seq: SeqNo) -> bool {
+        let fresh = self.left.is_some_and(|(_, at)| now.saturating_duration_since(at) < MIN_STREAM);
+        !fresh || self.nack.lacks(self.unwrapper.peek(seq))
     }
 
     /// Takes note of the newest payload type. Whether it is another one.
@@ -454,5 +464,34 @@ mod tests {
             let got = ingest_at(&mut layer, start + Duration::from_millis(ms), ssrc, seq, &[0x10, 1], false);
             assert_eq!((got.map(|_| ()), layer.generation), (want, generation), "{ms}");
         }
+    }
+
+    #[test]
+    fn a_repair_of_the_stream_before_is_none_of_the_present_one() {
+        const OTHER: Result<(), Drop> = Err(Drop::RtpOtherSsrc);
+        // (ms, ssrc, seq, whether it is a repair, what becomes of it): an RTX packet has the SSRC of the present one
+        let rows = [
+            (0, 1, 60_000, false, Ok(())),
+            (1, 2, 40_000, false, Ok(())),
+            (51, 2, 59_999, true, OTHER),
+            (52, 2, 40_001, false, Ok(())),
+            (53, 2, 40_002, false, Ok(())),
+            (54, 2, 40_003, false, Ok(())),
+            (55, 2, 40_004, false, Ok(())),
+            (56, 2, 40_006, false, Ok(())),
+            (76, 2, 40_005, true, Ok(())), // what it lacks
+            (77, 1, 40_007, true, OTHER),  // an older block of RED, which has its own SSRC
+            (80, 2, 40_008, false, Ok(())),
+            (200, 2, 39_999, true, OTHER),
+            (201, 2, 39_998, true, Ok(())),
+            (202, 1, 40_007, true, OTHER),
+        ];
+        let start = Instant::now();
+        let mut layer = Layer::new(&Config::default(), start);
+        for (ms, ssrc, seq, repair, want) in rows {
+            let got = ingest_at(&mut layer, start + Duration::from_millis(ms), ssrc, seq, &[0x10, 1], repair);
+            assert_eq!(got.map(|_| ()), want, "{ms}");
+        }
+        assert_eq!(layer.generation, 1);
     }
 }

@@ -126,6 +126,11 @@ impl Generator {
         !late
     }
 
+    /// Whether a packet is missing that is, or will be, asked for.
+    pub(crate) fn lacks(&self, ExtSeq(seq): ExtSeq) -> bool {
+        self.missing.binary_search_by_key(&seq, |missing| missing.seq).is_ok()
+    }
+
     /// From asking to receiving. `None`: nothing was asked for so far.
     pub(crate) const fn round_trip(&self) -> Option<Duration> {
         self.round_trip
