@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use convene_rtp::ext;
 use convene_types::{PeerId, Ssrc};
 
 use crate::bwe::{Estimator, Origin, WIRE_OVERHEAD};
@@ -247,8 +248,10 @@ impl Subscriber {
 
     /// Estimates from now on, if a subscription's section has what it takes. Ids are the same in all sections of a
     /// transport (RFC 8843 §9.2).
-    fn prepare(&mut self, now: Instant, stamp: Option<Stamp>) {
-        let Some(stamp) = stamp.filter(|_| self.stamp.is_none_or(|known| known.method == Method::AbsSendTime)) else {
+    pub(crate) fn prepare(&mut self, now: Instant, exts: &ext::Map) {
+        let Some(stamp) =
+            Stamp::of(exts).filter(|_| self.stamp.is_none_or(|known| known.method == Method::AbsSendTime))
+        else {
             return;
         };
         self.stamp = Some(stamp);
@@ -263,7 +266,7 @@ impl Subscriber {
 
     /// Adds a subscription to a track that it has none to.
     pub(crate) fn insert(&mut self, now: Instant, subscription: Subscription) {
-        self.prepare(now, Stamp::of(&subscription.egress.exts));
+        self.prepare(now, &subscription.egress.exts);
         let track = subscription.track;
         if self.places.len() <= track {
             self.places.resize(track + 1, NONE);

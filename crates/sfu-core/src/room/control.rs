@@ -91,8 +91,9 @@ impl Room {
         });
         let Some(subscriber) = self.subscribers.get_mut(index) else { return };
         if let Some(known) = subscriber.get_mut(track_index).filter(|known| known.egress.ssrc == egress.ssrc) {
-            let takes_others = known.egress.pts != egress.pts;
+            let (takes_others, exts) = (known.egress.pts != egress.pts, egress.exts);
             (known.egress, known.shape) = (egress, shape);
+            subscriber.prepare(now, &exts);
             if takes_others {
                 self.select_one(track_index, index);
             }

@@ -372,3 +372,21 @@ fn a_pause_that_was_told_does_not_outlast_its_subscription() {
         assert!(told(&mut world).into_iter().all(|(_, paused)| paused), "who has left is told nothing");
     }
 }
+
+#[test]
+fn packets_are_numbered_for_the_path_from_when_that_is_agreed() {
+    let mut world = World::new(1);
+    world.subscribe(BOB, VIDEO);
+    world.forward(frame(0, 1, true));
+    let mut exts = map(&OUT_IDS);
+    exts.set(Kind::TransportCc, 3);
+    world.room.subscribe(world.now, BOB, VIDEO, Egress { exts, ..egress(BOB, VIDEO) });
+    let numbers: Vec<Vec<u8>> = [2, 3, 4]
+        .iter()
+        .flat_map(|seq| world.forward(frame(0, *seq, false)))
+        .flat_map(|out| out.extensions.into_iter().filter(|(id, _)| *id == 3).map(|(_, value)| value))
+        .collect();
+    let number = |value: &Vec<u8>| u16::from_be_bytes([value[0], value[1]]);
+    assert_eq!(numbers.len(), 3);
+    assert!(numbers.windows(2).all(|pair| number(&pair[1]) == number(&pair[0]).wrapping_add(1)), "{numbers:?}");
+}
