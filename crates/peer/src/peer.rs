@@ -164,9 +164,10 @@ impl Peer {
         self.sdp.attach(wanted);
     }
 
-    /// Wants a track no longer sent.
-    pub fn detach(&mut self, track: TrackId) {
-        self.sdp.detach(track);
+    /// Wants a track no longer sent. `true`: one that waited has its section (a reserved one) and may be sent at once.
+    pub fn detach(&mut self, track: TrackId) -> bool {
+        let freed = self.sdp.detach(track).and_then(|mid| self.sdp.section(mid));
+        freed.is_some_and(|section| section.sending && section.outgoing.is_some())
     }
 
     /// Audio and video sections that the client has to offer for tracks that wait.

@@ -44,7 +44,7 @@ impl Worker {
             Action::Subscribe { peer, subscription, reply } => {
                 drop(reply.send(self.subscribe(now, peer, subscription)));
             }
-            Action::Unsubscribe { peer, track } => self.unsubscribe(room, peer, track),
+            Action::Unsubscribe { peer, track } => self.unsubscribe(now, room, peer, track),
             Action::SetTarget { peer, track, target } => self.set_target(now, room, peer, track, target),
             Action::Subscriptions { peer, reply } => drop(reply.send(self.subscriptions(peer))),
             Action::Export { track, to, reply } => drop(reply.send(self.export(room, track, to))),

@@ -77,20 +77,33 @@ impl Worker {
     }
 
     /// Ends a track; every subscription to it ends with it.
-    pub(crate) fn unpublish(&mut self, _now: Instant, room_id: RoomId, track: TrackId) {
+    pub(crate) fn unpublish(&mut self, now: Instant, room_id: RoomId, track: TrackId) {
         let Some(room) = self.rooms.get_mut(&room_id) else { return };
         room.core.remove_track(track);
         let entry = room.tracks.remove(&track);
+        let mut served = Vec::new();
         for member in &room.members {
-            if let Some(session) = self.sessions.get_mut(member) {
-                forget_subscription(&mut room.core, session, track);
+            let session = self.sessions.get_mut(member);
+            if session.is_some_and(|session| forget_subscription(&mut room.core, session, track)) {
+                served.push(*member);
             }
         }
+        self.serve_waiting(now, room_id, &served);
         let Some(entry) = entry else { return };
         if let Some(publisher) = self.sessions.get_mut(&entry.publisher) {
             publisher.forget_published(track);
         }
         self.end_branches(room_id, track, &entry);
+    }
+
+    /// Tracks that waited have a section now. What is subscribed to may be asleep at its publisher: see `Secured`.
+    fn serve_waiting(&mut self, now: Instant, room: RoomId, peers: &[PeerId]) {
+        if peers.is_empty() {
+            return;
+        }
+        peers.iter().for_each(|peer| self.activate(now, *peer));
+        self.tell_demand(room);
+        self.after_room_input(now, room);
     }
 
     pub(crate) fn subscribe(&mut self, now: Instant, id: PeerId, wanted: Subscription) -> Result<Missing, Error> {
@@ -112,11 +125,12 @@ impl Worker {
         Ok(missing(session))
     }
 
-    pub(crate) fn unsubscribe(&mut self, room: RoomId, id: PeerId, track: TrackId) {
-        let Some(room) = self.rooms.get_mut(&room) else { return };
+    pub(crate) fn unsubscribe(&mut self, now: Instant, room_id: RoomId, id: PeerId, track: TrackId) {
+        let Some(room) = self.rooms.get_mut(&room_id) else { return };
         room.core.unsubscribe(id, track);
-        if let Some(session) = self.sessions.get_mut(&id) {
-            forget_subscription(&mut room.core, session, track);
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        if forget_subscription(&mut room.core, session, track) {
+            self.serve_waiting(now, room_id, &[id]);
         }
     }
 
@@ -224,8 +238,8 @@ fn start_connect_deadline(session: &mut Session, now: Instant) -> bool {
     begins
 }
 
-pub(crate) fn forget_subscription(core: &mut Room, session: &mut Session, track: TrackId) {
-    session.peer.detach(track);
+/// `true`: its section carries another track at once, of which the room has to learn.
+pub(crate) fn forget_subscription(core: &mut Room, session: &mut Session, track: TrackId) -> bool {
     let id = session.id;
     session.subscribed.retain(|subscribed| {
         let stays = subscribed.subscription.track != track;
@@ -234,6 +248,7 @@ pub(crate) fn forget_subscription(core: &mut Room, session: &mut Session, track:
         }
         stays
     });
+    session.peer.detach(track)
 }
 
 fn track_spec(track: TrackId, publisher: PeerId, section: &Section, rids: usize) -> TrackSpec {

@@ -98,7 +98,7 @@ impl Worker {
         // Tracks that ended while it was between two workers: whoever told their subscribers did not find it.
         let tracks = session.subscribed.iter().map(|subscribed| subscribed.subscription.track);
         for ended in tracks.filter(|track| !room.tracks.contains_key(track)).collect::<Vec<_>>() {
-            forget_subscription(&mut room.core, &mut session, ended);
+            forget_subscription(&mut room.core, &mut session, ended); // what waited is activated below
         }
         tracing::debug!(parent: &session.span, ?via, "peer came from another worker");
         self.sessions.insert(id, session);

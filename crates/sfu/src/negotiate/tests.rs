@@ -27,10 +27,14 @@ struct Scene {
 
 impl Scene {
     fn new(we_offer: bool) -> Self {
+        Self::of(we_offer, false)
+    }
+
+    fn of(we_offer: bool, reserve_sections: bool) -> Self {
         let (mut worker, now) = (worker(), Instant::now());
         let (events, _owner) = mpsc::channel(8);
         worker.rooms.insert(ROOM, RoomState::new(String::new(), 0, events, 0, now));
-        let options = PeerOptions { peer: BOB, label: String::new(), reserve_sections: false, we_offer };
+        let options = PeerOptions { peer: BOB, label: String::new(), reserve_sections, we_offer };
         worker.add_peer(now, ROOM, &options).unwrap();
         Self { worker, now, said: 0 }
     }
@@ -67,7 +71,8 @@ fn what_an_answer_makes_room_for_is_offered_next() {
     let mut scene = Scene::new(true);
     (1..=256).for_each(|track| scene.subscribe(track));
     assert!(!scene.negotiate(str::to_owned).negotiate);
-    (1..=16).for_each(|track| scene.worker.unsubscribe(ROOM, BOB, TrackId(track)));
+    let now = scene.now;
+    (1..=16).for_each(|track| scene.worker.unsubscribe(now, ROOM, BOB, TrackId(track)));
     (301..=316).for_each(|track| scene.subscribe(track));
     let sections = |scene: &Scene| scene.worker.sessions[&BOB].peer.sections().len();
     assert_eq!(sections(&scene), MAX_SECTIONS, "fewer than 16 are left, and 16 are not free yet");
@@ -82,14 +87,19 @@ impl Scene {
     /// The same with a microphone that he is to hear.
     fn with_mic(we_offer: bool) -> Self {
         let mut scene = Self::new(we_offer);
+        scene.hear(MIC);
+        scene
+    }
+
+    /// Somebody has a microphone, which Bob is to hear.
+    fn hear(&mut self, track: TrackId) {
         let feedback = Feedback::default();
         let codec = CodecParams { pt: OPUS, codec: Codec::Opus, fmtp: String::new(), rtx: None, channels: 2, feedback };
-        let spec = TrackSpec { pts: vec![(OPUS, Codec::Opus)], ..entry(MIC).spec };
-        let room = scene.worker.rooms.get_mut(&ROOM).unwrap();
-        room.core.add_track(scene.now, spec.clone());
-        room.tracks.insert(MIC, TrackEntry::new(spec, vec![codec], false));
-        scene.subscribe(MIC.0);
-        scene
+        let spec = TrackSpec { pts: vec![(OPUS, Codec::Opus)], ..entry(track).spec };
+        let room = self.worker.rooms.get_mut(&ROOM).unwrap();
+        room.core.add_track(self.now, spec.clone());
+        room.tracks.insert(track, TrackEntry::new(spec, vec![codec], false));
+        self.subscribe(track.0);
     }
 
     /// ICE and DTLS are done, as far as the worker knows.
@@ -113,16 +123,16 @@ impl Scene {
 
     /// Alice says something: what Bob is sent of it.
     fn heard(&mut self) -> Option<(u8, String, u16)> {
-        let sent = self.say();
+        let sent = self.say(MIC);
         assert!(sent.len() < 2, "{sent:?}");
         sent.first().map(|packet| read(packet))
     }
 
-    fn say(&mut self) -> Vec<Vec<u8>> {
+    fn say(&mut self, track: TrackId) -> Vec<Vec<u8>> {
         self.said += 1;
         let mut packet = vec![0x80, OPUS.0, 0, self.said, 0, 0, 0, self.said, 0, 0, 0, 9];
         packet.extend([7; 20]);
-        let input = RtpIn { track: MIC, layer: 0, repair: false, packet: &mut packet, rtx_media_pt: None };
+        let input = RtpIn { track, layer: 0, repair: false, packet: &mut packet, rtx_media_pt: None };
         let core = &mut self.worker.rooms.get_mut(&ROOM).unwrap().core;
         core.handle_rtp(self.now, input).unwrap();
         let mut sent = Vec::new();
@@ -189,6 +199,32 @@ fn a_target_holds_when_a_track_comes_back() {
     {
         scene.offers(&sections);
         assert_eq!(scene.heard(), None, "{sections:?}");
+    }
+}
+
+#[test]
+fn who_waits_for_a_reserved_section_has_it_once_it_is_free() {
+    for ends in [true, false] {
+        let mut scene = Scene::of(false, true);
+        scene.offers(&[("recvonly", 111)]);
+        let tracks = [MIC, TrackId(1_001), TrackId(1_002)];
+        tracks.into_iter().for_each(|track| scene.hear(track));
+        scene.connect();
+        let now = scene.now;
+        for (index, track) in tracks.into_iter().enumerate() {
+            for (other, heard) in tracks.into_iter().zip(0..).skip(index) {
+                let sent = scene.say(other);
+                let sent: Vec<_> = sent.iter().map(|packet| read(packet)).map(|(pt, mid, _)| (pt, mid)).collect();
+                let want = if heard == index { vec![(111, "0".to_owned())] } else { Vec::new() };
+                assert_eq!(sent, want, "{other} while {track} is on the section");
+            }
+            match ends {
+                true => scene.worker.unpublish(now, ROOM, track),
+                false => scene.worker.unsubscribe(now, ROOM, BOB, track),
+            }
+        }
+        assert!(scene.worker.sessions[&BOB].subscribed.is_empty());
+        assert!(scene.worker.rooms[&ROOM].core.subscriptions(BOB).is_empty());
     }
 }
 
