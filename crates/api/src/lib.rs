@@ -139,7 +139,7 @@ impl Api {
             keyring.insert(key);
         }
         let (changes, courier, blobs) = (Changes::default(), OnceLock::new(), OnceLock::new());
-        let (owed, waiting) = Owed::new();
+        let (owed, waiting) = Owed::new(Arc::clone(&metrics));
         let log = access::Log::start(store.clone(), access_log_days, Arc::clone(&metrics));
         let inner = Inner {
             store,
