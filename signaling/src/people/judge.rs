@@ -11,9 +11,9 @@ use convene_types::{AccountId, CallId, ConvId, SessionId};
 use parking_lot::Mutex;
 use tokio::time::timeout;
 
-use super::seats::{Held, Key, Seats, Sitter, Speech};
+use super::seats::{Held, Key, Seats, Sitter, speech_of};
 use super::{device_of, now_ms, unhex};
-use crate::rooms::{self, Joined, LeaveReason, Mode, RoomHandle};
+use crate::rooms::{self, Joined, LeaveReason, Mode, RoomHandle, Speech};
 use crate::token::{Claims, Grants, Seat};
 
 /// What the holder of a seat may do in the room.
@@ -40,7 +40,7 @@ impl Rights {
     fn speech(self, mode: Mode) -> Speech {
         let mut claims = Claims::default();
         self.limit(&mut claims.grants);
-        Speech::of(&claims.permission_by(mode))
+        speech_of(&claims.permission_by(mode))
     }
 
     /// The rights of somebody in a conversation: what they may not write they may not say aloud either.
@@ -107,7 +107,7 @@ impl Judge {
             return Ok(None);
         };
         self.seats.looked_at(key, &sitter.sid, found.silent_until_ms);
-        match told.tell(room, &key.1, &sitter, found.speech(sitter.mode)).await {
+        match told.tell(room, &sitter, found.speech(sitter.mode)).await {
             Ok(()) => {}
             Err(rooms::Error::ParticipantNotFound | rooms::Error::Closed) => self.seats.forget(key, &sitter.sid),
             Err(_) => self.seats.put_off(key),

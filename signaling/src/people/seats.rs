@@ -12,7 +12,7 @@ use convene_types::{ConvId, SessionId, UserId};
 use parking_lot::Mutex;
 
 use super::{now_ms, unhex};
-use crate::rooms::{Error, Joined, Mode, ParticipantChange, ParticipantId, Permission, RoomHandle};
+use crate::rooms::{Error, Joined, Mode, ParticipantId, Permission, RoomHandle, Speech};
 use crate::token::Seat;
 
 /// A room, and an identity in it.
@@ -53,22 +53,14 @@ pub(super) struct Sitter {
 
 impl Sitter {
     pub(super) fn of(joined: &Joined) -> Self {
-        let speech = Speech::of(&joined.info.permission);
+        let speech = speech_of(&joined.info.permission);
         Self { id: joined.participant, sid: joined.info.sid.clone(), mode: joined.mode, speech }
     }
 }
 
-/// What somebody may send.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Speech {
-    media: bool,
-    data: bool,
-}
-
-impl Speech {
-    pub(super) fn of(permission: &Permission) -> Self {
-        Self { media: permission.can_publish, data: permission.can_publish_data }
-    }
+/// What somebody may send by what they may do.
+pub(super) const fn speech_of(permission: &Permission) -> Speech {
+    Speech { media: permission.can_publish, data: permission.can_publish_data }
 }
 
 /// What a room was told last of who sits in a seat. Locked while somebody looks at the seat and tells the room, so that what
@@ -82,13 +74,7 @@ pub(super) struct Told {
 
 impl Told {
     /// Tells the room what its holder may send, unless it knows. All else that it lets them do stays as it is.
-    pub(super) async fn tell(
-        &mut self,
-        room: &RoomHandle,
-        identity: &str,
-        sitter: &Sitter,
-        speech: Speech,
-    ) -> Result<(), Error> {
+    pub(super) async fn tell(&mut self, room: &RoomHandle, sitter: &Sitter, speech: Speech) -> Result<(), Error> {
         if self.sid != sitter.sid {
             *self = Self { sid: sitter.sid.clone(), speech: Some(sitter.speech) };
         }
@@ -96,14 +82,8 @@ impl Told {
             return Ok(());
         }
         self.speech = None;
-        let known = room.participant(identity).await?;
-        if known.sid != sitter.sid {
-            return Err(Error::ParticipantNotFound); // of who sits there by now, another look is under way
-        }
-        let permission = Permission { can_publish: speech.media, can_publish_data: speech.data, ..known.permission };
-        let change = ParticipantChange { permission: Some(permission), ..ParticipantChange::default() };
-        let info = room.update_participant(identity, change).await?;
-        *self = Self { sid: info.sid, speech: Some(speech) };
+        room.set_speech(sitter.id, speech).await?;
+        self.speech = Some(speech);
         Ok(())
     }
 }

@@ -214,6 +214,9 @@ impl Actor {
             Command::Change { who, change, by_self, reply } => {
                 send(reply, self.find(&who).and_then(|id| self.state.change(now, id, *change, by_self)));
             }
+            Command::Speech { participant, speech, reply } => {
+                send(reply, self.state.set_speech(now, participant, speech));
+            }
             Command::Subscribe { who, change, reply } => {
                 send(reply, self.find(&who).and_then(|id| self.state.subscribe(now, id, change)));
             }

@@ -9,7 +9,7 @@ use super::error::Error;
 use super::history::Stay;
 use super::model::{DataTrackInfo, LeaveReason, ParticipantId, ParticipantInfo, RoomInfo, SessionId, TrackInfo};
 use super::request::{
-    Answered, DataSubscription, DataTrackRequest, JoinRequest, Joined, ParticipantChange, ServerData,
+    Answered, DataSubscription, DataTrackRequest, JoinRequest, Joined, ParticipantChange, ServerData, Speech,
     SubscriptionChange, SubscriptionPolicy, TrackRequest, TrackSettings,
 };
 
@@ -38,6 +38,7 @@ pub(super) enum Command {
     AddBackup { participant: ParticipantId, sid: String, request: Box<TrackRequest>, reply: Reply<TrackInfo> },
     Mute { who: Who, sid: String, muted: bool, by_server: bool, reply: Reply<TrackInfo> },
     Change { who: Who, change: Box<ParticipantChange>, by_self: bool, reply: Reply<ParticipantInfo> },
+    Speech { participant: ParticipantId, speech: Speech, reply: Reply<()> },
     Subscribe { who: Who, change: SubscriptionChange, reply: Reply<()> },
     Settings { participant: ParticipantId, settings: TrackSettings },
     Policy { participant: ParticipantId, policy: SubscriptionPolicy },

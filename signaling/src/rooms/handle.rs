@@ -8,7 +8,7 @@ use super::error::Error;
 use super::history::Stay;
 use super::model::{DataTrackInfo, LeaveReason, ParticipantId, ParticipantInfo, RoomInfo, SessionId, TrackInfo};
 use super::request::{
-    Answered, DataSubscription, DataTrackRequest, JoinRequest, Joined, ParticipantChange, ServerData,
+    Answered, DataSubscription, DataTrackRequest, JoinRequest, Joined, ParticipantChange, ServerData, Speech,
     SubscriptionChange, SubscriptionPolicy, TrackRequest, TrackSettings,
 };
 
@@ -145,6 +145,11 @@ impl RoomHandle {
     ) -> Result<ParticipantInfo, Error> {
         let (who, change) = (Who::Identity(identity.to_owned()), Box::new(change));
         self.ask(|reply| Command::Change { who, change, by_self: false, reply }).await
+    }
+
+    /// What a participant may send from now on, whatever else of it was changed in the meantime.
+    pub async fn set_speech(&self, participant: ParticipantId, speech: Speech) -> Result<(), Error> {
+        self.ask(|reply| Command::Speech { participant, speech, reply }).await
     }
 
     /// A participant changes itself; needs `can_update_metadata`, and `permission` must be `None`.

@@ -158,6 +158,15 @@ pub struct ParticipantChange {
     pub permission: Option<Permission>,
 }
 
+/// What a participant may send. All else that it may do is not meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Speech {
+    /// Tracks.
+    pub media: bool,
+    /// Data packets.
+    pub data: bool,
+}
+
 /// A change of what a participant wants to receive.
 #[derive(Clone, Debug, Default)]
 pub struct SubscriptionChange {

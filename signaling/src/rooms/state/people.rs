@@ -10,9 +10,9 @@ use convene_types::PeerId;
 use super::{Action, Now, Participant, State};
 use crate::rooms::data::{DataFormat, DataSender, Stamped};
 use crate::rooms::error::Error;
-use crate::rooms::model::{ParticipantId, ParticipantInfo, ParticipantState, SpeakerInfo};
+use crate::rooms::model::{ParticipantId, ParticipantInfo, ParticipantState, Permission, SpeakerInfo};
 use crate::rooms::notice::Notice;
-use crate::rooms::request::{ParticipantChange, ServerData};
+use crate::rooms::request::{ParticipantChange, ServerData, Speech};
 
 /// Bytes of a participant's metadata. It is copied into every update of the participant to everyone.
 pub(in crate::rooms) const MAX_METADATA_BYTES: usize = 64 * 1024;
@@ -60,6 +60,14 @@ impl State {
         }
         self.announce(now, id);
         self.participant_info(id)
+    }
+
+    /// Changes what a participant may send, and nothing else of what it may.
+    pub(in crate::rooms) fn set_speech(&mut self, now: Now, id: ParticipantId, speech: Speech) -> Result<(), Error> {
+        let Speech { media, data } = speech;
+        let before = self.get(id)?.info.permission.clone();
+        let permission = Some(Permission { can_publish: media, can_publish_data: data, ..before });
+        self.change(now, id, ParticipantChange { permission, ..ParticipantChange::default() }, false).map(drop)
     }
 
     /// Who speaks: those who started, changed or stopped are told to everyone.

@@ -12,8 +12,8 @@ use crate::rooms::data::{DataFormat, DataSender, Stamped};
 use crate::rooms::{
     AllowedTracks, CodecInfo, DataSubscription, DataTrackInfo, DataTrackRequest, Error, FrameName, JoinRequest,
     LayerInfo, LeaveAction, LeaveReason, Mode, Notice, Options, ParticipantChange, ParticipantId, ParticipantInfo,
-    ParticipantState, Permission, RoomRequest, ServerData, SessionId, Source, SubscriptionChange, SubscriptionPolicy,
-    TrackExtras, TrackInfo, TrackRequest, TrackSettings,
+    ParticipantState, Permission, RoomRequest, ServerData, SessionId, Source, Speech, SubscriptionChange,
+    SubscriptionPolicy, TrackExtras, TrackInfo, TrackRequest, TrackSettings,
 };
 
 mod connections;

@@ -166,3 +166,22 @@ fn data_goes_to_the_named_or_to_everyone_else() {
     room.state.change(room.now, alice.id, change, false).unwrap();
     assert_eq!(send(&mut room, ""), Err("not_allowed"));
 }
+
+#[test]
+fn what_somebody_may_send_is_all_that_a_change_of_it_changes() {
+    let mut room = Room::new();
+    let alice = room.active("alice");
+    // A program has changed other rights in the moment before.
+    let permission = Permission {
+        can_subscribe: false,
+        can_publish_sources: vec![Source::Microphone],
+        can_update_metadata: true,
+        ..Permission::default()
+    };
+    let change = ParticipantChange { permission: Some(permission.clone()), ..ParticipantChange::default() };
+    room.state.change(room.now, alice.id, change, false).unwrap();
+    room.state.set_speech(room.now, alice.id, Speech { media: false, data: true }).unwrap();
+    let found = room.state.participant_info(alice.id).unwrap().permission;
+    assert_eq!(found, Permission { can_publish: false, ..permission });
+    assert!(room.state.set_speech(room.now, ParticipantId(99), Speech { media: true, data: true }).is_err());
+}
