@@ -174,8 +174,7 @@ struct Track {
     /// A section carries it: others know of it.
     published: bool,
     subscribers: BTreeSet<ParticipantId>,
-    /// The publisher has been told of its first subscriber.
-    announced: bool,
+    first_subscriber: Heard,
     /// The server has muted it, and its publisher has not said a word of that since.
     muted_unheard: bool,
     demand: Demand,
@@ -183,6 +182,17 @@ struct Track {
     backup: Option<Backup>,
     /// It is the stream of that codec, of this track.
     first: Option<TrackId>,
+}
+
+/// Whether the publisher of a track knows of its first subscriber: programs wait for that before they begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Heard {
+    /// There was none yet.
+    No,
+    /// There was, and no connection to say it on.
+    Owed,
+    /// It was said then. Where the connection was dead already, nobody has heard it.
+    Said(Instant),
 }
 
 impl State {

@@ -104,7 +104,7 @@ impl State {
         retold.extend(self.missed_stream_states(now, id));
         let handles = self.data_handles(id);
         retold.extend((!handles.is_empty()).then_some(Notice::DataHandles(handles)));
-        retold.extend(self.missed_first_subscribers(id));
+        retold.extend(self.missed_first_subscribers(now, id));
         retold.extend(self.demands(id));
         retold.extend(self.policies(id));
         retold

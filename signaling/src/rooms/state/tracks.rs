@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::iter::once;
+use std::time::Duration;
 
 use convene_sfu::{Answer, Incoming};
 use convene_types::{Codec, MediaKind, Mid, TrackId};
 
 use super::backup::Backup;
 use super::dynacast::Demand;
-use super::{Action, Now, State, Track, track_sid};
+use super::{Action, Heard, Now, State, Track, track_sid};
 use crate::rooms::error::Error;
 use crate::rooms::happening::What;
 use crate::rooms::model::{ParticipantId, Source, TrackExtras, TrackInfo};
@@ -24,6 +25,10 @@ const MAX_CODECS: usize = 4;
 const MAX_LAYERS: usize = 8;
 /// Features of each kind that are said of a track. The protocol has seven.
 const MAX_FEATURES: usize = 32;
+
+/// For how long a connection may be dead before it is noticed: half a minute of silence, and a write that takes ten seconds.
+/// What was said on it in that time may be lost; longer would repeat what was heard.
+const UNNOTICED: Duration = Duration::from_secs(40);
 
 impl State {
     /// Whether a track may be announced. `Ok(Some)`: it is already, under this cid.
@@ -269,19 +274,28 @@ impl State {
 
     /// As [`State::announce_first_subscribers`], for one track.
     pub(super) fn announce_first_subscriber(&mut self, now: Now, track: TrackId) {
-        let Some(track) = self.tracks.get_mut(&track).filter(|track| !track.announced) else { return };
-        // Who cannot be told now is told at the resume, and never twice: programs wait for it before they begin.
-        track.announced = self.participants.get(&track.owner).is_some_and(|owner| owner.notices.is_some());
+        let Some(track) = self.tracks.get_mut(&track).filter(|track| track.first_subscriber == Heard::No) else {
+            return;
+        };
+        let connected = self.participants.get(&track.owner).is_some_and(|owner| owner.notices.is_some());
+        track.first_subscriber = if connected { Heard::Said(now.at) } else { Heard::Owed };
         let (owner, sid) = (track.owner, track.info.sid.clone());
         self.notify(now, owner, Notice::TrackSubscribed { sid });
     }
 
-    /// Of which own tracks a publisher was not told yet that somebody receives them.
-    pub(super) fn missed_first_subscribers(&mut self, id: ParticipantId) -> Vec<Notice> {
+    /// Of which own tracks a publisher may not know that somebody receives them. Clients that hear it twice take no harm; one
+    /// that never does may wait for ever.
+    pub(super) fn missed_first_subscribers(&mut self, now: Now, id: ParticipantId) -> Vec<Notice> {
+        let cut = self.participants.get(&id).and_then(|participant| participant.detached_at).unwrap_or(now.at);
+        let is_missed = |heard: Heard| match heard {
+            Heard::No => false,
+            Heard::Owed => true,
+            Heard::Said(at) => cut.saturating_duration_since(at) <= UNNOTICED,
+        };
         let own = self.tracks.values_mut().filter(|track| track.owner == id && track.is_shown());
-        let missed = own.filter(|track| !track.announced && !track.subscribers.is_empty());
+        let missed = own.filter(|track| is_missed(track.first_subscriber));
         let tell = |track: &mut Track| {
-            track.announced = true;
+            track.first_subscriber = Heard::Said(now.at);
             Notice::TrackSubscribed { sid: track.info.sid.clone() }
         };
         missed.map(tell).collect()
@@ -348,7 +362,7 @@ pub(super) fn announced(id: TrackId, owner: ParticipantId, cid: String, info: Tr
         info,
         published: false,
         subscribers: BTreeSet::new(),
-        announced: false,
+        first_subscriber: Heard::No,
         muted_unheard: false,
         demand: Demand::default(),
         backup: None,

@@ -303,29 +303,67 @@ fn a_resume_says_how_connections_are_and_what_the_room_is() {
     assert!(told.iter().any(|notice| matches!(notice, Notice::Room(info) if info.metadata == "m")));
 }
 
+/// Of which tracks somebody is told that they are received.
+fn heard(told: &[Notice]) -> Vec<String> {
+    let heard = told.iter().filter_map(|notice| {
+        let Notice::TrackSubscribed { sid } = notice else { return None };
+        Some(sid.clone())
+    });
+    heard.collect()
+}
+
+fn receive(room: &mut Room, track: TrackId) {
+    room.state.announce_first_subscribers(room.now, &[(mid("3"), track)]);
+}
+
 #[test]
 fn a_publisher_hears_once_that_somebody_receives_its_track() {
     let mut room = Room::new();
     let mut alice = room.active("alice");
     let tracks = [microphone(), camera(), track("unseen", MediaKind::Audio, Source::Unknown)];
     let [mic, cam, unseen] = tracks.map(|request| room.publish(&alice, request));
-    let receive = |room: &mut Room, track: TrackId| {
-        room.state.announce_first_subscribers(room.now, &[(mid("3"), track)]);
-    };
-    let heard = |told: &[Notice]| {
-        let heard = told.iter().filter_map(|notice| {
-            let Notice::TrackSubscribed { sid } = notice else { return None };
-            Some(sid.clone())
-        });
-        heard.collect::<Vec<_>>()
-    };
     let bob = room.active("bob");
     let change = SubscriptionChange { tracks: vec![unseen.1.sid], subscribe: false };
     room.state.subscribe(room.now, bob.id, change).unwrap();
     receive(&mut room, mic.0);
     assert_eq!(heard(&alice.read()), [mic.1.sid]);
+    room.at(60); // she has answered a ping since: it has come
     cut(&mut room, &alice);
     receive(&mut room, cam.0);
     assert_eq!(heard(&resume(&mut room, &alice)), [cam.1.sid], "the other one has no subscriber");
+    room.at(120);
     assert_eq!(heard(&resume(&mut room, &alice)), [""; 0]);
+}
+
+#[test]
+fn what_was_said_on_a_connection_that_was_dead_is_said_again() {
+    let mut room = Room::new();
+    let alice = room.active("alice");
+    let (mic, cam) = (room.publish(&alice, microphone()), room.publish(&alice, camera()));
+    room.active("bob");
+    // Nobody has noticed yet that her connection is gone.
+    receive(&mut room, mic.0);
+    room.at(5);
+    assert_eq!(heard(&resume(&mut room, &alice)), [mic.1.sid]);
+    room.at(100);
+    receive(&mut room, cam.0);
+    // It was, half a minute later, and her seat is kept for 19 s more.
+    room.at(130);
+    cut(&mut room, &alice);
+    room.at(149);
+    assert_eq!(heard(&resume(&mut room, &alice)), [cam.1.sid]);
+}
+
+#[test]
+fn of_whom_nobody_has_a_section_a_resume_tells_nothing() {
+    let mut room = Room::new();
+    let alice = room.active("alice");
+    let mic = room.publish(&alice, microphone());
+    let bob = room.active("bob");
+    assert!(room.state.tracks[&mic.0].subscribers.contains(&bob.id));
+    assert_eq!(heard(&resume(&mut room, &alice)), [""; 0], "it may fail yet");
+    cut(&mut room, &alice);
+    receive(&mut room, mic.0);
+    room.state.remove(room.now, bob.id, LeaveReason::ClientInitiated);
+    assert_eq!(heard(&resume(&mut room, &alice)), [mic.1.sid], "there was one: as who is connected is told");
 }
