@@ -165,8 +165,8 @@ impl Actor {
             }
             Some(Event::Quality(ratings)) => self.state.handle_quality(now, &ratings),
             Some(Event::Measured(flows)) => self.state.handle_measured(now, &flows),
-            Some(Event::TrackFlowing { peer, .. }) => {
-                if let Some(waited) = self.state.handle_flowing(now, peer) {
+            Some(Event::TrackFlowing { peer, track }) => {
+                if let Some(waited) = self.state.handle_flowing(now, peer, track) {
                     self.metrics.time_to_media.observe(waited.as_secs_f64());
                 }
             }

@@ -1,7 +1,7 @@
 //! Coming and going.
 
 use convene_sfu::GoneReason;
-use convene_types::PeerId;
+use convene_types::{PeerId, TrackId};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -119,8 +119,10 @@ impl State {
         self.tell_qualities(now, id);
     }
 
-    /// Media reaches a transport. Returns how long after the join its participant has the first of it.
-    pub(in crate::rooms) fn handle_flowing(&mut self, now: Now, peer: PeerId) -> Option<Duration> {
+    /// Media of a track reaches a transport. Returns how long after the join its participant has the first of all.
+    pub(in crate::rooms) fn handle_flowing(&mut self, now: Now, peer: PeerId, track: TrackId) -> Option<Duration> {
+        // A viewer's section that another track leaves is given away by the media plane, and no offer says so.
+        self.announce_first_subscriber(now, track);
         let id = self.id_of_peer(peer)?;
         let participant = self.participants.get_mut(&id).filter(|participant| !participant.has_media)?;
         participant.has_media = true;

@@ -245,3 +245,18 @@ fn whose_turn_it_is_has_the_highest_level() {
         }
     }
 }
+
+#[test]
+fn a_track_that_flows_has_somebody_who_receives_it() {
+    let mut room = Room::new();
+    let mut alice = room.active("alice");
+    let (mic, _) = room.publish(&alice, microphone());
+    let viewer = room.active_as("viewer", Mode::Whep);
+    alice.read();
+    // Where a section that was in use has become free for it, no offer has said so.
+    for _ in 0..2 {
+        room.state.handle_flowing(room.now, viewer.peers.subscriber, mic);
+    }
+    let told = alice.read().into_iter().filter(|notice| matches!(notice, Notice::TrackSubscribed { .. }));
+    assert_eq!(told.count(), 1);
+}
