@@ -265,6 +265,7 @@ mod tests {
     use convene_sfu::Channel;
 
     use super::super::data::{DataSender, Stamped};
+    use super::super::happening::What;
     use super::super::notice::Notice;
     use super::super::request::{Mode, ServerData};
     use super::*;
@@ -318,6 +319,18 @@ mod tests {
         (Registry::new(media, Options::default(), Arc::new(Faulty), Arc::clone(&metrics)), metrics)
     }
 
+    /// Has a room panic.
+    async fn fail(room: &RoomHandle) {
+        let data = ServerData {
+            channel: Channel::Reliable,
+            payload: Vec::new(),
+            topic: None,
+            to_identities: Vec::new(),
+            to_sids: Vec::new(),
+        };
+        assert!(matches!(room.send_data(data).await, Err(Error::Closed)));
+    }
+
     #[tokio::test(flavor = "multi_thread")]
     async fn a_room_that_panics_ends_is_counted_and_is_made_anew() {
         let (registry, metrics) = registry();
@@ -328,14 +341,7 @@ mod tests {
         let peers = || metrics.peers.with_label_values(&["0"]).get();
         let (room, mut alice) = join().await;
         until(|| peers() == 1).await;
-        let data = ServerData {
-            channel: Channel::Reliable,
-            payload: Vec::new(),
-            topic: None,
-            to_identities: Vec::new(),
-            to_sids: Vec::new(),
-        };
-        assert!(matches!(room.send_data(data).await, Err(Error::Closed)));
+        fail(&room).await;
         let why = loop {
             let notice = tokio::time::timeout(DEADLINE, alice.notices.recv()).await.expect("told in time");
             if let Notice::Leave { reason, .. } = notice.expect("told") {
@@ -348,5 +354,30 @@ mod tests {
         let (again, _alice) = join().await;
         assert_ne!(again.sid(), room.sid());
         assert_eq!(registry.len(), 1);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_room_that_panics_again_as_it_closes_tells_outsiders_that_everybody_is_out() {
+        let (registry, metrics) = registry();
+        let mut happenings = registry.happenings();
+        let room =
+            RoomRequest { name: "r".to_owned(), metadata: actor::tests::FAULTY.to_owned(), ..RoomRequest::default() };
+        let (handle, _alice) = registry.join(room.clone(), JoinRequest::new("alice", Mode::Single)).await.unwrap();
+        let _bob = registry.join(room, JoinRequest::new("bob", Mode::Single)).await.unwrap();
+        fail(&handle).await;
+        let mut out = Vec::new();
+        loop {
+            let happening = tokio::time::timeout(DEADLINE, happenings.recv()).await.expect("told in time").unwrap();
+            match &happening.what {
+                What::Unseated(identity) => out.push(identity.clone()),
+                What::Finished => break,
+                What::Started | What::Seated(_) | What::Joined(_) | What::Left(_) => {}
+                What::Published(..) | What::Unpublished(..) => {}
+            }
+        }
+        out.sort_unstable();
+        assert_eq!(out, ["alice", "bob"]);
+        until(|| registry.is_empty()).await;
+        assert_eq!(metrics.rooms.get(), 0);
     }
 }

@@ -128,6 +128,8 @@ pub(super) struct State {
     empty_since: Option<Instant>,
     was_used: bool,
     closed: Option<LeaveReason>,
+    /// Outsiders are told that it is over.
+    finished: bool,
 }
 
 struct Participant {
@@ -231,6 +233,7 @@ impl State {
             empty_since: Some(now.at),
             was_used: false,
             closed: None,
+            finished: false,
         }
     }
 
@@ -280,14 +283,25 @@ impl State {
 
     /// Ends the room.
     pub(super) fn close(&mut self, now: Now, reason: LeaveReason) {
-        let first = self.closed.is_none();
         self.closed.get_or_insert(reason);
         let everyone: Vec<ParticipantId> = self.participants.keys().copied().collect();
         // Nobody is told that the others leave: all of them do.
         for id in everyone {
             self.forget(now, id, reason);
         }
-        if first {
+        self.finish();
+    }
+
+    /// A fault keeps the room from closing: those who are still here are out for outsiders at least. It touches nothing else,
+    /// which may be half done.
+    pub(super) fn abandon(&mut self) {
+        let here = std::mem::take(&mut self.identities);
+        self.happenings.extend(here.into_keys().map(What::Unseated));
+        self.finish();
+    }
+
+    fn finish(&mut self) {
+        if !std::mem::replace(&mut self.finished, true) {
             self.happenings.push_back(What::Finished);
         }
     }

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 
 use super::{Action, Now, Peers, State};
 use crate::rooms::data::{DataFormat, DataSender, Stamped};
+use crate::rooms::happening::What;
 use crate::rooms::{
     AllowedTracks, CodecInfo, DataSubscription, DataTrackInfo, DataTrackRequest, Error, FrameName, JoinRequest,
     LayerInfo, LeaveAction, LeaveReason, Mode, Notice, Options, ParticipantChange, ParticipantId, ParticipantInfo,

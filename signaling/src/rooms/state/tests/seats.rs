@@ -185,3 +185,17 @@ fn what_somebody_may_send_is_all_that_a_change_of_it_changes() {
     assert_eq!(found, Permission { can_publish: false, ..permission });
     assert!(room.state.set_speech(room.now, ParticipantId(99), Speech { media: true, data: true }).is_err());
 }
+
+#[test]
+fn a_room_that_cannot_close_unseats_those_who_are_left() {
+    let mut room = Room::new();
+    let alice = room.active("alice");
+    room.active("bob");
+    room.state.remove(room.now, alice.id, LeaveReason::ClientInitiated);
+    let told = |room: &mut Room| std::iter::from_fn(|| room.state.poll_happening()).collect::<Vec<_>>();
+    told(&mut room);
+    room.state.abandon();
+    assert_eq!(told(&mut room), [What::Unseated("bob".into()), What::Finished]);
+    room.state.abandon();
+    assert_eq!(told(&mut room), []);
+}
