@@ -14,11 +14,11 @@ use tracing::Instrument;
 use yawc::WebSocketError;
 
 use super::join::Wish;
-use super::limits::{MessageBudget, SEND_TIMEOUT, SILENCE_TIMEOUT};
+use super::limits::{SEND_TIMEOUT, SILENCE_TIMEOUT};
 use super::socket::{Incoming, Socket};
 use super::{Shared, convert, encode, names};
 use crate::rooms::{
-    Error, Joined, LeaveAction, LeaveReason, Mode, Notice, ParticipantId, RoomHandle, RoomRequest, SessionId,
+    Budget, Error, Joined, LeaveAction, LeaveReason, Mode, Notice, ParticipantId, RoomHandle, RoomRequest, SessionId,
 };
 use crate::token::{AuthError, Claims, Verifier};
 use crate::turn::Turn;
@@ -123,7 +123,7 @@ async fn run(shared: Shared, mut socket: Socket, mut entry: Entry) {
         socket,
     };
     let end = match session.greet(&joined, resumes, entry.wish.tracks, entry.wish.offer).await {
-        Ok(()) => session.work(joined.notices).await,
+        Ok(()) => session.work(joined.notices, &joined.budget).await,
         Err(end) => end,
     };
     tracing::debug!(?end, "signaling ended");
@@ -197,18 +197,17 @@ impl Session {
         self.refresh_token().await
     }
 
-    async fn work(&mut self, mut notices: mpsc::Receiver<Notice>) -> End {
+    async fn work(&mut self, mut notices: mpsc::Receiver<Notice>, budget: &Budget) -> End {
         let mut refresh = interval(REFRESH_INTERVAL);
         refresh.set_missed_tick_behavior(MissedTickBehavior::Delay);
         refresh.reset(); // the first token went out with the join
-        let mut budget = MessageBudget::new(Instant::now());
         let mut heard = tokio::time::Instant::now();
         loop {
             let step = tokio::select! {
                 notice = notices.recv() => self.handle_notices(notice, &mut notices).await,
                 message = next(&mut self.socket, budget.reads_from()) => {
                     heard = tokio::time::Instant::now();
-                    self.handle_frame(message, &mut budget).await
+                    self.handle_frame(message, budget).await
                 }
                 _ = refresh.tick() => self.refresh_token().await,
                 () = sleep_until(heard + SILENCE_TIMEOUT) => Err(End::Cut("silent")),
@@ -246,11 +245,7 @@ impl Session {
         }
     }
 
-    async fn handle_frame(
-        &mut self,
-        message: Result<Incoming, WebSocketError>,
-        budget: &mut MessageBudget,
-    ) -> Result<(), End> {
+    async fn handle_frame(&mut self, message: Result<Incoming, WebSocketError>, budget: &Budget) -> Result<(), End> {
         let bytes = match message {
             Ok(Incoming::Message(bytes)) => bytes,
             Ok(Incoming::Beat) => return Ok(()),

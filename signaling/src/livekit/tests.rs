@@ -1,6 +1,7 @@
 //! What goes to clients has every field they read: the JS and Rust SDKs panic or hang without them.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use convene_types::MediaKind;
 use livekit_protocol as pb;
@@ -9,8 +10,8 @@ use tokio::sync::mpsc;
 
 use super::{convert, encode, parse};
 use crate::rooms::{
-    Answered, Joined, LeaveAction, LeaveReason, Mode, Notice, ParticipantId, ParticipantInfo, RoomInfo, SessionId,
-    Source,
+    Answered, Budget, Joined, LeaveAction, LeaveReason, Mode, Notice, ParticipantId, ParticipantInfo, RoomInfo,
+    SessionId, Source,
 };
 
 fn joined(mode: Mode) -> Joined {
@@ -19,7 +20,8 @@ fn joined(mode: Mode) -> Joined {
     let room = RoomInfo { sid: "RM_r".into(), name: "r".into(), ..RoomInfo::default() };
     let others = vec![ParticipantInfo { sid: "PA_b".into(), ..info.clone() }];
     let (participant, session, notices) = (ParticipantId(1), SessionId(2), mpsc::channel(1).1);
-    Joined { participant, session, info, room, others, mode, last_data_seq: 5, notices }
+    let budget = Budget::new(Instant::now());
+    Joined { participant, session, info, room, others, mode, last_data_seq: 5, budget, notices }
 }
 
 #[test]

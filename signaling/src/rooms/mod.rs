@@ -10,6 +10,7 @@
 //! queue is bounded.
 
 mod actor;
+mod budget;
 mod clock;
 mod command;
 mod counts;
@@ -25,7 +26,8 @@ mod registry;
 mod request;
 mod state;
 
-pub(crate) use convene_sfu::MAX_SDP_BYTES;
+pub use budget::Budget;
+pub(crate) use budget::MAX_MESSAGE_BYTES;
 pub use data::{DataFormat, DataSender, Stamped};
 pub use error::Error;
 pub use handle::RoomHandle;

@@ -6,6 +6,7 @@ use convene_sfu::Channel;
 use convene_types::MediaKind;
 use tokio::sync::mpsc;
 
+use super::budget::Budget;
 use super::model::{
     CodecInfo, FrameName, LayerInfo, ParticipantId, ParticipantInfo, ParticipantKind, Permission, RoomInfo, SessionId,
     Source, TrackExtras,
@@ -102,6 +103,8 @@ pub struct Joined {
     pub mode: Mode,
     /// Highest `sequence` of its reliable data packets the room has seen.
     pub last_data_seq: u32,
+    /// How much of what it says is read: all connections of one seat have the same.
+    pub budget: Budget,
     /// What the room tells it, at a resume how everything stands first. Closed when the participant is out of the room, resumed
     /// elsewhere, or too slow.
     pub notices: mpsc::Receiver<Notice>,

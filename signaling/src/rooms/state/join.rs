@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 
 use super::people::{check_attributes, check_metadata};
 use super::{Action, Negotiation, Now, Participant, Paused, Peers, State};
+use crate::rooms::budget::Budget;
 use crate::rooms::error::Error;
 use crate::rooms::happening::What;
 use crate::rooms::history::Stay;
@@ -42,6 +43,7 @@ impl State {
         let id = ParticipantId(self.fresh_id());
         let session = SessionId(self.fresh_id());
         let (notices, receiver) = mpsc::channel(MAX_NOTICES);
+        let budget = Budget::new(now.at);
         let (mode, key) = (request.mode, request.key.clone());
         let owes_offer = mode == Mode::Single && request.offers;
         let participant = Participant {
@@ -52,6 +54,7 @@ impl State {
             session,
             notices: Some(notices),
             detached_at: None,
+            budget: budget.clone(),
             knows_track_ids: request.knows_track_ids,
             auto_subscribe: request.auto_subscribe && mode != Mode::Whip,
             auto_subscribe_data: request.auto_subscribe_data,
@@ -99,6 +102,7 @@ impl State {
             others: if told { self.others(id) } else { Vec::new() },
             mode,
             last_data_seq: 0,
+            budget,
             notices: receiver,
         }
     }

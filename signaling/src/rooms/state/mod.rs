@@ -35,6 +35,7 @@ use self::dynacast::Demand;
 use self::negotiate::Negotiation;
 use self::paused::Paused;
 use self::resume::Left;
+use super::budget::Budget;
 use super::counts::Held;
 use super::error::Error;
 use super::happening::What;
@@ -143,6 +144,7 @@ struct Participant {
     session: SessionId,
     notices: Option<mpsc::Sender<Notice>>,
     detached_at: Option<Instant>,
+    budget: Budget,
     /// See [`JoinRequest::knows_track_ids`].
     knows_track_ids: bool,
     auto_subscribe: bool,

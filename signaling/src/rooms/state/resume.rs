@@ -70,12 +70,13 @@ impl State {
         // what is missing, in two-connection mode we offer anew.
         participant.negotiation = Negotiation::continued(&participant.negotiation);
         let (mode, last_data_seq) = (participant.mode, participant.last_data_seq);
+        let budget = participant.budget.clone();
         self.unsettled.insert(id);
         if mode == Mode::Dual {
             self.want_offer(id, true);
         }
         let (room, others) = (self.room_info(), Vec::new());
-        Ok(Joined { participant: id, session, info, room, others, mode, last_data_seq, notices: receiver })
+        Ok(Joined { participant: id, session, info, room, others, mode, last_data_seq, budget, notices: receiver })
     }
 
     /// A queue with all that a client that comes back is told. It is as much longer, as the room decides how much that is: one

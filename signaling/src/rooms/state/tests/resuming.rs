@@ -367,3 +367,28 @@ fn of_whom_nobody_has_a_section_a_resume_tells_nothing() {
     room.state.remove(room.now, bob.id, LeaveReason::ClientInitiated);
     assert_eq!(heard(&resume(&mut room, &alice)), [mic.1.sid], "there was one: as who is connected is told");
 }
+
+/// Sends as fast as it is read for a second, over so many connections one after another: how many messages of a megabyte.
+fn read_within_a_second(connections: u32) -> usize {
+    let mut room = Room::new();
+    let alice = room.active("alice");
+    let (start, second, mut count) = (room.now.at, Duration::from_secs(1), 0);
+    for connection in 0..connections {
+        let (from, until) =
+            (start + second * connection / connections, start + second * (connection + 1) / connections);
+        room.now.at = from;
+        let budget = room.state.handle_resume(room.now, "alice", &alice.sid).unwrap().budget;
+        let mut now = budget.reads_from().unwrap_or(from).max(from);
+        while now < until && budget.take(now, 1 << 20) {
+            count += 1;
+            now = budget.reads_from().unwrap_or(now).max(now + Duration::from_millis(1));
+        }
+    }
+    count
+}
+
+#[test]
+fn whoever_resumes_has_no_more_read_than_whoever_stays() {
+    assert_eq!(read_within_a_second(1), 10);
+    assert!(read_within_a_second(10) <= 10);
+}
