@@ -18,7 +18,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::seats::{Held, Whose};
-use super::{Inner, People, device_of, now_ms};
+use super::{People, device_of, now_ms};
 use crate::rooms::{Happening, What};
 
 /// How often calls are looked at: ringing ends so much late at most.
@@ -89,7 +89,7 @@ async fn tick(people: People) {
     loop {
         tokio::select! {
             () = people.next_pass() => people.pass(),
-            _ = sweeps.tick() => people.inner.judge.seats.sweep(|room| people.inner.rooms.get(room).is_some()),
+            _ = sweeps.tick() => people.inner.judge.seats.sweep(),
         }
     }
 }
@@ -263,13 +263,9 @@ impl People {
     async fn left(&self, room: &str, identity: &str) {
         let key = (room.to_owned(), identity.to_owned());
         let seats = &self.inner.judge.seats;
-        let Some(sid) = seats.sid(&key) else { return };
-        let taken = match self.inner.rooms.get(room) {
-            Some(handle) => handle.participant(identity).await.is_ok(),
-            None => false,
-        };
-        if !taken {
-            seats.forget(&key, &sid);
+        let Some(look) = seats.look(&key) else { return };
+        if !look.sitter.is_there(identity).await {
+            seats.forget(&key, &look);
         }
     }
 
@@ -290,14 +286,8 @@ impl People {
         }
     }
 
-    /// Looks again at seats in rooms: who may not be there goes, and who may no longer speak is silent. A store that does not
-    /// answer takes nobody's seat.
     async fn judge_again(&self, whose: Whose) {
-        let Inner { judge, rooms, .. } = &*self.inner;
-        for (key, _) in judge.seats.of(whose) {
-            let Some(room) = rooms.get(&key.0) else { continue };
-            let _ = judge.settle(&key, &room).await; // it is put off where the store does not answer
-        }
+        self.inner.judge.look_again(whose).await;
     }
 }
 

@@ -8,10 +8,11 @@ use convene_calls::{Book, Device};
 use convene_store::Store;
 use convene_store::calls::Standing;
 use convene_types::{AccountId, CallId, ConvId, SessionId};
+use futures_util::{StreamExt as _, stream};
 use parking_lot::Mutex;
 use tokio::time::timeout;
 
-use super::seats::{Held, Key, Seats, Sitter, speech_of};
+use super::seats::{Key, Look, Seats, Sitter, Whose, speech_of};
 use super::{device_of, now_ms, unhex};
 use crate::rooms::{self, Joined, LeaveReason, Mode, RoomHandle, Speech};
 use crate::token::{Claims, Grants, Seat};
@@ -56,9 +57,14 @@ impl Rights {
     }
 }
 
-/// How long the store may take to say what a seat is worth. Longer, and who resumes waits until their place is given away (19 s);
-/// shorter, and a busy disk refuses who comes in.
-const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+/// How long the store may take to say what a seat is worth while its holder waits for it. Longer, and who resumes waits until
+/// their place is given away (19 s); shorter, and a busy disk refuses who comes in.
+const AT_THE_DOOR: Duration = Duration::from_secs(2);
+/// The same of somebody who is in the room. Shorter, and whoever was sent away stays for as long as the disk is slow, as each
+/// answer comes too late; longer, and what else has ended waits longer behind a store that hangs.
+const IN_THE_ROOM: Duration = Duration::from_secs(30);
+/// Seats that are looked at again at the same time. More fill the queue of the store; with fewer a large meeting takes longer.
+const AT_ONCE: usize = 8;
 
 /// See the module. Cheap to clone.
 #[derive(Clone)]
@@ -76,51 +82,60 @@ impl Judge {
     /// Whether the holder of this token, whose signature is good, has the seat at this moment.
     pub(crate) async fn look(&self, claims: &Claims) -> Result<Option<Rights>, Unavailable> {
         let (Some(seat), Some(by)) = (&claims.seat, device_of(&claims.identity)) else { return Ok(None) };
-        self.rights(seat, by).await
+        self.rights(seat, by, AT_THE_DOOR).await
     }
 
     /// The same of somebody who has come in: the room is told if they may do something else than it was told as they did, and
-    /// they are out where it is no seat. From here on it is looked at again when something changes.
-    pub(crate) async fn admit(
-        &self,
-        room: &RoomHandle,
-        joined: &Joined,
-        claims: &Claims,
-    ) -> Result<Option<Rights>, Unavailable> {
-        let (Some(seat), Some(by)) = (claims.seat.clone(), device_of(&claims.identity)) else { return Ok(None) };
+    /// they are out where it is no seat. From here on it is looked at again when something changes. `false`: it is no seat.
+    pub(crate) async fn admit(&self, room: &RoomHandle, joined: &Joined, claims: &Claims) -> Result<bool, Unavailable> {
+        let (Some(seat), Some(by)) = (claims.seat.clone(), device_of(&claims.identity)) else { return Ok(false) };
         let key = (room.name().to_owned(), claims.identity.clone());
         // Before the store is asked: a change that comes meanwhile finds it.
-        self.seats.take(&key, seat, by, Sitter::of(joined));
-        self.settle(&key, room).await
+        let look = self.seats.take(&key, seat, by, Sitter::of(room, joined));
+        self.settle(&key, &look, AT_THE_DOOR).await
     }
 
-    /// Looks at a seat, and brings the room to what is found. Where the store does not answer it stays as it is.
-    pub(super) async fn settle(&self, key: &Key, room: &RoomHandle) -> Result<Option<Rights>, Unavailable> {
-        let Some(told) = self.seats.told(key) else { return Ok(None) };
-        let mut told = told.lock().await;
-        // Only now, as somebody else may have taken it meanwhile.
-        let Some(Held { seat, by, sitter, .. }) = self.seats.get(key) else { return Ok(None) };
-        let rights = self.rights(&seat, by).await.inspect_err(|Unavailable| self.seats.put_off(key))?;
-        let Some(found) = rights else {
-            let _ = room.leave(sitter.id, LeaveReason::Removed).await; // an error says that they are out already
-            self.seats.forget(key, &sitter.sid);
-            return Ok(None);
+    /// Looks again at seats in rooms: who may not be there goes, and who may no longer speak is silent. A store that does not
+    /// answer takes nobody's seat: it is asked again later.
+    pub(super) async fn look_again(&self, whose: Whose) {
+        let keys = self.seats.of(whose).into_iter().map(|(key, _)| key);
+        let again = |key: Key| async move {
+            if let Some(look) = self.seats.look(&key) {
+                let _ = self.settle(&key, &look, IN_THE_ROOM).await; // it is put off where the store does not answer
+            }
         };
-        self.seats.looked_at(key, &sitter.sid, found.silent_until_ms);
-        match told.tell(room, &sitter, found.speech(sitter.mode)).await {
-            Ok(()) => {}
-            Err(rooms::Error::ParticipantNotFound | rooms::Error::Closed) => self.seats.forget(key, &sitter.sid),
-            Err(_) => self.seats.put_off(key),
+        stream::iter(keys).for_each_concurrent(AT_ONCE, again).await;
+    }
+
+    /// Brings the room to what is found of a seat, unless somebody has looked at it later, which counts. `false`: it is no seat.
+    async fn settle(&self, key: &Key, look: &Look, within: Duration) -> Result<bool, Unavailable> {
+        let found = self.rights(&look.seat, look.by, within).await;
+        let found = found.inspect_err(|Unavailable| self.seats.put_off(key, look))?;
+        let mut told = look.told.lock().await;
+        if !self.seats.is_held(key, look) || !told.takes(look) {
+            return Ok(true); // whoever has the place by now is looked at by whoever gave it to them
         }
-        Ok(rights)
+        let sitter = &look.sitter;
+        let Some(rights) = found else {
+            let _ = sitter.room.leave(sitter.id, LeaveReason::Removed).await; // an error says that they are out already
+            self.seats.forget(key, look);
+            return Ok(false);
+        };
+        self.seats.looked_at(key, look, rights.silent_until_ms);
+        match told.tell(sitter, rights.speech(sitter.mode)).await {
+            Ok(()) => {}
+            Err(rooms::Error::ParticipantNotFound | rooms::Error::Closed) => self.seats.forget(key, look),
+            Err(_) => self.seats.put_off(key, look),
+        }
+        Ok(true)
     }
 
     /// What a seat lets its holder do; `None`: it is no seat any more.
-    async fn rights(&self, seat: &Seat, by: Device) -> Result<Option<Rights>, Unavailable> {
+    async fn rights(&self, seat: &Seat, by: Device, within: Duration) -> Result<Option<Rights>, Unavailable> {
         let (account, conv) = (AccountId(seat.account), ConvId(seat.conv));
         let Some(login) = unhex(&seat.login).map(SessionId) else { return Ok(None) };
         let found = self.store.ask(move |reader| Ok((reader.session(login)?, reader.standing(account, conv)?)));
-        let found = timeout(ANSWER_WITHIN, found).await.map_err(|_| Unavailable)?;
+        let found = timeout(within, found).await.map_err(|_| Unavailable)?;
         let (session, standing) = found.map_err(|_| Unavailable)?;
         let now_s = u64::try_from(now_ms() / 1000).unwrap_or(0);
         let is_open = session.is_some_and(|session| session.account == account && session.is_open(now_s));

@@ -23,7 +23,9 @@ pub(super) type Key = (String, String);
 pub(super) struct Held {
     pub(super) seat: Seat,
     pub(super) by: Device,
-    pub(super) sitter: Sitter,
+    sitter: Sitter,
+    /// The number of the look with which it was taken.
+    taken: u64,
     /// Milliseconds since 1970 when it was last let in.
     at_ms: i64,
     /// Milliseconds since 1970 when its holder may speak, while they may not and nothing else happens.
@@ -40,21 +42,48 @@ impl Held {
     }
 }
 
+/// A look at a seat that is under way.
+#[derive(Debug)]
+pub(super) struct Look {
+    pub(super) seat: Seat,
+    pub(super) by: Device,
+    pub(super) sitter: Sitter,
+    pub(super) told: Arc<tokio::sync::Mutex<Told>>,
+    taken: u64,
+    /// Grows from look to look, and is given before the store is asked.
+    number: u64,
+}
+
 /// Who sits there, as the room knows them.
 #[derive(Clone, Debug)]
 pub(super) struct Sitter {
+    /// Rooms of one name follow each other, and each counts its participants anew.
+    pub(super) room: RoomHandle,
     pub(super) id: ParticipantId,
     /// Another one for each join; a resume keeps it.
-    pub(super) sid: String,
+    sid: String,
     pub(super) mode: Mode,
     /// What they might send as they came in.
     speech: Speech,
 }
 
 impl Sitter {
-    pub(super) fn of(joined: &Joined) -> Self {
-        let speech = speech_of(&joined.info.permission);
-        Self { id: joined.participant, sid: joined.info.sid.clone(), mode: joined.mode, speech }
+    pub(super) fn of(room: &RoomHandle, joined: &Joined) -> Self {
+        let (room, speech) = (room.clone(), speech_of(&joined.info.permission));
+        Self { room, id: joined.participant, sid: joined.info.sid.clone(), mode: joined.mode, speech }
+    }
+
+    /// Whether this very one is in the room still.
+    pub(super) async fn is_there(&self, identity: &str) -> bool {
+        self.room.participant(identity).await.is_ok_and(|info| info.sid == self.sid)
+    }
+
+    /// Whether this one has the place of the other one by now, who is out.
+    fn is_after(&self, other: &Self) -> bool {
+        match self.room.sid() == other.room.sid() {
+            true => self.id > other.id,
+            false => other.room.is_closed(), // before that nobody makes another one of its name
+        }
     }
 }
 
@@ -63,26 +92,35 @@ pub(super) const fn speech_of(permission: &Permission) -> Speech {
     Speech { media: permission.can_publish, data: permission.can_publish_data }
 }
 
-/// What a room was told last of who sits in a seat. Locked while somebody looks at the seat and tells the room, so that what
-/// was read first is told first.
+/// What a room was told last of who sits in a seat. Locked while somebody tells the room, not while the store is asked: who asked
+/// later has told what counts, also where they were answered first.
 #[derive(Debug, Default)]
 pub(super) struct Told {
     sid: String,
     /// `None`: the room was told, and has not said that it knows.
     speech: Option<Speech>,
+    /// The look that has told it.
+    look: u64,
 }
 
 impl Told {
+    /// Whether what this look has found is to be told: no later one has told anything yet.
+    pub(super) fn takes(&mut self, look: &Look) -> bool {
+        let takes = self.look <= look.number;
+        self.look = self.look.max(look.number);
+        takes
+    }
+
     /// Tells the room what its holder may send, unless it knows. All else that it lets them do stays as it is.
-    pub(super) async fn tell(&mut self, room: &RoomHandle, sitter: &Sitter, speech: Speech) -> Result<(), Error> {
+    pub(super) async fn tell(&mut self, sitter: &Sitter, speech: Speech) -> Result<(), Error> {
         if self.sid != sitter.sid {
-            *self = Self { sid: sitter.sid.clone(), speech: Some(sitter.speech) };
+            (self.sid, self.speech) = (sitter.sid.clone(), Some(sitter.speech));
         }
         if self.speech == Some(speech) {
             return Ok(());
         }
         self.speech = None;
-        room.set_speech(sitter.id, speech).await?;
+        sitter.room.set_speech(sitter.id, speech).await?;
         self.speech = Some(speech);
         Ok(())
     }
@@ -107,23 +145,55 @@ const UNUSED_MS: i64 = 60_000;
 
 /// See the module. Cheap to clone.
 #[derive(Clone, Default)]
-pub(super) struct Seats(Arc<Mutex<HashMap<Key, Held>>>);
+pub(super) struct Seats(Arc<Mutex<All>>);
+
+#[derive(Default)]
+struct All {
+    held: HashMap<Key, Held>,
+    /// How many looks there were.
+    looks: u64,
+}
+
+impl All {
+    fn look(&mut self, held: &Held) -> Look {
+        self.looks = self.looks.wrapping_add(1);
+        let Held { seat, by, sitter, taken, told, .. } = held.clone();
+        Look { seat, by, sitter, told, taken, number: self.looks }
+    }
+
+    /// The seat, unless it was taken by somebody else, or again, since this look began.
+    fn of(&mut self, key: &Key, look: &Look) -> Option<&mut Held> {
+        self.held.get_mut(key).filter(|held| held.taken == look.taken)
+    }
+}
 
 impl Seats {
-    /// Somebody sits there from here on. What the room was told stays known, also of who sat there before.
-    pub(super) fn take(&self, key: &Key, seat: Seat, by: Device, sitter: Sitter) {
+    /// Somebody sits there from here on, and their seat is looked at; unless they have lost their place to somebody else already,
+    /// who came later and was faster here. What the room was told stays known, also of who sat there before.
+    pub(super) fn take(&self, key: &Key, seat: Seat, by: Device, sitter: Sitter) -> Look {
         let mut all = self.0.lock();
-        let told = all.get(key).map(|held| Arc::clone(&held.told)).unwrap_or_default();
-        let held = Held { seat, by, sitter, at_ms: now_ms(), silent_until_ms: None, again_ms: None, told };
-        all.insert(key.clone(), held);
+        let before = all.held.get(key);
+        let told = before.map(|held| Arc::clone(&held.told)).unwrap_or_default();
+        let is_late = before.is_some_and(|held| held.sitter.is_after(&sitter));
+        let taken = all.looks.wrapping_add(1);
+        let held = Held { seat, by, sitter, taken, at_ms: now_ms(), silent_until_ms: None, again_ms: None, told };
+        let look = all.look(&held);
+        if !is_late {
+            all.held.insert(key.clone(), held);
+        }
+        look
     }
 
-    pub(super) fn get(&self, key: &Key) -> Option<Held> {
-        self.0.lock().get(key).cloned()
+    /// Begins to look at a seat again.
+    pub(super) fn look(&self, key: &Key) -> Option<Look> {
+        let mut all = self.0.lock();
+        let held = all.held.get(key).cloned()?;
+        Some(all.look(&held))
     }
 
-    pub(super) fn told(&self, key: &Key) -> Option<Arc<tokio::sync::Mutex<Told>>> {
-        self.0.lock().get(key).map(|held| Arc::clone(&held.told))
+    /// Whether the seat is still the one that this look is at.
+    pub(super) fn is_held(&self, key: &Key, look: &Look) -> bool {
+        self.0.lock().of(key, look).is_some()
     }
 
     /// The seats of these.
@@ -135,40 +205,35 @@ impl Seats {
             Whose::Everybody => true,
             Whose::Due(now_ms) => held.due_ms().is_some_and(|due| due <= now_ms),
         };
-        let held = self.0.lock();
-        held.iter().filter(|(_, held)| is_meant(held)).map(|(key, held)| (key.clone(), held.clone())).collect()
+        let all = self.0.lock();
+        all.held.iter().filter(|(_, held)| is_meant(held)).map(|(key, held)| (key.clone(), held.clone())).collect()
     }
 
     /// It was looked at, and is again at this time if nothing happens before.
-    pub(super) fn looked_at(&self, key: &Key, sid: &str, silent_until_ms: Option<i64>) {
-        if let Some(held) = self.0.lock().get_mut(key).filter(|held| held.sitter.sid == sid) {
+    pub(super) fn looked_at(&self, key: &Key, look: &Look, silent_until_ms: Option<i64>) {
+        if let Some(held) = self.0.lock().of(key, look) {
             (held.silent_until_ms, held.again_ms) = (silent_until_ms, None);
         }
     }
 
     /// Nobody knows at this moment what the holder of a seat may do: it stays as it is, and is looked at again.
-    pub(super) fn put_off(&self, key: &Key) {
-        if let Some(held) = self.0.lock().get_mut(key) {
+    pub(super) fn put_off(&self, key: &Key, look: &Look) {
+        if let Some(held) = self.0.lock().of(key, look) {
             held.again_ms = Some(now_ms().saturating_add(AGAIN_MS));
         }
     }
 
     /// Drops seats that were let in a while ago and whose room is not open.
-    pub(super) fn sweep(&self, is_open: impl Fn(&str) -> bool) {
+    pub(super) fn sweep(&self) {
         let old_ms = now_ms().saturating_sub(UNUSED_MS);
-        self.0.lock().retain(|(room, _), held| held.at_ms > old_ms || is_open(room));
+        self.0.lock().held.retain(|_, held| held.at_ms > old_ms || !held.sitter.room.is_closed());
     }
 
-    /// Who sits there.
-    pub(super) fn sid(&self, key: &Key) -> Option<String> {
-        self.0.lock().get(key).map(|held| held.sitter.sid.clone())
-    }
-
-    /// A seat is empty, unless somebody else sits there than this one: who joins anew takes the place of who they were.
-    pub(super) fn forget(&self, key: &Key, sid: &str) {
+    /// A seat is empty.
+    pub(super) fn forget(&self, key: &Key, look: &Look) {
         let mut all = self.0.lock();
-        if all.get(key).is_some_and(|held| held.sitter.sid == sid) {
-            all.remove(key);
+        if all.of(key, look).is_some() {
+            all.held.remove(key);
         }
     }
 }

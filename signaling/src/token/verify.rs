@@ -87,8 +87,8 @@ impl Verifier {
         if claims.api_key != PEOPLE {
             return self.check_key(claims);
         }
-        let rights = self.judge.get().ok_or_else(seat_gone)?.admit(room, joined, claims).await;
-        known(rights).map(drop)
+        let stays = self.judge.get().ok_or_else(seat_gone)?.admit(room, joined, claims).await;
+        if stays.map_err(unavailable)? { Ok(()) } else { Err(seat_gone()) }
     }
 
     fn check_key(&self, claims: &Claims) -> Result<(), AuthError> {
@@ -147,8 +147,11 @@ fn seat_gone() -> AuthError {
 }
 
 fn known(rights: Result<Option<Rights>, Unavailable>) -> Result<Rights, AuthError> {
-    let unknown = |Unavailable| AuthError::new(AuthError::UNAVAILABLE, "the store does not answer, try again");
-    rights.map_err(unknown)?.ok_or_else(seat_gone)
+    rights.map_err(unavailable)?.ok_or_else(seat_gone)
+}
+
+fn unavailable(Unavailable: Unavailable) -> AuthError {
+    AuthError::new(AuthError::UNAVAILABLE, "the store does not answer, try again")
 }
 
 /// Times are checked by [`claims_at`], against the caller's clock. `aud` is no claim of room tokens: RFC 7519 §4 says

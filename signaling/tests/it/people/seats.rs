@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use convene_im::wire::{self as im, body::Kind};
-use convene_signaling::rooms::{ParticipantChange, Permission, RoomHandle};
+use convene_signaling::rooms::{LeaveReason, ParticipantChange, Permission, RoomHandle};
 use convene_store::Op;
 use convene_types::{ClientId, ConvId, UserId};
 use serde_json::{Value, json};
@@ -154,4 +154,55 @@ async fn what_a_program_took_away_stays_away() {
     mute(&world, &two, i64::MAX).await;
     until(async || !may_speak(&room, &resumed).await).await;
     assert!(!room.participant(&resumed.identity).await.unwrap().permission.can_subscribe);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_sat_in_a_room_that_is_over_takes_nobodys_seat_in_the_next() {
+    let world = World::new().await;
+    let two = two(&world).await;
+    let of_ana = world.post(&two.ana, &format!("/v1/rooms/{}/join", two.conv), Value::Null).await.expect(200);
+    // Bo's seat becomes known when the room is over already, and Ana is the first in the next one, as he was in this.
+    let entered = world.enter(&two.seat).await.unwrap();
+    world.end_room(&two.seat).await;
+    let (_, mut ana) = world.take_seat(&of_ana).await.unwrap();
+    world.settle(entered).await.unwrap();
+    let path = format!("/v1/conversations/{}/members/{}", two.conv, two.bo.user);
+    world.delete(&two.ana, &path).await.expect(204);
+    // What happens to a conversation is carried out in order: the mute comes after the removal.
+    let cy: Person = world.person(3).await;
+    let members = json!({"users": [cy.user]});
+    world.post(&two.ana, &format!("/v1/conversations/{}/members", two.conv), members).await.expect(204);
+    let of_cy = world.post(&cy, &format!("/v1/rooms/{}/join", two.conv), Value::Null).await.expect(200);
+    let (room, cy_sits) = world.take_seat(&of_cy).await.unwrap();
+    let mute = json!({"muted_until_ms": i64::MAX});
+    let path = format!("/v1/conversations/{}/members/{}", two.conv, cy.user);
+    world.patch(&two.ana, &path, mute).await.expect(204);
+    until(async || !may_speak(&room, &cy_sits).await).await;
+    assert!(ana.is_seated());
+    room.participant(&ana.identity).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_came_first_and_was_looked_at_last_has_not_the_seat() {
+    let world = World::new().await;
+    let two = two(&world).await;
+    let first = world.enter(&two.seat).await.unwrap();
+    let second = world.enter(&two.seat).await.unwrap();
+    let (room, sitting) = world.admit(second).await.unwrap();
+    world.settle(first).await.unwrap();
+    mute(&world, &two, i64::MAX).await;
+    until(async || !may_speak(&room, &sitting).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_is_slow_takes_the_seat_of_who_was_removed() {
+    let world = World::new().await;
+    let two = two(&world).await;
+    let (_, mut sitting) = world.take_seat(&two.seat).await.unwrap();
+    let slow = world.slow_reads(Duration::from_millis(2_500));
+    let path = format!("/v1/conversations/{}/members/{}", two.conv, two.bo.user);
+    world.delete(&two.ana, &path).await.expect(204);
+    let left = tokio::time::timeout(Duration::from_secs(10), sitting.left()).await;
+    drop(slow);
+    assert_eq!(left.expect("out in time"), LeaveReason::Removed);
 }

@@ -350,6 +350,24 @@ impl World {
         hold
     }
 
+    /// Each question from here on is answered after this time at the earliest, and twice that at the latest, until the answer is
+    /// dropped.
+    pub(super) fn slow_reads(&self, by: Duration) -> tokio::task::JoinSet<()> {
+        let mut askers = tokio::task::JoinSet::new();
+        // One that is being answered and one that waits for that, for each reader.
+        for _ in 0..2 * convene_store::Options::new("").readers {
+            let store = self.store.clone();
+            askers.spawn(async move {
+                let wait = move |_: &mut convene_store::Reader| {
+                    std::thread::sleep(by);
+                    Ok(())
+                };
+                while store.ask(wait).await.is_ok() {}
+            });
+        }
+        askers
+    }
+
     /// From here on the store answers nobody.
     pub(super) fn lose_store(&self) {
         self.store.stop();
@@ -500,6 +518,20 @@ impl World {
         admitted.map_err(|error| error.code.to_owned())?;
         let sitting = Sitting::of(joined, &room).await;
         Ok((room, sitting))
+    }
+
+    /// The same of somebody who may be out by then.
+    pub(super) async fn settle(&self, entered: Entered) -> Result<(), String> {
+        let Entered { room, claims, joined } = entered;
+        self.state.verifier().admit(&room, &joined, &claims).await.map_err(|error| error.code.to_owned())
+    }
+
+    /// Ends the room of a seat, as a fault of the media plane does, and waits until it is gone.
+    pub(super) async fn end_room(&self, seat: &Value) {
+        let name = seat["room"].as_str().unwrap();
+        let room = self.state.registry().get(name).expect("an open room");
+        room.close(LeaveReason::MediaFailure).await.unwrap();
+        until(async || self.state.registry().get(name).is_none()).await;
     }
 
     /// Takes the seat of a connection that is gone, as the adapter of LiveKit's clients does: a store that does not answer
