@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use convene_client::im::{self, body::Kind};
-use convene_client::{Client, ClientId, Config, Conversation, ServerUrl, Source, TokenSource, Update, Updates, body};
+use convene_client::{Client, ClientId, Config, ServerUrl, Source, TokenSource, Update, Updates, body};
 
 use args::ChatCommand;
 pub(crate) use args::{ChatArgs, HELP};
@@ -190,14 +190,7 @@ async fn find(client: &Client, text: &str) -> Result<u64> {
         let known = conversations.iter().any(|conversation| conversation.conv == number);
         return if known { Ok(number) } else { Err(anyhow!("you are in no conversation {number}: `list` shows all")) };
     }
-    let names = Names::of(client, &conversations).await;
-    let is_meant = |conversation: &&Conversation| show::title(conversation, &|id| names.show(id)) == text;
-    let mut found = conversations.iter().filter(is_meant);
-    match (found.next(), found.next()) {
-        (Some(one), None) => Ok(one.conv),
-        (Some(_), Some(_)) => bail!("several conversations are called {text:?}: say the number"),
-        (None, _) => bail!("no conversation is called {text:?}: `list` shows all, `direct` makes one"),
-    }
+    Names::of(client, &conversations).await.meant(text, &conversations)
 }
 
 async fn list(client: &Client) -> Result<()> {
