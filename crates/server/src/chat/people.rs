@@ -4,6 +4,8 @@
 use anyhow::{Context as _, Result, bail};
 use convene_client::{Account, Client};
 
+use super::sign_in;
+
 /// Where names are looked up.
 #[derive(Debug)]
 pub(super) enum People {
@@ -18,19 +20,28 @@ impl People {
     pub(super) async fn direct(&self, client: &Client, name: &str) -> Result<u64> {
         match self {
             Self::ByName => Ok(client.create_direct(name).await?),
-            Self::Directory(account) => Ok(client.create_direct_with(find(account, name).await?).await?),
+            Self::Directory(account) => {
+                speak(account).await?;
+                Ok(client.create_direct_with(find(account, name).await?).await?)
+            }
         }
     }
 
     /// A group of these people.
     pub(super) async fn group(&self, client: &Client, title: &str, names: &[&str]) -> Result<u64> {
         let Self::Directory(account) = self else { return Ok(client.create_group(title, names).await?) };
+        speak(account).await?;
         let mut users = Vec::new();
         for name in names {
             users.push(find(account, name).await?);
         }
         Ok(client.create_group_with(title, users).await?)
     }
+}
+
+/// Has the profile speak for an organisation: whoever signed in before they were in any has none.
+async fn speak(account: &Account) -> Result<()> {
+    sign_in::choose(account, None).await?.map(drop).map_err(anyhow::Error::msg)
 }
 
 /// The colleague of this name, or the only one whom the directory finds by it: it knows pinyin, initials and numbers.

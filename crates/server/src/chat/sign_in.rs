@@ -22,11 +22,11 @@ pub(super) async fn login(args: &ChatArgs, phone: &str, by_password: bool) -> Re
     }
     let person = entered?;
     print(&format!("signed in as {}", show::plain(&person.display_name)))?;
-    let chosen = choose(&account, args.organisation.as_deref()).await?;
-    match chosen {
-        Some(organisation) => print(&format!("in the name of {}", show::plain(&organisation.title))),
-        None => Ok(()),
+    match choose(&account, args.organisation.as_deref()).await? {
+        Ok(organisation) => print(&format!("in the name of {}", show::plain(&organisation.title)))?,
+        Err(why) => complain(&why),
     }
+    Ok(())
 }
 
 /// Ends the sign-in. It is forgotten here even where the server does not hear of it.
@@ -49,7 +49,7 @@ pub(super) async fn config(args: &ChatArgs) -> Result<(Config, People)> {
         bail!("nobody is signed in here: `convene chat login PHONE`, or with a development server --dev --user NAME");
     }
     if args.organisation.is_some() {
-        choose(&account, args.organisation.as_deref()).await?;
+        choose(&account, args.organisation.as_deref()).await?.map_err(anyhow::Error::msg)?;
     }
     Ok((account.config().await?, People::Directory(account)))
 }
@@ -64,14 +64,14 @@ fn account(args: &ChatArgs) -> Result<Account> {
 }
 
 /// Has the profile speak for the organisation that somebody named, or for the only one. What it speaks for stays: its copy is
-/// of that one.
-async fn choose(account: &Account, named: Option<&str>) -> Result<Option<Organisation>> {
+/// of that one. Within: there is nothing to choose yet, or it has to be said.
+pub(super) async fn choose(account: &Account, named: Option<&str>) -> Result<Result<Organisation, String>> {
     if let Some(chosen) = account.organisation().await? {
         return match named {
             Some(name) if !chosen.is_called(name) => {
                 bail!("this profile speaks for {}: sign in with another --profile", show::plain(&chosen.title))
             }
-            Some(_) | None => Ok(Some(chosen)),
+            Some(_) | None => Ok(Ok(chosen)),
         };
     }
     let asked = account.organisations().await;
@@ -87,17 +87,13 @@ async fn choose(account: &Account, named: Option<&str>) -> Result<Option<Organis
     match (meant.as_slice(), named) {
         ([only], _) => {
             account.choose((*only).clone()).await?;
-            Ok(Some((*only).clone()))
+            Ok(Ok((*only).clone()))
         }
         ([], None) => {
-            complain("you are in no organisation yet: found one or accept an invitation in the web client");
-            Ok(None)
+            Ok(Err("you are in no organisation yet: found one or accept an invitation in the web client".to_owned()))
         }
         ([], Some(name)) => bail!("you are in no organisation {name:?}:{}", titles(&all.iter().collect::<Vec<_>>())),
-        (several, None) => {
-            complain(&format!("say for which one you speak, with --organisation:{}", titles(several)));
-            Ok(None)
-        }
+        (several, None) => Ok(Err(format!("say for which one you speak, with --organisation:{}", titles(several)))),
         (several, Some(_)) => bail!("several organisations are called so, say the number:{}", titles(several)),
     }
 }
