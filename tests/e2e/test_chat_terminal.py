@@ -8,6 +8,7 @@ import os
 import pty
 import re
 import select
+import signal
 import struct
 import subprocess
 import termios
@@ -229,13 +230,26 @@ def test_two_people_with_accounts(tmp_path):
         assert second["refresh_token"] != first["refresh_token"] and second["expires_ms"] > time.time() * 1000
         bo.says("send", "Ana", "and again")
         assert bo.kept == second
+        # The server stands still while it is asked for the next one. Who leaves is told what is waited for, and need not.
+        bo.change(expires_ms=0)
+        server.process.send_signal(signal.SIGSTOP)
+        try:
+            desk = bo.terminal()
+            desk.until("/help tells")
+            desk.process.send_signal(signal.SIGINT)
+            desk.until("the sign-in is being renewed; Ctrl-C does not wait")
+            desk.process.send_signal(signal.SIGINT)
+            desk.wait()
+        finally:
+            server.process.send_signal(signal.SIGCONT)
+        bo.says("send", "Ana", "and on")
         # The server takes it no more before it should have expired: renewed as well, in the open session of a program.
         ana.change(access_token="of another time")
         desk = ana.terminal("--transport", "quic")
         desk.until(r"connected \(QUIC\)")
         assert ana.kept["access_token"] != "of another time"
         desk.type("/open Bo")
-        desk.until("Bo: and again")
+        desk.until("Bo: and on")
 
         # Another organisation: the profile speaks for the one that it has a copy of.
         ana.api().post("/v1/organisations", {"title": "Herons"})

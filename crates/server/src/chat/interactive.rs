@@ -9,6 +9,7 @@ use convene_client::{Client, Source, Transport, Update, body};
 use tokio::sync::mpsc;
 
 use super::bars::Bars;
+use super::ending::interrupted;
 use super::names::Names;
 use super::people::People;
 use super::{complain, find, line_of, list, members, print, read, save, show};
@@ -37,8 +38,15 @@ struct Terminal<'a> {
     bars: Bars,
 }
 
-/// Runs until /quit, Ctrl-D or Ctrl-C.
+/// Runs until /quit, Ctrl-D or Ctrl-C, which waits for nothing that is under way.
 pub(super) async fn run(client: &Client, people: &People) -> Result<()> {
+    tokio::select! {
+        ended = talk(client, people) => ended,
+        () = interrupted() => Ok(()),
+    }
+}
+
+async fn talk(client: &Client, people: &People) -> Result<()> {
     let mut updates = client.updates();
     let mut lines = stdin();
     let (names, bars) = (Names::default(), Bars::default());
@@ -61,7 +69,6 @@ pub(super) async fn run(client: &Client, people: &People) -> Result<()> {
                 Some(update) => terminal.update(update).await?,
                 None => return Ok(()),
             },
-            _ = tokio::signal::ctrl_c() => return Ok(()),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod args;
 mod bars;
+mod ending;
 mod interactive;
 mod names;
 mod people;
@@ -42,7 +43,7 @@ pub(crate) fn run(args: &ChatArgs) -> Result<()> {
             Some(command) => dispatch(&client, &people, command).await,
             None => interactive::run(&client, &people).await,
         };
-        client.shutdown().await;
+        ending::end(&client, &people).await;
         result
     })
 }
@@ -115,7 +116,10 @@ async fn dispatch(client: &Client, people: &People, command: &ChatCommand) -> Re
                 Some(conv) => Some(find(client, conv).await?),
                 None => None,
             };
-            tail(client, &mut updates, conv).await
+            tokio::select! {
+                ended = tail(client, &mut updates, conv) => ended,
+                () = ending::interrupted() => Ok(()),
+            }
         }
         ChatCommand::Members { conv } => members(client, find(client, conv).await?).await,
         ChatCommand::Receipts { conv, seq } => receipts(client, find(client, conv).await?, *seq).await,
@@ -268,15 +272,11 @@ async fn save(client: &Client, conv: u64, seq: u64, dest: &std::path::Path) -> R
     result.map_err(Into::into)
 }
 
-/// Prints what comes, until Ctrl-C.
+/// Prints what comes.
 async fn tail(client: &Client, updates: &mut Updates, only: Option<u64>) -> Result<()> {
     let mut names = Names::default();
     loop {
-        let update = tokio::select! {
-            update = updates.next() => update,
-            _ = tokio::signal::ctrl_c() => return Ok(()),
-        };
-        match update {
+        match updates.next().await {
             Some(Update::Event { event }) if only.is_none_or(|conv| conv == event.conv) => {
                 if let Some(line) = line_of(client, &mut names, &event).await {
                     print(&if only.is_some() { line } else { format!("{:>6} {line}", event.conv) })?;
