@@ -67,7 +67,8 @@ async fn secret(accounts: &Accounts, data_dir: &Path, store: &Store) -> Result<[
     read(&path)
 }
 
-fn own(data_dir: &Path) -> PathBuf {
+/// The secret that the server made itself.
+pub(crate) fn own(data_dir: &Path) -> PathBuf {
     data_dir.join("accounts.key")
 }
 

@@ -31,7 +31,7 @@ const EXAMPLES: &str = "Examples:
   convene token --dev --room standup --identity ana
       A token that lets ana into the room standup for six hours.
   convene token --dev --chat-user ana
-      A token that lets ana's devices chat.
+      A token that lets ana's devices chat, on a server in development mode.
   convene check-config --config my.toml
       Says what is wrong, or what would be served where.
 
@@ -52,19 +52,20 @@ pub(crate) enum Command {
     /// Make, list, block and end accounts, organisations and their API keys.
     #[command(after_help = crate::admin::HELP)]
     Admin(crate::admin::AdminArgs),
-    /// Look after what chat has stored.
+    /// Check and copy the database.
     #[command(after_help = STORE_HELP)]
     Store(StoreArgs),
     /// Check the configuration and say what it means, without starting anything.
     CheckConfig(CheckArgs),
 }
 
-const SERVE_HELP: &str = "Ports, N being --port-base:
-  N       TCP  web client, signaling (/rtc, /rtc/v1, /twirp), WHIP (/whip/ROOM), WHEP (/whep/ROOM), chat (/im)
+const SERVE_HELP: &str = "Ports, N being --port-base; open all but N+3 in the firewall:
+  N       TCP  web client, signaling (/rtc, /rtc/v1), REST (/v1), server API (/twirp), /history, WHIP (/whip/ROOM),
+               WHEP (/whep/ROOM), chat over WebSocket and files (/im)
+  N+1     TCP  media for clients without UDP
   N+2     UDP  chat over QUIC and WebTransport
   N+3     TCP  /metrics, /healthz, /readyz; loopback only unless --ops-bind says otherwise
-  N+10+i  UDP  media, one port a worker: open these in the firewall
-  N+1     TCP  media for clients without UDP: open it as well
+  N+10+i  UDP  media, one port a worker
 
 SIGTERM and Ctrl-C stop it gracefully: participants and chat clients are told to reconnect, then it exits with 0. A second one ends it at
 once.
@@ -102,7 +103,7 @@ pub(crate) struct ServeArgs {
     /// Moves every port [default: 7880].
     #[arg(long, value_name = "N")]
     pub(crate) port_base: Option<u16>,
-    /// Where chat is kept [default: ./data].
+    /// Where durable state is kept [default: ./data].
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
     /// Address of the HTTP port [default: 0.0.0.0].
@@ -173,10 +174,10 @@ pub(crate) struct CheckArgs {
 /// What `token` takes.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct TokenArgs {
-    /// Makes a chat token for this account instead of a room token.
+    /// Makes a chat token for this user instead of a room token. Servers take it in development mode only: else people sign in.
     #[arg(long, value_name = "NAME", conflicts_with_all = ["room", "identity"])]
     pub(crate) chat_user: Option<String>,
-    /// Organisation of the account [default: the server's one].
+    /// Organisation of the user [default: the server's one].
     #[arg(long, value_name = "NAME", requires = "chat_user")]
     pub(crate) org: Option<String>,
     /// The room it is for.
@@ -272,7 +273,7 @@ pub(crate) struct StorePlace {
     /// Configuration file, TOML. Also: CONVENE_CONFIG.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Where chat is kept [default: ./data].
+    /// Where durable state is kept [default: ./data].
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
 }

@@ -192,15 +192,19 @@ fn bucket(im: &Im) -> Option<S3> {
     })
 }
 
+/// Where finished blobs are.
+pub(crate) fn blob_place(data_dir: &Path, im: &Im) -> BlobPlace {
+    bucket(im).map_or_else(|| BlobOptions::below(data_dir).place, BlobPlace::S3)
+}
+
 fn blob_options(data_dir: &Path, im: &Im) -> BlobOptions {
     let max_blob_bytes = u64::from(im.max_blob_mib) * 1024 * 1024;
-    let folder = BlobOptions::below(data_dir);
     BlobOptions {
-        place: bucket(im).map_or(folder.place, BlobPlace::S3),
+        place: blob_place(data_dir, im),
         max_blob_bytes,
         max_voice_bytes: u64::from(im.max_voice_s).saturating_mul(VOICE_BYTES_PER_S),
         max_user_bytes: max_blob_bytes.saturating_mul(4),
-        ..folder
+        ..BlobOptions::below(data_dir)
     }
 }
 

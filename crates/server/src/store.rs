@@ -1,14 +1,12 @@
 //! `convene store`: looks after the database of chat, and changes nothing in it. Works beside a running server, whichever
 //! release it is of.
 
-use std::path::PathBuf;
-
 use anyhow::{Context as _, Result, bail, ensure};
-use convene_store::DatabaseFile;
+use convene_store::{BlobPlace, DatabaseFile};
 
 use crate::cli::{ServeArgs, StoreArgs, StoreCommand, StorePlace};
-use crate::config;
-use crate::im;
+use crate::config::{self, Config};
+use crate::{accounts, im};
 
 /// Does what the command says; answers what to print.
 pub(crate) fn run(args: &StoreArgs) -> Result<String> {
@@ -17,12 +15,19 @@ pub(crate) fn run(args: &StoreArgs) -> Result<String> {
         StoreCommand::Backup { place, to } => {
             ensure!(!to.exists(), "{} is there already: name another file", to.display());
             open(place)?.backup(to).with_context(|| format!("copying the database to {}", to.display()))?;
-            Ok(format!(
-                "written to {}; behind it copy the blobs folder, and accounts.key to a place of its own",
-                to.display()
-            ))
+            Ok(format!("written to {}; {}", to.display(), beside(&configuration(place)?)))
         }
     }
+}
+
+/// What belongs to a backup beside the database.
+fn beside(config: &Config) -> String {
+    let blobs = match im::blob_place(&config.data_dir, &config.im) {
+        BlobPlace::Folder(folder) => folder.display().to_string(),
+        BlobPlace::S3(s3) => format!("the bucket {}", s3.bucket),
+    };
+    let secret = config.accounts.secret_file.clone().unwrap_or_else(|| accounts::own(&config.data_dir));
+    format!("behind it copy {blobs}, and {} to a place of its own", secret.display())
 }
 
 fn check(place: &StorePlace) -> Result<String> {
@@ -34,14 +39,14 @@ fn check(place: &StorePlace) -> Result<String> {
 }
 
 fn open(place: &StorePlace) -> Result<DatabaseFile> {
-    let path = path(place)?;
+    let path = im::database(&configuration(place)?.data_dir);
     ensure!(path.exists(), "there is no database at {}: name another --data-dir", path.display());
     DatabaseFile::open(&path).with_context(|| format!("opening {}", path.display()))
 }
 
-fn path(place: &StorePlace) -> Result<PathBuf> {
+fn configuration(place: &StorePlace) -> Result<Config> {
     let serve = ServeArgs { config: place.config.clone(), data_dir: place.data_dir.clone(), ..ServeArgs::default() };
-    Ok(im::database(&config::load(&serve.sources())?.data_dir))
+    config::load(&serve.sources())
 }
 
 #[cfg(test)]
@@ -53,6 +58,7 @@ mod tests {
 
     use super::*;
     use crate::cli::{Cli, Command};
+    use crate::config::{Accounts, Im, Secret};
 
     fn command(line: &str) -> Result<String> {
         let Command::Store(args) = Cli::try_parse_from(line.split_whitespace())?.command else { panic!("store") };
@@ -69,9 +75,24 @@ mod tests {
         Store::start(Options::new(im::database(&folder))).unwrap().stop();
         assert_eq!(command(&format!("convene store check --data-dir {data}")).unwrap(), "the database is sound");
         let backup = format!("convene store backup --data-dir {data} {}", copy.display());
-        command(&backup).unwrap();
+        let said = command(&backup).unwrap();
+        assert!(said.contains(&format!("copy {data}/blobs, and {data}/accounts.key to")), "{said}");
         assert_eq!(std::fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o600);
         assert!(command(&backup).unwrap_err().to_string().contains("there already"));
         std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn a_backup_names_what_is_elsewhere() {
+        let im = Im {
+            s3_endpoint: Some("https://s3.example.org".to_owned()),
+            s3_bucket: Some("herons".to_owned()),
+            s3_key_id: Some("id".to_owned()),
+            s3_secret: Some(Secret("secret".to_owned())),
+            ..Im::default()
+        };
+        let accounts = Accounts { secret_file: Some("/etc/convene/secret".into()), ..Accounts::default() };
+        let want = "behind it copy the bucket herons, and /etc/convene/secret to a place of its own";
+        assert_eq!(beside(&Config { im, accounts, ..Config::default() }), want);
     }
 }

@@ -31,8 +31,9 @@ pub(super) const KEYS: &[Key] = &[
     Key {
         path: "dev",
         kind: Kind::Bool,
-        doc: "Development mode: adds the API key `devkey` with secret `secret`, serves /dev/token (a token for anybody\n\
-              who asks) and offers loopback addresses for media. Never on a machine that others reach.",
+        doc: "Development mode: adds the API key `devkey` with secret `secret`, serves /dev/token and /dev/chat-token (tokens\n\
+              for anybody who asks), takes chat tokens made with API keys, writes codes to the log where [sms] names nobody,\n\
+              lets webhooks go to this network, and offers loopback addresses for media. Never on a machine that others reach.",
         example: None,
     },
     Key {
@@ -45,15 +46,16 @@ pub(super) const KEYS: &[Key] = &[
     Key {
         path: "data_dir",
         kind: Kind::Text,
-        doc: "Where durable state lives: chat.db with what was said, blobs with files and voice messages. Calls keep none.\n\
-              One server at a time uses it.",
+        doc: "Where durable state lives: chat.db with accounts, organisations, what was said and who called, blobs with files,\n\
+              voice messages and pictures of people, uploads with those that are on their way, accounts.key. One server at a\n\
+              time uses it.",
         example: None,
     },
     Key {
         path: "keys",
         kind: Kind::Map,
-        doc: "API keys and their secrets: who may mint room and chat tokens. Give secrets of 32 or more random characters.\n\
-              As a variable: CONVENE_KEYS=\"name:secret,other:secret\".",
+        doc: "API keys and their secrets: who may mint room tokens and use the server API; in development mode chat tokens, too.\n\
+              Give secrets of 32 or more random characters. As a variable: CONVENE_KEYS=\"name:secret,other:secret\".",
         example: Some("my-backend = \"a long random secret\""),
     },
     Key {
@@ -179,13 +181,15 @@ pub(super) const KEYS: &[Key] = &[
     Key {
         path: "rooms.max_participants",
         kind: Kind::Integer,
-        doc: "Most participants of a room, whatever its maker asks for.",
+        doc: "Most participants of a room, whatever its maker asks for. A media worker takes 4,000 connections of one room, and\n\
+              SDKs in the two-connection mode have two each: with few workers that is less.",
         example: None,
     },
     Key {
         path: "rooms.max_tracks",
         kind: Kind::Integer,
-        doc: "Most tracks of a participant, announced and published together.",
+        doc: "Most tracks of a participant, announced and published together. More than 64 changes nothing: media workers take\n\
+              no more of anybody's.",
         example: None,
     },
     Key {
