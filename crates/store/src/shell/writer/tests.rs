@@ -14,7 +14,7 @@ use crate::shell::syncer::Wal;
 
 const SECRET: &str = "what was erased";
 /// A send that waits for a reader takes longer: 5 s, as long as a connection waits for a lock.
-const PROMPT: Duration = Duration::from_secs(2);
+const PROMPT: Duration = Duration::from_secs(4);
 /// Longer than a writer rests.
 const LONG: Duration = Duration::from_secs(20);
 
