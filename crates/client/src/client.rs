@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::net::dial::Dialer;
 use crate::net::tls::Tls;
 use crate::shell::{MAX_COMMANDS, Order, Parts, Session, Shell};
-use crate::sync::{Command, Conversation, Engine, Page};
+use crate::sync::{Command, Conversation, Engine, Page, Seat};
 use crate::update::{MAX_BEHIND, Update, Updates};
 
 /// How long a request waits for a connection and its answer, over reconnects.
@@ -71,7 +71,8 @@ impl Client {
             std::fs::create_dir_all(&directory)
                 .map_err(|error| Error::File(format!("{}: {error}", directory.display())))?;
             let (info, device) = (db.value(Key::Info)?, DeviceId::of(&db)?);
-            Ok((Engine::open(db, config.name, organisation)?, info, device))
+            let seat = Seat { organisation, signed_in: config.device.is_some() };
+            Ok((Engine::open(db, config.name, seat)?, info, device))
         })
         .await?;
         let dialer = Dialer::new(config.server, Tls::new(config.roots), config.ways, info.as_deref());

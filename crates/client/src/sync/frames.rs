@@ -8,7 +8,7 @@ use convene_types::ClientId;
 use prost::Message as _;
 
 use super::requests::Asked;
-use super::{Engine, Now, Output, Retry};
+use super::{Engine, Now, Retry};
 use crate::db::Database;
 use crate::db::meta::Key;
 use crate::error::Error;
@@ -21,6 +21,9 @@ const LONG: Duration = Duration::from_secs(30);
 impl Engine {
     /// Takes a frame. What it changes is written by the next [`Engine::catch_up`].
     pub(crate) fn frame(&mut self, frame: Frame, now: Now) -> Result<(), Error> {
+        if self.ending {
+            return Ok(()); // what comes behind a `Welcome` to somebody else is theirs
+        }
         let (rid, Some(body)) = (frame.rid, frame.body) else { return Ok(()) };
         match body {
             Body::Welcome(welcome) => self.welcome(welcome),
@@ -134,6 +137,13 @@ impl Engine {
                 self.end(reason, Retry::Never);
                 return Ok(());
             }
+            // An account has the same name in all its organisations, and no sign-in on a server that was set up anew: its
+            // only seat has become another one.
+            Some(known) if known.name == me.name && known.id != me.id && self.is_nameless_seat()? => {
+                let reason = "this data directory is of an organisation that the account has left: take another one";
+                self.end(reason, Retry::Never);
+                return Ok(());
+            }
             // Users were numbered anew: the server was set up again, and its logs are no continuation of ours.
             Some(known) if known.name == me.name && known.id != me.id => {
                 self.db.atomically(Database::forget_server)?;
@@ -168,6 +178,11 @@ impl Engine {
             self.tell(Update::Connected { transport, early, me });
         }
         self.start_uploads()
+    }
+
+    /// Whether it speaks for the only seat of an account, whichever that is.
+    fn is_nameless_seat(&self) -> Result<bool, Error> {
+        Ok(self.organisation.is_empty() && (self.signed_in || self.db.value(Key::Account)?.is_some()))
     }
 
     fn acked(&mut self, rid: u64, ack: &im::Ack, now: Now) -> Result<(), Error> {
@@ -255,6 +270,6 @@ impl Engine {
         } else {
             Retry::After(after)
         };
-        self.out.push_back(Output::End(super::End { reason: format!("{text} ({})", code.label()), retry }));
+        self.end(format!("{text} ({})", code.label()), retry);
     }
 }

@@ -93,6 +93,15 @@ impl End {
     }
 }
 
+/// In whose name it speaks, as far as its owner says.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Seat {
+    /// Empty: that of the only seat.
+    pub(crate) organisation: String,
+    /// The tokens are of a sign-in.
+    pub(crate) signed_in: bool,
+}
+
 /// The engine.
 pub(crate) struct Engine {
     db: Database,
@@ -101,6 +110,8 @@ pub(crate) struct Engine {
     device: DeviceId,
     /// In whose name it speaks; empty: that of the only seat.
     organisation: String,
+    /// Its tokens are said to be of a sign-in, whoever keeps that.
+    signed_in: bool,
     /// Who this is; `None` before the first session.
     me: Option<im::User>,
     replica: Option<Replica>,
@@ -108,6 +119,8 @@ pub(crate) struct Engine {
     /// A connection is there, so that outputs for it make sense.
     link: Option<(Transport, bool)>,
     welcomed: bool,
+    /// The connection is to be ended: what else it brings is not looked at.
+    ending: bool,
     synced: bool,
     requests: Requests,
     /// Requests of the replica that wait for the connection.
@@ -129,8 +142,9 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    pub(crate) fn open(db: Database, name: String, organisation: String) -> Result<Self, Error> {
-        Ok(Self { organisation, ..Self::with_rng(db, name, rand::make_rng())? })
+    pub(crate) fn open(db: Database, name: String, seat: Seat) -> Result<Self, Error> {
+        let Seat { organisation, signed_in } = seat;
+        Ok(Self { organisation, signed_in, ..Self::with_rng(db, name, rand::make_rng())? })
     }
 
     fn with_rng(db: Database, name: String, mut rng: StdRng) -> Result<Self, Error> {
@@ -152,11 +166,13 @@ impl Engine {
             name,
             device,
             organisation: String::new(),
+            signed_in: false,
             me: me.clone(),
             replica: None,
             limits: im::Limits::default(),
             link: None,
             welcomed: false,
+            ending: false,
             synced: false,
             requests: Requests::default(),
             held: VecDeque::new(),
@@ -230,7 +246,7 @@ impl Engine {
 
     /// The connection is gone, or none came.
     pub(crate) fn lost(&mut self, reason: &str) -> Result<(), Error> {
-        (self.link, self.welcomed, self.synced) = (None, false, false);
+        (self.link, self.welcomed, self.synced, self.ending) = (None, false, false, false);
         self.requests.lose(reason);
         self.uploading.clear();
         self.uploaded.clear();
@@ -297,6 +313,7 @@ impl Engine {
     }
 
     fn end(&mut self, reason: impl Into<String>, retry: Retry) {
+        self.ending = true;
         self.out.push_back(Output::End(End { reason: reason.into(), retry }));
     }
 }
