@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use convene_proto::im::Frame;
+use convene_proto::im::{self, Frame, frame::Body};
 use convene_proto::{frame, limits};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -28,6 +28,8 @@ use crate::error::Error;
 const HANDSHAKE: Duration = Duration::from_secs(15);
 /// Frames of bulk exchanges to be written: what waits here does not wait in front of a message.
 const MAX_BULK: usize = 1;
+/// What is asked to keep a connection alive: of an exchange that never is, so that the answer counts as heard and goes nowhere.
+const KEEP_ALIVE_RID: u64 = u64::MAX;
 /// Buffers of the library: a frame or two; its defaults are made for servers with long messages.
 const BUFFER_BYTES: usize = 32 * 1024;
 
@@ -35,7 +37,7 @@ const BUFFER_BYTES: usize = 32 * 1024;
 pub(super) async fn connect(url: &ServerUrl, path: &str, tls: &Tls) -> Result<Link, Error> {
     let late = |_| Error::Unreachable(format!("{url}: no WebSocket within {} s", HANDSHAKE.as_secs()));
     let socket = tokio::time::timeout(HANDSHAKE, open(url, path, tls)).await.map_err(late)??;
-    Ok(start(socket))
+    Ok(start(socket, KEEP_ALIVE))
 }
 
 async fn open(url: &ServerUrl, path: &str, tls: &Tls) -> Result<WebSocketStream<Stream>, Error> {
@@ -50,7 +52,7 @@ async fn open(url: &ServerUrl, path: &str, tls: &Tls) -> Result<WebSocketStream<
     Ok(socket)
 }
 
-fn start(socket: WebSocketStream<Stream>) -> Link {
+fn start(socket: WebSocketStream<Stream>, keep_alive: Duration) -> Link {
     let (to_engine, incoming) = mpsc::channel(MAX_INCOMING);
     let (control, outgoing) = mpsc::channel(MAX_OUTGOING);
     let (bulk, waiting) = mpsc::channel(MAX_BULK);
@@ -58,13 +60,14 @@ fn start(socket: WebSocketStream<Stream>) -> Link {
     let heard = Arc::new(AtomicU64::new(0));
     let (sink, source) = socket.split();
     let mut tasks = JoinSet::new();
-    tasks.spawn(write(sink, outgoing, waiting));
+    tasks.spawn(write(sink, keep_alive, outgoing, waiting));
     tasks.spawn(read(source, Receivers { control: to_engine, routes: routes.clone(), heard: heard.clone() }));
     Link { sender: Sender::new(Way::WebSocket { bulk, routes }, control, heard), incoming, early: false, _tasks: tasks }
 }
 
 async fn write(
     mut sink: SplitSink<WebSocketStream<Stream>, Message>,
+    keep_alive: Duration,
     mut outgoing: mpsc::Receiver<Bytes>,
     mut bulk: mpsc::Receiver<Bytes>,
 ) {
@@ -76,12 +79,12 @@ async fn write(
                 Some(bytes) = bulk.recv() => Some(bytes),
             }
         };
-        let next = tokio::time::timeout(KEEP_ALIVE, next).await;
-        let written = match next {
-            Ok(Some(bytes)) => sink.feed(Message::Binary(bytes)).await,
+        let bytes = match tokio::time::timeout(keep_alive, next).await {
+            Ok(Some(bytes)) => bytes,
             Ok(None) => break,
-            Err(_) => sink.feed(Message::Ping(Bytes::new())).await,
+            Err(_) => ping(),
         };
+        let written = sink.feed(Message::Binary(bytes)).await;
         // What else is there goes into the same packet.
         let written = match written {
             Ok(()) if outgoing.is_empty() => sink.flush().await,
@@ -92,6 +95,11 @@ async fn write(
         }
     }
     let _ = sink.close().await; // the other side may be gone already
+}
+
+/// A server looks at frames alone: a ping of the WebSocket's own would have it end the session after `im.idle_timeout_s`.
+fn ping() -> Bytes {
+    frame::without_prefix(frame::encode(&frame::of(KEEP_ALIVE_RID, Body::Ping(im::Ping {}))))
 }
 
 struct Receivers {
@@ -130,5 +138,33 @@ impl Receivers {
             let _ = route.send(frame).await;
         }
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio_tungstenite::tungstenite::protocol::Role;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn silence_is_broken_by_a_frame_whose_answer_is_heard_and_goes_nowhere() {
+        let (ours, theirs) = tokio::io::duplex(4096);
+        let ours: Stream = Box::new(ours);
+        let socket = WebSocketStream::from_raw_socket(ours, Role::Client, None).await;
+        let mut server = WebSocketStream::from_raw_socket(theirs, Role::Server, None).await;
+        let mut link = start(socket, Duration::from_millis(20));
+        let message = server.next().await.unwrap().unwrap();
+        let Message::Binary(bytes) = message else { panic!("no frame: {message:?}") };
+        let ping = frame::decode(bytes).unwrap();
+        assert_eq!(ping.body, Some(Body::Ping(im::Ping {})));
+        let done = frame::of(ping.rid, Body::Done(im::Done {}));
+        let later = frame::of(0, Body::Hint(im::Hint::default()));
+        for frame in [done, later.clone()] {
+            let bytes = frame::without_prefix(frame::encode(&frame));
+            server.send(Message::Binary(bytes)).await.unwrap();
+        }
+        assert_eq!(link.incoming.recv().await, Some(later), "the engine has not asked");
+        assert_eq!(link.sender.heard(), 2);
     }
 }
