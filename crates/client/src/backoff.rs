@@ -57,7 +57,7 @@ mod tests {
             .collect();
         for tenth in 0..10_u32 {
             let from = Duration::from_secs(2) + FIRST * tenth / 10;
-            let count = delays.iter().filter(|delay| (from..from + FIRST / 10).contains(delay)).count();
+            let count = delays.iter().filter(|delay| (from..from + FIRST / 10).contains(*delay)).count();
             assert!((50..200).contains(&count), "{count} of 1000 in tenth {tenth}");
         }
     }

@@ -2,18 +2,21 @@
 //! from which each client's [`TokenSource`] has its access tokens.
 //!
 //! ```text
-//! Account --sign in, out--> rest --HTTP--> /v1        Keeper --> file: sign-in.json, a lock beside it
-//!    +--config()--> Client --asks for tokens--> Keeper --+-----> rest: /v1/auth/refresh
+//! Account --sign in, out--> rest --HTTP--> /v1        Turn --> file: sign-in.json, a lock beside it
+//!    +--config()--> Client --asks for tokens--> Keeper --+---> rest: /v1/auth/refresh
 //! ```
 //!
 //! Not here: making an account, and whatever else one does with it; `/v1` has it all.
 
+#[cfg(test)]
+pub(crate) mod fake;
 mod file;
 mod keeper;
 mod kept;
 mod rest;
 #[cfg(test)]
 mod tests;
+mod turn;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -90,8 +93,8 @@ impl Account {
     /// Signs in, and keeps it. A directory of another account is refused, and its sign-in stays as it is.
     pub async fn sign_in(&self, phone: &str, proof: Proof) -> Result<Person, Error> {
         let (device, owner) = self.device().await?;
-        let _turn = self.0.turn().await?;
-        let earlier = self.0.read().await?;
+        let mut turn = self.0.turn().await?;
+        let earlier = turn.read().await?;
         let entered = self.0.rest.sign_in(phone, &proof, device).await?;
         let kept = Kept::begin(&self.0.rest.server, device, entered, kept::now_ms());
         if owner.is_some_and(|owner| owner != kept.account.id) {
@@ -100,7 +103,7 @@ impl Account {
         }
         self.remember(kept.account.id).await?;
         let kept = kept.for_organisation(earlier.as_ref().and_then(|earlier| earlier.organisation.clone()));
-        self.0.write(kept.clone()).await?;
+        turn.write(kept.clone()).await?;
         if let Some(earlier) = earlier.filter(|earlier| earlier.session_id != kept.session_id) {
             let _ = self.0.rest.sign_out(&earlier.access_token).await; // the same
         }
@@ -129,9 +132,9 @@ impl Account {
 
     /// Has all clients of this sign-in chat in the name of this organisation.
     pub async fn choose(&self, organisation: Organisation) -> Result<(), Error> {
-        let _turn = self.0.turn().await?;
-        let kept = self.0.read().await?.ok_or_else(keeper::nobody)?;
-        self.0.write(kept.for_organisation(Some(organisation))).await
+        let mut turn = self.0.turn().await?;
+        let kept = turn.read().await?.ok_or_else(keeper::nobody)?;
+        turn.write(kept.for_organisation(Some(organisation))).await
     }
 
     /// Colleagues in the chosen organisation: by the beginning of a name, by pinyin, initials, or a whole number.
@@ -169,7 +172,7 @@ impl Account {
     /// Signs out: forgets the sign-in here, and then ends it at the server. Where the server cannot be reached, that is the
     /// error, and the sign-in ends there when nobody has used it for 30 days. What was received stays in the directory.
     pub async fn sign_out(&self) -> Result<(), Error> {
-        self.0.sign_out().await
+        self.0.turn().await?.sign_out().await
     }
 
     async fn get<T: serde::de::DeserializeOwned>(&self, path: &str) -> Result<T, Error> {

@@ -9,7 +9,7 @@ use super::kept::{Entered, Tokens};
 use crate::device::DeviceId;
 use crate::error::Error;
 use crate::net::address::ServerUrl;
-use crate::net::http::{self, Answer, Ask};
+use crate::net::http::{self, Answer, Ask, Stream};
 use crate::net::tls::Tls;
 
 /// A server's `/v1`.
@@ -55,10 +55,20 @@ impl Rest {
         self.parse(&self.post("/v1/auth/sign-in", &body, None).await?)
     }
 
-    pub(super) async fn refresh(&self, refresh_token: &str) -> Result<Tokens, Failure> {
+    /// What [`Rest::refresh`] is asked over. Nothing has left when this is dropped.
+    pub(super) async fn line(&self) -> Result<Stream, Error> {
+        http::line(&self.server, &self.tls).await
+    }
+
+    /// `line`: there already.
+    pub(super) async fn refresh(&self, refresh_token: &str, line: Option<Stream>) -> Result<Tokens, Failure> {
         let body = json!({ "refresh_token": refresh_token }).to_string();
         let ask = Ask { method: "POST", path: "/v1/auth/refresh", json: Some(&body), bearer: None };
-        let answer = match http::ask(&self.server, &self.tls, ask).await {
+        let answer = match line {
+            Some(line) => http::ask_over(line, &self.server, ask).await,
+            None => http::ask(&self.server, &self.tls, ask).await,
+        };
+        let answer = match answer {
             Ok(answer) => answer,
             Err(none) if none.may_have_arrived => return Err(Failure::Lost(none.error)),
             Err(none) => return Err(Failure::Other(none.error)),

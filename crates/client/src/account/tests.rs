@@ -1,194 +1,15 @@
-//! A sign-in against a server of one test, which rotates refresh tokens as the real one does, over real HTTP.
+//! A sign-in against a server of one test.
 
-use std::net::Ipv4Addr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
-use serde_json::{Value, json};
-use tempfile::TempDir;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use serde_json::json;
+use tokio::net::TcpListener;
 
+use super::fake::{Fake, PHONE, REFRESH, Whim, expire, file};
 use super::*;
 use crate::client::Client;
 use crate::update::Update;
-
-const PHONE: &str = "+8613800138000";
-
-/// What a server answers next instead of what it should.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Whim {
-    /// It does what it was asked, and the answer is lost.
-    Lost,
-    /// The same, and the proxy in front of it says so.
-    Gateway,
-    /// A firewall answers.
-    Firewall,
-    /// A gateway that speaks JSON.
-    Stranger,
-    Busy,
-    /// Our server, for good.
-    Refuses(&'static str),
-}
-
-/// Of the session of one account.
-#[derive(Debug, Default)]
-struct State {
-    /// Of the current refresh token; the one before is answered once more.
-    generation: u32,
-    account: u64,
-    signed_in: u32,
-    ended: bool,
-    whims: Vec<Whim>,
-    /// Whatever was asked: path, the token of who asks, and what came with it.
-    asked: Vec<(String, String, Value)>,
-}
-
-struct Fake {
-    url: ServerUrl,
-    state: Arc<Mutex<State>>,
-    dir: TempDir,
-}
-
-impl Fake {
-    async fn start() -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
-        let state = Arc::new(Mutex::new(State { account: 7, ..State::default() }));
-        let shared = state.clone();
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, shared.clone()));
-            }
-        });
-        Self { url, state, dir: tempfile::tempdir().unwrap() }
-    }
-
-    fn account(&self) -> Account {
-        Account::new(self.url.clone(), self.dir.path().to_path_buf()).unwrap()
-    }
-
-    async fn signed_in(&self) -> Account {
-        let account = self.account();
-        account.sign_in(PHONE, Proof::Code("123456".to_owned())).await.unwrap();
-        account
-    }
-
-    fn next(&self, whims: &[Whim]) {
-        self.state.lock().whims = whims.to_vec();
-    }
-
-    /// How often `path` was asked for.
-    fn asked(&self, path: &str) -> Vec<Value> {
-        let state = self.state.lock();
-        state.asked.iter().filter(|(asked, ..)| asked == path).map(|(.., body)| body.clone()).collect()
-    }
-}
-
-const REFRESH: &str = "/v1/auth/refresh";
-
-async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>) {
-    let mut text = Vec::new();
-    while !is_whole(&text) {
-        let mut part = [0; 4096];
-        match stream.read(&mut part).await {
-            Ok(read) if read > 0 => text.extend_from_slice(&part[..read]),
-            _gone => return,
-        }
-    }
-    if text.starts_with(b"GET /im HTTP") {
-        state.lock().asked.push(("/im".to_owned(), String::new(), Value::Null));
-        return std::future::pending().await; // a WebSocket that does not open
-    }
-    let reply = answer(&String::from_utf8(text).unwrap(), &mut state.lock());
-    if let Some((status, kind, body)) = reply {
-        let head = format!("HTTP/1.1 {status} So\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n", body.len());
-        stream.write_all((head + &body).as_bytes()).await.unwrap();
-    }
-}
-
-fn is_whole(text: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(text);
-    let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
-    let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: ")).unwrap_or("0");
-    body.len() >= length.parse().unwrap()
-}
-
-type Reply = (u16, &'static str, String);
-
-/// `None`: it is lost.
-fn answer(text: &str, state: &mut State) -> Option<Reply> {
-    let (head, body) = text.split_once("\r\n\r\n")?;
-    let path = head.split(' ').nth(1)?;
-    let body: Value = serde_json::from_str(body).unwrap_or_default();
-    let bearer = head.lines().find_map(|line| line.strip_prefix("Authorization: Bearer ")).unwrap_or_default();
-    state.asked.push((path.to_owned(), bearer.to_owned(), body.clone()));
-    let problem = |status, code: &str| {
-        (status, "application/problem+json", json!({ "code": code, "detail": "said by the server" }).to_string())
-    };
-    let whim = if path == REFRESH && !state.whims.is_empty() { Some(state.whims.remove(0)) } else { None };
-    match whim {
-        Some(Whim::Firewall) => return Some((403, "text/html", "<h1>No</h1>".to_owned())),
-        Some(Whim::Stranger) => return Some((401, "application/json", json!({ "code": "denied" }).to_string())),
-        Some(Whim::Busy) => return Some(problem(429, "too_many_requests")),
-        Some(Whim::Refuses(code)) => return Some(problem(401, code)),
-        Some(Whim::Lost | Whim::Gateway) | None => {}
-    }
-    let done = done(path, &body, state).unwrap_or_else(|code| problem(401, code));
-    match whim {
-        Some(Whim::Lost) => None,
-        Some(Whim::Gateway) => Some((504, "text/html", "<h1>Late</h1>".to_owned())),
-        _answered => Some(done),
-    }
-}
-
-fn done(path: &str, body: &Value, state: &mut State) -> Result<Reply, &'static str> {
-    let as_json = |body: Value| Ok((200, "application/json", body.to_string()));
-    match path {
-        "/v1/auth/sign-in" => {
-            (state.signed_in, state.generation, state.ended) = (state.signed_in + 1, 0, false);
-            let mut answer = tokens(state);
-            answer["account"] = json!({ "id": state.account, "display_name": "Ana", "has_password": false });
-            as_json(answer)
-        }
-        REFRESH if state.ended => Err("session_ended"),
-        REFRESH => {
-            let number = |token: &str| token.strip_prefix('r')?.parse::<u32>().ok();
-            let used = body["refresh_token"].as_str().and_then(number).ok_or("session_ended")?;
-            if used == state.generation {
-                state.generation += 1;
-            } else if used + 1 != state.generation {
-                state.ended = true;
-                return Err("session_stolen");
-            }
-            as_json(tokens(state))
-        }
-        "/v1/auth/sign-out" => {
-            state.ended = true;
-            Ok((204, "", String::new()))
-        }
-        _other => as_json(json!({})),
-    }
-}
-
-fn tokens(state: &State) -> Value {
-    let State { generation, signed_in, .. } = state;
-    json!({ "access_token": format!("a{signed_in}.{generation}"), "expires_in_s": 600, "refresh_token": format!("r{generation}"),
-        "session_id": format!("s{signed_in}") })
-}
-
-fn file(dir: &Path) -> Value {
-    serde_json::from_slice(&std::fs::read(dir.join("sign-in.json")).unwrap()).unwrap()
-}
-
-/// As after ten minutes.
-fn expire(dir: &Path) {
-    let mut kept = file(dir);
-    kept["expires_ms"] = json!(0);
-    std::fs::write(dir.join("sign-in.json"), kept.to_string()).unwrap();
-}
 
 async fn ask(account: &Account, stale: Option<&str>) -> Result<String, Error> {
     account.token_source().ask(stale.map(str::to_owned)).await
@@ -258,6 +79,71 @@ async fn what_cannot_be_written_is_not_used_and_not_asked_for_again() {
     assert_eq!((fake.asked(REFRESH).len(), &file(fake.dir.path())["refresh_token"]), (1, &json!("r1")));
 }
 
+/// With a renewal that the disk did not take, and room for it by now.
+async fn unwritten(fake: &Fake) -> Account {
+    let account = fake.signed_in().await;
+    expire(fake.dir.path());
+    let obstacle = fake.dir.path().join("sign-in.next");
+    std::fs::create_dir(&obstacle).unwrap();
+    assert!(matches!(ask(&account, None).await, Err(Error::File(_))));
+    assert!(matches!(account.choose(acme()).await, Err(Error::File(_))));
+    std::fs::remove_dir(&obstacle).unwrap();
+    account
+}
+
+fn acme() -> Organisation {
+    Organisation { id: 3, name: "acme".to_owned(), title: "Acme".to_owned() }
+}
+
+#[tokio::test]
+async fn a_renewal_that_is_written_later_takes_no_choice_back() {
+    let fake = Fake::start().await;
+    let account = unwritten(&fake).await;
+    account.choose(acme()).await.unwrap();
+    assert_eq!(ask(&account, None).await.as_deref(), Ok("a1.1"));
+    let kept = file(fake.dir.path());
+    assert_eq!((&kept["refresh_token"], &kept["organisation"]["name"]), (&json!("r1"), &json!("acme")));
+    assert_eq!(fake.asked(REFRESH).len(), 1);
+
+    // That of another program stays as well; what failed is not done later on.
+    let fake = Fake::start().await;
+    let account = unwritten(&fake).await;
+    assert_eq!(account.organisation().await, Ok(None));
+    fake.account().choose(acme()).await.unwrap();
+    assert_eq!(ask(&account, None).await.as_deref(), Ok("a1.1"));
+    let kept = file(fake.dir.path());
+    assert_eq!((&kept["refresh_token"], &kept["organisation"]["name"]), (&json!("r1"), &json!("acme")));
+}
+
+#[tokio::test]
+async fn a_renewal_that_could_not_be_written_gives_way_to_a_later_one() {
+    let fake = Fake::start().await;
+    let account = unwritten(&fake).await;
+    // Another program asked within the minute in which the server answers again, and went on from there.
+    for token in ["a1.1", "a1.2"] {
+        expire(fake.dir.path());
+        assert_eq!(ask(&fake.account(), None).await.as_deref(), Ok(token));
+    }
+    assert_eq!(ask(&account, None).await.as_deref(), Ok("a1.2"));
+    assert_eq!(file(fake.dir.path())["refresh_token"], "r2");
+}
+
+#[tokio::test]
+async fn whoever_signs_out_ends_the_session_that_is_kept() {
+    let fake = Fake::start().await;
+    let account = unwritten(&fake).await;
+    account.sign_in(PHONE, Proof::Code("123456".to_owned())).await.unwrap();
+    assert_eq!(fake.state.lock().asked.last().unwrap().1, "a1.1", "the one before is ended");
+    account.sign_out().await.unwrap();
+    assert_eq!(fake.state.lock().asked.last().unwrap().1, "a2.0");
+    assert_eq!(account.person().await, Ok(None));
+
+    let fake = Fake::start().await;
+    unwritten(&fake).await.sign_out().await.unwrap();
+    let state = fake.state.lock();
+    assert_eq!((state.asked.last().unwrap().1.as_str(), state.ended), ("a1.1", true));
+}
+
 #[tokio::test]
 async fn a_lost_answer_is_asked_for_again_at_once() {
     let fake = Fake::start().await;
@@ -294,6 +180,46 @@ async fn a_client_that_ends_carries_a_renewal_to_its_end() {
     }
     client.shutdown().await;
     assert_eq!((fake.asked(REFRESH).len(), &file(fake.dir.path())["refresh_token"]), (2, &json!("r1")));
+}
+
+/// Asks, and goes before there is an answer.
+async fn ask_and_go(account: &Account) {
+    let source = account.token_source();
+    let idle = async || tokio::time::timeout(Duration::from_secs(5), source.idle()).await.expect("nothing has left");
+    let mut asking = Box::pin(source.ask(None));
+    let asked = tokio::time::timeout(Duration::from_millis(200), &mut asking).await;
+    assert!(asked.is_err(), "{asked:?}");
+    idle().await;
+    drop(asking);
+    idle().await;
+}
+
+#[tokio::test]
+async fn nobody_waits_for_a_renewal_of_which_nothing_has_left() {
+    let fake = Fake::start().await;
+    let account = fake.signed_in().await;
+    expire(fake.dir.path());
+
+    // Another program has the sign-in.
+    let held = file::lock(fake.dir.path()).await.unwrap();
+    ask_and_go(&account).await;
+    let client = Client::open(account.config().await.unwrap()).await.unwrap();
+    tokio::time::timeout(Duration::from_millis(200), client.synced()).await.unwrap_err();
+    tokio::time::timeout(Duration::from_secs(5), client.shutdown()).await.expect("nothing has left");
+    drop(held);
+    assert_eq!(fake.asked(REFRESH).len(), 0);
+    assert_eq!(ask(&account, None).await.as_deref(), Ok("a1.1"), "those who went are in nobody's way");
+
+    // A network that takes whatever is sent, and brings nothing.
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url: ServerUrl = format!("https://{}", silent.local_addr().unwrap()).parse().unwrap();
+    let mut kept = file(fake.dir.path());
+    (kept["server"], kept["expires_ms"]) = (json!(url.to_string()), json!(0));
+    std::fs::write(fake.dir.path().join("sign-in.json"), kept.to_string()).unwrap();
+    let root = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap().cert.der().clone();
+    let account = Account::open(url, fake.dir.path().to_path_buf(), vec![root], false).unwrap();
+    ask_and_go(&account).await;
+    assert_eq!(file(fake.dir.path())["refresh_token"], "r1");
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
 use super::address::ServerUrl;
@@ -86,23 +87,44 @@ pub(crate) async fn request(url: &ServerUrl, tls: &Tls, path: &str, json: Option
 
 /// Asks, and answers what was answered.
 pub(crate) async fn ask(url: &ServerUrl, tls: &Tls, ask: Ask<'_>) -> Result<Answer, Unanswered> {
-    let mut sent = false;
-    let reply = tokio::time::timeout(PATIENCE, exchange(url, tls, ask, &mut sent)).await;
-    let late = |_| Err(Error::Unreachable(format!("{url}: no reply within {} s", PATIENCE.as_secs())));
-    let answer = reply.unwrap_or_else(late).and_then(|reply| {
-        answer(&reply).map_err(|_| Error::Unreachable(format!("{url}{}: not an HTTP reply", ask.path)))
-    });
-    answer.map_err(|error| Unanswered { may_have_arrived: sent, error })
+    let deadline = Instant::now() + PATIENCE;
+    let line = in_time(url, deadline, dial(url, tls)).await;
+    let line = line.map_err(|error| Unanswered { may_have_arrived: false, error })?;
+    exchange(url, line, ask, deadline).await
 }
 
-async fn exchange(url: &ServerUrl, tls: &Tls, ask: Ask<'_>, sent: &mut bool) -> Result<Vec<u8>, Error> {
+/// The first half of [`ask`]: nothing has been asked when this is dropped.
+pub(crate) async fn line(url: &ServerUrl, tls: &Tls) -> Result<Stream, Error> {
+    in_time(url, Instant::now() + PATIENCE, dial(url, tls)).await
+}
+
+/// The second half.
+pub(crate) async fn ask_over(line: Stream, url: &ServerUrl, ask: Ask<'_>) -> Result<Answer, Unanswered> {
+    exchange(url, line, ask, Instant::now() + PATIENCE).await
+}
+
+async fn in_time<T>(
+    url: &ServerUrl,
+    deadline: Instant,
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let late = |_| Err(Error::Unreachable(format!("{url}: no reply within {} s", PATIENCE.as_secs())));
+    tokio::time::timeout_at(deadline, work).await.unwrap_or_else(late)
+}
+
+async fn exchange(url: &ServerUrl, line: Stream, ask: Ask<'_>, deadline: Instant) -> Result<Answer, Unanswered> {
+    let answer = in_time(url, deadline, reply(url, line, ask)).await.and_then(|reply| {
+        answer(&reply).map_err(|_| Error::Unreachable(format!("{url}{}: not an HTTP reply", ask.path)))
+    });
+    answer.map_err(|error| Unanswered { may_have_arrived: true, error })
+}
+
+async fn reply(url: &ServerUrl, mut line: Stream, ask: Ask<'_>) -> Result<Vec<u8>, Error> {
     let failed = |error: std::io::Error| Error::Unreachable(format!("{url}: {error}"));
-    let mut stream = dial(url, tls).await?;
-    *sent = true;
-    stream.write_all(head(url, ask).as_bytes()).await.map_err(failed)?;
+    line.write_all(head(url, ask).as_bytes()).await.map_err(failed)?;
     let mut reply = Vec::new();
     let limit = MAX_REPLY_BYTES as u64;
-    match (&mut stream).take(limit).read_to_end(&mut reply).await {
+    match (&mut line).take(limit).read_to_end(&mut reply).await {
         Ok(_) => Ok(reply),
         // Without TLS's closing message, `answer` finds out whether all of it is there.
         Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(reply),
