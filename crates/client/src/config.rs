@@ -108,7 +108,7 @@ impl TokenSource {
         }
     }
 
-    /// Waits until nothing is on its way that must not be cut off.
+    /// Waits until nothing is on its way that must not be cut off. Called when nobody waits for [`TokenSource::ask`] any more.
     pub(crate) async fn idle(&self) {
         if let Source::SignIn(keeper) = &self.0 {
             keeper.idle().await;

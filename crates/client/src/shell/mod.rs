@@ -4,6 +4,8 @@
 //! Not here: what is decided (`sync`), how a connection works (`net`).
 
 mod phase;
+#[cfg(test)]
+mod tests;
 mod work;
 
 use std::sync::Arc;
@@ -12,6 +14,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use convene_proto::im::Frame;
 use rand::rngs::StdRng;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::task::JoinSet;
 
 use crate::backoff::Backoff;
 use crate::config::TokenSource;
@@ -62,6 +65,8 @@ pub(crate) struct Shell {
     stale: Option<String>,
     /// When one was asked for.
     asked_at: Instant,
+    /// Those that no connection waits for.
+    renewals: JoinSet<()>,
     orders: mpsc::Receiver<Order>,
     updates: broadcast::Sender<Update>,
     session: watch::Sender<Option<Session>>,
@@ -92,6 +97,7 @@ impl Shell {
             token: None,
             stale: None,
             asked_at: Instant::now(),
+            renewals: JoinSet::new(),
             orders,
             updates,
             session,
@@ -133,10 +139,13 @@ impl Shell {
     }
 
     async fn close(self) {
-        let Self { engine, phase, works, dialer, session, tokens, .. } = self;
+        let Self { engine, phase, works, dialer, session, tokens, mut renewals, .. } = self;
         let _ = session.send(None);
-        drop((works, phase));
+        drop(works);
         drop(engine); // closes the database
+        // Whoever asks for a token goes first: a renewal that began after the wait would end with the runtime.
+        phase.end().await;
+        renewals.shutdown().await;
         tokens.idle().await;
         dialer.wait_idle().await;
     }
@@ -317,12 +326,13 @@ impl Shell {
     }
 
     /// Has a sign-in renewed, beside whatever is under way, and tells if it is over. `stale`: the token that was refused.
-    fn renew(&self, stale: Option<String>) {
+    fn renew(&mut self, stale: Option<String>) {
         if self.tokens.renewal().is_none() {
             return;
         }
+        while self.renewals.try_join_next().is_some() {}
         let (tokens, updates) = (self.tokens.clone(), self.updates.clone());
-        tokio::spawn(async move {
+        self.renewals.spawn(async move {
             if let Err(error @ Error::SignedOut(_)) = tokens.ask(stale).await {
                 let _ = updates.send(Update::SignedOut { reason: error.to_string() }); // nobody may be listening
             }

@@ -33,6 +33,16 @@ pub(super) enum Phase {
 /// A task that ends with whoever waits for it.
 pub(super) struct Task<T>(JoinHandle<T>);
 
+impl<T> Task<T> {
+    /// Ends it; it has ended when this returns.
+    async fn end(mut self) {
+        if !self.0.is_finished() {
+            self.0.abort();
+            let _ = (&mut self.0).await; // whatever it came to
+        }
+    }
+}
+
 impl<T> Drop for Task<T> {
     fn drop(&mut self) {
         self.0.abort();
@@ -61,6 +71,14 @@ impl Phase {
     pub(super) fn connect(dialer: Arc<Dialer>, flight: Vec<Frame>, at_once: bool) -> Self {
         let frames = flight.clone();
         Self::Connecting(Task(tokio::spawn(async move { dialer.connect(&frames, at_once).await })), flight)
+    }
+
+    /// Ends it. Nobody asks for a token when this returns.
+    pub(super) async fn end(self) {
+        match self {
+            Self::Token(task) => task.end().await,
+            Self::Waiting(_) | Self::Connecting(..) | Self::Open(_) => {}
+        }
     }
 
     /// The next thing that happens. Cancelling loses nothing.
