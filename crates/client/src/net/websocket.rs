@@ -13,6 +13,7 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
@@ -71,6 +72,8 @@ async fn write(
     mut outgoing: mpsc::Receiver<Bytes>,
     mut bulk: mpsc::Receiver<Bytes>,
 ) {
+    // Whatever else is written: of hints, such as those of somebody who types, nothing is heard.
+    let mut due = Instant::now() + keep_alive;
     loop {
         let next = async {
             tokio::select! {
@@ -79,10 +82,13 @@ async fn write(
                 Some(bytes) = bulk.recv() => Some(bytes),
             }
         };
-        let bytes = match tokio::time::timeout(keep_alive, next).await {
+        let bytes = match tokio::time::timeout_at(due, next).await {
             Ok(Some(bytes)) => bytes,
             Ok(None) => break,
-            Err(_) => ping(),
+            Err(_) => {
+                due = Instant::now() + keep_alive;
+                ping()
+            }
         };
         let written = sink.feed(Message::Binary(bytes)).await;
         // What else is there goes into the same packet.
@@ -166,5 +172,32 @@ mod tests {
         }
         assert_eq!(link.incoming.recv().await, Some(later), "the engine has not asked");
         assert_eq!(link.sender.heard(), 2);
+    }
+
+    #[tokio::test]
+    async fn who_types_for_long_is_heard_of_as_well() {
+        let (ours, theirs) = tokio::io::duplex(4096);
+        let ours: Stream = Box::new(ours);
+        let socket = WebSocketStream::from_raw_socket(ours, Role::Client, None).await;
+        let mut server = WebSocketStream::from_raw_socket(theirs, Role::Server, None).await;
+        let link = start(socket, Duration::from_millis(100));
+        let typing = async {
+            loop {
+                link.sender.hint(im::Hint::default());
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let asked = async {
+            while let Some(Ok(Message::Binary(bytes))) = server.next().await {
+                if frame::decode(bytes).unwrap().body == Some(Body::Ping(im::Ping {})) {
+                    return;
+                }
+            }
+            panic!("it ended");
+        };
+        tokio::select! {
+            () = typing => {}
+            asked = tokio::time::timeout(Duration::from_secs(5), asked) => asked.expect("a ping among the hints"),
+        }
     }
 }
