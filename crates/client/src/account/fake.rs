@@ -181,9 +181,10 @@ pub(crate) fn file(dir: &Path) -> Value {
     serde_json::from_slice(&std::fs::read(dir.join("sign-in.json")).unwrap()).unwrap()
 }
 
-/// As after ten minutes.
+/// As after ten minutes. Nobody who reads meanwhile finds half of it.
 pub(crate) fn expire(dir: &Path) {
     let mut kept = file(dir);
     kept["expires_ms"] = json!(0);
-    std::fs::write(dir.join("sign-in.json"), kept.to_string()).unwrap();
+    std::fs::write(dir.join("expired"), kept.to_string()).unwrap();
+    std::fs::rename(dir.join("expired"), dir.join("sign-in.json")).unwrap();
 }

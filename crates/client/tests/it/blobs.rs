@@ -99,7 +99,8 @@ async fn an_upload_goes_on_after_a_server_restart() {
     let bob = server.client("bob").await.synced().await;
     let mut ana = server.client("ana").await.synced().await;
     let conv = ana.client.create_direct("bob").await.unwrap();
-    let bytes: Vec<u8> = (0..8_000_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 11) as u8).collect();
+    // So much that it is not all there before this test has heard of its beginning.
+    let bytes: Vec<u8> = (0..40_000_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 11) as u8).collect();
     let source = Source::Bytes { name: "data.bin".to_owned(), bytes: bytes.clone() };
     let id = ana.client.send_file(conv, source, "").await.unwrap();
     let progress = |update| match update {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -34,6 +34,14 @@ pub(crate) struct Server {
     hole: UdpSocket,
 }
 
+/// A UDP port that is there again after a stop: below those that the kernel gives to who asks for any.
+fn port_of_its_own() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = 10_000 + u16::try_from(std::process::id() % 90).unwrap() * 100;
+    let mut ports = std::iter::repeat_with(|| first + NEXT.fetch_add(1, Ordering::Relaxed) % 100).take(100);
+    ports.find(|port| UdpSocket::bind((Ipv4Addr::LOCALHOST, *port)).is_ok()).expect("a free port")
+}
+
 struct Shared {
     handle: Mutex<Option<Handle>>,
     is_udp_open: AtomicBool,
@@ -51,7 +59,7 @@ impl Server {
         });
         let http = listener.local_addr().unwrap();
         tokio::spawn(serve_http(listener, shared.clone()));
-        let udp = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let udp = SocketAddr::from((Ipv4Addr::LOCALHOST, port_of_its_own()));
         let folder = tempfile::tempdir().unwrap();
         let mut server = Self { folder, http, udp, shared, running: None, hole };
         server.resume().await;
