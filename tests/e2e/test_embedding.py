@@ -98,7 +98,10 @@ async def test_a_program_answers_in_a_call(server, token, room_name, environment
     for said in ("hello", "bye"):
         await ana.room.local_participant.publish_data(said.encode(), destination_identities=["bot"])
         await until(lambda said=said: f"you said {said}".encode() in [packet.data for packet in ana.data], f"an answer to {said}")
-    assert await asyncio.wait_for(bot.wait(), 30) == 0, await bot.stdout.read()
+    # Not by how its process ends: the SDK's native library has aborted (seen once) as Python was gone already.
+    rest = await asyncio.wait_for(bot.stdout.read(), 30)
+    assert b"left\n" in rest, rest
+    await until(lambda: "participant_disconnected" in ana.log, "it is out of the room")
     await ana.leave()
 
 
