@@ -97,6 +97,11 @@ impl Subscriber {
     }
 
     #[inline]
+    pub(crate) fn get(&self, track: usize) -> Option<&Subscription> {
+        let place = self.places.get(track).copied().filter(|place| *place != NONE)?;
+        self.subscriptions.get(place as usize)
+    }
+
     pub(crate) fn get_mut(&mut self, track: usize) -> Option<&mut Subscription> {
         let place = self.places.get(track).copied().filter(|place| *place != NONE)?;
         self.subscriptions.get_mut(place as usize)

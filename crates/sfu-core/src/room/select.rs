@@ -4,10 +4,11 @@ use convene_types::MediaKind;
 
 use super::Room;
 use crate::ceiling::Ceiling;
+use crate::cut::level_of;
 use crate::loudest::{Candidate, choose};
 use crate::subscriber::Subscriber;
 use crate::subscription::Claim;
-use crate::track::{Track, below};
+use crate::track::{Track, below, choose as highest};
 
 impl Room {
     /// Chooses anew for every subscriber of a track, and asks for the keyframes that are waited for.
@@ -60,10 +61,23 @@ impl Room {
     pub fn lower_ceiling(&self) -> Option<Ceiling> {
         let videos = self.tracks.iter().filter(|(_, track)| track.kind == MediaKind::Video);
         // Who still waits for the keyframe of a lower one is on their way already.
-        let tops = videos.filter_map(|(_, track)| Some((track.live, track.highest_used()?.min(self.ceiling.top()))));
+        let tops = videos
+            .filter_map(|(index, track)| Some((track.live, self.highest_level(index, track)?.min(self.ceiling.top()))));
         let lower = |(live, top): (u8, u8)| top.checked_sub(1).filter(|_| live & below(top) != 0);
         let layer = tops.map(lower).reduce(|one, other| one.max(other))?;
         Some(layer.map_or_else(|| self.ceiling.fewer(self.subscribers.len()), Ceiling::Layer))
+    }
+
+    /// The highest level (see `cut`) of a track that somebody gets or waits for.
+    fn highest_level(&self, index: usize, track: &Track) -> Option<u8> {
+        let used = track.highest_used()?;
+        if track.layers.len() > 1 {
+            return Some(used);
+        }
+        // Of one stream all have the same layer, each with its own cut; of a whole one there is what lives.
+        let subscriptions = track.subscribers.iter().filter_map(|place| self.subscribers.get(*place)?.get(index));
+        let level = subscriptions.filter_map(|known| known.step(&track.layers)).map(level_of).max();
+        Some(level.and_then(|level| highest(track.live, level)).unwrap_or(used))
     }
 
     /// Sets what it may forward.

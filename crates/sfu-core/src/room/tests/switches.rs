@@ -8,7 +8,8 @@ use convene_rtp::{dd, vp8, vp9};
 use super::layered::{Body, DD_ID, Kind, Stream};
 use super::link::Random;
 use super::*;
-use crate::cut::step;
+use crate::ceiling::Ceiling;
+use crate::cut::{level_of, step};
 
 const SWITCHES: u64 = 10_000;
 /// Pictures after which a switch that has not come is given up: three rounds of asking for a keyframe.
@@ -318,6 +319,28 @@ fn switches_survive_packets_that_overtake_each_other() {
         let mut run = Run::new(kind, seed, true);
         run.go(1_000);
         assert!(run.decoder.frames > 1_000, "{kind:?}");
+    }
+}
+
+#[test]
+fn a_ceiling_takes_the_highest_level_away_also_where_one_stream_has_all() {
+    for kind in KINDS {
+        let mut run = Run::new(kind, 1, false);
+        let mut picture = 0;
+        let mut level = |run: &mut Run| {
+            for _ in 0..60 {
+                picture += 1;
+                run.publish(picture);
+            }
+            run.present().map(level_of)
+        };
+        for (present, lower) in [(2, Ceiling::Layer(1)), (1, Ceiling::Layer(0)), (0, Ceiling::NoVideo)] {
+            assert_eq!(level(&mut run), Some(present), "{kind:?}");
+            assert_eq!(run.room.lower_ceiling(), Some(lower), "{kind:?}");
+            run.room.set_ceiling(lower);
+        }
+        run.room.set_ceiling(Ceiling::Open);
+        assert_eq!(level(&mut run), Some(2), "{kind:?}");
     }
 }
 
