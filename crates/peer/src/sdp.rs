@@ -11,8 +11,8 @@
 //! ```
 //!
 //! Text is parsed by rtc-sdp, whose types do not leave this module, in whatever thread has it; negotiating is a media thread's.
-//! Not here: who may publish or subscribe,
-//! SSRC demultiplexing (`sources`), candidates of the client (an ICE-lite agent waits for checks, RFC 8445 §2.5).
+//! Not here: who may publish or subscribe, SSRC demultiplexing (`sources`), candidates of the client (an ICE-lite agent waits for
+//! checks, RFC 8445 §2.5).
 //!
 //! Invariants: a refused description changes nothing; no I/O, no clock, no randomness.
 

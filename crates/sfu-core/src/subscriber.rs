@@ -97,14 +97,18 @@ impl Subscriber {
     }
 
     #[inline]
-    pub(crate) fn get(&self, track: usize) -> Option<&Subscription> {
-        let place = self.places.get(track).copied().filter(|place| *place != NONE)?;
-        self.subscriptions.get(place as usize)
+    fn place(&self, track: usize) -> Option<usize> {
+        self.places.get(track).filter(|place| **place != NONE).map(|place| *place as usize)
     }
 
+    pub(crate) fn get(&self, track: usize) -> Option<&Subscription> {
+        self.subscriptions.get(self.place(track)?)
+    }
+
+    #[inline]
     pub(crate) fn get_mut(&mut self, track: usize) -> Option<&mut Subscription> {
-        let place = self.places.get(track).copied().filter(|place| *place != NONE)?;
-        self.subscriptions.get_mut(place as usize)
+        let place = self.place(track)?;
+        self.subscriptions.get_mut(place)
     }
 
     pub(crate) fn by_ssrc(&mut self, ssrc: Ssrc) -> Option<&mut Subscription> {

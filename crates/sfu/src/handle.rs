@@ -1,6 +1,7 @@
 //! What the control plane (tokio) says to the media plane (worker threads), and what it hears back.
 //!
-//! Nothing of SDP semantics, LiveKit or WHIP is known here: peers are transports, tracks are numbers, SDP is text that goes out or something read that comes in.
+//! Nothing of SDP semantics, LiveKit or WHIP is known here: peers are transports, tracks are numbers, SDP is text that goes out,
+//! or comes in as something that was read.
 //! Commands travel over one bounded queue a worker; a full queue makes the caller wait, never the worker.
 
 use bytes::Bytes;

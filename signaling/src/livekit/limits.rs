@@ -4,11 +4,6 @@
 
 use std::time::Duration;
 
-use crate::rooms::MAX_MESSAGE_BYTES;
-
-/// Bytes of one WebSocket message from a client.
-pub(super) const MAX_FRAME_BYTES: usize = MAX_MESSAGE_BYTES;
-
 /// Bytes of a join request after inflation: an offer of 20 kB in practice. 1000:1 is what gzip can do, so a 36 kB query
 /// would otherwise become 36 MB.
 pub(super) const MAX_JOIN_REQUEST_BYTES: usize = 512 * 1024;

@@ -19,8 +19,8 @@ use yawc::{
     CompressionLevel, DeflatePool, Frame, HttpStream, IncomingUpgrade, OpCode, Options, WebSocket, WebSocketError,
 };
 
-use super::limits::MAX_FRAME_BYTES;
 use crate::http::Problem;
+use crate::rooms::MAX_MESSAGE_BYTES;
 
 /// Read and written at once. Longer messages get the room they need while they come and go; most sockets are idle most of the time.
 const BUFFER_BYTES: usize = 4 * 1024;
@@ -34,7 +34,7 @@ const MAX_KEPT: usize = 32;
 static OPTIONS: LazyLock<Options> = LazyLock::new(|| {
     // Both limits are exclusive; the first counts what is on the wire and what it unpacks to.
     Options::default()
-        .with_limits(MAX_FRAME_BYTES + 1, MAX_FRAME_BYTES + 1)
+        .with_limits(MAX_MESSAGE_BYTES + 1, MAX_MESSAGE_BYTES + 1)
         .with_compression_level(CompressionLevel::fast())
         .with_compression_threshold(PACK_FROM_BYTES)
         .server_no_context_takeover()

@@ -17,7 +17,7 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use super::seats::{Held, Whose};
+use super::seats::Whose;
 use super::{People, device_of, now_ms};
 use crate::rooms::{Happening, What};
 
@@ -294,7 +294,7 @@ impl People {
 impl People {
     /// Somebody goes by another name or picture: their seats in rooms say so, too.
     async fn show_again(&self, user: UserId) {
-        for ((room, identity), Held { seat, .. }) in self.inner.judge.seats.of(Whose::User(user)) {
+        for ((room, identity), seat) in self.inner.judge.seats.of(Whose::User(user)) {
             let (account, conv) = (AccountId(seat.account), ConvId(seat.conv));
             // A store that cannot answer leaves them as they were.
             let found = self.inner.store.ask(move |reader| reader.standing(account, conv)).await;

@@ -12,7 +12,7 @@ use futures_util::{StreamExt as _, stream};
 use parking_lot::Mutex;
 use tokio::time::timeout;
 
-use super::seats::{Key, Look, Seats, Sitter, Whose, speech_of};
+use super::seats::{Key, Look, Seats, Sitter, Whose};
 use super::{device_of, now_ms, unhex};
 use crate::rooms::{self, Joined, LeaveReason, Mode, RoomHandle, Speech};
 use crate::token::{Claims, Grants, Seat};
@@ -41,7 +41,7 @@ impl Rights {
     fn speech(self, mode: Mode) -> Speech {
         let mut claims = Claims::default();
         self.limit(&mut claims.grants);
-        speech_of(&claims.permission_by(mode))
+        Speech::of(&claims.permission_by(mode))
     }
 
     /// The rights of somebody in a conversation: what they may not write they may not say aloud either.

@@ -12,7 +12,7 @@ use convene_types::{ConvId, SessionId, UserId};
 use parking_lot::Mutex;
 
 use super::{now_ms, unhex};
-use crate::rooms::{Error, Joined, Mode, ParticipantId, Permission, RoomHandle, Speech};
+use crate::rooms::{Error, Joined, Mode, ParticipantId, RoomHandle, Speech};
 use crate::token::Seat;
 
 /// A room, and an identity in it.
@@ -20,9 +20,9 @@ pub(super) type Key = (String, String);
 
 /// A seat that somebody sits in.
 #[derive(Clone, Debug)]
-pub(super) struct Held {
-    pub(super) seat: Seat,
-    pub(super) by: Device,
+struct Held {
+    seat: Seat,
+    by: Device,
     sitter: Sitter,
     /// The number of the look with which it was taken.
     taken: u64,
@@ -69,7 +69,7 @@ pub(super) struct Sitter {
 
 impl Sitter {
     pub(super) fn of(room: &RoomHandle, joined: &Joined) -> Self {
-        let (room, speech) = (room.clone(), speech_of(&joined.info.permission));
+        let (room, speech) = (room.clone(), Speech::of(&joined.info.permission));
         Self { room, id: joined.participant, sid: joined.info.sid.clone(), mode: joined.mode, speech }
     }
 
@@ -85,11 +85,6 @@ impl Sitter {
             false => other.room.is_closed(), // before that nobody makes another one of its name
         }
     }
-}
-
-/// What somebody may send by what they may do.
-pub(super) const fn speech_of(permission: &Permission) -> Speech {
-    Speech { media: permission.can_publish, data: permission.can_publish_data }
 }
 
 /// What a room was told last of who sits in a seat. Locked while somebody tells the room, not while the store is asked: who asked
@@ -197,7 +192,7 @@ impl Seats {
     }
 
     /// The seats of these.
-    pub(super) fn of(&self, whose: Whose) -> Vec<(Key, Held)> {
+    pub(super) fn of(&self, whose: Whose) -> Vec<(Key, Seat)> {
         let is_meant = |held: &Held| match whose {
             Whose::Login(session) => unhex(&held.seat.login) == Some(session.0),
             Whose::User(user) => held.by.user == user,
@@ -206,7 +201,7 @@ impl Seats {
             Whose::Due(now_ms) => held.due_ms().is_some_and(|due| due <= now_ms),
         };
         let all = self.0.lock();
-        all.held.iter().filter(|(_, held)| is_meant(held)).map(|(key, held)| (key.clone(), held.clone())).collect()
+        all.held.iter().filter(|(_, held)| is_meant(held)).map(|(key, held)| (key.clone(), held.seat.clone())).collect()
     }
 
     /// It was looked at, and is again at this time if nothing happens before.

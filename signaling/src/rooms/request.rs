@@ -170,6 +170,14 @@ pub struct Speech {
     pub data: bool,
 }
 
+impl Speech {
+    /// By what it may do.
+    #[must_use]
+    pub const fn of(permission: &Permission) -> Self {
+        Self { media: permission.can_publish, data: permission.can_publish_data }
+    }
+}
+
 /// A change of what a participant wants to receive.
 #[derive(Clone, Debug, Default)]
 pub struct SubscriptionChange {

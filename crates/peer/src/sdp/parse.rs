@@ -5,6 +5,7 @@ use std::io::Cursor;
 use convene_rtp::ext::Kind;
 use convene_types::{Codec, Mid, Pt, Rid};
 use rtc_sdp::description::common::Attribute;
+use rtc_sdp::description::media::MediaName;
 use rtc_sdp::{MediaDescription, SessionDescription};
 
 use super::codec::{CodecParams, Feedback, fmtp_value};
@@ -68,20 +69,17 @@ fn read(text: &str, description: Description) -> Result<Remote, SdpError> {
     let bundle = bundle_group(&parsed.attributes);
     let direction = Direction::of(&parsed.attributes).unwrap_or(Direction::SEND_RECV); // RFC 8866 §6.7
     let mut media = Vec::with_capacity(parsed.media_descriptions.len());
+    let allow_mixed = has(&parsed.attributes, "extmap-allow-mixed");
     // Levels that may hold the transport: the session, then every accepted section.
-    let mut levels = vec![&*parsed.attributes];
-    for description in &parsed.media_descriptions {
-        let read = read_media(description, direction, bundle.as_deref(), media.len())?;
-        levels.extend((!read.section.rejected).then_some(&*description.attributes));
+    let mut levels = vec![parsed.attributes];
+    for MediaDescription { media_name, attributes, .. } in parsed.media_descriptions {
+        let read = read_media(media_name, &attributes, direction, bundle.as_deref(), media.len())?;
+        levels.extend((!read.section.rejected).then_some(attributes));
         media.push(read);
     }
     check_mids(&media)?;
-    Ok(Remote {
-        transport: transport::read(&levels, description),
-        allow_mixed: has(&parsed.attributes, "extmap-allow-mixed"),
-        bundle: bundle.is_some(),
-        media,
-    })
+    let levels: Vec<&[Attribute]> = levels.iter().map(Vec::as_slice).collect();
+    Ok(Remote { transport: transport::read(&levels, description), allow_mixed, bundle: bundle.is_some(), media })
 }
 
 fn parse(text: &str) -> Result<SessionDescription, SdpError> {
@@ -143,12 +141,12 @@ fn check_mids(media: &[RemoteMedia]) -> Result<(), SdpError> {
 }
 
 fn read_media(
-    description: &MediaDescription,
+    name: MediaName,
+    attributes: &[Attribute],
     session_direction: Direction,
     bundle: Option<&[String]>,
     index: usize,
 ) -> Result<RemoteMedia, SdpError> {
-    let (name, attributes) = (&description.media_name, &description.attributes);
     let mid = transport::value(attributes, "mid");
     // Only a rejected section may go without a mid; `?` cannot start a client's (RFC 5888 §4: a token).
     let label = mid.map_or_else(|| format!("?{index}").parse::<Mid>(), str::parse);
@@ -161,9 +159,9 @@ fn read_media(
         (Some(_mids), None) => false,
     };
     section.wire.rtcp_rsize = has(attributes, "rtcp-rsize");
-    section.wire.media.clone_from(&name.media);
-    section.wire.protos.clone_from(&name.protos);
-    section.wire.formats.clone_from(&name.formats);
+    section.wire.media = name.media;
+    section.wire.protos = name.protos;
+    section.wire.formats = name.formats;
     // RFC 9143 §6: port 0 with bundle-only is no refusal.
     let stopped = name.port.value == 0 && !has(attributes, "bundle-only");
     fill(&mut section, attributes, Direction::of(attributes).unwrap_or(session_direction));
